@@ -1,0 +1,108 @@
+const PROCESSES = 'api|ingest|worker|stack|cli|bench';
+const ADAPTERS = 'stock|orderlog|payments|platform';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-circular',
+      severity: 'error',
+      comment: 'A cycle hides which module owns what.',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'domain-is-pure',
+      severity: 'error',
+      comment: 'domain/ runs inside the workflow sandbox: no I/O, no packages.',
+      from: { path: '^domain/' },
+      to: { pathNot: '^domain/' },
+    },
+    {
+      name: 'workflows-stay-deterministic',
+      severity: 'error',
+      comment: 'Only domain/ and the Temporal workflow API may be loaded by workflow code.',
+      from: { path: '^workflows/' },
+      to: {
+        pathNot: ['^workflows/', '^domain/', '^node_modules/@temporalio/(workflow|common)/'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'workflows-see-activity-types-only',
+      severity: 'error',
+      comment: 'Even as types, workflows may look only at activities/ and domain/.',
+      from: { path: '^workflows/' },
+      to: {
+        pathNot: ['^workflows/', '^domain/', '^activities/', '^node_modules/@temporalio/'],
+        dependencyTypes: ['type-only'],
+      },
+    },
+    {
+      name: 'activities-get-their-clients-as-arguments',
+      severity: 'error',
+      comment: 'An activity never builds a client: it knows only the types of the adapters.',
+      from: { path: '^activities/' },
+      to: {
+        pathNot: ['^activities/', '^domain/', '^node_modules/@temporalio/(activity|common)/'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'processes-are-strangers',
+      severity: 'error',
+      comment: 'Processes meet only through Redis, Kafka, Temporal and HTTP.',
+      from: { path: `^(${PROCESSES})/` },
+      to: { path: `^(${PROCESSES})/`, pathNot: '^$1/' },
+    },
+    {
+      name: 'clients-see-workflow-types-only',
+      severity: 'error',
+      comment: 'api, ingest and cli name a workflow; they never load its code.',
+      from: { path: '^(api|ingest|cli)/' },
+      to: {
+        path: '^(workflows|activities)/',
+        pathNot: '^workflows/contract[.]ts$',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'nothing-imports-a-main',
+      severity: 'error',
+      comment: 'main.ts is the end of the line: it wires, nobody reuses it.',
+      from: {},
+      to: { path: '/main[.]ts$' },
+    },
+    {
+      name: 'adapters-do-not-look-up',
+      severity: 'error',
+      comment: 'Adapters are used by processes, not the other way round.',
+      from: { path: `^(${ADAPTERS})/` },
+      to: { path: `^(${PROCESSES}|workflows|activities)/` },
+    },
+    {
+      name: 'platform-is-the-ground',
+      severity: 'error',
+      comment: 'platform/ knows nothing of stock, orders or payments.',
+      from: { path: '^platform/' },
+      to: { path: '^(stock|orderlog|payments)/' },
+    },
+    {
+      name: 'no-test-code-in-production',
+      severity: 'error',
+      comment: 'What only tests use lives in test/.',
+      from: { pathNot: '^test/' },
+      to: { path: '^test/' },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    exclude: { path: '^(dist|var|coverage)/' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default'],
+    },
+  },
+};

@@ -1,0 +1,81 @@
+import type { Price, ReleaseReason } from './order';
+
+/** States of an order in the ledger; an order that holds nothing and never did has no entry at all. */
+export type LedgerState = 'held' | 'queued' | 'reserved' | 'sold' | 'released';
+
+/** What the ledger remembers of one order. Times are milliseconds since the epoch on the Redis server's clock. */
+export interface LedgerEntry extends Price {
+  readonly state: LedgerState;
+  /** Units of this order, also while they are not held. */
+  readonly units: number;
+  readonly userId: string;
+  readonly fingerprint: string;
+  /** 0 until the first reserve, 1 for the first try to sell, +1 each time it is reserved again. */
+  readonly generation: number;
+  /** The largest fence that took effect; 0 before the workflow's first step. */
+  readonly fence: number;
+  /** Generations whose money is not settled yet. */
+  readonly owed: readonly number[];
+  readonly reason?: ReleaseReason;
+  readonly paymentId?: string;
+  /** When the hold's lease ends; only while held. */
+  readonly leaseUntil?: number;
+  readonly acceptedAt: number;
+  /** When it was sold or released for good; absent while it is under way. */
+  readonly finishedAt?: number;
+  readonly timeline: readonly TimelineStep[];
+}
+
+export interface TimelineStep {
+  readonly at: number;
+  readonly state: LedgerState;
+}
+
+/** Stock of one item, in units. free + held + queued + reserved + sold = supply, always. */
+export interface StockCounts {
+  readonly free: number;
+  readonly held: number;
+  readonly queued: number;
+  readonly reserved: number;
+  readonly sold: number;
+  readonly supply: number;
+}
+
+/** How an item is sold. Everything is optional: the default is open, without a limit, at the default price. */
+export interface Sale extends Partial<Price> {
+  readonly unitsPerUser?: number;
+  /** Milliseconds since the epoch, on the Redis server's clock. */
+  readonly opensAt?: number;
+  readonly closesAt?: number;
+}
+
+/** What `hold` answers: one atomic verdict on one request. */
+export type HoldAnswer =
+  | ({ readonly kind: 'held'; readonly acceptedAt: number } & Price)
+  /** A live lease of another attempt; it ends in `retryAfterMs` at the latest. */
+  | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
+  | { readonly kind: 'exists'; readonly entry: LedgerEntry }
+  | { readonly kind: 'mismatch' }
+  /** `final`: every unit is sold. Otherwise units are still in checkout and may return. */
+  | { readonly kind: 'sold-out'; readonly final: boolean }
+  | { readonly kind: 'limit'; readonly unitsPerUser: number; readonly owned: number }
+  | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
+  | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
+  | { readonly kind: 'unknown-item' };
+
+/** What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case. */
+export type ReserveAnswer = { readonly owed: readonly number[] } & (
+  | { readonly kind: 'reserved'; readonly generation: number }
+  | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
+  | { readonly kind: 'sold-out' }
+  /** Too late: a later step, perhaps of a later run, has taken effect. */
+  | { readonly kind: 'over' }
+);
+
+export type ConfirmAnswer = { readonly kind: 'sold' } | { readonly kind: 'lost' };
+
+/** What `release` answers. `owed` lists every generation whose money is not settled. */
+export type ReleaseAnswer = { readonly owed: readonly number[] } & (
+  | { readonly kind: 'released' }
+  | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
+);

@@ -1,0 +1,61 @@
+/** A string that was checked once, at an edge, and must not be mixed up with another kind of id. */
+type Branded<Name extends string> = string & { readonly __brand: Name };
+
+/** The buyer's name for one purchase; also the order's id and the workflow id. */
+export type RequestId = Branded<'RequestId'>;
+export type ItemId = Branded<'ItemId'>;
+export type UserId = Branded<'UserId'>;
+
+/**
+ * Ids become parts of Redis keys, of URL paths and of Temporal search attributes. Braces would move a
+ * key to another cluster slot and white space breaks command lines, so only these characters pass.
+ */
+export const ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~:@+=-]*$';
+
+/** 128: room for any UUID or URL-safe hash; short enough for a key, a path and a log line. */
+export const ID_LENGTH_MAX = 128;
+
+/** One order takes at most this many units. A larger number is a typing error or an attack. */
+export const AMOUNT_MAX = 1_000;
+
+/** What a buyer asks for in one purchase. */
+export interface Purchase {
+  readonly requestId: RequestId;
+  readonly userId: UserId;
+  readonly itemId: ItemId;
+  /** Units, 1 to AMOUNT_MAX. */
+  readonly amount: number;
+}
+
+/** A price for one unit: minor units of the currency (cents), and its ISO 4217 code. */
+export interface Price {
+  readonly priceMinor: number;
+  readonly currency: string;
+}
+
+/** An admitted purchase: its price is the one of the moment of admission and never changes again. */
+export interface Order extends Purchase, Price {
+  /** Hash of user, item and amount: "is this the same request?" */
+  readonly fingerprint: string;
+  /** When the units were held, in milliseconds since the epoch. */
+  readonly acceptedAt: number;
+}
+
+/** What the buyer pays for the whole order, in minor units. */
+export function totalMinor(order: Pick<Order, 'priceMinor' | 'amount'>): number {
+  return order.priceMinor * order.amount;
+}
+
+/** Why an accepted order failed. These words stand in the order, the dead letter and the workflow's failure. */
+export const FAILURE_REASONS = [
+  'payment-declined',
+  'payment-unknown',
+  'sold-out',
+  'sale-lost',
+  'request-id-reused',
+  'invalid-record',
+] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+
+/** Why an order's units were given back. */
+export type ReleaseReason = FailureReason | 'cancelled';

@@ -1,0 +1,37 @@
+import tseslint from 'typescript-eslint';
+import prettier from 'eslint-config-prettier';
+
+const noEnv = {
+  object: 'process',
+  property: 'env',
+  message: 'Read configuration in platform/config.ts; pass it in from main.ts.',
+};
+
+export default tseslint.config(
+  { ignores: ['dist', 'node_modules', 'var', 'coverage', '**/*.cjs', '**/*.mjs'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { allowDefaultCaseForExhaustiveSwitch: true, considerDefaultExhaustiveForUnions: false },
+      ],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      'no-restricted-properties': ['error', noEnv],
+      'no-console': 'error',
+      'max-lines-per-function': ['error', { max: 70, skipComments: true, skipBlankLines: true }],
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+    },
+  },
+  { files: ['**/main.ts'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    // jest's globals are untyped matchers, and a describe block is a list of tests, not a function.
+    files: ['test/**'],
+    rules: { 'max-lines-per-function': 'off', 'no-restricted-properties': 'off' },
+  },
+  prettier,
+);

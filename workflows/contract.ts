@@ -1,0 +1,31 @@
+import type { Order } from '../domain/order';
+
+/** The workflow's type name: what `temporal workflow start --type` takes. */
+export const ORDER_WORKFLOW = 'orderWorkflow';
+
+/** Search attributes, all keywords. ItemId and UserId are set at the start, OrderOutcome only on failure. */
+export const SEARCH_ATTRIBUTES = ['ItemId', 'UserId', 'OrderOutcome'] as const;
+
+/** The workflow's only argument. Fields may be added, never removed: old runs are alive. */
+export interface OrderInput {
+  readonly order: Order;
+  /** Where ingest read the order; absent when it was started by hand. */
+  readonly source?: { readonly topic: string; readonly partition: number; readonly offset: string };
+  /** The record's text, only where it differs from what the engine would write for this order. */
+  readonly original?: string;
+}
+
+/** What a confirmed order returns. A failed one fails the workflow with type OrderFailed and its reason. */
+export interface OrderConfirmed {
+  readonly outcome: 'confirmed';
+  readonly generation: number;
+  readonly paymentId?: string;
+}
+
+/** The failure type of an order that ended without a sale; its message is the reason. */
+export const ORDER_FAILED = 'OrderFailed';
+
+/** Memo of every order workflow, so that a second record of the same id can be told from a repetition. */
+export interface OrderMemo {
+  readonly fingerprint: string;
+}
