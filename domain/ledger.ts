@@ -70,12 +70,14 @@ export type ReserveAnswer = { readonly owed: readonly number[] } & (
   | { readonly kind: 'sold-out' }
   /** Too late: a later step, perhaps of a later run, has taken effect. */
   | { readonly kind: 'over' }
+  /** The id belongs to another request: this order never held anything. */
+  | { readonly kind: 'mismatch' }
 );
 
 export type ConfirmAnswer = { readonly kind: 'sold' } | { readonly kind: 'lost' };
 
 /** What `release` answers. `owed` lists every generation whose money is not settled. */
 export type ReleaseAnswer = { readonly owed: readonly number[] } & (
-  | { readonly kind: 'released' }
+  | { readonly kind: 'released'; readonly generation: number }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
 );

@@ -6,38 +6,54 @@ import type {
   Sale,
   StockCounts,
 } from '../domain/ledger';
-import type { ItemId, Order, ReleaseReason, RequestId } from '../domain/order';
+import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../domain/order';
+
+/** One generation of one order: what a payment belongs to. */
+export interface GenerationOf {
+  readonly itemId: ItemId;
+  readonly requestId: RequestId;
+  readonly generation: number;
+}
 
 /**
  * The ledger as the workflow, the readers and the operators use it. All methods throw when Redis gives no
- * definite answer; every one may be sent again. `fence` is the workflow time at which the step was asked for.
+ * definite answer; every one may be sent again. `fence` is the workflow time, in ms since the epoch, at which the
+ * step was asked for: the same over its retries, larger for everything asked later.
  */
 export interface StockLedger {
   reserve(order: Order, fence: number): Promise<ReserveAnswer>;
-  confirm(step: {
-    itemId: ItemId;
-    requestId: RequestId;
-    generation: number;
-    fence: number;
-    paymentId: string;
-  }): Promise<ConfirmAnswer>;
-  /** `settled`: generations of which the caller knows that no money was taken (a definite decline). */
+  confirm(
+    step: GenerationOf & { readonly fence: number; readonly paymentId: string },
+  ): Promise<ConfirmAnswer>;
+  /** `declined`: a generation of which the caller knows that it was declined, so that nothing is owed for it. */
   release(step: {
-    order: Order;
-    fence: number;
-    reason: ReleaseReason;
-    settled: readonly number[];
+    readonly order: Order;
+    readonly fence: number;
+    readonly reason: ReleaseReason;
+    readonly declined?: number;
   }): Promise<ReleaseAnswer>;
-  /** Whether a generation's money may be refunded: false while it is the reserved or sold one. */
-  maySettle(step: { itemId: ItemId; requestId: RequestId; generation: number }): Promise<boolean>;
+  /**
+   * Whether a generation's money may be refunded: false while it is the reserved or the sold one. A generation that
+   * was given up never comes back, so a yes stays true.
+   */
+  maySettle(step: GenerationOf): Promise<boolean>;
   /** Strikes a generation from what is owed, after its refund. */
-  settle(step: { itemId: ItemId; requestId: RequestId; generation: number }): Promise<void>;
-  /** Gives back the hold of an order that will never have a workflow; an entry with another fingerprint or a later state is left alone. */
-  giveBack(step: { itemId: ItemId; requestId: RequestId; fingerprint: string }): Promise<void>;
+  settle(step: GenerationOf): Promise<void>;
+  /**
+   * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
+   * workflow already, is left alone.
+   */
+  giveBack(step: {
+    readonly itemId: ItemId;
+    readonly requestId: RequestId;
+    readonly fingerprint: string;
+    readonly reason: FailureReason;
+  }): Promise<void>;
 
   /** The entry of an order, found by its claim; undefined when there is none. */
   findOrder(requestId: RequestId): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined>;
   /** Undefined for an unknown item. */
   item(itemId: ItemId): Promise<{ counts: StockCounts; sale: Sale } | undefined>;
+  /** Replaces how the item is sold. */
   setSale(itemId: ItemId, sale: Sale): Promise<void>;
 }

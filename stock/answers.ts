@@ -1,0 +1,185 @@
+import type {
+  HoldAnswer,
+  LedgerEntry,
+  LedgerState,
+  ReleaseAnswer,
+  ReserveAnswer,
+  Sale,
+  StockCounts,
+} from '../domain/ledger';
+import type { ReleaseReason } from '../domain/order';
+
+/**
+ * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
+ * in the scripts' headers is a bug, and thrown.
+ */
+export function parseHoldAnswer(reply: unknown): HoldAnswer {
+  const [kind, ...rest] = list(reply);
+  switch (kind) {
+    case 'held':
+      return {
+        kind,
+        acceptedAt: integer(rest[0]),
+        priceMinor: integer(rest[1]),
+        currency: text(rest[2]),
+      };
+    case 'in-progress':
+      return { kind, retryAfterMs: integer(rest[0]) };
+    case 'exists':
+      return { kind, entry: parseEntry(text(rest[0])) };
+    case 'sold-out':
+      return { kind, final: integer(rest[0]) === 1 };
+    case 'limit':
+      return { kind, unitsPerUser: integer(rest[0]), owned: integer(rest[1]) };
+    case 'closed':
+      return rest[0] === 'over'
+        ? { kind, when: 'over', closesAt: integer(rest[1]) }
+        : { kind, when: 'not-open', opensAt: integer(rest[1]) };
+    case 'mismatch':
+    case 'unknown-item':
+      return { kind };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseReserveAnswer(reply: unknown): ReserveAnswer {
+  const [kind, generation, owedText, paymentId] = list(reply);
+  const owed = parseOwed(text(owedText));
+  switch (kind) {
+    case 'reserved':
+      return { kind, generation: integer(generation), owed };
+    case 'sold':
+      return { kind, generation: integer(generation), owed, ...optionalPayment(paymentId) };
+    case 'sold-out':
+    case 'over':
+    case 'mismatch':
+      return { kind, owed };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseReleaseAnswer(reply: unknown): ReleaseAnswer {
+  const [kind, generation, owedText, paymentId] = list(reply);
+  const owed = parseOwed(text(owedText));
+  switch (kind) {
+    case 'released':
+      return { kind, generation: integer(generation), owed };
+    case 'sold':
+      return { kind, generation: integer(generation), owed, ...optionalPayment(paymentId) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+/** The stored form of an entry, as the scripts write it. */
+interface StoredEntry {
+  readonly state: LedgerState;
+  readonly units: number;
+  readonly user: string;
+  readonly fingerprint: string;
+  readonly generation: number;
+  readonly fence: number;
+  /** "1,2," */
+  readonly owed: string;
+  readonly price: number;
+  readonly currency: string;
+  readonly reason?: ReleaseReason;
+  readonly payment_id?: string;
+  readonly lease_until?: number;
+  readonly accepted_at: number;
+  readonly finished_at?: number;
+  /** "held@1700000000000 queued@1700000000005 " */
+  readonly timeline: string;
+}
+
+export function parseEntry(raw: string): LedgerEntry {
+  const stored = JSON.parse(raw) as StoredEntry;
+  return {
+    state: stored.state,
+    units: stored.units,
+    userId: stored.user,
+    fingerprint: stored.fingerprint,
+    generation: stored.generation,
+    fence: stored.fence,
+    owed: parseOwed(stored.owed),
+    priceMinor: stored.price,
+    currency: stored.currency,
+    acceptedAt: stored.accepted_at,
+    timeline: stored.timeline
+      .trim()
+      .split(' ')
+      .map((step) => {
+        const [state, at] = step.split('@');
+        return { at: Number(at), state: state as LedgerState };
+      }),
+    ...(stored.reason !== undefined && { reason: stored.reason }),
+    ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
+    ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
+    ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
+  };
+}
+
+/** Undefined for an unknown item. */
+export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } | undefined {
+  if (reply === null) return undefined;
+  const [free, held, queued, reserved, sold, supply, saleFields] = list(reply);
+  const fields = list(saleFields).map(text);
+  const sale = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) sale.set(fields[i] ?? '', fields[i + 1] ?? '');
+  const number = (field: string) => (sale.has(field) ? Number(sale.get(field)) : undefined);
+  const [price, limit] = [number('price'), number('units_per_user')];
+  const [opensAt, closesAt, currency] = [
+    number('opens_at'),
+    number('closes_at'),
+    sale.get('currency'),
+  ];
+  return {
+    counts: {
+      free: integer(free),
+      held: integer(held),
+      queued: integer(queued),
+      reserved: integer(reserved),
+      sold: integer(sold),
+      supply: integer(supply),
+    },
+    sale: {
+      ...(price !== undefined && { priceMinor: price }),
+      ...(currency !== undefined && { currency }),
+      ...(limit !== undefined && { unitsPerUser: limit }),
+      ...(opensAt !== undefined && { opensAt }),
+      ...(closesAt !== undefined && { closesAt }),
+    },
+  };
+}
+
+function parseOwed(owed: string): number[] {
+  return owed.split(',').filter(Boolean).map(Number);
+}
+
+function optionalPayment(paymentId: unknown) {
+  return typeof paymentId === 'string' && paymentId !== '' ? { paymentId } : {};
+}
+
+function list(value: unknown): unknown[] {
+  if (!Array.isArray(value)) throw unexpected(value);
+  return value as unknown[];
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw unexpected(value);
+  return value;
+}
+
+function integer(value: unknown): number {
+  const number = typeof value === 'string' ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw unexpected(value);
+  return number;
+}
+
+function unexpected(reply: unknown): Error {
+  return new Error(
+    `A ledger script returned what its header does not say: ${JSON.stringify(reply)}`,
+  );
+}

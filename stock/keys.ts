@@ -1,0 +1,35 @@
+import type { ItemId, RequestId } from '../domain/order';
+
+/** The seven keys of an item's ledger, in the order in which every script takes them. */
+export function itemKeys(itemId: ItemId): string[] {
+  const free = freeUnitsKey(itemId);
+  // The braces put these keys into the slot of the plain free-units key: both hash the same text.
+  const key = (name: string) => `{${free}}:${name}`;
+  return [
+    free,
+    key('orders'),
+    key('counts'),
+    key('buyers'),
+    key('leases'),
+    saleKey(itemId),
+    key('events'),
+  ];
+}
+
+/** Free units: public, operators set and read it. */
+export function freeUnitsKey(itemId: ItemId): string {
+  return `inventory:${itemId}`;
+}
+
+export function ordersKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:orders`;
+}
+
+export function saleKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:sale`;
+}
+
+/** The claim of a request_id. It lives in a slot of its own: no script touches it together with an item. */
+export function claimKey(requestId: RequestId): string {
+  return `idempotency:${requestId}`;
+}

@@ -1,0 +1,93 @@
+import type { Redis } from 'ioredis';
+import type { ConfirmAnswer, Sale } from '../domain/ledger';
+import type { ItemId, Order } from '../domain/order';
+import { parseEntry, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
+import { claimKey, itemKeys, ordersKey, saleKey } from './keys';
+import { defineLedgerScripts } from './scripts';
+import type { StockLedger } from './stock-ledger';
+
+/** The ledger on Redis. `redis` should be a connection that waits for Redis to come back. */
+export function createStockLedger(redis: Redis): StockLedger {
+  defineLedgerScripts(redis);
+  return {
+    async reserve(order, fence) {
+      const reply = await redis.ledgerReserve(
+        ...itemKeys(order.itemId),
+        ...[order.requestId, fence, ...orderArguments(order)],
+      );
+      return parseReserveAnswer(reply);
+    },
+
+    async confirm({ itemId, requestId, generation, fence, paymentId }) {
+      const reply = await redis.ledgerConfirm(
+        ...itemKeys(itemId),
+        requestId,
+        generation,
+        fence,
+        paymentId,
+      );
+      return { kind: reply === 'sold' ? 'sold' : 'lost' } satisfies ConfirmAnswer;
+    },
+
+    async release({ order, fence, reason, declined }) {
+      const reply = await redis.ledgerRelease(
+        ...itemKeys(order.itemId),
+        ...[order.requestId, fence, reason, declined ?? 0, ...orderArguments(order)],
+      );
+      return parseReleaseAnswer(reply);
+    },
+
+    async maySettle({ itemId, requestId, generation }) {
+      const raw = await redis.hget(ordersKey(itemId), requestId);
+      if (raw === null) return true;
+      const { state, generation: current } = parseEntry(raw);
+      return current !== generation || (state !== 'reserved' && state !== 'sold');
+    },
+
+    async settle({ itemId, requestId, generation }) {
+      await redis.ledgerSettle(...itemKeys(itemId), requestId, generation);
+    },
+
+    async giveBack({ itemId, requestId, fingerprint, reason }) {
+      await redis.ledgerGiveBack(...itemKeys(itemId), requestId, fingerprint, reason);
+    },
+
+    async findOrder(requestId) {
+      const claim = await redis.get(claimKey(requestId));
+      if (claim === null) return undefined;
+      const itemId = claim.slice(claim.indexOf('|') + 1) as ItemId;
+      const raw = await redis.hget(ordersKey(itemId), requestId);
+      return raw === null ? undefined : { itemId, entry: parseEntry(raw) };
+    },
+
+    async item(itemId) {
+      return parseItem(await redis.ledgerItem(...itemKeys(itemId)));
+    },
+
+    async setSale(itemId, sale) {
+      const fields = saleFields(sale);
+      const key = saleKey(itemId);
+      const change = redis.multi().del(key);
+      if (fields.length > 0) change.hset(key, ...fields);
+      await change.exec();
+    },
+  };
+}
+
+function orderArguments(order: Order) {
+  const { userId, amount, fingerprint, priceMinor, currency, acceptedAt } = order;
+  return [userId, amount, fingerprint, priceMinor, currency, acceptedAt];
+}
+
+function saleFields(sale: Sale): (string | number)[] {
+  const fields = {
+    price: sale.priceMinor,
+    currency: sale.currency,
+    units_per_user: sale.unitsPerUser,
+    opens_at: sale.opensAt,
+    closes_at: sale.closesAt,
+  };
+  return Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [name, value],
+  );
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Redis, Result } from 'ioredis';
+
+/** Every script of the ledger, by the name of its client command. All take the item's seven keys. */
+const SCRIPTS = {
+  ledgerHold: 'hold',
+  ledgerUndo: 'undo',
+  ledgerQueue: 'queue',
+  ledgerReserve: 'reserve',
+  ledgerConfirm: 'confirm',
+  ledgerRelease: 'release',
+  ledgerSettle: 'settle',
+  ledgerGiveBack: 'give-back',
+  ledgerItem: 'item',
+} as const;
+
+export type ScriptArgument = string | number;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    ledgerHold(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerUndo(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerQueue(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerReserve(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerConfirm(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerRelease(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerSettle(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerGiveBack(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerItem(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+  }
+}
+
+/** Teaches a connection the ledger's scripts. Reads the files beside this one; sends nothing yet. */
+export function defineLedgerScripts(redis: Redis): void {
+  const source = (name: string) => readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
+  const prelude = source('prelude');
+  for (const [command, name] of Object.entries(SCRIPTS)) {
+    redis.defineCommand(command, { numberOfKeys: 7, lua: `${prelude}\n${source(name)}` });
+  }
+}

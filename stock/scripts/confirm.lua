@@ -1,0 +1,33 @@
+--[[
+  The money of this generation is taken: the units are sold.
+
+  ARGV[1]  request_id
+  ARGV[2]  generation that was charged
+  ARGV[3]  fence of the step
+  ARGV[4]  payment id
+
+  Returns  "sold" | "lost"
+]]
+local requestId, generation, fence, paymentId = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local entry = readEntry(requestId)
+if not entry or entry.generation ~= generation then
+  return 'lost'
+end
+if entry.state == 'sold' then
+  return 'sold'
+end
+if entry.state ~= 'reserved' or entry.fence > fence then
+  return 'lost'
+end
+local now = nowMs()
+local free = openStock()
+entry.fence = fence
+entry.payment_id = paymentId
+entry.finished_at = now
+entry.owed = owedWithout(entry.owed, generation)
+enter(entry, 'sold', now)
+writeEntry(requestId, entry)
+addCount('reserved', -entry.units)
+addCount('sold', entry.units)
+addEvent(requestId, entry, 'sold', free)
+return 'sold'

@@ -1,0 +1,26 @@
+--[[
+  End an order that will never have a workflow: its id was found to be another order's.
+
+  ARGV[1]  request_id
+  ARGV[2]  fingerprint of the order to end
+  ARGV[3]  reason
+
+  Returns  1 given back | 0 left alone: no entry, another request's, or already with a workflow
+]]
+local requestId, fingerprint, reason = ARGV[1], ARGV[2], ARGV[3]
+local entry = readEntry(requestId)
+if not entry or entry.fingerprint ~= fingerprint or (entry.state ~= 'held' and entry.state ~= 'queued') then
+  return 0
+end
+local now = nowMs()
+local free = openStock() + entry.units
+writeFree(free)
+addCount(entry.state, -entry.units)
+addBuyer(entry.user, -entry.units)
+forgetHold(requestId, entry)
+entry.reason = reason
+entry.finished_at = now
+enter(entry, 'released', now)
+writeEntry(requestId, entry)
+addEvent(requestId, entry, 'released', free)
+return 1

@@ -1,0 +1,157 @@
+--[[
+  What all scripts of the ledger share: it stands in front of each of them when it is loaded.
+  Every script takes the seven keys of one item, always in this order, so that they share a cluster slot.
+
+  KEYS[1]  free units                     string
+  KEYS[2]  entries by request_id          hash    JSON
+  KEYS[3]  counts of units by state       hash
+  KEYS[4]  units held or owned by user    hash
+  KEYS[5]  held request_ids by lease end  zset
+  KEYS[6]  how the item is sold           hash
+  KEYS[7]  changes of state               stream
+
+  Returns  nothing by itself
+]]
+local freeKey, ordersKey, countsKey, buyersKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local leasesKey, saleKey, eventsKey = KEYS[5], KEYS[6], KEYS[7]
+
+-- About a day of a busy item; readers that need more follow the stream.
+local EVENTS_MAX = 100000
+-- Reclaiming is paid for by a buyer who waits: a few leases at a time.
+local RECLAIM_MAX = 20
+-- An order that is retried for ever keeps its last steps, not all of them.
+local TIMELINE_LENGTH_MAX = 1000
+
+-- Lua writes large numbers as 1.7e+12, which Redis would store as that text.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function nowMs()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function readEntry(requestId)
+  local raw = redis.call('HGET', ordersKey, requestId)
+  if not raw then
+    return nil, nil
+  end
+  return cjson.decode(raw), raw
+end
+
+local function writeEntry(requestId, entry)
+  redis.call('HSET', ordersKey, requestId, cjson.encode(entry))
+end
+
+local function wholeUnits(raw)
+  if not (string.find(raw, '^%d+$') and #raw <= 15) then
+    error({ err = 'BADSTOCK ' .. freeKey .. ' must be a whole number of units, not ' .. string.sub(raw, 1, 40) })
+  end
+  return tonumber(raw)
+end
+
+-- Free units, and whether the item is known. A difference from what the last script left was made from
+-- outside (SET inventory:<item>): supply moves by it and the change is recorded, before anything else.
+local function openStock()
+  local raw = redis.call('GET', freeKey)
+  local free = wholeUnits(raw or '0')
+  local change = free - tonumber(redis.call('HGET', countsKey, 'free') or 0)
+  if change ~= 0 then
+    redis.call('HINCRBY', countsKey, 'supply', whole(change))
+    redis.call('HSET', countsKey, 'free', whole(free))
+    redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*',
+      'state', 'adjusted', 'units', whole(change), 'free', whole(free))
+  end
+  return free, raw ~= false
+end
+
+local function writeFree(free)
+  redis.call('SET', freeKey, whole(free))
+  redis.call('HSET', countsKey, 'free', whole(free))
+end
+
+local function addCount(state, units)
+  redis.call('HINCRBY', countsKey, state, whole(units))
+end
+
+local function addBuyer(user, units)
+  if redis.call('HINCRBY', buyersKey, user, whole(units)) <= 0 then
+    redis.call('HDEL', buyersKey, user)
+  end
+end
+
+local function addEvent(requestId, entry, state, free)
+  redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'request_id', requestId, 'state', state,
+    'units', whole(entry.units), 'generation', whole(entry.generation), 'free', whole(free))
+end
+
+-- Puts the entry into a state and notes when. The counts are the caller's to move.
+local function enter(entry, state, now)
+  entry.state = state
+  local timeline = (entry.timeline or '') .. state .. '@' .. whole(now) .. ' '
+  if #timeline > TIMELINE_LENGTH_MAX then
+    timeline = string.gsub(string.sub(timeline, -TIMELINE_LENGTH_MAX), '^%S* ', '')
+  end
+  entry.timeline = timeline
+end
+
+local function forgetHold(requestId, entry)
+  redis.call('ZREM', leasesKey, requestId)
+  entry.token = nil
+  entry.lease_until = nil
+end
+
+-- Removes holds whose lease is over until enough units are free; answers the free units then.
+local function reclaim(free, units, now)
+  local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_MAX)
+  for _, requestId in ipairs(expired) do
+    if free >= units then
+      break
+    end
+    local entry = readEntry(requestId)
+    if entry and entry.state == 'held' then
+      free = free + entry.units
+      addCount('held', -entry.units)
+      addBuyer(entry.user, -entry.units)
+      redis.call('HDEL', ordersKey, requestId)
+      addEvent(requestId, entry, 'reclaimed', free)
+      writeFree(free)
+    end
+    redis.call('ZREM', leasesKey, requestId)
+  end
+  return free
+end
+
+-- A number that an operator wrote into the sale; a mistyped one must not open it by accident.
+local function saleNumber(field)
+  local raw = redis.call('HGET', saleKey, field)
+  if not raw then
+    return nil
+  end
+  if not string.find(raw, '^%d+$') then
+    error({ err = 'BADSALE ' .. saleKey .. ' ' .. field .. ' must be a whole number, not ' .. string.sub(raw, 1, 40) })
+  end
+  return tonumber(raw)
+end
+
+-- How many units the user may have at most and has now; no limit: nil.
+local function allowance(user)
+  local limit = saleNumber('units_per_user')
+  return limit, limit and tonumber(redis.call('HGET', buyersKey, user) or 0)
+end
+
+-- Owed generations are kept as "1,2,": cjson cannot tell an empty list from an empty object.
+local function addOwed(entry, generation)
+  entry.owed = entry.owed .. whole(generation) .. ','
+end
+
+local function owedWithout(owed, generation)
+  local rest = {}
+  for one in string.gmatch(owed, '%d+') do
+    if tonumber(one) ~= tonumber(generation) then
+      rest[#rest + 1] = one .. ','
+    end
+  end
+  return table.concat(rest)
+end

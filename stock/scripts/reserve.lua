@@ -1,0 +1,82 @@
+--[[
+  Reserve an order's units for its workflow, and open a generation for its money.
+
+  ARGV[1]  request_id
+  ARGV[2]  fence of the step
+  ARGV[3]  user_id
+  ARGV[4]  units
+  ARGV[5]  fingerprint
+  ARGV[6]  price in minor units
+  ARGV[7]  currency
+  ARGV[8]  accepted_at in ms
+
+  Returns  {"reserved", generation, owed by earlier generations}
+           {"sold", generation, owed, payment id or ""}
+           {"sold-out", 0, owed}
+           {"over", 0, owed}      too late: a later step took effect
+           {"mismatch", 0, ""}    the id belongs to another request
+]]
+local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local now = nowMs()
+
+local entry = readEntry(requestId)
+if entry and entry.fingerprint ~= fingerprint then
+  return { 'mismatch', 0, '' }
+end
+
+if entry and entry.state == 'sold' then
+  return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
+end
+if entry and entry.state == 'reserved' then
+  if entry.fence > fence then
+    return { 'over', 0, entry.owed }
+  end
+  entry.fence = fence
+  writeEntry(requestId, entry)
+  return { 'reserved', entry.generation, owedWithout(entry.owed, entry.generation) }
+end
+-- Released by this step's own run, or by a later one: it has been given up.
+if entry and entry.state == 'released' and entry.fence >= fence then
+  return { 'over', 0, entry.owed }
+end
+
+local free = openStock()
+if entry and (entry.state == 'held' or entry.state == 'queued') then
+  addCount(entry.state, -units)
+  forgetHold(requestId, entry)
+else
+  entry = entry or {
+    units = units, user = user, fingerprint = fingerprint, generation = 0, fence = 0, owed = '',
+    price = tonumber(ARGV[6]), currency = ARGV[7], accepted_at = tonumber(ARGV[8]),
+  }
+  if free < units then
+    free = reclaim(free, units, now)
+  end
+  local limit, owned = allowance(user)
+  if free < units or (limit and owned + units > limit) then
+    entry.fence = fence
+    if entry.state == nil then
+      entry.reason = 'sold-out'
+      entry.finished_at = now
+      enter(entry, 'released', now)
+      addEvent(requestId, entry, 'released', free)
+    end
+    writeEntry(requestId, entry)
+    return { 'sold-out', 0, entry.owed }
+  end
+  free = free - units
+  writeFree(free)
+  addBuyer(user, units)
+end
+
+local owedBefore = entry.owed
+entry.generation = entry.generation + 1
+entry.fence = fence
+entry.reason = nil
+entry.finished_at = nil
+addOwed(entry, entry.generation)
+enter(entry, 'reserved', now)
+writeEntry(requestId, entry)
+addCount('reserved', units)
+addEvent(requestId, entry, 'reserved', free)
+return { 'reserved', entry.generation, owedBefore }

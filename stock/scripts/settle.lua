@@ -1,0 +1,19 @@
+--[[
+  The money of a generation is back, or was never taken: strike it from what is owed.
+
+  ARGV[1]  request_id
+  ARGV[2]  generation
+
+  Returns  "settled" | "kept" (it is the reserved or the sold generation)
+]]
+local requestId, generation = ARGV[1], tonumber(ARGV[2])
+local entry = readEntry(requestId)
+if not entry then
+  return 'settled'
+end
+if entry.generation == generation and (entry.state == 'reserved' or entry.state == 'sold') then
+  return 'kept'
+end
+entry.owed = owedWithout(entry.owed, generation)
+writeEntry(requestId, entry)
+return 'settled'

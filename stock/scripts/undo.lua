@@ -1,0 +1,21 @@
+--[[
+  Give back what one attempt holds, as if it had never been: only while it is held, and by this attempt.
+
+  ARGV[1]  request_id
+  ARGV[2]  token of the attempt
+
+  Returns  1 given back | 0 nothing to give back
+]]
+local requestId, token = ARGV[1], ARGV[2]
+local entry = readEntry(requestId)
+if not entry or entry.state ~= 'held' or entry.token ~= token then
+  return 0
+end
+local free = openStock() + entry.units
+redis.call('HDEL', ordersKey, requestId)
+redis.call('ZREM', leasesKey, requestId)
+writeFree(free)
+addCount('held', -entry.units)
+addBuyer(entry.user, -entry.units)
+addEvent(requestId, entry, 'undone', free)
+return 1
