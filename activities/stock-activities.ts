@@ -1,0 +1,27 @@
+import type { ConfirmAnswer, ReleaseAnswer, ReserveAnswer } from '../domain/ledger';
+import type { Order, ReleaseReason } from '../domain/order';
+import type { GenerationOf, StockLedger } from '../stock/stock-ledger';
+
+export type StockActivities = ReturnType<typeof createStockActivities>;
+
+/** The saga's steps on the ledger: each is one idempotent call, so each may run late, twice, or beside its own retry. */
+export function createStockActivities(ledger: StockLedger) {
+  return {
+    reserveStock(step: { order: Order; fence: number }): Promise<ReserveAnswer> {
+      return ledger.reserve(step.order, step.fence);
+    },
+
+    confirmSale(step: GenerationOf & { fence: number; paymentId: string }): Promise<ConfirmAnswer> {
+      return ledger.confirm(step);
+    },
+
+    releaseStock(step: {
+      order: Order;
+      fence: number;
+      reason: ReleaseReason;
+      declined?: number;
+    }): Promise<ReleaseAnswer> {
+      return ledger.release(step);
+    },
+  };
+}

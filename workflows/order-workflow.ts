@@ -1,0 +1,204 @@
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  CancellationScope,
+  isCancellation,
+  setCurrentDetails,
+  TemporalFailure,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import { ApplicationFailureCategory, defineSearchAttributeKey } from '@temporalio/common';
+import { assertNever } from '../domain/invariant';
+import { totalMinor, type FailureReason, type Order, type ReleaseReason } from '../domain/order';
+import { ORDER_FAILED, type OrderConfirmed, type OrderInput } from './contract';
+import {
+  chargePayment,
+  confirmSale,
+  deadLetter,
+  refundPayment,
+  releaseStock,
+  reserveStock,
+} from './steps';
+
+/** How an attempt to sell ended, before anything is given back. */
+type Attempt =
+  | OrderConfirmed
+  | {
+      readonly outcome: 'not-sold';
+      readonly reason: ReleaseReason;
+      readonly error: string;
+      /** 0 while nothing was reserved. */
+      readonly generation: number;
+      /** The generation was declined for certain: nothing is owed for it. */
+      readonly declined?: boolean;
+      /** Nothing was taken by this run and nothing is to be given back. */
+      readonly nothingTaken?: boolean;
+    };
+
+/**
+ * Sells one order: reserve its units, take the money, confirm. If any step says no, or may have happened without our
+ * knowing, what was taken is given back and the order ends as a dead letter and a failed workflow.
+ */
+export async function orderWorkflow(input: OrderInput): Promise<OrderConfirmed> {
+  const story = createStory();
+  const attempt = await sell(input.order, story);
+  if (attempt.outcome === 'confirmed') return attempt;
+  const { order } = input;
+
+  return CancellationScope.nonCancellable(async () => {
+    const { reason, error, generation } = attempt;
+    story(`not sold: ${reason} (${error})`);
+    if (!attempt.nothingTaken) {
+      // Before the refund: it closes the generation, so that nobody can build on a payment about to be returned.
+      const released = await releaseStock.executeWithOptions(
+        { summary: `give back ${units(order)}: ${reason}` },
+        [{ order, fence: Date.now(), reason, ...(attempt.declined && { declined: generation }) }],
+      );
+      await settle(order, released.owed, story);
+      if (released.kind === 'sold') {
+        story('sold after all');
+        return confirmed(released);
+      }
+      story('units given back');
+    }
+    if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
+
+    await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
+      { input, reason, error, generation },
+    ]);
+    story('dead letter written');
+    upsertSearchAttributes([{ key: ORDER_OUTCOME, value: reason }]);
+    throw orderFailed(reason, error);
+  });
+}
+
+async function sell(order: Order, story: Story): Promise<Attempt> {
+  let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
+  try {
+    const reservation = await reserveStock.executeWithOptions(
+      { summary: `reserve ${units(order)}` },
+      [{ order, fence: Date.now() }],
+    );
+    await settle(order, reservation.owed, story);
+    switch (reservation.kind) {
+      case 'reserved':
+        break;
+      case 'sold':
+        story('already sold');
+        return confirmed(reservation);
+      case 'sold-out':
+        return { ...notTaken, reason: 'sold-out', error: 'no unit was left' };
+      case 'over':
+        return {
+          ...notTaken,
+          reason: 'sale-lost',
+          error: 'a later step of this order took effect',
+        };
+      case 'mismatch':
+        return { ...notTaken, reason: 'request-id-reused', error: 'the id is another request' };
+      default:
+        return assertNever(reservation);
+    }
+    const { generation } = reservation;
+    story(`reserved ${units(order)}, generation ${String(generation)}`);
+
+    step = { reason: 'payment-unknown', generation };
+    const payment = await chargePayment.executeWithOptions(
+      { summary: chargeSummary(order, generation) },
+      [{ order, generation }],
+    );
+    if (payment.kind === 'declined') {
+      return notSold('payment-declined', `the provider said: ${payment.code}`, generation, true);
+    }
+    story(`charged ${payment.paymentId}`);
+
+    step = { reason: 'sale-lost', generation };
+    return await confirm(order, generation, payment.paymentId, story);
+  } catch (error) {
+    // Anything else is a bug in this code: the task fails and is retried, and the order stays whole.
+    if (!(error instanceof TemporalFailure)) throw error;
+    const reason = isCancellation(error) ? 'cancelled' : step.reason;
+    return notSold(reason, rootMessage(error), step.generation);
+  }
+}
+
+/** From here on the money is taken: a cancellation comes too late. */
+function confirm(
+  order: Order,
+  generation: number,
+  paymentId: string,
+  story: Story,
+): Promise<Attempt> {
+  return CancellationScope.nonCancellable(async () => {
+    const { itemId, requestId } = order;
+    const sale = await confirmSale.executeWithOptions({ summary: `sell ${units(order)}` }, [
+      { itemId, requestId, generation, fence: Date.now(), paymentId },
+    ]);
+    if (sale.kind === 'lost') return notSold('sale-lost', 'the reservation was gone', generation);
+    story(`sold ${units(order)}`);
+    return confirmed({ generation, paymentId });
+  });
+}
+
+async function settle(order: Order, owed: readonly number[], story: Story): Promise<void> {
+  const { itemId, requestId } = order;
+  for (const generation of owed) {
+    const summary = `settle ${requestId}, generation ${String(generation)}`;
+    const refund = await refundPayment.executeWithOptions({ summary }, [
+      { itemId, requestId, generation },
+    ]);
+    story(`generation ${String(generation)}: ${refund}`);
+  }
+}
+
+const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
+
+const notTaken = { outcome: 'not-sold', generation: 0, nothingTaken: true } as const;
+
+function notSold(
+  reason: ReleaseReason,
+  error: string,
+  generation: number,
+  declined = false,
+): Attempt {
+  return { outcome: 'not-sold', reason, error, generation, declined };
+}
+
+function confirmed(sale: { generation: number; paymentId?: string }): OrderConfirmed {
+  const { generation, paymentId } = sale;
+  return { outcome: 'confirmed', generation, ...(paymentId !== undefined && { paymentId }) };
+}
+
+/** Expected, so benign: failed orders stand out in the Web UI, not in the worker's log. */
+function orderFailed(reason: FailureReason, error: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: reason,
+    type: ORDER_FAILED,
+    nonRetryable: true,
+    details: [{ reason, error }],
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
+
+type Story = (line: string) => void;
+
+/** The steps done so far, as the Web UI's current details: kept in memory and free of history events. */
+function createStory(): Story {
+  const lines: string[] = [];
+  return (line) => {
+    lines.push(`- ${new Date().toISOString().slice(11, 23)} ${line}`);
+    setCurrentDetails(lines.join('\n'));
+  };
+}
+
+function units(order: Order): string {
+  return `${order.itemId} ×${String(order.amount)}`;
+}
+
+function chargeSummary(order: Order, generation: number): string {
+  return `charge ${String(totalMinor(order))} ${order.currency} (minor units), generation ${String(generation)}`;
+}
+
+function rootMessage(error: Error): string {
+  return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
+}
