@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import type { Order } from '../../domain/order';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+
+/** Walks per run; FC_RUNS asks for more. 300 take about ten seconds on two cores. */
+const RUNS = Number(process.env['FC_RUNS'] ?? 300);
+const SEED = Number(process.env['FC_SEED'] ?? Date.now() % 2_147_483_647);
+const LIMIT = 3;
+
+let stock: RedisStock;
+beforeAll(() => {
+  // No lease at all: every hold may be taken over or reclaimed by whoever comes next.
+  stock = openRedisStock(0);
+});
+afterAll(() => stock.redis.quit());
+
+/** One call of one order; `fence` and `generation` are drawn freely, as late and repeated calls would bring them. */
+const command = fc.record({
+  verb: fc.constantFrom(
+    'hold',
+    'undo',
+    'queue',
+    'reserve',
+    'confirm',
+    'release',
+    'settle',
+    'restock',
+  ),
+  order: fc.nat(3),
+  fence: fc.integer({ min: 1, max: 12 }),
+  generation: fc.integer({ min: 1, max: 3 }),
+  units: fc.nat(4),
+});
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+
+/** Four orders of two users: 1 and 2 units each. */
+function someOrders(): Order[] {
+  const itemId = anItem();
+  return [1, 2, 1, 2].map((amount, i) =>
+    anOrder(aPurchase({ itemId, amount, userId: i < 2 ? 'ann' : 'bob' })),
+  );
+}
+
+async function run(one: Command, orders: Order[]): Promise<unknown> {
+  const order = orders[one.order];
+  if (!order) throw new Error('no such order');
+  const attempt = anAttempt(order, order.requestId);
+  const generation = { ...order, generation: one.generation };
+  switch (one.verb) {
+    case 'hold':
+      return stock.admission.claimAndHold([attempt]);
+    case 'undo':
+      return stock.admission.undo([{ ...attempt, undoHold: true, dropClaim: false }]);
+    case 'queue':
+      return stock.admission.queue([attempt]);
+    case 'reserve':
+      return stock.ledger.reserve(order, one.fence);
+    case 'confirm':
+      return stock.ledger.confirm({ ...generation, fence: one.fence, paymentId: 'p' });
+    case 'release':
+      return stock.ledger.release({ order, fence: one.fence, reason: 'sale-lost' });
+    case 'settle':
+      return stock.ledger.settle(generation);
+    case 'restock':
+      return stock.setFree(order.itemId, one.units);
+  }
+}
+
+/** Everything the ledger knows of an item except the stream of what happened. */
+async function snapshot(orders: Order[]) {
+  const itemId = orders[0]?.itemId ?? anItem();
+  const { redis } = stock;
+  const key = (name: string) => `{inventory:${itemId}}:${name}`;
+  return {
+    free: await redis.get(`inventory:${itemId}`),
+    counts: await redis.hgetall(key('counts')),
+    buyers: await redis.hgetall(key('buyers')),
+    orders: await redis.hgetall(key('orders')),
+  };
+}
+
+async function expectBalance(orders: Order[]) {
+  const { free, counts, buyers, orders: entries } = await snapshot(orders);
+  const number = (field: string) => Number(counts[field] ?? 0);
+  const byState: Record<string, number> = {};
+  const byUser: Record<string, number> = {};
+  for (const raw of Object.values(entries)) {
+    const { state, units, user } = JSON.parse(raw) as {
+      state: string;
+      units: number;
+      user: string;
+    };
+    byState[state] = (byState[state] ?? 0) + units;
+    if (state !== 'released') byUser[user] = (byUser[user] ?? 0) + units;
+  }
+  for (const state of ['held', 'queued', 'reserved', 'sold']) {
+    expect([state, number(state)]).toEqual([state, byState[state] ?? 0]);
+  }
+  const total =
+    number('free') + number('held') + number('queued') + number('reserved') + number('sold');
+  expect(total).toBe(number('supply'));
+  expect(Number(free)).toBeGreaterThanOrEqual(0);
+  expect(Object.fromEntries(Object.entries(buyers).map(([user, n]) => [user, Number(n)]))).toEqual(
+    byUser,
+  );
+  for (const units of Object.values(byUser)) expect(units).toBeLessThanOrEqual(LIMIT);
+}
+
+describe(`the ledger under random commands (seed ${SEED})`, () => {
+  test(`balances after every step, keeps every limit, and does nothing twice, in ${RUNS} walks`, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 25 }), async (walk) => {
+        const orders = someOrders();
+        const itemId = orders[0]?.itemId ?? anItem();
+        await stock.setFree(itemId, 4);
+        await stock.ledger.setSale(itemId, { unitsPerUser: LIMIT });
+        for (const one of walk) {
+          await run(one, orders);
+          // A change from outside is recorded by the next script, so only scripts are followed by a balance.
+          if (one.verb === 'restock') continue;
+          await expectBalance(orders);
+          const before = await snapshot(orders);
+          await run(one, orders);
+          expect(withoutLeases(await snapshot(orders))).toEqual(withoutLeases(before));
+        }
+        await stock.redis.del(...(await keysOf(itemId, orders)));
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  }, 600_000);
+});
+
+/** A repeated hold renews its own lease: the only thing that may differ. */
+function withoutLeases(state: Awaited<ReturnType<typeof snapshot>>) {
+  const orders = Object.entries(state.orders).map(([id, raw]) => {
+    const entry = { ...(JSON.parse(raw) as Record<string, unknown>), lease_until: 'any' };
+    return [id, entry] as const;
+  });
+  return { ...state, orders: Object.fromEntries(orders) };
+}
+
+async function keysOf(itemId: string, orders: Order[]): Promise<string[]> {
+  const keys = await stock.redis.keys(`*inventory:${itemId}*`);
+  return [...keys, ...orders.map((order) => `idempotency:${order.requestId}`)];
+}

@@ -1,0 +1,205 @@
+import type { Order } from '../../domain/order';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+
+let stock: RedisStock;
+beforeAll(() => {
+  stock = openRedisStock();
+});
+afterAll(() => stock.redis.quit());
+
+const none = { free: 0, held: 0, queued: 0, reserved: 0, sold: 0 };
+
+/** An order of a fresh item that has `supply` units, admitted and queued. */
+async function aQueuedOrder(supply = 1, amount = 1): Promise<Order> {
+  const purchase = aPurchase({ itemId: anItem(), amount });
+  await stock.setFree(purchase.itemId, supply);
+  const attempt = anAttempt(purchase);
+  await stock.admission.claimAndHold([attempt]);
+  await stock.admission.queue([attempt]);
+  return anOrder(purchase);
+}
+
+const confirm = (order: Order, generation: number, fence: number) =>
+  stock.ledger.confirm({ ...order, generation, fence, paymentId: `pay-${String(generation)}` });
+const release = (order: Order, fence: number, declined?: number) =>
+  stock.ledger.release({
+    order,
+    fence,
+    reason: 'payment-declined',
+    ...(declined !== undefined && { declined }),
+  });
+const counts = (order: Order) => stock.countsOf(order.itemId);
+
+describe('an order on its way to a sale', () => {
+  test('is reserved with generation 1, which is owed from the start, and then sold', async () => {
+    const order = await aQueuedOrder();
+    expect(await stock.ledger.reserve(order, 10)).toEqual({
+      kind: 'reserved',
+      generation: 1,
+      owed: [],
+    });
+    expect(await counts(order)).toEqual({ ...none, reserved: 1, supply: 1 });
+    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([1]);
+
+    expect(await confirm(order, 1, 11)).toEqual({ kind: 'sold' });
+    expect(await counts(order)).toEqual({ ...none, sold: 1, supply: 1 });
+    expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
+      state: 'sold',
+      owed: [],
+      paymentId: 'pay-1',
+    });
+  });
+
+  test('gets the same generation from a retried reserve, and is sold by a retried confirm once', async () => {
+    const order = await aQueuedOrder(2);
+    const reservation = await stock.ledger.reserve(order, 10);
+    expect(await stock.ledger.reserve(order, 10)).toEqual(reservation);
+    await confirm(order, 1, 11);
+    expect(await confirm(order, 1, 11)).toEqual({ kind: 'sold' });
+    expect(await counts(order)).toEqual({ ...none, free: 1, sold: 1, supply: 2 });
+  });
+
+  test('that was never held takes units of the free ones, if there are any', async () => {
+    const order = anOrder(aPurchase({ itemId: anItem(), amount: 2 }));
+    await stock.setFree(order.itemId, 2);
+    expect(await stock.ledger.reserve(order, 10)).toMatchObject({
+      kind: 'reserved',
+      generation: 1,
+    });
+    const second = anOrder(aPurchase({ itemId: order.itemId }));
+    expect(await stock.ledger.reserve(second, 10)).toEqual({ kind: 'sold-out', owed: [] });
+    expect(await counts(order)).toEqual({ ...none, reserved: 2, supply: 2 });
+  });
+
+  test('is a mismatch for another request under its id, which neither takes nor gives back anything', async () => {
+    const order = await aQueuedOrder(2);
+    const other = anOrder({ ...order, amount: 2 });
+    expect(await stock.ledger.reserve(other, 10)).toEqual({ kind: 'mismatch', owed: [] });
+    await stock.ledger.release({ order: other, fence: 11, reason: 'request-id-reused' });
+    expect(await counts(order)).toEqual({ ...none, free: 1, queued: 1, supply: 2 });
+  });
+});
+
+describe('an order that is given back', () => {
+  test('returns its units once, and owes its generation until it is settled', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    expect(await release(order, 11)).toEqual({ kind: 'released', generation: 1, owed: [1] });
+    expect(await release(order, 12)).toEqual({ kind: 'released', generation: 1, owed: [1] });
+    expect(await counts(order)).toEqual({ ...none, free: 1, supply: 1 });
+
+    expect(await stock.ledger.maySettle({ ...order, generation: 1 })).toBe(true);
+    await stock.ledger.settle({ ...order, generation: 1 });
+    expect(await release(order, 13)).toEqual({ kind: 'released', generation: 1, owed: [] });
+  });
+
+  test('owes nothing for a generation that was declined for certain', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    expect(await release(order, 11, 1)).toEqual({ kind: 'released', generation: 1, owed: [] });
+  });
+
+  test('after it was sold is told so, and stays sold', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await confirm(order, 1, 11);
+    expect(await release(order, 12)).toEqual({
+      kind: 'sold',
+      generation: 1,
+      owed: [],
+      paymentId: 'pay-1',
+    });
+    expect(await counts(order)).toEqual({ ...none, sold: 1, supply: 1 });
+  });
+
+  test('may be reserved again under a later fence, as a new generation', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await release(order, 11);
+    expect(await stock.ledger.reserve(order, 20)).toEqual({
+      kind: 'reserved',
+      generation: 2,
+      owed: [1],
+    });
+    expect(await confirm(order, 1, 21)).toEqual({ kind: 'lost' });
+    expect(await confirm(order, 2, 21)).toEqual({ kind: 'sold' });
+  });
+
+  test('before it was reserved leaves a mark that a late reserve runs into', async () => {
+    const order = anOrder(aPurchase({ itemId: anItem() }));
+    await stock.setFree(order.itemId, 1);
+    await release(order, 11);
+    expect(await stock.ledger.reserve(order, 10)).toEqual({ kind: 'over', owed: [] });
+    expect(await counts(order)).toEqual({ ...none, free: 1, supply: 1 });
+  });
+});
+
+describe('a step of an older run', () => {
+  test('cannot reserve what a later step has reserved', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 20);
+    expect(await stock.ledger.reserve(order, 10)).toMatchObject({ kind: 'over' });
+  });
+
+  test('cannot confirm or give back what a later step has reserved', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 20);
+    expect(await confirm(order, 1, 15)).toEqual({ kind: 'lost' });
+    await release(order, 15);
+    expect(await counts(order)).toEqual({ ...none, reserved: 1, supply: 1 });
+  });
+
+  test('may not refund the generation that is reserved or sold', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    const generation = { ...order, generation: 1 };
+    expect(await stock.ledger.maySettle(generation)).toBe(false);
+    await stock.ledger.settle(generation);
+    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([1]);
+    await confirm(order, 1, 11);
+    expect(await stock.ledger.maySettle(generation)).toBe(false);
+  });
+});
+
+describe('an order without a workflow', () => {
+  test('is given back by its fingerprint only, and only before it is reserved', async () => {
+    const order = await aQueuedOrder();
+    const giveBack = (fingerprint: string) =>
+      stock.ledger.giveBack({ ...order, fingerprint, reason: 'request-id-reused' });
+    await giveBack('another');
+    expect(await counts(order)).toMatchObject({ queued: 1 });
+    await giveBack(order.fingerprint);
+    await giveBack(order.fingerprint);
+    expect(await counts(order)).toEqual({ ...none, free: 1, supply: 1 });
+    expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
+      state: 'released',
+      reason: 'request-id-reused',
+    });
+  });
+});
+
+describe('the event stream', () => {
+  test('tells every change of state in order, with the free units after it', async () => {
+    const order = await aQueuedOrder(3);
+    await stock.ledger.reserve(order, 10);
+    await release(order, 11);
+    await stock.setFree(order.itemId, 9);
+    await stock.ledger.reserve(order, 12);
+    const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
+    const told = events.map(([, fields]) => {
+      const event = new Map<string, string>();
+      for (let i = 0; i < fields.length; i += 2) event.set(fields[i] ?? '', fields[i + 1] ?? '');
+      return `${event.get('state') ?? ''} ${event.get('free') ?? ''}`;
+    });
+    expect(told).toEqual([
+      'adjusted 3',
+      'held 2',
+      'queued 2',
+      'reserved 2',
+      'released 3',
+      'adjusted 9',
+      'reserved 8',
+    ]);
+  });
+});

@@ -1,0 +1,11 @@
+/** Addresses of the components that the test run's global setup has started. */
+export const redisAddr = () => `redis://${required('REDIS_ADDR')}`;
+export const kafkaAddrs = () => required('KAFKA_ADDR').split(',');
+export const temporalAddress = () => required('TEMPORAL_ADDRESS');
+export const workflowBundle = () => required('WORKFLOW_BUNDLE');
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: run the tests with npm test`);
+  return value;
+}

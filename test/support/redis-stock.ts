@@ -1,0 +1,40 @@
+import { Redis } from 'ioredis';
+import type { StockCounts } from '../../domain/ledger';
+import type { ItemId } from '../../domain/order';
+import type { Admission } from '../../stock/admission';
+import { createAdmission } from '../../stock/redis-admission';
+import { createStockLedger } from '../../stock/redis-stock-ledger';
+import type { StockLedger } from '../../stock/stock-ledger';
+import { redisAddr } from './addresses';
+
+export interface RedisStock {
+  readonly redis: Redis;
+  readonly admission: Admission;
+  readonly ledger: StockLedger;
+  readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
+  readonly countsOf: (itemId: ItemId) => Promise<StockCounts>;
+}
+
+/** Both doors of the real ledger over one connection, which the caller closes. */
+export function openRedisStock(holdLeaseMs = 15_000): RedisStock {
+  const redis = new Redis(redisAddr());
+  const ledger = createStockLedger(redis);
+  return {
+    redis,
+    ledger,
+    admission: createAdmission(redis, {
+      claimTtlMs: 600_000,
+      orderRetentionMs: 3_600_000,
+      defaultPrice: { priceMinor: 1000, currency: 'USD' },
+      holdLeaseMs,
+    }),
+    setFree: async (itemId, units) => {
+      await redis.set(`inventory:${itemId}`, units);
+    },
+    countsOf: async (itemId) => {
+      const item = await ledger.item(itemId);
+      if (!item) throw new Error(`${itemId} is not known`);
+      return item.counts;
+    },
+  };
+}
