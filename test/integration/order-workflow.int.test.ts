@@ -1,0 +1,253 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  createDeadLetterActivities,
+  createPaymentActivities,
+  createStockActivities,
+} from '../../activities';
+import type { Order } from '../../domain/order';
+import type { DeadLetter } from '../../orderlog/dead-letter';
+import { encodeOrder } from '../../orderlog/order-record';
+import type { StockLedger } from '../../stock/stock-ledger';
+import { ORDER_WORKFLOW, type OrderConfirmed } from '../../workflows/contract';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { createProviderUnderFault } from '../support/provider-under-fault';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+import { useWorker } from '../support/use-worker';
+
+let stock: RedisStock;
+beforeAll(() => {
+  stock = openRedisStock();
+});
+afterAll(() => stock.redis.quit());
+
+const letters: DeadLetter[] = [];
+const money = createProviderUnderFault();
+/** The connection is opened by beforeAll, after the activities are made. */
+const ledger: StockLedger = {
+  reserve: (...args) => stock.ledger.reserve(...args),
+  confirm: (...args) => stock.ledger.confirm(...args),
+  release: (...args) => stock.ledger.release(...args),
+  maySettle: (...args) => stock.ledger.maySettle(...args),
+  settle: (...args) => stock.ledger.settle(...args),
+  giveBack: (...args) => stock.ledger.giveBack(...args),
+  findOrder: (...args) => stock.ledger.findOrder(...args),
+  item: (...args) => stock.ledger.item(...args),
+  setSale: (...args) => stock.ledger.setSale(...args),
+};
+const writer = {
+  write: (letter: DeadLetter) => {
+    letters.push(letter);
+    return Promise.resolve();
+  },
+};
+const temporal = useWorker({
+  ...createStockActivities(ledger),
+  ...createPaymentActivities(money.provider, ledger),
+  ...createDeadLetterActivities(writer, encodeOrder),
+});
+
+type Handle = WorkflowHandle<(input: { order: Order }) => Promise<OrderConfirmed>>;
+
+async function aQueuedOrder({ supply = 1, amount = 1 } = {}): Promise<Order> {
+  const purchase = aPurchase({ itemId: anItem(), amount });
+  await stock.setFree(purchase.itemId, supply);
+  const attempt = anAttempt(purchase);
+  await stock.admission.claimAndHold([attempt]);
+  await stock.admission.queue([attempt]);
+  return anOrder(purchase);
+}
+
+function start(order: Order): Promise<Handle> {
+  return temporal.client.workflow.start(ORDER_WORKFLOW, {
+    workflowId: order.requestId,
+    taskQueue: temporal.taskQueue,
+    args: [{ order }],
+  });
+}
+
+/** The reason of a failed order; anything else it ends with is thrown. */
+async function failureOf(handle: Handle): Promise<string> {
+  try {
+    const result = await handle.result();
+    throw new Error(`the order ended well: ${JSON.stringify(result)}`);
+  } catch (error) {
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    const { cause } = error;
+    if (cause instanceof ApplicationFailure && cause.type === 'OrderFailed') return cause.message;
+    return cause?.name ?? 'unknown';
+  }
+}
+
+async function reset(order: Order): Promise<Handle> {
+  const { workflow, workflowService } = temporal.client;
+  const { runId } = await workflow.getHandle(order.requestId).describe();
+  const answer = await workflowService.resetWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId: order.requestId, runId },
+    reason: 'tried again by the test',
+    // What `--type FirstWorkflowTask` means: the first workflow task completes as event 4.
+    workflowTaskFinishEventId: 4 as unknown as Long,
+    requestId: `${runId}-reset`,
+  });
+  return workflow.getHandle(order.requestId, answer.runId);
+}
+type Long = NonNullable<
+  NonNullable<
+    Parameters<typeof temporal.client.workflowService.resetWorkflowExecution>[0]
+  >['workflowTaskFinishEventId']
+>;
+
+const lettersOf = (order: Order) =>
+  letters.filter((letter) => letter.requestId === order.requestId);
+const counts = (order: Order) => stock.countsOf(order.itemId);
+
+describe('an order whose payment is taken', () => {
+  test('is confirmed, with one charge of price times amount', async () => {
+    const order = await aQueuedOrder({ supply: 3, amount: 2 });
+    const result = await (await start(order)).result();
+    expect(result).toEqual({
+      outcome: 'confirmed',
+      generation: 1,
+      paymentId: `pay-${order.requestId}:1`,
+    });
+    expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, sold: 2, supply: 3 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    expect(money.amountOf(`${order.requestId}:1`)).toBe(2000);
+    expect(lettersOf(order)).toEqual([]);
+  });
+
+  test('is charged once when the answer of the charge is lost', async () => {
+    const order = await aQueuedOrder();
+    money.faultNext(() => {
+      throw new Error('the line went dead after the charge');
+    });
+    await (await start(order)).result();
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+  });
+
+  test('after it was confirmed can be reset, which charges nothing and confirms it again', async () => {
+    const order = await aQueuedOrder();
+    await (await start(order)).result();
+    const again = await (await reset(order)).result();
+    expect(again).toMatchObject({ outcome: 'confirmed', generation: 1 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    expect(await counts(order)).toMatchObject({ free: 0, sold: 1, supply: 1 });
+  });
+});
+
+describe('an order whose payment is declined', () => {
+  beforeAll(() => {
+    money.declineIf((key) => key.startsWith('poor-') && key.endsWith(':1'));
+  });
+  const aPoorOrder = async () => {
+    const purchase = aPurchase({ requestId: `poor-${anItem()}`, itemId: anItem() });
+    await stock.setFree(purchase.itemId, 1);
+    return anOrder(purchase);
+  };
+
+  test('fails with its reason, gives its units back and leaves one dead letter', async () => {
+    const order = await aPoorOrder();
+    const handle = await start(order);
+    expect(await failureOf(handle)).toBe('payment-declined');
+    expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, sold: 0, supply: 1 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'declined' });
+    expect(lettersOf(order)).toMatchObject([
+      { reason: 'payment-declined', generation: 1, runId: (await handle.describe()).runId },
+    ]);
+    expect(lettersOf(order)[0]?.value.toString()).toBe(encodeOrder(order).toString());
+  });
+
+  test('tries again when it is reset, as a new generation with its own payment, and can succeed', async () => {
+    const order = await aPoorOrder();
+    await failureOf(await start(order));
+    const result = await (await reset(order)).result();
+    expect(result).toMatchObject({ outcome: 'confirmed', generation: 2 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'declined', '2': 'captured' });
+    expect(await counts(order)).toMatchObject({ free: 0, sold: 1, supply: 1 });
+    expect(lettersOf(order)).toHaveLength(1);
+  });
+});
+
+describe('an order that cannot be sold', () => {
+  test('fails as sold-out when there are no units for it, and nobody is charged', async () => {
+    const order = anOrder(aPurchase({ itemId: anItem(), amount: 2 }));
+    await stock.setFree(order.itemId, 1);
+    expect(await failureOf(await start(order))).toBe('sold-out');
+    expect(money.moneyOf(order.requestId)).toEqual({});
+    expect(lettersOf(order)).toMatchObject([{ reason: 'sold-out' }]);
+    expect(await counts(order)).toMatchObject({ free: 1, supply: 1 });
+  });
+
+  test('fails as payment-unknown when the provider never tells, and what it took goes back', async () => {
+    const order = await aQueuedOrder();
+    money.faultNext(() => {
+      throw ApplicationFailure.nonRetryable('no answer, ever');
+    });
+    expect(await failureOf(await start(order))).toBe('payment-unknown');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect(await counts(order)).toMatchObject({ free: 1, sold: 0, supply: 1 });
+  });
+
+  test('fails as sale-lost when its reservation is gone after the charge, and is refunded', async () => {
+    const order = await aQueuedOrder();
+    money.faultNext(async () => {
+      await stock.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
+    });
+    expect(await failureOf(await start(order))).toBe('sale-lost');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect(await counts(order)).toMatchObject({ free: 1, sold: 0, supply: 1 });
+  });
+
+  test('is refunded in the end when the refund fails for a while', async () => {
+    const order = await aQueuedOrder();
+    const away = () => {
+      throw new Error('the provider is away');
+    };
+    money.faultNext(
+      () => {
+        throw ApplicationFailure.nonRetryable('no answer, ever');
+      },
+      away,
+      away,
+    );
+    expect(await failureOf(await start(order))).toBe('payment-unknown');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([]);
+  });
+
+  test('under the id of another request fails and touches nothing of it', async () => {
+    const order = await aQueuedOrder({ supply: 5 });
+    const other = anOrder({ ...order, amount: 2 });
+    expect(await failureOf(await start(other))).toBe('request-id-reused');
+    expect(await counts(order)).toMatchObject({ free: 4, queued: 1, supply: 5 });
+    expect(money.moneyOf(order.requestId)).toEqual({});
+  });
+});
+
+describe('an order that is cancelled', () => {
+  test('during its payment gives everything back and ends as cancelled, without a dead letter', async () => {
+    const order = await aQueuedOrder();
+    let reached: () => void;
+    const charging = new Promise<void>((resolve) => (reached = resolve));
+    let answer: () => void;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    money.faultNext(() => {
+      reached();
+      return answered;
+    });
+    const handle = await start(order);
+    await charging;
+    await handle.cancel();
+    expect(await failureOf(handle)).toBe('CancelledFailure');
+    // The late answer of the charge changes nothing: its key was refunded.
+    answer!();
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
+    expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
+      state: 'released',
+      reason: 'cancelled',
+    });
+    expect(lettersOf(order)).toEqual([]);
+  });
+});

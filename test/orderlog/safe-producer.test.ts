@@ -1,0 +1,251 @@
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { register } from 'prom-client';
+import {
+  AppendUnknownError,
+  createSafeProducer,
+  NotAppendedError,
+  QueueFullError,
+  type SafeProducer,
+  type SafeProducerOptions,
+} from '../../orderlog/safe-producer';
+import { createFakeLog, type Fault } from '../support/fake-kafka-log';
+
+const TOPIC = 'orders';
+const TIMING = {
+  ackMsMax: 40,
+  connectMsMax: 40,
+  disconnectMsMax: 40,
+  retryDelayMs: { min: 1, max: 4 },
+};
+
+const producers: SafeProducer[] = [];
+afterEach(async () => {
+  for (const producer of producers.splice(0)) await producer.close(0);
+});
+
+async function start(
+  createProducer: SafeProducerOptions['createProducer'],
+  options: Partial<SafeProducerOptions> = {},
+): Promise<SafeProducer> {
+  const producer = await createSafeProducer({
+    ...{ createProducer, topic: TOPIC, partitions: 3, timing: TIMING },
+    logger: pino({ level: 'silent' }),
+    ...options,
+  });
+  producers.push(producer);
+  return producer;
+}
+
+const entry = (name: string) => ({ key: name, value: Buffer.from(name) });
+
+/** What a caller without the safe producer would do: believe `send`. */
+async function naiveSend(createProducer: SafeProducerOptions['createProducer'], value: string) {
+  const messages = [{ partition: 0, value }];
+  return createProducer().send({ topic: TOPIC, acks: -1, messages });
+}
+
+/** The first client has the fault for ever, every later one is sound. */
+const onFirstClient = (fault: Fault) => createFakeLog(TOPIC, (n) => (n === 0 ? fault : undefined));
+
+describe('append, over a client that answers with an empty result for ever', () => {
+  test('a plain send reports success, and the record is not in the log', async () => {
+    const log = onFirstClient('empty-result');
+    await expect(naiveSend(log.createProducer, 'a')).resolves.toEqual([]);
+    expect(log.values()).toEqual([]);
+  });
+
+  test('acknowledges only what the log has, after replacing the client', async () => {
+    const log = onFirstClient('empty-result');
+    const producer = await start(log.createProducer);
+    const { partition, offset } = await producer.append(entry('a'));
+    expect(log.at(partition, offset)).toBe('a');
+    expect(log.state.clients).toBe(2);
+  });
+});
+
+describe('append, over a client whose answer names another partition', () => {
+  test('a plain send reports success, and the record is not in the log', async () => {
+    const log = onFirstClient('other-partition');
+    await expect(naiveSend(log.createProducer, 'a')).resolves.toHaveLength(1);
+    expect(log.values()).toEqual([]);
+  });
+
+  test('acknowledges only what the log has, after replacing the client', async () => {
+    const log = onFirstClient('other-partition');
+    const producer = await start(log.createProducer);
+    const { partition, offset } = await producer.append(entry('a'));
+    expect(log.at(partition, offset)).toBe('a');
+    expect(log.state.clients).toBe(2);
+  });
+});
+
+describe('append, over a connection that breaks before or after the write', () => {
+  test('a plain send reports a failure for a record that is in the log', async () => {
+    const log = onFirstClient('error-after-write');
+    await expect(naiveSend(log.createProducer, 'a')).rejects.toThrow('request timed out');
+    expect(log.values()).toEqual(['a']);
+  });
+
+  test('sends the same batch again through the same client until it is acknowledged', async () => {
+    const faults: Fault[] = ['error', 'error-after-write', 'error'];
+    const log = createFakeLog(TOPIC, () => faults.shift());
+    const producer = await start(log.createProducer);
+    await producer.append(entry('a'));
+    expect(log.values()).toEqual(['a', 'a']);
+    expect(log.state.clients).toBe(1);
+  });
+
+  test('replaces a client that has only failed for longer than an acknowledgement may take', async () => {
+    const log = onFirstClient('error');
+    const producer = await start(log.createProducer);
+    const startedAt = Date.now();
+    await producer.append(entry('a'));
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(TIMING.ackMsMax);
+    expect(log.state.clients).toBe(2);
+  });
+});
+
+describe('append, over a socket that is dead without saying so', () => {
+  test('a plain send never answers', async () => {
+    const log = onFirstClient('silence');
+    const sent = naiveSend(log.createProducer, 'a').then(() => 'answered');
+    const patience = new Promise((resolve) => setTimeout(resolve, 3 * TIMING.ackMsMax, 'nothing'));
+    await expect(Promise.race([sent, patience])).resolves.toBe('nothing');
+  });
+
+  test('replaces the client after the bound, once for all partitions, and closes the old one', async () => {
+    const log = onFirstClient('silence');
+    const producer = await start(log.createProducer);
+    await Promise.all([...'abcdefgh'].map((name) => producer.append(entry(name))));
+    expect(log.values().sort()).toEqual([...'abcdefgh']);
+    expect(log.state).toMatchObject({ clients: 2, disconnected: 1 });
+  });
+
+  test('goes on with the old client while no new one can connect', async () => {
+    const log = createFakeLog(
+      TOPIC,
+      (() => {
+        let sends = 0;
+        return () => (sends++ < 2 ? 'empty-result' : undefined);
+      })(),
+    );
+    let made = 0;
+    const producer = await start(() => {
+      const client = log.createProducer();
+      if (made++ === 0) return client;
+      return { ...client, connect: () => Promise.reject(new Error('connection refused')) };
+    });
+    const { partition, offset } = await producer.append(entry('a'));
+    expect(log.at(partition, offset)).toBe('a');
+  });
+});
+
+describe('append', () => {
+  test('acknowledges nothing that is not in the log, whatever the faults', async () => {
+    const fault = fc.constantFrom<Fault | undefined>(
+      ...(['empty-result', 'other-partition', 'error-after-write', 'error', undefined] as const),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fault, { maxLength: 30 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.constantFrom(0, 1),
+        async (faults, count, lingerMs) => {
+          const left = [...faults];
+          const log = createFakeLog(TOPIC, () => left.shift());
+          const producer = await start(log.createProducer, { lingerMs });
+          const names = Array.from({ length: count }, (_, i) => `order-${i}`);
+          const acks = await Promise.all(names.map((name) => producer.append(entry(name))));
+          const read = acks.map(({ partition, offset }) => log.at(partition, offset));
+          expect(read).toEqual(names);
+          expect(log.state.inFlightMax).toBe(1);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test('gathers what one turn of the event loop brings into one send per partition', async () => {
+    let sends = 0;
+    const log = createFakeLog(TOPIC, () => {
+      sends++;
+      return undefined;
+    });
+    const producer = await start(log.createProducer, { partitions: 1 });
+    await Promise.all(Array.from({ length: 200 }, (_, i) => producer.append(entry(`o-${i}`))));
+    expect(sends).toBe(1);
+  });
+
+  test('keeps a batch below half a megabyte, whatever its number of records', async () => {
+    let sends = 0;
+    const log = createFakeLog(TOPIC, () => {
+      sends++;
+      return undefined;
+    });
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const value = Buffer.alloc(200 * 1024);
+    await Promise.all([...'abcde'].map((key) => producer.append({ key, value })));
+    expect(sends).toBe(3);
+  });
+
+  test('sends equal keys to one partition, the one every standard client chooses', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { partitions: 6 });
+    // murmur2("foobar") is -790332482 in Kafka's own test; without its sign, modulo 6.
+    const { partition } = await producer.append({ key: 'foobar', value: Buffer.from('x') });
+    expect(partition).toBe((-790332482 & 0x7fffffff) % 6);
+  });
+
+  test('refuses at once when too many records wait, and hands nothing over', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { queueMax: 2 });
+    const accepted = [producer.append(entry('a')), producer.append(entry('b'))];
+    const refused = producer.append(entry('c'));
+    await expect(refused).rejects.toBeInstanceOf(QueueFullError);
+    await Promise.all(accepted);
+    expect(log.values().sort()).toEqual(['a', 'b']);
+    expect(producer.pending).toBe(0);
+  });
+
+  test('counts every answer it did not believe', async () => {
+    register.resetMetrics();
+    const log = onFirstClient('empty-result');
+    const producer = await start(log.createProducer);
+    await producer.append(entry('a'));
+    const metrics = await register.metrics();
+    expect(metrics).toContain('orderlog_unverified_answers_total{topic="orders"} 1');
+    expect(metrics).toContain('orderlog_producer_replacements_total{topic="orders"} 1');
+  });
+});
+
+describe('close', () => {
+  test('waits for what is pending', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    const appended = producer.append(entry('a'));
+    await producer.close(1_000);
+    await expect(appended).resolves.toMatchObject({ offset: '0' });
+  });
+
+  test('tells records that were handed over from records that never were', async () => {
+    const log = createFakeLog(TOPIC, () => 'error');
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const handedOver = producer.append(entry('a'));
+    const settled = Promise.allSettled([handedOver]);
+    await new Promise(setImmediate);
+    const waiting = Promise.allSettled([producer.append(entry('b'))]);
+    await producer.close(10);
+    const [first] = await settled;
+    const [second] = await waiting;
+    expect(first).toMatchObject({ reason: expect.any(AppendUnknownError) as unknown });
+    expect(second).toMatchObject({ reason: expect.any(NotAppendedError) as unknown });
+  });
+
+  test('takes nothing more', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    await producer.close(0);
+    await expect(producer.append(entry('a'))).rejects.toBeInstanceOf(NotAppendedError);
+  });
+});

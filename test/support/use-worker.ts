@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { createOrderWorker } from '../../worker/order-worker';
+import { temporalAddress, workflowBundle } from './addresses';
+
+export interface RunningWorker {
+  readonly taskQueue: string;
+  readonly client: Client;
+}
+
+/** Runs the real worker in this test file, on a task queue of its own, with these activities. */
+export function useWorker(activities: object): RunningWorker {
+  const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
+  const undo: (() => Promise<unknown>)[] = [];
+  let starting: Promise<void> | undefined;
+
+  async function start() {
+    Runtime.install({ logger: new DefaultLogger('ERROR'), workerHeartbeatInterval: 0 });
+    const connection = await NativeConnection.connect({ address: temporalAddress() });
+    undo.unshift(() => connection.close());
+    running.client = new Client({ connection });
+    const worker = await createOrderWorker({
+      connection,
+      namespace: 'default',
+      taskQueue: running.taskQueue,
+      activities,
+      workflowBundle: workflowBundle(),
+    });
+    const run = worker.run();
+    undo.unshift(() => {
+      worker.shutdown();
+      return run;
+    });
+  }
+
+  beforeAll(() => (starting = start()), 30_000);
+  afterAll(async () => {
+    // A start that died half-way has already failed the tests; what it opened is closed all the same.
+    await Promise.allSettled([starting]);
+    for (const step of undo) await step();
+  }, 30_000);
+  return running;
+}
