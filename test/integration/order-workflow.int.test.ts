@@ -98,6 +98,20 @@ type Long = NonNullable<
   >['workflowTaskFinishEventId']
 >;
 
+/** A promise and the function that fulfils it. */
+function aSignal() {
+  let give: () => void = () => undefined;
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return {
+    given,
+    give: () => {
+      give();
+    },
+  };
+}
+
 const lettersOf = (order: Order) =>
   letters.filter((letter) => letter.requestId === order.requestId);
 const counts = (order: Order) => stock.countsOf(order.itemId);
@@ -228,20 +242,17 @@ describe('an order that cannot be sold', () => {
 describe('an order that is cancelled', () => {
   test('during its payment gives everything back and ends as cancelled, without a dead letter', async () => {
     const order = await aQueuedOrder();
-    let reached: () => void;
-    const charging = new Promise<void>((resolve) => (reached = resolve));
-    let answer: () => void;
-    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const [charging, answered] = [aSignal(), aSignal()];
     money.faultNext(() => {
-      reached();
-      return answered;
+      charging.give();
+      return answered.given;
     });
     const handle = await start(order);
-    await charging;
+    await charging.given;
     await handle.cancel();
     expect(await failureOf(handle)).toBe('CancelledFailure');
     // The late answer of the charge changes nothing: its key was refunded.
-    answer!();
+    answered.give();
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
     expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({

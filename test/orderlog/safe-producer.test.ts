@@ -9,7 +9,7 @@ import {
   type SafeProducer,
   type SafeProducerOptions,
 } from '../../orderlog/safe-producer';
-import { createFakeLog, type Fault } from '../support/fake-kafka-log';
+import { createFakeLog, type Fault } from './fake-kafka-log';
 
 const TOPIC = 'orders';
 const TIMING = {

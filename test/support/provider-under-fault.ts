@@ -9,7 +9,7 @@ type Status = 'captured' | 'declined' | 'refunded' | 'blocked';
 export function createProviderUnderFault() {
   const book = new Map<string, { status: Status; amountMinor: number }>();
   const faults: ((verb: 'charge' | 'find' | 'refund', key: string) => Promise<void> | void)[] = [];
-  let declines = (_key: string) => false;
+  let declines: (key: string) => boolean = () => false;
 
   const answer = (key: string, status: Status): ChargeAnswer =>
     status === 'captured'
