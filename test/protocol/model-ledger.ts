@@ -1,0 +1,162 @@
+/**
+ * The ledger's rules for a handful of orders and one item, in memory and in plain words: what the real scripts must do,
+ * small enough to walk a million times. Each rule can be switched off, to see that its absence is noticed.
+ * It knows nothing of users, prices, sale windows, events or clocks: a lease ends when it is told to.
+ */
+export type LedgerRule =
+  'reserve-respects-fence' | 'release-tells-sold' | 'owed-is-remembered' | 'queued-never-expires';
+
+export interface Entry {
+  state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
+  token?: string;
+  leased?: boolean;
+  generation: number;
+  fence: number;
+  owed: number[];
+}
+
+export interface Reserved {
+  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over';
+  readonly generation: number;
+  readonly owed: readonly number[];
+}
+
+export interface Released {
+  readonly kind: 'released' | 'sold';
+  readonly owed: readonly number[];
+}
+
+/** What the protocol asks of a ledger; one unit an order. */
+export interface ProtocolLedger {
+  hold(order: string, token: string): Promise<'held' | 'in-progress' | 'exists' | 'sold-out'>;
+  undo(order: string, token: string): Promise<void>;
+  queue(order: string): Promise<boolean>;
+  reserve(order: string, fence: number): Promise<Reserved>;
+  confirm(order: string, generation: number, fence: number): Promise<'sold' | 'lost'>;
+  release(order: string, fence: number): Promise<Released>;
+  /** Whether the generation may be refunded. */
+  maySettle(order: string, generation: number): Promise<boolean>;
+  settle(order: string, generation: number): Promise<void>;
+  endLease(order: string): Promise<void>;
+  /** The whole state, for the invariants. */
+  look(): Promise<{ free: number; entries: Readonly<Record<string, Entry>> }>;
+}
+
+export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedger {
+  let free = units;
+  const entries: Record<string, Entry> = {};
+  const settledIs = (entry: Entry | undefined, generation: number) =>
+    !(entry?.generation === generation && (entry.state === 'reserved' || entry.state === 'sold'));
+
+  function reclaim(): void {
+    for (const [order, entry] of Object.entries(entries)) {
+      if (free > 0) return;
+      const expired = entry.state === 'held' && entry.leased === false;
+      if (expired || (off === 'queued-never-expires' && entry.state === 'queued')) {
+        Reflect.deleteProperty(entries, order);
+        free++;
+      }
+    }
+  }
+
+  function reserve(order: string, fence: number): Reserved {
+    let entry = entries[order];
+    const unfenced = off === 'reserve-respects-fence';
+    if (entry?.state === 'sold')
+      return { kind: 'sold', generation: entry.generation, owed: entry.owed };
+    if (entry?.state === 'reserved') {
+      if (entry.fence > fence && !unfenced)
+        return { kind: 'over', generation: 0, owed: entry.owed };
+      entry.fence = Math.max(entry.fence, fence);
+      const { generation } = entry;
+      return { kind: 'reserved', generation, owed: entry.owed.filter((one) => one !== generation) };
+    }
+    if (entry?.state === 'released' && entry.fence >= fence && !unfenced) {
+      return { kind: 'over', generation: 0, owed: entry.owed };
+    }
+    if (entry?.state !== 'held' && entry?.state !== 'queued') {
+      reclaim();
+      entry ??= { state: 'released', generation: 0, fence, owed: [] };
+      entries[order] = entry;
+      if (free < 1) {
+        entry.fence = fence;
+        return { kind: 'sold-out', generation: 0, owed: entry.owed };
+      }
+      free--;
+    }
+    const owed = [...entry.owed];
+    const generation = entry.generation + 1;
+    entries[order] = { state: 'reserved', generation, fence, owed: [...owed, generation] };
+    return { kind: 'reserved', generation, owed };
+  }
+
+  function release(order: string, fence: number): Released {
+    const entry = (entries[order] ??= { state: 'released', generation: 0, fence, owed: [] });
+    if (entry.state === 'sold' && off !== 'release-tells-sold')
+      return { kind: 'sold', owed: entry.owed };
+    if (entry.state !== 'released' && entry.state !== 'sold' && entry.fence <= fence) {
+      free++;
+      entries[order] = { ...entry, state: 'released', fence };
+    }
+    const after = entries[order] ?? entry;
+    after.fence = Math.max(after.fence, fence);
+    return { kind: 'released', owed: after.owed };
+  }
+
+  const forget = <T extends { readonly owed: readonly number[] }>(answer: T): T =>
+    off === 'owed-is-remembered' ? { ...answer, owed: [] } : { ...answer, owed: [...answer.owed] };
+
+  return {
+    hold: (order, token) => {
+      const entry = entries[order];
+      if (entry && entry.state !== 'held') return Promise.resolve('exists');
+      if (entry?.leased && entry.token !== token) return Promise.resolve('in-progress');
+      if (!entry) {
+        reclaim();
+        if (free < 1) return Promise.resolve('sold-out');
+        free--;
+      }
+      entries[order] = { state: 'held', token, leased: true, generation: 0, fence: 0, owed: [] };
+      return Promise.resolve('held');
+    },
+    undo: (order, token) => {
+      const entry = entries[order];
+      if (entry?.state === 'held' && entry.token === token) {
+        Reflect.deleteProperty(entries, order);
+        free++;
+      }
+      return Promise.resolve();
+    },
+    queue: (order) => {
+      const entry = entries[order];
+      if (entry?.state === 'held')
+        entries[order] = { state: 'queued', generation: 0, fence: 0, owed: [] };
+      return Promise.resolve(entry !== undefined);
+    },
+    reserve: (order, fence) => Promise.resolve(forget(reserve(order, fence))),
+    confirm: (order, generation, fence) => {
+      const entry = entries[order];
+      if (entry?.generation !== generation) return Promise.resolve('lost');
+      if (entry.state === 'sold') return Promise.resolve('sold');
+      if (entry.state !== 'reserved' || entry.fence > fence) return Promise.resolve('lost');
+      const owed = entry.owed.filter((one) => one !== generation);
+      entries[order] = { state: 'sold', generation, fence, owed };
+      return Promise.resolve('sold');
+    },
+    release: (order, fence) => Promise.resolve(forget(release(order, fence))),
+    maySettle: (order, generation) => Promise.resolve(settledIs(entries[order], generation)),
+    settle: (order, generation) => {
+      const entry = entries[order];
+      if (entry && settledIs(entry, generation)) {
+        entry.owed = entry.owed.filter((one) => one !== generation);
+      }
+      return Promise.resolve();
+    },
+    endLease: (order) => {
+      const entry = entries[order];
+      if (entry?.state === 'held') entry.leased = false;
+      return Promise.resolve();
+    },
+    look: () => Promise.resolve({ free, entries }),
+  };
+}

@@ -1,0 +1,57 @@
+import { createModelLedger, type LedgerRule } from './model-ledger';
+import { createWorld, type SagaRule } from './protocol';
+import { walkWorlds } from './walk';
+
+/** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
+const WALKS = Number(process.env['PROTOCOL_WALKS'] ?? 20_000);
+const SEED = Number(process.env['PROTOCOL_SEED'] ?? Date.now() % 1_000_000);
+/** Every missing rule must be noticed within a minute. */
+const NOTICED_MS_MAX = 60_000;
+
+describe(`the protocol (seed ${SEED})`, () => {
+  test(`keeps its promises in ${WALKS} random walks`, async () => {
+    const walked = await walkWorlds(() => createWorld(createModelLedger(1)), {
+      walks: WALKS,
+      seed: SEED,
+    });
+    expect(walked.violation).toBeUndefined();
+    expect(walked.walks).toBe(WALKS);
+  }, 3_600_000);
+
+  test.each<LedgerRule>([
+    'reserve-respects-fence',
+    'release-tells-sold',
+    'owed-is-remembered',
+    'queued-never-expires',
+  ])(
+    'needs the rule of the ledger %s',
+    async (rule) => {
+      const walked = await walkWorlds(() => createWorld(createModelLedger(1, rule)), {
+        walks: Infinity,
+        seed: SEED,
+        msMax: NOTICED_MS_MAX,
+      });
+      expect(walked.violation?.what).toEqual(expect.any(String));
+    },
+    90_000,
+  );
+
+  test.each<SagaRule>([
+    'release-before-refund',
+    'fence-per-step',
+    'queue-before-answer',
+    'refund-blocks-unseen-key',
+    'payment-key-per-generation-not-run',
+  ])(
+    'needs the rule of the saga %s',
+    async (rule) => {
+      const walked = await walkWorlds(() => createWorld(createModelLedger(1), rule), {
+        walks: Infinity,
+        seed: SEED,
+        msMax: NOTICED_MS_MAX,
+      });
+      expect(walked.violation?.what).toEqual(expect.any(String));
+    },
+    90_000,
+  );
+});
