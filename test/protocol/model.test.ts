@@ -1,6 +1,7 @@
 import { createModelLedger, type LedgerRule } from './model-ledger';
-import { createWorld, type SagaRule } from './protocol';
+import { createWorld } from './protocol';
 import { walkWorlds } from './walk';
+import type { SagaRule } from './world';
 
 /** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
 const WALKS = Number(process.env['PROTOCOL_WALKS'] ?? 20_000);

@@ -1,4 +1,16 @@
 import type { ProtocolLedger } from './model-ledger';
+import { createSagaModel } from './saga-model';
+import {
+  anOrder,
+  inWorld,
+  type Move,
+  type OrderWorld,
+  type Reservation,
+  type SagaRule,
+  type World,
+} from './world';
+
+const ORDERS = ['A', 'B'] as const;
 
 /**
  * Two orders, one unit, and everything that can go wrong on the way: gateway attempts that die on any line, records that
@@ -6,225 +18,9 @@ import type { ProtocolLedger } from './model-ledger';
  * are reset, to their first task or to just after their reservation, up to four of one order. A walk picks one possible
  * move after the other until nothing is left to do.
  */
-export type SagaRule =
-  | 'release-before-refund'
-  | 'fence-per-step'
-  | 'queue-before-answer'
-  | 'refund-blocks-unseen-key'
-  | 'payment-key-per-generation-not-run';
-
-type Step = 'reserve' | 'settle' | 'charge' | 'confirm' | 'release';
-type End = 'charge' | 'confirmed' | 'failed';
-type Charged = 'captured' | 'declined';
-
-interface Run {
-  readonly id: number;
-  /** Counts the runs of this order. */
-  readonly number: number;
-  /** The fence it would have if fences were made once a run: a run reset late inherits what is in its history. */
-  readonly runFence: number;
-  step: Step;
-  generation: number;
-  owed: number[];
-  /** What comes when everything owed is settled. */
-  then: End;
-  /** Which asking this is, so that a retry carries the fence of its first try. */
-  asked: string;
-  fence: number;
-  retries: number;
-}
-
-interface Call {
-  readonly order: string;
-  readonly run: number;
-  readonly runNumber: number;
-  readonly step: Step;
-  readonly generation: number;
-  readonly fence: number;
-  readonly charged: Charged;
-}
-
-interface Reservation {
-  readonly generation: number;
-  readonly owed: readonly number[];
-  readonly runFence: number;
-}
-
-interface OrderWorld {
-  readonly name: string;
-  readonly attempts: ('new' | 'held' | 'acked' | 'over')[];
-  accepted: boolean;
-  appended: number;
-  consumed: number;
-  runs: number;
-  run: Run | undefined;
-  outcome: 'confirmed' | 'failed' | undefined;
-  /** Where the last reservation left a run: what a late reset goes back to. */
-  reservation: Reservation | undefined;
-  readonly runsMax: number;
-  readonly retriesMax: number;
-}
-
-export interface Move {
-  readonly name: string;
-  readonly apply: () => Promise<void>;
-  /** Whether it may be left undone: nobody has to reset a run, and a lease need not end in time. */
-  readonly optional?: boolean;
-}
-
-export interface World {
-  moves(): Promise<Move[]>;
-  /** What is broken now; undefined when nothing is. */
-  violation(): Promise<string | undefined>;
-  /** What is broken once nothing moves any more. */
-  violationAtEnd(): Promise<string | undefined>;
-}
-
-export const ORDERS = ['A', 'B'] as const;
-
 export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
-  const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? [2, 4, 2] : [1, 2, 1]));
-  const keys = new Map<string, 'captured' | 'declined' | 'refunded' | 'blocked'>();
-  const calls: Call[] = [];
-  let clock = 0;
-
-  const keyOf = (call: Call, generation: number) =>
-    off === 'payment-key-per-generation-not-run'
-      ? `${call.order}:run-${String(call.runNumber)}`
-      : `${call.order}:${String(generation)}`;
-
-  function charge(call: Call): Charged {
-    const key = keyOf(call, call.generation);
-    const status = keys.get(key) ?? call.charged;
-    keys.set(key, status);
-    return status === 'captured' ? 'captured' : 'declined';
-  }
-
-  async function refund(call: Call): Promise<void> {
-    if (off !== 'release-before-refund' && !(await ledger.maySettle(call.order, call.generation)))
-      return;
-    const key = keyOf(call, call.generation);
-    const status = keys.get(key);
-    if (status === 'captured') keys.set(key, 'refunded');
-    else if (!status && off !== 'refund-blocks-unseen-key') keys.set(key, 'blocked');
-    await ledger.settle(call.order, call.generation);
-  }
-
-  /** Lets one call take effect; the answer is what the run would do with it. */
-  async function effect(call: Call): Promise<(run: Run, order: OrderWorld) => void> {
-    switch (call.step) {
-      case 'reserve': {
-        const { kind, generation, owed } = await ledger.reserve(call.order, call.fence);
-        return (run, order) => {
-          run.owed = [...owed];
-          run.generation = generation;
-          if (kind === 'reserved')
-            order.reservation = { generation, owed: [...owed], runFence: run.runFence };
-          goOn(
-            run,
-            order,
-            kind === 'reserved' ? 'charge' : kind === 'sold' ? 'confirmed' : 'failed',
-          );
-        };
-      }
-      case 'charge': {
-        const charged = charge(call);
-        return (run) => {
-          run.step = charged === 'captured' ? 'confirm' : compensation();
-          if (run.step === 'settle') run.owed = [run.generation];
-        };
-      }
-      case 'confirm': {
-        const answer = await ledger.confirm(call.order, call.generation, call.fence);
-        return (run, order) => {
-          if (answer === 'sold') end(order, 'confirmed');
-          else giveUp(run);
-        };
-      }
-      case 'release': {
-        const { kind, owed } = await ledger.release(call.order, call.fence);
-        return (run, order) => {
-          run.owed = off === 'release-before-refund' ? [] : [...owed];
-          goOn(run, order, kind === 'sold' ? 'confirmed' : 'failed');
-        };
-      }
-      case 'settle':
-        await refund(call);
-        return (run, order) => {
-          run.owed.shift();
-          if (off === 'release-before-refund' && run.then === 'failed' && run.owed.length === 0)
-            run.step = 'release';
-          else goOn(run, order, run.then);
-        };
-    }
-  }
-
-  /** The first step of compensation: by design release, and the refunds after it. */
-  function compensation(): Step {
-    return off === 'release-before-refund' ? 'settle' : 'release';
-  }
-
-  function giveUp(run: Run): void {
-    run.step = compensation();
-    if (run.step !== 'settle') return;
-    run.then = 'failed';
-    run.owed = run.generation > 0 ? [run.generation] : [];
-    if (run.owed.length === 0) run.step = 'release';
-  }
-
-  function goOn(run: Run, order: OrderWorld, then: End): void {
-    run.then = then;
-    if (run.owed.length > 0) run.step = 'settle';
-    else if (then === 'charge') run.step = 'charge';
-    else end(order, then);
-  }
-
-  function end(order: OrderWorld, outcome: 'confirmed' | 'failed'): void {
-    order.outcome = outcome;
-    order.run = undefined;
-  }
-
-  function startRun(order: OrderWorld, from?: Reservation): void {
-    order.runs++;
-    order.outcome = undefined;
-    order.run = {
-      id: ++clock,
-      number: order.runs,
-      runFence: from?.runFence ?? order.runs,
-      step: !from ? 'reserve' : from.owed.length > 0 ? 'settle' : 'charge',
-      generation: from?.generation ?? 0,
-      owed: [...(from?.owed ?? [])],
-      then: 'charge',
-      asked: '',
-      fence: 0,
-      retries: 0,
-    };
-  }
-
-  function send(order: OrderWorld, run: Run, charged: Charged): void {
-    const asking = `${run.step} ${String(run.owed[0] ?? '')}`;
-    if (run.asked !== asking) {
-      run.asked = asking;
-      run.fence = ++clock;
-    }
-    calls.push({
-      order: order.name,
-      run: run.id,
-      runNumber: run.number,
-      step: run.step,
-      generation: run.step === 'settle' ? (run.owed[0] ?? 0) : run.generation,
-      fence: off === 'fence-per-step' ? run.runFence : run.fence,
-      charged,
-    });
-  }
-
-  /** Whether the run that made the call still waits for just this answer. */
-  function waitsFor(order: OrderWorld, call: Call): Run | undefined {
-    const { run } = order;
-    if (run?.id !== call.run || run.step !== call.step) return undefined;
-    if (call.step === 'settle' && run.owed[0] !== call.generation) return undefined;
-    return run;
-  }
+  const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? FIRST : SECOND));
+  const { keys, calls, effect, giveUp, startRun, send, waitsFor } = createSagaModel(ledger, off);
 
   function attemptMoves(order: OrderWorld): Move[] {
     return order.attempts.flatMap((state, i): Move[] => {
@@ -261,7 +57,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
                 become('over');
               },
             },
-            dies(`${token} dies holding`, () => {
+            inWorld(`${token} dies holding`, () => {
               become('over');
             }),
           ];
@@ -274,7 +70,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
                 become('over');
               },
             },
-            dies(`${token} dies after the ack`, () => {
+            inWorld(`${token} dies after the ack`, () => {
               become('over');
             }),
           ];
@@ -296,7 +92,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
         ? (['captured', 'declined'] as const)
         : (['captured'] as const)) {
         moves.push(
-          dies(`${order.name}.${String(run.number)} asks to ${run.step} (${charged})`, () => {
+          inWorld(`${order.name}.${String(run.number)} asks to ${run.step} (${charged})`, () => {
             if (waiting > 0) run.retries++;
             send(order, run, charged);
           }),
@@ -308,7 +104,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
       (run.step === 'reserve' || run.step === 'charge' || run.step === 'confirm')
     ) {
       moves.push(
-        dies(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
+        inWorld(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
           giveUp(run);
         }),
       );
@@ -319,7 +115,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
   function resetMoves(order: OrderWorld): Move[] {
     if (order.runs === 0 || order.runs >= order.runsMax) return [];
     const reset = (name: string, from?: Reservation): Move => ({
-      ...dies(name, () => {
+      ...inWorld(name, () => {
         startRun(order, from);
       }),
       optional: true,
@@ -375,7 +171,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
         moves.push(...attemptMoves(order), ...runMoves(order), ...resetMoves(order));
         if (order.consumed < order.appended) {
           moves.push(
-            dies(`ingest reads ${order.name}`, () => {
+            inWorld(`ingest reads ${order.name}`, () => {
               order.consumed++;
               if (order.runs === 0) startRun(order);
             }),
@@ -413,33 +209,6 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
     },
   };
 }
-
-function anOrder(
-  name: string,
-  [attempts, runsMax, retriesMax]: [number, number, number] | number[],
-): OrderWorld {
-  return {
-    name,
-    attempts: Array.from({ length: attempts ?? 1 }, () => 'new' as const),
-    accepted: false,
-    appended: 0,
-    consumed: 0,
-    runs: 0,
-    run: undefined,
-    outcome: undefined,
-    reservation: undefined,
-    runsMax: runsMax ?? 1,
-    retriesMax: retriesMax ?? 1,
-  };
-}
-
-/** A move that touches nothing outside the world. */
-function dies(name: string, change: () => void): Move {
-  return {
-    name,
-    apply: () => {
-      change();
-      return Promise.resolve();
-    },
-  };
-}
+/** The first order has everything happen to it, the second is there to want the same unit. */
+const FIRST = { attempts: 2, runsMax: 4, retriesMax: 2 };
+const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1 };

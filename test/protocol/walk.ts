@@ -1,4 +1,4 @@
-import type { World } from './protocol';
+import type { World } from './world';
 
 /** A walk that is not over by then goes in circles, which is a fault of the protocol too. */
 const MOVES_MAX = 300;

@@ -1,0 +1,45 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ProtocolLedger } from './model-ledger';
+
+/**
+ * Asks two ledgers everything and insists on the same answer and the same state afterwards, so that what is proved of
+ * the model is proved of the scripts.
+ */
+export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): ProtocolLedger {
+  async function both<T>(what: string, ask: (ledger: ProtocolLedger) => Promise<T>): Promise<T> {
+    const [expected, actual] = [await ask(model), await ask(real)];
+    const [modelState, realState] = [await model.look(), await real.look()];
+    const [told, seen] = [comparable(expected), comparable(actual)];
+    if (!isDeepStrictEqual(seen, told)) throw new Error(difference(`${what} answered`, seen, told));
+    const [left, should] = [comparable(realState), comparable(modelState)];
+    if (!isDeepStrictEqual(left, should)) throw new Error(difference(`${what} left`, left, should));
+    return actual;
+  }
+  return {
+    hold: (order, token) => both(`hold ${order}`, (ledger) => ledger.hold(order, token)),
+    undo: (order, token) => both(`undo ${order}`, (ledger) => ledger.undo(order, token)),
+    queue: (order) => both(`queue ${order}`, (ledger) => ledger.queue(order)),
+    reserve: (order, fence) => both(`reserve ${order}`, (ledger) => ledger.reserve(order, fence)),
+    confirm: (order, generation, fence) =>
+      both(`confirm ${order}`, (ledger) => ledger.confirm(order, generation, fence)),
+    release: (order, fence) => both(`release ${order}`, (ledger) => ledger.release(order, fence)),
+    maySettle: (order, generation) =>
+      both(`may settle ${order}`, (ledger) => ledger.maySettle(order, generation)),
+    settle: (order, generation) =>
+      both(`settle ${order}`, (ledger) => ledger.settle(order, generation)),
+    endLease: (order) => both(`end lease ${order}`, (ledger) => ledger.endLease(order)),
+    look: () => real.look(),
+  };
+}
+
+/** Whose hold it is shows in the answers; which fields are spelled out while it is held does not matter. */
+function comparable(value: unknown): unknown {
+  if (value === undefined) return undefined;
+  return JSON.parse(JSON.stringify(value), (key, field: unknown) =>
+    key === 'leased' || key === 'token' ? undefined : field,
+  ) as unknown;
+}
+
+function difference(what: string, actual: unknown, expected: unknown): string {
+  return `${what} ${JSON.stringify(actual)}, the model says ${JSON.stringify(expected)}`;
+}

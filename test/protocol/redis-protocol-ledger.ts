@@ -1,0 +1,102 @@
+import type { Redis } from 'ioredis';
+import type { ItemId, Order } from '../../domain/order';
+import { ordersKey } from '../../stock/keys';
+import { anAttempt, anOrder, aPurchase } from '../support/purchases';
+import type { RedisStock } from '../support/redis-stock';
+import type { Entry, ProtocolLedger } from './model-ledger';
+
+/** The protocol's ledger on the real scripts: an item of its own, one unit, orders of one unit each. */
+export async function createRedisProtocolLedger(
+  { redis, admission, ledger, setFree }: RedisStock,
+  itemId: ItemId,
+): Promise<ProtocolLedger & { readonly remove: () => Promise<void> }> {
+  await setFree(itemId, 1);
+  const orders = new Map<string, Order>();
+  const orderOf = (name: string): Order => {
+    const known =
+      orders.get(name) ?? anOrder(aPurchase({ itemId, requestId: `${itemId}-${name}` }));
+    orders.set(name, known);
+    return known;
+  };
+  const generationOf = (name: string, generation: number) => ({ ...orderOf(name), generation });
+
+  return {
+    async hold(name, token) {
+      const [verdict] = await admission.claimAndHold([anAttempt(orderOf(name), token)]);
+      if (!verdict || verdict instanceof Error) throw verdict ?? new Error('no verdict');
+      const { kind } = verdict.hold;
+      if (kind === 'held' || kind === 'in-progress' || kind === 'exists' || kind === 'sold-out')
+        return kind;
+      throw new Error(`unexpected in this world: ${kind}`);
+    },
+    async undo(name, token) {
+      await admission.undo([{ ...orderOf(name), token, undoHold: true, dropClaim: false }]);
+    },
+    async queue(name) {
+      const [queued] = await admission.queue([orderOf(name)]);
+      if (typeof queued !== 'boolean') throw queued ?? new Error('no answer');
+      return queued;
+    },
+    async reserve(name, fence) {
+      const answer = await ledger.reserve(orderOf(name), fence);
+      if (answer.kind === 'mismatch') throw new Error('one order, two fingerprints');
+      const { kind, owed } = answer;
+      return { kind, owed, generation: 'generation' in answer ? answer.generation : 0 };
+    },
+    confirm: async (name, generation, fence) =>
+      (await ledger.confirm({ ...generationOf(name, generation), fence, paymentId: 'p' })).kind,
+    async release(name, fence) {
+      const step = { order: orderOf(name), fence, reason: 'sale-lost' } as const;
+      const { kind, owed } = await ledger.release(step);
+      return { kind, owed };
+    },
+    maySettle: (name, generation) => ledger.maySettle(generationOf(name, generation)),
+    settle: (name, generation) => ledger.settle(generationOf(name, generation)),
+    endLease: (name) => endLease(redis, orderOf(name)),
+    async look() {
+      const [free, stored] = await Promise.all([
+        redis.get(`inventory:${itemId}`),
+        redis.hgetall(ordersKey(itemId)),
+      ]);
+      const entries: Record<string, Entry> = {};
+      for (const [name, { requestId }] of orders) {
+        const raw = stored[requestId];
+        if (raw !== undefined) entries[name] = toEntry(raw);
+      }
+      return { free: Number(free), entries };
+    },
+    async remove() {
+      const keys = ['orders', 'counts', 'buyers', 'leases', 'sale', 'events'];
+      const claims = [...orders.values()].map(({ requestId }) => `idempotency:${requestId}`);
+      await redis.del(
+        `inventory:${itemId}`,
+        ...keys.map((key) => `{inventory:${itemId}}:${key}`),
+        ...claims,
+      );
+    },
+  };
+}
+
+/** Leases end on the server's clock; a walk cannot wait, so it moves the end into the past. */
+async function endLease(redis: Redis, order: Order): Promise<void> {
+  const key = ordersKey(order.itemId);
+  const raw = await redis.hget(key, order.requestId);
+  if (raw === null) return;
+  await redis.hset(
+    key,
+    order.requestId,
+    JSON.stringify({ ...(JSON.parse(raw) as object), lease_until: 1 }),
+  );
+  await redis.zadd(`{inventory:${order.itemId}}:leases`, 1, order.requestId);
+}
+
+function toEntry(raw: string): Entry {
+  const stored = JSON.parse(raw) as Omit<Entry, 'owed'> & { owed: string; lease_until?: number };
+  return {
+    state: stored.state,
+    generation: stored.generation,
+    fence: stored.fence,
+    owed: stored.owed.split(',').filter(Boolean).map(Number),
+    ...(stored.token !== undefined && { token: stored.token, leased: stored.lease_until !== 1 }),
+  };
+}

@@ -1,0 +1,103 @@
+export type SagaRule =
+  | 'release-before-refund'
+  | 'fence-per-step'
+  | 'queue-before-answer'
+  | 'refund-blocks-unseen-key'
+  | 'payment-key-per-generation-not-run';
+
+export type Step = 'reserve' | 'settle' | 'charge' | 'confirm' | 'release';
+export type End = 'charge' | 'confirmed' | 'failed';
+export type Charged = 'captured' | 'declined';
+
+export interface Run {
+  readonly id: number;
+  /** Counts the runs of this order. */
+  readonly number: number;
+  /** The fence it would have if fences were made once a run: a run reset late inherits what is in its history. */
+  readonly runFence: number;
+  step: Step;
+  generation: number;
+  owed: number[];
+  /** What comes when everything owed is settled. */
+  then: End;
+  /** Which asking this is, so that a retry carries the fence of its first try. */
+  asked: string;
+  fence: number;
+  retries: number;
+}
+
+export interface Call {
+  readonly order: string;
+  readonly run: number;
+  readonly runNumber: number;
+  readonly step: Step;
+  readonly generation: number;
+  readonly fence: number;
+  readonly charged: Charged;
+}
+
+export interface Reservation {
+  readonly generation: number;
+  readonly owed: readonly number[];
+  readonly runFence: number;
+}
+
+export interface OrderWorld {
+  readonly name: string;
+  readonly attempts: ('new' | 'held' | 'acked' | 'over')[];
+  accepted: boolean;
+  appended: number;
+  consumed: number;
+  runs: number;
+  run: Run | undefined;
+  outcome: 'confirmed' | 'failed' | undefined;
+  /** Where the last reservation left a run: what a late reset goes back to. */
+  reservation: Reservation | undefined;
+  readonly runsMax: number;
+  readonly retriesMax: number;
+}
+
+export interface Move {
+  readonly name: string;
+  readonly apply: () => Promise<void>;
+  /** Whether it may be left undone: nobody has to reset a run, and a lease need not end in time. */
+  readonly optional?: boolean;
+}
+
+export interface World {
+  moves(): Promise<Move[]>;
+  /** What is broken now; undefined when nothing is. */
+  violation(): Promise<string | undefined>;
+  /** What is broken once nothing moves any more. */
+  violationAtEnd(): Promise<string | undefined>;
+}
+
+export function anOrder(
+  name: string,
+  limits: { attempts: number; runsMax: number; retriesMax: number },
+): OrderWorld {
+  return {
+    name,
+    attempts: Array.from({ length: limits.attempts }, () => 'new' as const),
+    accepted: false,
+    appended: 0,
+    consumed: 0,
+    runs: 0,
+    run: undefined,
+    outcome: undefined,
+    reservation: undefined,
+    runsMax: limits.runsMax,
+    retriesMax: limits.retriesMax,
+  };
+}
+
+/** A move that touches nothing outside the world. */
+export function inWorld(name: string, change: () => void): Move {
+  return {
+    name,
+    apply: () => {
+      change();
+      return Promise.resolve();
+    },
+  };
+}
