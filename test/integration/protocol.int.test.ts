@@ -67,13 +67,6 @@ const MUTANTS = [
     "false then\n  return { 'sold'",
   ],
   ['a release that returns units twice', 'ledgerRelease', 'release', "state ~= 'released' and", ''],
-  [
-    'a confirm of any generation',
-    'ledgerConfirm',
-    'confirm',
-    'entry.generation ~= generation',
-    'false',
-  ],
   ['an undo by any attempt', 'ledgerUndo', 'undo', ' or entry.token ~= token', ''],
   [
     'a hold that ignores a live lease',

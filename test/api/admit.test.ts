@@ -1,0 +1,66 @@
+import { decide } from '../../api/buy/admit';
+import type { HoldAnswer, LedgerEntry } from '../../domain/ledger';
+import type { Verdict } from '../../stock/admission';
+
+const ENTRY: LedgerEntry = {
+  ...{ state: 'queued', units: 1, userId: 'u1', fingerprint: 'f', generation: 0, fence: 0 },
+  ...{ owed: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+};
+const HELD: HoldAnswer = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
+const MISMATCH: HoldAnswer = { kind: 'mismatch' };
+const EXISTS: HoldAnswer = { kind: 'exists', entry: ENTRY };
+const IN_PROGRESS: HoldAnswer = { kind: 'in-progress', retryAfterMs: 10 };
+const REJECTIONS: HoldAnswer[] = [
+  { kind: 'sold-out', final: true },
+  { kind: 'sold-out', final: false },
+  { kind: 'limit', unitsPerUser: 1, owned: 1 },
+  { kind: 'closed', when: 'not-open', opensAt: 1 },
+  { kind: 'closed', when: 'over', closesAt: 1 },
+  { kind: 'unknown-item' },
+];
+const EVERY_HOLD = [HELD, MISMATCH, EXISTS, IN_PROGRESS, ...REJECTIONS];
+const OWN_CLAIMS: Verdict['claim'][] = ['new', 'same'];
+
+describe('the admission table', () => {
+  test.each(EVERY_HOLD)(
+    "calls the id reused under another's claim, whatever the hold: %j",
+    (hold) => {
+      expect(decide({ claim: 'other', hold })).toEqual({
+        kind: 'reject',
+        rejection: { kind: 'request-id-reused' },
+        undoHold: hold.kind === 'held',
+        dropClaim: false,
+      });
+    },
+  );
+
+  test.each(OWN_CLAIMS)('accepts what is held under a claim that is %s', (claim) => {
+    expect(decide({ claim, hold: HELD })).toEqual({ kind: 'accept', hold: HELD });
+  });
+
+  test.each(OWN_CLAIMS)('calls the id reused on a mismatch under a claim that is %s', (claim) => {
+    expect(decide({ claim, hold: MISMATCH })).toEqual({
+      kind: 'reject',
+      rejection: { kind: 'request-id-reused' },
+      undoHold: false,
+      dropClaim: claim === 'new',
+    });
+  });
+
+  test.each(OWN_CLAIMS)('keeps a claim that is %s while its order or attempt lives', (claim) => {
+    for (const hold of [EXISTS, IN_PROGRESS]) {
+      expect(decide({ claim, hold })).toEqual({
+        kind: 'reject',
+        rejection: hold,
+        undoHold: false,
+        dropClaim: false,
+      });
+    }
+  });
+
+  test.each(REJECTIONS)('drops a claim of its own, and no other, with %j', (hold) => {
+    const rejected = { kind: 'reject', rejection: hold, undoHold: false };
+    expect(decide({ claim: 'new', hold })).toEqual({ ...rejected, dropClaim: true });
+    expect(decide({ claim: 'same', hold })).toEqual({ ...rejected, dropClaim: false });
+  });
+});

@@ -1,0 +1,104 @@
+import { createBatcher } from '../../api/buy/batch';
+import { createInFlight } from '../../api/buy/in-flight';
+import { createDeadlines } from '../../api/http/deadlines';
+import { APPEND_DEADLINE_MS } from '../../api/buy/place-order';
+import { createKafkaProbe } from '../../api/kafka-probe';
+import { HOLD_LEASE_MS } from '../../stock/redis-admission';
+import { createFakeAppender } from './fake-appender';
+import { until } from './open-gateway';
+
+describe('a batcher', () => {
+  const doubling = (batches: number[][] = []) => ({
+    batches,
+    double: createBatcher<number, number>({
+      run: (items) => {
+        batches.push([...items]);
+        return Promise.resolve(items.map((item) => 2 * item));
+      },
+      deadlineMs: 1_000,
+      sizeMax: 4,
+    }),
+  });
+
+  test('sends the calls of one turn together and gives each its own answer', async () => {
+    const { batches, double } = doubling();
+    expect(await Promise.all([1, 2, 3].map(double))).toEqual([2, 4, 6]);
+    expect(batches).toEqual([[1, 2, 3]]);
+  });
+
+  test('sends no more than the bound at once, and nobody twice', async () => {
+    const { batches, double } = doubling();
+    await Promise.all([1, 2, 3, 4, 5, 6, 7, 8, 9].map(double));
+    expect(batches).toEqual([[1, 2, 3, 4], [5, 6, 7, 8], [9]]);
+  });
+
+  test('gives everybody the error of a round trip that fails or takes too long', async () => {
+    const failing = createBatcher({
+      run: () => Promise.reject(new Error('gone')),
+      deadlineMs: 1_000,
+    });
+    const hanging = createBatcher({
+      run: () => new Promise<never>(() => undefined),
+      deadlineMs: 10,
+    });
+    expect(await Promise.all([failing(1), failing(2)])).toEqual([
+      new Error('gone'),
+      new Error('gone'),
+    ]);
+    expect(await hanging(1)).toEqual(new Error('No answer within 10 ms'));
+  });
+
+  test('gives an error to who was left without an answer', async () => {
+    const short = createBatcher({ run: () => Promise.resolve(['a']), deadlineMs: 1_000 });
+    const [first, second] = await Promise.all([short(1), short(2)]);
+    expect(first).toBe('a');
+    expect(second).toBeInstanceOf(Error);
+  });
+});
+
+describe('deadlines', () => {
+  test('expire in order, and not when cancelled', async () => {
+    const { start } = createDeadlines(30);
+    const expired: string[] = [];
+    start(() => expired.push('a'));
+    start(() => expired.push('b'))();
+    start(() => expired.push('c'));
+    await until(() => expired.length === 2);
+    expect(expired).toEqual(['a', 'c']);
+    start(() => expired.push('d'));
+    await until(() => expired.length === 3);
+  });
+});
+
+describe('what is in flight', () => {
+  test('is bounded, and tells when nothing is', async () => {
+    const inFlight = createInFlight(1);
+    expect([inFlight.enter(), inFlight.enter()]).toEqual([true, false]);
+    expect(await inFlight.whenEmpty(10)).toBe(false);
+    const empty = inFlight.whenEmpty(1_000);
+    inFlight.leave();
+    expect(await empty).toBe(true);
+    expect(await inFlight.whenEmpty(0)).toBe(true);
+  });
+});
+
+describe('the Kafka probe', () => {
+  test('looks at Kafka only while no acknowledgement proves that it is there', async () => {
+    let lookUps = 0;
+    const { watched, probe } = createKafkaProbe(createFakeAppender(), () => {
+      lookUps += 1;
+      return Promise.resolve();
+    });
+    expect(await Promise.all([probe(), probe()])).toEqual([true, true]);
+    expect(lookUps).toBe(1);
+    await watched.append({ key: 'k', value: Buffer.from('v') });
+    expect(await probe()).toBe(true);
+    expect(lookUps).toBe(1);
+  });
+});
+
+describe('the deadline of an append', () => {
+  test('leaves a late acknowledgement half of the lease to queue its order', () => {
+    expect(APPEND_DEADLINE_MS).toBeLessThan(HOLD_LEASE_MS / 2);
+  });
+});

@@ -1,0 +1,196 @@
+import type { GatewayDeps } from '../../api/gateway';
+import { QueueFullError } from '../../orderlog/safe-producer';
+import type { FakeStock } from '../support/fake-stock';
+import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
+
+let open: OpenGateway;
+afterEach(() => open.close());
+
+const counts = async () => (await open.stock.ledger.item(ITEM))?.counts;
+
+function expectUnavailable(answer: Awaited<ReturnType<typeof buy>>, type: string): void {
+  expect(answer.status).toBe(503);
+  expect(answer.body).toMatchObject({ type: `/problems/${type}`, request_id: 'req-1' });
+  expect(['1', '2', '3']).toContain(answer.headers.get('retry-after'));
+}
+
+type Methods = Partial<GatewayDeps['admission']>;
+
+/** A gateway whose admission is the fake one, but for these methods. */
+const openWith = (methods: (stock: FakeStock) => Methods) =>
+  openGateway({
+    change: ({ stock }) => ({ admission: { ...stock.admission, ...methods(stock) } }),
+  });
+
+describe('with Kafka in trouble, POST /buy', () => {
+  test('answers outcome-unknown when no acknowledgement comes in time, and keeps the hold', async () => {
+    open = await openGateway({ change: () => ({ limits: { appendDeadlineMs: 50 } }) });
+    open.appender.next = 'wait';
+    expectUnavailable(await buy(open), 'outcome-unknown');
+    expect(await counts()).toMatchObject({ free: 9, held: 1, queued: 0 });
+  });
+
+  test('still queues the order when the acknowledgement comes after the answer', async () => {
+    open = await openGateway({ change: () => ({ limits: { appendDeadlineMs: 50 } }) });
+    open.appender.next = 'wait';
+    await buy(open);
+    open.appender.acknowledge();
+    await open.gateway.settleLateOrders();
+    expect(await counts()).toMatchObject({ held: 0, queued: 1 });
+    expect((await buy(open)).body).toMatchObject({
+      type: '/problems/duplicate-request',
+      order: { status: 'queued' },
+    });
+  });
+
+  test('accepts nothing and gives everything back when the queue is full', async () => {
+    open = await openGateway();
+    const before = open.stock.snapshot();
+    open.appender.next = new QueueFullError('full');
+    expectUnavailable(await buy(open), 'not-accepted');
+    expect(open.stock.snapshot()).toBe(before);
+  });
+
+  test('leaves a claim that it found when the queue is full', async () => {
+    open = await openGateway();
+    const first = await buy(open);
+    open.stock.force('req-1', { leaseUntil: 0, state: 'held' });
+    open.appender.next = new QueueFullError('full');
+    expectUnavailable(await buy(open), 'not-accepted');
+    expect(first.status).toBe(202);
+    expect((await buy(open, { amount: 2 })).status).toBe(422);
+  });
+
+  test('answers outcome-unknown when the producer gives up on a record', async () => {
+    open = await openGateway();
+    open.appender.next = new Error('closed in the middle');
+    expectUnavailable(await buy(open), 'outcome-unknown');
+    expect(await counts()).toMatchObject({ held: 1 });
+    expect(open.logged).toContainEqual(
+      expect.objectContaining({ msg: 'an order was handed over and not acknowledged' }),
+    );
+  });
+});
+
+describe('with Redis in trouble, POST /buy', () => {
+  test('accepts nothing when claim and hold get no answer', async () => {
+    open = await openWith(() => ({ claimAndHold: () => Promise.reject(new Error('gone')) }));
+    expectUnavailable(await buy(open), 'not-accepted');
+    expect(open.appender.records).toHaveLength(0);
+  });
+
+  test('accepts nothing when its own place in the round trip is an error, and undoes its hold', async () => {
+    open = await openWith((stock) => ({
+      claimAndHold: async (attempts) => {
+        await stock.admission.claimAndHold(attempts);
+        return attempts.map(() => new Error('timeout'));
+      },
+    }));
+    expectUnavailable(await buy(open), 'not-accepted');
+    await until(async () => (await counts())?.held === 0);
+    expect(await counts()).toMatchObject({ free: 10 });
+  });
+
+  test('accepts nothing when Redis never answers', async () => {
+    open = await openWith(() => ({ claimAndHold: () => new Promise(() => undefined) }));
+    expectUnavailable(await buy(open), 'not-accepted');
+  });
+
+  test('answers outcome-unknown when the entry has gone before it was queued', async () => {
+    open = await openWith(() => ({ queue: (orders) => Promise.resolve(orders.map(() => false)) }));
+    expectUnavailable(await buy(open), 'outcome-unknown');
+  });
+
+  test('answers outcome-unknown when queueing fails', async () => {
+    open = await openWith(() => ({ queue: () => Promise.reject(new Error('gone')) }));
+    expectUnavailable(await buy(open), 'outcome-unknown');
+  });
+
+  test('does not hold a rejection back for an undo that hangs', async () => {
+    open = await openWith(() => ({ undo: () => new Promise(() => undefined) }));
+    const startedAt = performance.now();
+    expect((await buy(open, { amount: 11 })).body['type']).toBe('/problems/sold-out');
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(open.logged).toContainEqual(
+      expect.objectContaining({ msg: 'an attempt was not undone' }),
+    );
+  });
+
+  test('logs a fault that hits many once a second, and counts the rest', async () => {
+    open = await openWith(() => ({ claimAndHold: () => Promise.reject(new Error('gone')) }));
+    await Promise.all(Array.from({ length: 50 }, (_, i) => buy(open, { request_id: `r${i}` })));
+    const lines = open.logged.filter(({ msg }) => msg === 'no answer to claim and hold');
+    expect(lines.length).toBeLessThanOrEqual(2);
+    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    expect(metrics).toContain('flash_sale_faults_total{what="no answer to claim and hold"} 50');
+  });
+});
+
+describe('under overload, POST /buy', () => {
+  test('turns away what exceeds the bound before it touches anything', async () => {
+    open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 2 } }) });
+    open.appender.next = 'wait';
+    const inHand = [buy(open, { request_id: 'a' }), buy(open, { request_id: 'b' })];
+    await until(() => open.appender.records.length === 2);
+    const before = open.stock.snapshot();
+    const refused = await buy(open, { request_id: 'c' });
+    expect(refused.status).toBe(503);
+    expect(refused.body).toMatchObject({ type: '/problems/not-accepted' });
+    expect(refused.headers.get('retry-after')).toMatch(/^[123]$/);
+    expect(open.stock.snapshot()).toBe(before);
+    open.appender.acknowledge();
+    expect((await Promise.all(inHand)).map(({ status }) => status)).toEqual([202, 202]);
+    open.appender.next = 'acknowledge';
+    expect((await buy(open, { request_id: 'c' })).status).toBe(202);
+  });
+
+  test('keeps the bound for a crowd that arrives at once', async () => {
+    open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 5 } }) });
+    open.appender.next = 'wait';
+    const crowd = Array.from({ length: 30 }, (_, i) => buy(open, { request_id: `r${i}` }));
+    await until(() => open.appender.records.length === 5);
+    open.appender.acknowledge();
+    const statuses = (await Promise.all(crowd)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 202)).toHaveLength(5);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(25);
+  });
+});
+
+describe('while the gateway shuts down', () => {
+  test('purchases in hand are finished, and new ones refused on a connection that ends', async () => {
+    open = await openGateway();
+    open.appender.next = 'wait';
+    const inHand = buy(open);
+    await until(() => open.appender.records.length === 1);
+    const drained = open.gateway.drain();
+
+    const refused = await buy(open, { request_id: 'late' });
+    expect(refused.status).toBe(503);
+    expect(refused.body['type']).toBe('/problems/not-accepted');
+    expect(refused.headers.get('connection')).toBe('close');
+    const ready = await reply(await fetch(`${open.url}/readyz`));
+    expect(ready.status).toBe(503);
+
+    open.appender.acknowledge();
+    const answer = await inHand;
+    expect(answer.status).toBe(202);
+    expect(answer.headers.get('connection')).toBe('close');
+    await drained;
+    expect(open.appender.records).toHaveLength(1);
+  });
+});
+
+describe('a bug', () => {
+  test('is answered 500 without a word about itself, and logged', async () => {
+    open = await openWith(() => ({
+      // What no admission may return.
+      claimAndHold: (attempts) =>
+        Promise.resolve(attempts.map(() => ({ claim: 'new', hold: { kind: 'secret' } }) as never)),
+    }));
+    const { status, body } = await buy(open);
+    expect(status).toBe(500);
+    expect(body).toMatchObject({ type: '/problems/internal', request_id: 'req-1' });
+    expect(JSON.stringify(body)).not.toContain('secret');
+    expect(open.logged.find(({ msg }) => msg === 'a bug')).toMatchObject({ level: 50 });
+  });
+});

@@ -1,0 +1,194 @@
+import { decodeOrder } from '../../orderlog/order-record';
+import { buy, ITEM, openGateway, until, type OpenGateway } from './open-gateway';
+
+let open: OpenGateway;
+
+beforeEach(async () => {
+  open = await openGateway({ units: 3 });
+});
+
+afterEach(() => open.close());
+
+const counts = async () => (await open.stock.ledger.item(ITEM))?.counts;
+
+describe('POST /buy accepts', () => {
+  test('with 202, the place to look and links', async () => {
+    const { status, headers, body } = await buy(open);
+    expect(status).toBe(202);
+    expect(headers.get('location')).toBe('/orders/req-1');
+    expect(headers.get('content-type')).toBe('application/json');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(body).toEqual({
+      request_id: 'req-1',
+      status: 'queued',
+      links: { self: '/orders/req-1', events: '/orders/req-1/events' },
+    });
+  });
+
+  test('only once the record is acknowledged and the units are queued', async () => {
+    open.appender.next = 'wait';
+    let answered = false;
+    const answer = buy(open, { amount: 2 }).finally(() => (answered = true));
+    await until(() => open.appender.records.length === 1);
+    expect(await counts()).toMatchObject({ free: 1, held: 2, queued: 0 });
+    expect(answered).toBe(false);
+    open.appender.acknowledge();
+    expect((await answer).status).toBe(202);
+    expect(await counts()).toMatchObject({ free: 1, held: 0, queued: 2 });
+  });
+
+  test('and writes down the order at the price of its admission', async () => {
+    await open.stock.ledger.setSale(ITEM, { priceMinor: 250, currency: 'EUR' });
+    await buy(open, { amount: 2 });
+    const [record] = open.appender.records;
+    expect(record?.key).toBe('req-1');
+    expect(decodeOrder(record?.value ?? null)).toMatchObject({
+      kind: 'order',
+      order: { requestId: 'req-1', itemId: '101', amount: 2, priceMinor: 250, currency: 'EUR' },
+    });
+  });
+
+  test('with a link into the Temporal Web UI where one is configured', async () => {
+    const trace = { uiUrl: 'http://ui.test', namespace: 'sales' };
+    const traced = await openGateway({ change: () => ({ trace }) });
+    const { body } = await buy(traced);
+    await traced.close();
+    expect(body['links']).toMatchObject({
+      trace: 'http://ui.test/namespaces/sales/workflows/req-1',
+    });
+  });
+
+  test('exactly as many of a crowd as there are units', async () => {
+    const crowd = Array.from({ length: 200 }, (_, i) => buy(open, { request_id: `req-${i}` }));
+    const statuses = (await Promise.all(crowd)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 202)).toHaveLength(3);
+    expect(statuses.filter((status) => status === 409)).toHaveLength(197);
+    expect(open.appender.records).toHaveLength(3);
+  });
+});
+
+describe('POST /buy tells a repeated request', () => {
+  test('what became of its order', async () => {
+    await buy(open);
+    open.stock.force('req-1', { state: 'sold', paymentId: 'pay-1', generation: 1, finishedAt: 5 });
+    const { status, headers, body } = await buy(open);
+    expect(status).toBe(409);
+    expect(headers.get('content-type')).toBe('application/problem+json');
+    expect(headers.get('location')).toBe('/orders/req-1');
+    expect(body).toMatchObject({
+      type: '/problems/duplicate-request',
+      request_id: 'req-1',
+      order: { status: 'confirmed', payment_id: 'pay-1', generation: 1, reason: null },
+    });
+    expect(open.appender.records).toHaveLength(1);
+  });
+
+  test('to wait while the first is under way, and when to come back', async () => {
+    open.appender.next = 'wait';
+    const first = buy(open);
+    await until(() => open.appender.records.length === 1);
+    const { status, headers, body } = await buy(open);
+    expect(status).toBe(409);
+    expect(body).toMatchObject({ type: '/problems/request-in-progress', request_id: 'req-1' });
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    open.appender.acknowledge();
+    expect((await first).status).toBe(202);
+    expect(open.appender.records).toHaveLength(1);
+  });
+
+  test('that its id is taken when the payload is another, and takes nothing for it', async () => {
+    await buy(open);
+    const { status, body } = await buy(open, { amount: 2 });
+    expect(status).toBe(422);
+    expect(body).toMatchObject({ type: '/problems/request-id-reused', request_id: 'req-1' });
+    expect(await counts()).toMatchObject({ free: 2, queued: 1 });
+  });
+
+  test('the same for another item, whose units it gives back before it answers', async () => {
+    await buy(open);
+    await open.stock.setFree('102' as typeof ITEM, 5);
+    const { status } = await buy(open, { item_id: '102' });
+    expect(status).toBe(422);
+    const other = await open.stock.ledger.item('102' as typeof ITEM);
+    expect(other?.counts).toMatchObject({ free: 5, held: 0 });
+  });
+
+  test('that its id is taken although the claim has expired, and leaves no claim of its own', async () => {
+    await buy(open);
+    open.stock.dropClaim('req-1');
+    expect((await buy(open, { amount: 2 })).status).toBe(422);
+    expect((await buy(open)).body['type']).toBe('/problems/duplicate-request');
+  });
+});
+
+describe('POST /buy rejects', () => {
+  const rejections = [
+    {
+      name: 'a sold-out item for good once every unit is sold',
+      prepare: async () => {
+        await buy(open, { request_id: 'all', amount: 3 });
+        open.stock.force('all', { state: 'sold' });
+      },
+      status: 409,
+      problem: { type: '/problems/sold-out', final: true },
+    },
+    {
+      name: 'a sold-out item for now while units are in checkout',
+      prepare: () => buy(open, { request_id: 'all', amount: 3 }),
+      status: 409,
+      problem: { type: '/problems/sold-out', final: false },
+    },
+    {
+      name: 'what exceeds the purchase limit',
+      prepare: async () => {
+        await open.stock.ledger.setSale(ITEM, { unitsPerUser: 1 });
+        await buy(open, { request_id: 'mine' });
+      },
+      status: 409,
+      problem: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1 },
+    },
+    {
+      name: 'after the end of the sale',
+      prepare: () => open.stock.ledger.setSale(ITEM, { closesAt: 1000 }),
+      status: 409,
+      problem: { type: '/problems/sale-over', closed_at: '1970-01-01T00:00:01.000Z' },
+    },
+    {
+      name: 'an unknown item',
+      prepare: () => undefined,
+      fields: { item_id: 'no-such' },
+      status: 404,
+      problem: { type: '/problems/unknown-item', item_id: 'no-such' },
+    },
+  ];
+
+  test.each(rejections)(
+    '$name, and burns nothing',
+    async ({ prepare, fields, status, problem }) => {
+      await prepare();
+      const before = open.stock.snapshot();
+      const answer = await buy(open, { ...fields });
+      expect(answer.status).toBe(status);
+      expect(answer.body).toMatchObject({ ...problem, status, request_id: 'req-1' });
+      expect(open.stock.snapshot()).toBe(before);
+    },
+  );
+
+  test('before the start of the sale, and says when to come back', async () => {
+    const opensAt = Date.now() + 60_000;
+    await open.stock.ledger.setSale(ITEM, { opensAt });
+    const { status, headers, body } = await buy(open);
+    expect(status).toBe(409);
+    expect(body).toMatchObject({
+      type: '/problems/sale-not-open',
+      opens_at: new Date(opensAt).toISOString(),
+    });
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(50);
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60);
+  });
+
+  test('without locking the id: the buyer may ask for less under it at once', async () => {
+    expect((await buy(open, { amount: 4 })).status).toBe(409);
+    expect((await buy(open, { amount: 3 })).status).toBe(202);
+  });
+});

@@ -1,0 +1,50 @@
+import { PROBLEMS } from '../../api/http/problems';
+import { openGateway, reply, type OpenGateway } from './open-gateway';
+
+/** The public contract of POST /buy, by hand: a word that changes here breaks buyers' programs. */
+const OF_BUY = {
+  'invalid-request': 400,
+  'unknown-item': 404,
+  'duplicate-request': 409,
+  'request-in-progress': 409,
+  'sold-out': 409,
+  'purchase-limit': 409,
+  'sale-not-open': 409,
+  'sale-over': 409,
+  'too-large': 413,
+  'unsupported-media-type': 415,
+  'request-id-reused': 422,
+  'rate-limited': 429,
+  'not-accepted': 503,
+  'outcome-unknown': 503,
+  internal: 500,
+};
+
+/** What every path may answer, and the reads of orders. */
+const OF_OTHERS = {
+  'unknown-order': 404,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  'request-timeout': 408,
+};
+
+let open: OpenGateway;
+beforeAll(async () => {
+  open = await openGateway();
+});
+afterAll(() => open.close());
+
+describe('the problems of the gateway', () => {
+  test('are those of its contract, no more and no fewer, each with its status', () => {
+    const statuses = Object.entries(PROBLEMS).map(([type, { status }]) => [type, status]);
+    expect(Object.fromEntries(statuses)).toEqual({ ...OF_BUY, ...OF_OTHERS });
+  });
+
+  test('are explained where their type points', async () => {
+    for (const [type, { status, title, detail }] of Object.entries(PROBLEMS)) {
+      const answer = await reply(await fetch(`${open.url}/problems/${type}`));
+      expect(answer.status).toBe(200);
+      expect(answer.body).toEqual({ type: `/problems/${type}`, title, status, detail });
+    }
+  });
+});

@@ -1,0 +1,235 @@
+import type { RequestId } from '../../domain/order';
+import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
+
+let open: OpenGateway;
+beforeEach(async () => {
+  open = await openGateway({ units: 5 });
+});
+afterEach(() => open.close());
+
+const get = async (path: string, headers: Record<string, string> = {}) =>
+  reply(await fetch(open.url + path, { headers }));
+
+describe('GET /orders/<request_id>', () => {
+  test('shows an accepted order and its way so far', async () => {
+    await buy(open, { amount: 2 });
+    const { status, headers, body } = await get('/orders/req-1');
+    expect(status).toBe(200);
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(body).toEqual({
+      ...{ request_id: 'req-1', item_id: '101', user_id: 'u1', amount: 2, status: 'queued' },
+      ...{ reason: null, payment_id: null, generation: 0, finished_at: null },
+      accepted_at: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      timeline: [
+        { at: expect.any(String) as string, state: 'held' },
+        { at: expect.any(String) as string, state: 'queued' },
+      ],
+      links: { self: '/orders/req-1', events: '/orders/req-1/events' },
+    });
+  });
+
+  test('shows why an order failed, and that a cancelled one has no such reason', async () => {
+    await buy(open);
+    open.stock.force('req-1', { state: 'released', reason: 'payment-declined', finishedAt: 9 });
+    expect((await get('/orders/req-1')).body).toMatchObject({
+      status: 'failed',
+      reason: 'payment-declined',
+      finished_at: '1970-01-01T00:00:00.009Z',
+    });
+    open.stock.force('req-1', { reason: 'cancelled' });
+    expect((await get('/orders/req-1')).body).toMatchObject({ status: 'cancelled', reason: null });
+  });
+
+  test.each(['req-1', '%7Bx%7D', '%zz', 'a'.repeat(200)])('knows no order %s', async (id) => {
+    const { status, body } = await get(`/orders/${id}`);
+    expect(status).toBe(404);
+    expect(body['type']).toBe('/problems/unknown-order');
+  });
+
+  test('does not show an order that is only held: nobody has promised it yet', async () => {
+    open.appender.next = 'wait';
+    const answer = buy(open);
+    await until(() => open.appender.records.length === 1);
+    expect((await get('/orders/req-1')).status).toBe(404);
+    open.appender.acknowledge();
+    await answer;
+  });
+
+  test('answers 503 when Redis does not', async () => {
+    const broken = await openGateway({
+      change: ({ stock }) => ({
+        ledger: { ...stock.ledger, findOrder: () => Promise.reject(new Error('gone')) },
+      }),
+    });
+    const { status, headers, body } = await reply(await fetch(`${broken.url}/orders/req-1`));
+    await broken.close();
+    expect(status).toBe(503);
+    expect(headers.get('retry-after')).toMatch(/^[123]$/);
+    expect(body).toMatchObject({ type: '/problems/not-accepted', request_id: 'req-1' });
+  });
+});
+
+describe('GET /orders/<request_id>/events', () => {
+  const quick = () =>
+    openGateway({
+      change: () => ({ limits: { events: { pollMs: 10, lifeMs: 300, keepAliveMs: 40 } } }),
+    });
+
+  test('streams the order up to its final outcome and ends', async () => {
+    const events = await quick();
+    await buy(events);
+    const stream = await fetch(`${events.url}/orders/req-1/events`);
+    expect(stream.headers.get('content-type')).toBe('text/event-stream');
+    const text = stream.text();
+    events.stock.force('req-1', { state: 'reserved', generation: 1 });
+    await until(() => events.stock.snapshot().includes('reserved'));
+    setTimeout(() => {
+      events.stock.force('req-1', { state: 'sold', paymentId: 'p' });
+    }, 40);
+    const seen = (await text).split('\n').filter((line) => line.startsWith('data: '));
+    const statuses = seen.map((line) => (JSON.parse(line.slice(6)) as { status: string }).status);
+    expect(statuses.at(-1)).toBe('confirmed');
+    expect(new Set(statuses).size).toBe(statuses.length);
+    await events.close();
+  });
+
+  test('ends by itself, keeps the line alive, and says nothing twice to who comes back', async () => {
+    const events = await quick();
+    await buy(events);
+    const first = await (await fetch(`${events.url}/orders/req-1/events`)).text();
+    expect(first).toContain(': still here');
+    const id = /^id: (.+)$/m.exec(first)?.[1] ?? '';
+    const headers = { 'last-event-id': id };
+    const second = await (await fetch(`${events.url}/orders/req-1/events`, { headers })).text();
+    expect(second).not.toContain('data:');
+    await events.close();
+  });
+
+  test('sends away for good who has seen the outcome', async () => {
+    await buy(open);
+    open.stock.force('req-1', { state: 'sold' });
+    const text = await (await fetch(`${open.url}/orders/req-1/events`)).text();
+    const id = /^id: (.+)$/m.exec(text)?.[1] ?? '';
+    const headers = { 'last-event-id': id };
+    const again = await fetch(`${open.url}/orders/req-1/events`, { headers });
+    expect(again.status).toBe(204);
+  });
+
+  test('goes on after a moment without Redis', async () => {
+    let away = false;
+    const events = await openGateway({
+      change: ({ stock }) => ({
+        limits: { events: { pollMs: 10 } },
+        ledger: {
+          ...stock.ledger,
+          findOrder: (id: RequestId) =>
+            away ? Promise.reject(new Error('gone')) : stock.ledger.findOrder(id),
+        },
+      }),
+    });
+    await buy(events);
+    const stream = await fetch(`${events.url}/orders/req-1/events`);
+    away = true;
+    await until(() => events.logged.some(({ msg }) => String(msg).startsWith('an order stream')));
+    events.stock.force('req-1', { state: 'sold' });
+    away = false;
+    expect(await stream.text()).toContain('confirmed');
+    await events.close();
+  });
+
+  test('ends when the gateway closes, and bounds the number of streams', async () => {
+    const events = await openGateway({ change: () => ({ limits: { events: { streamsMax: 1 } } }) });
+    await buy(events);
+    const stream = await fetch(`${events.url}/orders/req-1/events`);
+    const refused = await reply(await fetch(`${events.url}/orders/req-1/events`));
+    expect(refused.status).toBe(503);
+    await events.gateway.drain();
+    expect(await stream.text()).toContain('"status":"queued"');
+    await events.close();
+  });
+
+  test('answers 404 for an unknown order', async () => {
+    const { status, body } = await get('/orders/none/events');
+    expect(status).toBe(404);
+    expect(body['type']).toBe('/problems/unknown-order');
+  });
+});
+
+describe('GET /items/<item_id>', () => {
+  test('shows the stock, the window and the price', async () => {
+    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 2, opensAt: 1000, priceMinor: 250 });
+    await buy(open, { amount: 2 });
+    const { status, headers, body } = await get('/items/101');
+    expect(status).toBe(200);
+    expect(headers.get('cache-control')).toBe('public, max-age=1');
+    expect(body).toEqual({
+      ...{ item_id: '101', free: 3, held: 0, queued: 2, reserved: 0, sold: 0, supply: 5 },
+      ...{ price_minor: 250, currency: 'USD', units_per_user: 2 },
+      ...{ opens_at: '1970-01-01T00:00:01.000Z', closes_at: null },
+    });
+  });
+
+  test('answers 304 as long as nothing has changed', async () => {
+    const etag = (await get('/items/101')).headers.get('etag') ?? '';
+    const known = () =>
+      fetch(`${open.url}/items/101`, { headers: { 'if-none-match': `"x", W/${etag}` } });
+    const same = await known();
+    expect(same.status).toBe(304);
+    expect(await same.text()).toBe('');
+    await buy(open);
+    expect((await known()).status).toBe(200);
+  });
+
+  test('reads once for a crowd', async () => {
+    let reads = 0;
+    const crowded = await openGateway({
+      change: ({ stock }) => ({
+        ledger: {
+          ...stock.ledger,
+          item: async (id) => {
+            reads += 1;
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            return stock.ledger.item(id);
+          },
+        },
+      }),
+    });
+    await Promise.all(Array.from({ length: 20 }, () => fetch(`${crowded.url}/items/101`)));
+    expect(reads).toBeLessThan(10);
+    await crowded.close();
+  });
+
+  test.each(['102', '%7B101%7D'])('knows no item %s', async (id) => {
+    const { status, body } = await get(`/items/${id}`);
+    expect(status).toBe(404);
+    expect(body['type']).toBe('/problems/unknown-item');
+  });
+});
+
+describe('the state of the gateway', () => {
+  test('is alive whatever its dependencies do, and ready only with all of them', async () => {
+    const half = await openGateway({
+      change: () => ({
+        probes: { redis: () => true, kafka: () => Promise.reject(new Error('gone')) },
+      }),
+    });
+    const live = await reply(await fetch(`${half.url}/livez`));
+    const ready = await reply(await fetch(`${half.url}/readyz`));
+    await half.close();
+    expect(live.status).toBe(200);
+    expect(ready.status).toBe(503);
+    expect(ready.body).toEqual({ ready: false, dependencies: { redis: true, kafka: false } });
+    expect((await get('/readyz')).body).toMatchObject({ ready: true });
+  });
+
+  test('counts purchases by how they were answered', async () => {
+    await buy(open);
+    await buy(open);
+    await buy(open, { amount: 0 });
+    const text = await (await fetch(`${open.url}/metrics`)).text();
+    expect(text).toContain('flash_sale_buys_total{answer="accepted"} 1');
+    expect(text).toContain('flash_sale_buys_total{answer="duplicate-request"} 1');
+    expect(text).toContain('flash_sale_buys_total{answer="invalid-request"} 1');
+    expect(text).toContain('flash_sale_buys_in_flight 0');
+  });
+});

@@ -1,0 +1,97 @@
+import { runCommandLine, type Commands } from '../../cli/program';
+import { PlainFault } from '../../cli/plain-fault';
+import { textTerminal } from './text-terminal';
+
+/** Commands that remember how they were called and answer 0. */
+function recordedCommands() {
+  const calls: [string, unknown][] = [];
+  const record = (name: string) => (options: unknown) => {
+    calls.push([name, options]);
+    return Promise.resolve(0 as const);
+  };
+  const commands: Commands = {
+    doctor: record('doctor'),
+    buy: record('buy'),
+    order: record('order'),
+    stockShow: record('stock show'),
+    dlqLs: record('dlq ls'),
+    scenarios: record('scenarios'),
+  };
+  return { commands, calls };
+}
+
+async function run(line: string, replaced: Partial<Commands> = {}) {
+  const { commands, calls } = recordedCommands();
+  const terminal = textTerminal();
+  const words = line.split(' ');
+  const code = await runCommandLine(words, { ...commands, ...replaced }, terminal);
+  return { code, calls, out: terminal.written(), err: terminal.faults() };
+}
+
+test.each([
+  ['doctor --json', 'doctor', { json: true }],
+  ['buy --item 101 --user u1', 'buy', { item: '101', user: 'u1', amount: 1 }],
+  [
+    'buy --item 101 --user u1 --amount 3 --request-id r --wait --url http://x',
+    'buy',
+    { item: '101', user: 'u1', amount: 3, requestId: 'r', wait: true, url: 'http://x' },
+  ],
+  ['order req-1', 'order', { requestId: 'req-1' }],
+  ['stock show 101', 'stock show', { item: '101' }],
+  ['dlq ls', 'dlq ls', { max: 50 }],
+  ['dlq ls --max 5 --reason sold-out', 'dlq ls', { max: 5, reason: 'sold-out' }],
+  ['scenarios --url http://x', 'scenarios', { url: 'http://x' }],
+])('"%s" runs %s', async (line, name, options) => {
+  const { code, calls } = await run(line);
+  expect(calls).toEqual([[name, options]]);
+  expect(code).toBe(0);
+});
+
+test.each([
+  ['bye', /unknown command 'bye'/],
+  ['buy --item 101 --user u1 --colour red', /unknown option '--colour'/],
+  ['buy --item 101', /--user <id>' not specified/],
+  ['buy --item 101 --user u1 --amount 1.5', /whole number from 1 to 1000/],
+  ['order', /missing required argument 'request_id'/],
+  ['order one two', /too many arguments/],
+  ['dlq ls --reason bad-luck', /Allowed choices are payment-declined/],
+  ['stock hide', /unknown command 'hide'/],
+])('"%s" is wrong usage: a hint, exit code 2, nothing on standard output', async (line, hint) => {
+  const { code, calls, out, err } = await run(line);
+  expect([code, calls, out]).toEqual([2, [], '']);
+  expect(err).toMatch(hint);
+  expect(err).toContain('--help');
+});
+
+test.each(['doctor', 'buy', 'order', 'stock show', 'dlq ls', 'scenarios'])(
+  '"%s --help" explains --json and gives an example',
+  async (name) => {
+    const { code, out } = await run(`${name} --help`);
+    expect(code).toBe(0);
+    expect(out).toContain('--json');
+    expect(out).toContain(`$ npx flash-sale ${name}`);
+  },
+);
+
+test('a command alone decides the exit code', async () => {
+  const { code } = await run('order req-1', { order: () => Promise.resolve(1) });
+  expect(code).toBe(1);
+});
+
+test('a plain fault is one sentence on standard error and exit code 2', async () => {
+  const doctor = () => Promise.reject(new PlainFault('Nobody is there.'));
+  const { code, out, err } = await run('doctor', { doctor });
+  expect([code, out, err]).toEqual([2, '', 'Nobody is there.\n']);
+});
+
+test('a bug shows its stack and exits 2', async () => {
+  const doctor = () => Promise.reject(new TypeError('x is not a function'));
+  const { code, err } = await run('doctor', { doctor });
+  expect(code).toBe(2);
+  expect(err).toMatch(/Unexpected fault: x is not a function[^]*program\.test\.ts/);
+});
+
+test('what was typed wrong is quoted without its terminal escapes', async () => {
+  const { err } = await run('\u001b[2Jdoctor');
+  expect(err).not.toContain('\u001b');
+});

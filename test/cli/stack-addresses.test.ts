@@ -1,0 +1,76 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findStackAddresses } from '../../cli/stack-addresses';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'flash-sale-cli-'));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+function leaveStackFile(content: unknown, folder = 'var') {
+  mkdirSync(join(root, folder), { recursive: true });
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  writeFileSync(join(root, folder, 'stack.json'), text);
+}
+
+test('without any hint it is where npm start puts it', () => {
+  expect(findStackAddresses({ env: {}, root })).toMatchObject({
+    addresses: {
+      gateway: 'http://127.0.0.1:8080',
+      redis: '127.0.0.1:6379',
+      kafka: '127.0.0.1:19092',
+      temporal: '127.0.0.1:7233',
+      temporalUi: 'http://127.0.0.1:8233',
+      payments: 'http://127.0.0.1:8090',
+    },
+    hasStackFile: false,
+  });
+});
+
+test('the flag beats the environment, which beats the file of the running stack', () => {
+  leaveStackFile({ gateway: 'http://file:1', redis: 'file:2', kafka: 'file:3' });
+  const env = { FLASH_SALE_URL: 'http://env:1', REDIS_ADDR: 'env:2' };
+  const found = findStackAddresses({ url: 'http://flag:1/', env, root });
+  expect(found.addresses).toMatchObject({
+    gateway: 'http://flag:1',
+    redis: 'env:2',
+    kafka: 'file:3',
+    temporal: '127.0.0.1:7233',
+  });
+  expect(found.origins).toMatchObject({
+    gateway: 'flag',
+    redis: 'environment',
+    kafka: 'stack file',
+    temporal: 'standard',
+  });
+  expect(found.hasStackFile).toBe(true);
+});
+
+test('FLASH_SALE_DATA names the folder of the file', () => {
+  leaveStackFile({ gateway: 'http://elsewhere:1' }, 'data');
+  const { addresses } = findStackAddresses({ env: { FLASH_SALE_DATA: 'data' }, root });
+  expect(addresses.gateway).toBe('http://elsewhere:1');
+});
+
+test('whatever else the stack keeps in its file is none of our business', () => {
+  leaveStackFile({ stack: { pid: 1 }, children: [] });
+  expect(findStackAddresses({ env: {}, root }).hasStackFile).toBe(false);
+});
+
+test.each([
+  ['--url', { url: 'localhost:8080', env: {} }],
+  ['FLASH_SALE_URL', { env: { FLASH_SALE_URL: 'ftp://x' } }],
+  ['REDIS_ADDR', { env: { REDIS_ADDR: 'redis://x:1' } }],
+  ['KAFKA_ADDR', { env: { KAFKA_ADDR: 'a:1,b' } }],
+])('%s that is no address is named in the fault', (source, given) => {
+  expect(() => findStackAddresses({ ...given, root })).toThrow(`${source} must be`);
+});
+
+test('a file that is no JSON is named in the fault', () => {
+  leaveStackFile('{');
+  expect(() => findStackAddresses({ env: {}, root })).toThrow(/stack\.json cannot be read/);
+});

@@ -1,0 +1,21 @@
+import type { Terminal } from '../../cli/output/terminal';
+
+/** A terminal that remembers what was written to it. */
+export function textTerminal({ colour = false } = {}): Terminal & {
+  readonly written: () => string;
+  readonly faults: () => string;
+} {
+  let out = '';
+  let err = '';
+  return {
+    colour,
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    written: () => out,
+    faults: () => err,
+  };
+}

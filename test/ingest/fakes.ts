@@ -1,0 +1,75 @@
+import { pino } from 'pino';
+import type { RecordOutcome } from '../../ingest/metrics';
+import type { OrderStarter, StartAnswer } from '../../ingest/order-starter';
+import { createStartOrders, type StartOrdersDeps } from '../../ingest/start-orders';
+import type { Order, RequestId } from '../../domain/order';
+import type { LogRecord } from '../../orderlog/consumer';
+import type { DeadLetter } from '../../orderlog/dead-letter';
+import { encodeOrder } from '../../orderlog/order-record';
+import type { OrderInput } from '../../workflows/contract';
+
+/** Temporal as ingest sees it: one workflow per id for ever. Nothing ever finishes here. */
+export function createFakeStarter() {
+  const workflows = new Map<RequestId, OrderInput>();
+  const state = { calls: 0, underWay: 0, underWayMax: 0 };
+  /** Thrown by the next starts, in turn, instead of starting. */
+  const faults: Error[] = [];
+  const starter: OrderStarter = {
+    async start(input): Promise<StartAnswer> {
+      state.calls++;
+      state.underWayMax = Math.max(state.underWayMax, ++state.underWay);
+      await new Promise(setImmediate);
+      state.underWay--;
+      const fault = faults.shift();
+      if (fault) throw fault;
+      const existing = workflows.get(input.order.requestId);
+      if (existing) return { kind: 'exists', fingerprint: existing.order.fingerprint };
+      workflows.set(input.order.requestId, input);
+      return { kind: 'started' };
+    },
+    countOpen: () => Promise.resolve(workflows.size),
+  };
+  return { starter, workflows, state, faults };
+}
+
+/** The handler of order records over fakes, with everything it did. */
+export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
+  const temporal = createFakeStarter();
+  const letters: DeadLetter[] = [];
+  const givenBack: string[] = [];
+  const outcomes: RecordOutcome[] = [];
+  const handle = createStartOrders({
+    starter: temporal.starter,
+    openOrders: { enter: () => Promise.resolve(), leave: () => undefined, estimate: 0 },
+    deadLetters: {
+      write: (letter) => {
+        letters.push(letter);
+        return Promise.resolve();
+      },
+    },
+    ledger: {
+      giveBack: ({ requestId, itemId, fingerprint, reason }) => {
+        givenBack.push([requestId, itemId, fingerprint, reason].join(' '));
+        return Promise.resolve();
+      },
+    },
+    metrics: { recordDone: (outcome) => outcomes.push(outcome) },
+    logger: pino({ level: 'silent' }),
+    ...overrides,
+  });
+  const never = new AbortController().signal;
+  return {
+    ...{ temporal, letters, givenBack, outcomes },
+    handle: (...records: LogRecord[]) => handle(records, never),
+  };
+}
+
+let nextOffset = 0;
+
+/** A record of partition 2, at an offset of its own. */
+export function recordOf(value: Buffer | null): LogRecord {
+  const offset = String(nextOffset++);
+  return { topic: 'orders', partition: 2, offset, key: null, value, headers: {} };
+}
+
+export const orderRecord = (order: Order): LogRecord => recordOf(encodeOrder(order));

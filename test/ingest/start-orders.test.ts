@@ -1,0 +1,134 @@
+import { UnavailableError } from '../../orderlog/consumer';
+import { encodeOrder } from '../../orderlog/order-record';
+import { anOrder, aPurchase } from '../support/purchases';
+import { createTestIngest, orderRecord, recordOf } from './fakes';
+
+const orders = (count: number) => Array.from({ length: count }, () => anOrder());
+
+describe('an order record', () => {
+  test('becomes one workflow that knows where it was read', async () => {
+    const { temporal, handle, outcomes } = createTestIngest();
+    const order = anOrder();
+    const record = orderRecord(order);
+    await handle(record);
+    const source = { topic: 'orders', partition: 2, offset: record.offset };
+    expect([...temporal.workflows.values()]).toEqual([{ order, source }]);
+    expect(outcomes).toEqual(['started']);
+  });
+
+  test('takes its text along only where the engine would have written another', async () => {
+    const { temporal, handle } = createTestIngest();
+    const order = anOrder();
+    const text = encodeOrder(order).toString().replace('{', '{ "note": "by hand", ');
+    await handle(recordOf(Buffer.from(text)));
+    expect(temporal.workflows.get(order.requestId)).toMatchObject({ order, original: text });
+  });
+
+  test('that comes again is finished without a second workflow or a letter', async () => {
+    const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
+    const order = anOrder();
+    await handle(orderRecord(order));
+    await handle(orderRecord(order));
+    expect(temporal.workflows.size).toBe(1);
+    expect(outcomes).toEqual(['started', 'repeated']);
+    expect([letters, givenBack]).toEqual([[], []]);
+  });
+
+  test('under the id of another order goes to the dead letters, and its units are given back', async () => {
+    const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
+    const first = anOrder();
+    const other = anOrder(aPurchase({ requestId: first.requestId, itemId: '202', amount: 3 }));
+    await handle(orderRecord(first));
+    const record = orderRecord(other);
+    await handle(record);
+    expect(temporal.workflows.get(first.requestId)?.order).toEqual(first);
+    expect(letters).toHaveLength(1);
+    expect(letters[0]).toMatchObject({
+      id: `orders:2:${record.offset}`,
+      reason: 'request-id-reused',
+      ...{ requestId: first.requestId, itemId: '202', generation: 0, value: record.value },
+    });
+    expect(givenBack).toEqual([`${first.requestId} 202 ${other.fingerprint} request-id-reused`]);
+    expect(outcomes.at(-1)).toBe('request-id-reused');
+  });
+});
+
+describe('a record that is no order', () => {
+  test('goes to the dead letters with its bytes and the fault, and the next one is started', async () => {
+    const { temporal, handle, letters, outcomes } = createTestIngest();
+    const poison = recordOf(Buffer.from('{"v":1,"request_id":"req-9"'));
+    const good = anOrder();
+    await handle(poison, orderRecord(good));
+    expect(letters).toHaveLength(1);
+    expect(letters[0]).toMatchObject({ reason: 'invalid-record', value: poison.value });
+    expect(letters[0]?.error).toContain('not JSON');
+    expect([...temporal.workflows.keys()]).toEqual([good.requestId]);
+    expect(outcomes.sort()).toEqual(['invalid-record', 'started']);
+  });
+
+  test('is not finished before its letter is acknowledged', async () => {
+    let away = true;
+    const { handle, outcomes } = createTestIngest({
+      deadLetters: {
+        write: () => (away ? Promise.reject(new Error('queue full')) : Promise.resolve()),
+      },
+    });
+    const poison = recordOf(null);
+    await expect(handle(poison)).rejects.toBeInstanceOf(UnavailableError);
+    expect(outcomes).toEqual([]);
+    away = false;
+    await handle(poison);
+    expect(outcomes).toEqual(['invalid-record']);
+  });
+});
+
+describe('while something is away', () => {
+  test('no order goes to the dead letters, and the chunk given again goes on where it stopped', async () => {
+    const { temporal, handle, letters } = createTestIngest();
+    const records = orders(50).map(orderRecord);
+    temporal.faults.push(new UnavailableError('RESOURCE_EXHAUSTED'));
+    await expect(handle(...records)).rejects.toBeInstanceOf(UnavailableError);
+    await handle(...records);
+    expect(temporal.workflows.size).toBe(50);
+    expect(temporal.state.calls).toBe(51);
+    expect(letters).toEqual([]);
+  });
+
+  test('nothing of the chunk is still at work when it is handed back', async () => {
+    const { temporal, handle } = createTestIngest();
+    temporal.faults.push(new UnavailableError('Temporal is away'));
+    await expect(handle(...orders(50).map(orderRecord))).rejects.toThrow();
+    expect(temporal.state.underWay).toBe(0);
+  });
+
+  test('a ledger that gives no answer keeps the record unfinished', async () => {
+    const { handle, outcomes } = createTestIngest({
+      ledger: { giveBack: () => Promise.reject(new Error('Command timed out')) },
+    });
+    const first = anOrder();
+    const other = anOrder(aPurchase({ requestId: first.requestId, amount: 2 }));
+    await handle(orderRecord(first));
+    await expect(handle(orderRecord(other))).rejects.toBeInstanceOf(UnavailableError);
+    expect(outcomes).toEqual(['started']);
+  });
+});
+
+describe('a chunk', () => {
+  test('is started twenty at a time', async () => {
+    const { temporal, handle } = createTestIngest();
+    await handle(...orders(50).map(orderRecord));
+    expect(temporal.state.underWayMax).toBe(20);
+  });
+
+  test('starts records of one key one after the other, in the order of the log', async () => {
+    const { temporal, handle, letters } = createTestIngest();
+    const first = anOrder();
+    const second = anOrder({ ...first, amount: 2 });
+    const key = Buffer.from(first.requestId);
+    const records = [first, second].map((order) => ({ ...orderRecord(order), key }));
+    await handle(...records);
+    expect(temporal.state.underWayMax).toBe(1);
+    expect(temporal.workflows.get(first.requestId)?.order).toEqual(first);
+    expect(letters.map(({ value }) => value)).toEqual([records[1]?.value]);
+  });
+});

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import type { Order } from '../../domain/order';
+import { createOrderStarter } from '../../ingest/order-starter';
+import { startConsumer } from '../../orderlog/consumer';
+import { createDeadLetterWriter, readDeadLetters } from '../../orderlog/dead-letters';
+import { encodeOrder } from '../../orderlog/order-record';
+import { ORDERS_PARTITIONS } from '../../orderlog/topics';
+import { ORDER_WORKFLOW } from '../../workflows/contract';
+import { createTestIngest } from '../ingest/fakes';
+import { logger, until, useRealLog } from '../orderlog/real-log';
+import { temporalAddress } from '../support/addresses';
+import { anItem, anOrder, aPurchase } from '../support/purchases';
+
+const log = useRealLog();
+/** Nobody works on this queue: the workflows only have to exist. */
+const taskQueue = `nobody-${randomUUID()}`;
+const started: string[] = [];
+let connection: NativeConnection;
+let client: Client;
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  connection = await NativeConnection.connect({ address: temporalAddress() });
+  client = new Client({ connection });
+}, 30_000);
+
+afterEach(async () => {
+  await log.closeAll();
+  for (const id of started.splice(0)) await client.workflow.getHandle(id).terminate('test over');
+});
+afterAll(() => connection.close());
+
+function track(order: Order): Order {
+  started.push(order.requestId);
+  return order;
+}
+
+const newOrder = () => track(anOrder(aPurchase({ itemId: anItem() })));
+
+describe('createOrderStarter, on a real Temporal', () => {
+  test('starts a workflow that can be found by its item and buyer', async () => {
+    const starter = createOrderStarter(client, taskQueue);
+    const order = newOrder();
+    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
+    const found = await client.workflow.getHandle(order.requestId).describe();
+    expect(found).toMatchObject({
+      ...{ type: ORDER_WORKFLOW, taskQueue, memo: { fingerprint: order.fingerprint } },
+      searchAttributes: { ItemId: [order.itemId], UserId: ['u1'] },
+    });
+    await expect(found.staticSummary()).resolves.toBe(`${order.itemId} ×1 for u1`);
+  });
+
+  test('finds the order that has the id already, also once its workflow has ended', async () => {
+    const starter = createOrderStarter(client, taskQueue);
+    const order = newOrder();
+    await starter.start({ order });
+    const exists = { kind: 'exists', fingerprint: order.fingerprint };
+    const other = anOrder({ ...order, amount: 2 });
+    await until('the id known', async () => {
+      const answer = await starter.start({ order: other }).catch(() => undefined);
+      return JSON.stringify(answer) === JSON.stringify(exists);
+    });
+    await client.workflow.getHandle(order.requestId).terminate('ended');
+    started.pop();
+    await until('the id remembered', async () => {
+      const answer = await starter.start({ order }).catch(() => undefined);
+      return JSON.stringify(answer) === JSON.stringify(exists);
+    });
+  });
+
+  test('knows the order of a workflow that was started by hand, without a memo', async () => {
+    const starter = createOrderStarter(client, taskQueue);
+    const order = newOrder();
+    const byHand = { workflowId: order.requestId, taskQueue, args: [{ order }] };
+    await client.workflow.start(ORDER_WORKFLOW, byHand);
+    await until('the order known', async () => {
+      const answer = await starter.start({ order }).catch(() => undefined);
+      return answer?.kind === 'exists' && answer.fingerprint === order.fingerprint;
+    });
+  });
+
+  test('takes ids of the greatest length', async () => {
+    const starter = createOrderStarter(client, taskQueue);
+    const long = (first: string) => first.padEnd(128, 'x');
+    const ids = { userId: long('u'), itemId: long('i') };
+    const order = track(anOrder(aPurchase({ ...ids, requestId: long(`r-${randomUUID()}`) })));
+    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
+  });
+
+  test('counts what is under way', async () => {
+    const starter = createOrderStarter(client, taskQueue);
+    await starter.start({ order: newOrder() });
+    await until('the workflow counted', async () => (await starter.countOpen()) > 0);
+  });
+});
+
+describe('ingest, from Kafka to Temporal', () => {
+  test('starts good records, buries the others, and stops for neither', async () => {
+    const { ordersTopic, deadLetterTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const letters = createDeadLetterWriter(await log.producer(deadLetterTopic, 1));
+    const starter = createOrderStarter(client, taskQueue);
+    const ingest = createTestIngest({ starter, deadLetters: letters });
+
+    // One key, hence one partition: a record that is stuck would hold up all that follow.
+    const append = (value: Buffer) => producer.append({ key: 'one', value });
+    const first = newOrder();
+    const reused = anOrder({ ...first, amount: 3 });
+    const last = newOrder();
+    await append(encodeOrder(first));
+    await append(Buffer.from('poison'));
+    await append(encodeOrder(reused));
+    await append(encodeOrder(first));
+    await append(encodeOrder(last));
+
+    const consumer = await startConsumer({
+      ...{ kafka: log.kafka(), topic: ordersTopic, groupId: randomUUID(), logger },
+      handle: (records) => ingest.handle(...records),
+      onDead: () => undefined,
+    });
+    log.closing.push(() => consumer.stop());
+
+    await until('all five finished', () => ingest.outcomes.length === 5);
+    expect(ingest.outcomes.sort()).toEqual(
+      ['started', 'started', 'repeated', 'invalid-record', 'request-id-reused'].sort(),
+    );
+    const read = await readDeadLetters(log.kafka(), deadLetterTopic);
+    expect(read.map(({ reason, source }) => `${reason} ${source?.offset}`).sort()).toEqual([
+      'invalid-record 1',
+      'request-id-reused 2',
+    ]);
+    expect(ingest.givenBack).toEqual([
+      `${first.requestId} ${first.itemId} ${reused.fingerprint} request-id-reused`,
+    ]);
+  });
+});

@@ -1,0 +1,87 @@
+import type { DeadLetter } from '../../orderlog/dead-letter';
+import { createDeadLetterWriter, readDeadLetters } from '../../orderlog/dead-letters';
+import { withAdmin } from '../../orderlog/topics';
+import { useRealLog } from '../orderlog/real-log';
+
+const log = useRealLog();
+afterEach(() => log.closeAll());
+
+const LETTER: DeadLetter = {
+  id: 'req-1:run-1',
+  requestId: 'req-1',
+  itemId: '101',
+  reason: 'payment-declined',
+  error: 'insufficient funds – “no”',
+  generation: 2,
+  runId: 'run-1',
+  at: 1_700_000_000_000,
+  source: { topic: 'orders', partition: 3, offset: '42' },
+  value: Buffer.from([0, 255, 123, 34]),
+};
+
+async function openLetters() {
+  const { deadLetterTopic: topic } = await log.topics();
+  const producer = await log.producer(topic, 1);
+  return { topic, producer, writer: createDeadLetterWriter(producer) };
+}
+
+describe('readDeadLetters', () => {
+  test('gives back every field of a letter, and its bytes', async () => {
+    const { topic, writer } = await openLetters();
+    await writer.write(LETTER);
+    const read = await readDeadLetters(log.kafka(), topic);
+    expect(read).toEqual([{ ...LETTER, partition: 0, offset: '0' }]);
+  });
+
+  test('leaves out what a letter does not have', async () => {
+    const { topic, writer } = await openLetters();
+    const { id, reason, error, generation, at, value } = LETTER;
+    const bare: DeadLetter = { id, reason, error, generation, at, value };
+    await writer.write(bare);
+    const read = await readDeadLetters(log.kafka(), topic);
+    expect(read).toEqual([{ ...bare, partition: 0, offset: '0' }]);
+  });
+
+  test('answers at once for an empty topic', async () => {
+    const { topic } = await openLetters();
+    await expect(readDeadLetters(log.kafka(), topic)).resolves.toEqual([]);
+  });
+
+  test('drops repeats by their id', async () => {
+    const { topic, writer } = await openLetters();
+    for (const id of ['a', 'b', 'a']) await writer.write({ ...LETTER, id });
+    const read = await readDeadLetters(log.kafka(), topic);
+    expect(read.map(({ id, offset }) => `${id}@${offset}`)).toEqual(['a@0', 'b@1']);
+  });
+
+  test('starts at an offset and ends at a number of letters', async () => {
+    const { topic, writer } = await openLetters();
+    for (const id of ['a', 'b', 'c', 'd']) await writer.write({ ...LETTER, id });
+    const read = await readDeadLetters(log.kafka(), topic, { fromOffset: '1', max: 2 });
+    expect(read.map(({ id }) => id)).toEqual(['b', 'c']);
+  });
+
+  test('shows what another hand has put into the topic', async () => {
+    const { topic, producer } = await openLetters();
+    await producer.append({ key: 'x', value: Buffer.from('by hand') });
+    const [letter] = await readDeadLetters(log.kafka(), topic);
+    expect(letter).toMatchObject({ id: `${topic}:0:0`, reason: 'invalid-record' });
+    expect(letter?.value.toString()).toBe('by hand');
+  });
+
+  test('takes a letter around a record of the largest size that a topic takes by default', async () => {
+    const { topic, writer } = await openLetters();
+    const value = Buffer.alloc(1_048_000, 7);
+    await writer.write({ ...LETTER, value });
+    const [letter] = await readDeadLetters(log.kafka(), topic);
+    expect(letter?.value.equals(value)).toBe(true);
+  });
+
+  test('leaves no consumer group behind', async () => {
+    const { topic, writer } = await openLetters();
+    await writer.write(LETTER);
+    await readDeadLetters(log.kafka(), topic);
+    const { groups } = await withAdmin(log.kafka(), (admin) => admin.listGroups());
+    expect(groups.filter(({ groupId }) => groupId.startsWith(topic))).toEqual([]);
+  });
+});

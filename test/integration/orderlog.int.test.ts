@@ -1,0 +1,219 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { startConsumer, type ConsumerOptions, type LogRecord } from '../../orderlog/consumer';
+import { NotAppendedError, type LogEntry } from '../../orderlog/safe-producer';
+import {
+  DEAD_LETTER_PARTITIONS,
+  ensureTopics,
+  ORDERS_PARTITIONS,
+  partitionCount,
+  saleTopics,
+  withAdmin,
+} from '../../orderlog/topics';
+import { logger, until, useRealLog } from '../orderlog/real-log';
+import { kafkaAddrs } from '../support/addresses';
+
+const log = useRealLog();
+afterEach(() => log.closeAll());
+
+const entry = (name: string): LogEntry => ({ key: name, value: Buffer.from(name) });
+const names = (count: number) => Array.from({ length: count }, (_, i) => `order-${i}`);
+
+/** A member of `groupId`; every record it finishes goes through `handle`. */
+async function member(
+  topic: string,
+  groupId: string,
+  handle: ConsumerOptions['handle'],
+  onDead: ConsumerOptions['onDead'] = () => undefined,
+) {
+  const consumer = await startConsumer({
+    kafka: log.kafka(),
+    topic,
+    groupId,
+    logger,
+    handle,
+    onDead,
+  });
+  log.closing.push(() => consumer.stop());
+  return consumer;
+}
+
+/** What the group has committed, by partition. */
+async function committed(topic: string, groupId: string): Promise<Record<number, string>> {
+  const [answer] = await withAdmin(log.kafka(), (admin) =>
+    admin.fetchOffsets({ groupId, topics: [topic] }),
+  );
+  const entries = answer?.partitions.map(({ partition, offset }) => [partition, offset] as const);
+  return Object.fromEntries(entries ?? []);
+}
+
+describe('ensureTopics', () => {
+  test('creates what is missing, and changes nothing when asked again', async () => {
+    const topics = await log.topics();
+    await ensureTopics(kafkaAddrs(), saleTopics(topics));
+    const kafka = log.kafka();
+    await expect(partitionCount(kafka, topics.ordersTopic)).resolves.toBe(ORDERS_PARTITIONS);
+    await expect(partitionCount(kafka, topics.deadLetterTopic)).resolves.toBe(
+      DEAD_LETTER_PARTITIONS,
+    );
+  });
+
+  test('says what is not ready when nobody answers', async () => {
+    const nowhere = ensureTopics(['127.0.0.1:1'], saleTopics(), { readyMsMax: 500 });
+    await expect(nowhere).rejects.toThrow('Kafka has not made orders, orders-dlq ready in 500 ms');
+  });
+});
+
+describe('partitionCount', () => {
+  test('throws for a topic that does not exist, and does not create it', async () => {
+    const topic = `none-${randomUUID()}`;
+    await expect(partitionCount(log.kafka(), topic)).rejects.toThrow();
+    const topics = await withAdmin(log.kafka(), (admin) => admin.listTopics());
+    expect(topics).not.toContain(topic);
+  });
+});
+
+describe('append, then a consumer', () => {
+  test('delivers every record once, unchanged, at the place that was acknowledged', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const seen: LogRecord[] = [];
+    await member(ordersTopic, randomUUID(), (records) => {
+      seen.push(...records);
+      return Promise.resolve();
+    });
+    const value = createHash('sha256').update('any bytes').digest();
+    const headers = { reason: 'sold-out' };
+    const acks = await Promise.all(
+      names(300).map((key) => producer.append({ key, value, headers })),
+    );
+    await until('all records', () => seen.length >= 300);
+    const places = seen.map(
+      ({ partition, offset, key }) => `${String(key)}@${partition}:${offset}`,
+    );
+    const promised = acks.map(({ partition, offset }, i) => `order-${i}@${partition}:${offset}`);
+    expect(places.sort()).toEqual(promised.sort());
+    expect(seen.every((record) => record.value?.equals(value))).toBe(true);
+    expect(String(seen[0]?.headers['reason'])).toBe('sold-out');
+    expect(new Set(acks.map(({ partition }) => partition)).size).toBe(ORDERS_PARTITIONS);
+  });
+
+  test('a record that Kafka refuses neither blocks nor takes along its neighbours', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const key = 'one-partition';
+    const huge = producer.append({ key, value: Buffer.alloc(2_000_000) });
+    const small = [1, 2, 3].map(() => producer.append({ key, value: Buffer.from('small') }));
+    await expect(huge).rejects.toBeInstanceOf(NotAppendedError);
+    await expect(Promise.all(small)).resolves.toHaveLength(3);
+  });
+});
+
+describe('startConsumer', () => {
+  test('delivers again what a member has worked on and not committed before it died', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const groupId = randomUUID();
+    await producer.append(entry('a'));
+    const first: string[] = [];
+    const dying = await member(ordersTopic, groupId, (records) => {
+      first.push(...records.map(({ key }) => String(key)));
+      return Promise.reject(new Error('dies between its work and the commit'));
+    });
+    await until('the first delivery', () => first.length > 0);
+    await dying.stop();
+
+    const second: string[] = [];
+    await member(ordersTopic, groupId, (records) => {
+      second.push(...records.map(({ key }) => String(key)));
+      return Promise.resolve();
+    });
+    await until('the second delivery', () => second.length > 0);
+    expect(second).toEqual(['a']);
+  });
+
+  test('goes on behind the last finished chunk after a stop', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const groupId = randomUUID();
+    const seen: string[] = [];
+    const handle = (records: readonly LogRecord[]) => {
+      seen.push(...records.map(({ key }) => String(key)));
+      return Promise.resolve();
+    };
+    const first = await member(ordersTopic, groupId, handle);
+    await Promise.all(names(100).map((name) => producer.append(entry(name))));
+    await until('the first hundred', () => seen.length >= 100);
+    await first.stop();
+    await producer.append(entry('after the stop'));
+    await member(ordersTopic, groupId, handle);
+    await until('the last one', () => seen.includes('after the stop'));
+    expect(seen).toHaveLength(101);
+  });
+
+  test('skips nothing while members come and go', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const groupId = randomUUID();
+    const seen = [new Set<string>(), new Set<string>()] as const;
+    const slowly = (keys: Set<string>) => async (records: readonly LogRecord[]) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const { key } of records) keys.add(String(key));
+    };
+    const wanted: string[] = [];
+    const enough = new AbortController();
+    const appending = (async () => {
+      while (!enough.signal.aborted) {
+        const batch = names(60).map((name) => `${name}-${wanted.length}`);
+        await Promise.all(batch.map((name) => producer.append(entry(name))));
+        wanted.push(...batch);
+      }
+    })();
+    const first = await member(ordersTopic, groupId, slowly(seen[0]));
+    await until('the first member at work', () => seen[0].size > 0);
+    await member(ordersTopic, groupId, slowly(seen[1]));
+    await until('the second member at work', () => seen[1].size > 0);
+    await first.stop();
+    enough.abort();
+    await appending;
+    const missing = () => wanted.filter((name) => !seen.some((keys) => keys.has(name)));
+    await until('all records', () => missing().length === 0, 30_000);
+
+    const ends = await withAdmin(log.kafka(), (admin) => admin.fetchTopicOffsets(ordersTopic));
+    const end = Object.fromEntries(ends.map(({ partition, high }) => [partition, high]));
+    await until('all offsets committed', async () => {
+      return JSON.stringify(await committed(ordersTopic, groupId)) === JSON.stringify(end);
+    });
+  });
+
+  test('stops within its bound while a chunk hangs, and commits nothing of it', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const groupId = randomUUID();
+    await producer.append(entry('a'));
+    let delivered = false;
+    let release = () => undefined as unknown;
+    const hanging = new Promise<void>((resolve) => (release = resolve));
+    const consumer = await startConsumer({
+      ...{ kafka: log.kafka(), topic: ordersTopic, groupId, logger, onDead: () => undefined },
+      handle: () => {
+        delivered = true;
+        return hanging;
+      },
+      timing: {
+        ...{ sessionMs: 10_000, heartbeatEveryMs: 1_000, stopMsMax: 300 },
+        retryDelayMs: { min: 10, max: 20 },
+      },
+    });
+    await until('the delivery', () => delivered);
+    const startedAt = Date.now();
+    await consumer.stop();
+    expect(Date.now() - startedAt).toBeLessThan(2_000);
+    const offsets = Object.values(await committed(ordersTopic, groupId));
+    expect(offsets.every((offset) => offset === '-1')).toBe(true);
+    release();
+    await until('the member gone', async () => {
+      const answer = withAdmin(log.kafka(), (admin) => admin.describeGroups([groupId]));
+      return (await answer).groups.every(({ members }) => members.length === 0);
+    });
+  });
+});
