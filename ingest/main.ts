@@ -1,0 +1,77 @@
+import { Client } from '@temporalio/client';
+import { startConsumer } from '../orderlog/consumer';
+import { createDeadLetterWriter } from '../orderlog/dead-letters';
+import { createKafka, createProducer } from '../orderlog/kafka-client';
+import { createSafeProducer } from '../orderlog/safe-producer';
+import { partitionCount } from '../orderlog/topics';
+import { loadIngestConfig } from '../platform/config';
+import { startHealthServer } from '../platform/health-server';
+import { createLifecycle } from '../platform/lifecycle';
+import { createLogger } from '../platform/logger';
+import { connectPatientRedis } from '../platform/redis';
+import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
+import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createIngestMetrics } from './metrics';
+import { createOpenOrders } from './open-orders';
+import { createOrderStarter } from './order-starter';
+import { createReadiness } from './readiness';
+import { createStartOrders } from './start-orders';
+
+/** Letters in hand at the end; the consumer has stopped by then, so they are few. */
+const DRAIN_MS_MAX = 3_000;
+
+async function main(): Promise<void> {
+  const config = loadIngestConfig(process.env);
+  const logger = createLogger('ingest', config.logLevel);
+  const { onShutdown, fail } = createLifecycle(logger);
+
+  installTemporalRuntime(logger);
+  const temporal = await connectTemporal(config.temporalAddress);
+  onShutdown('temporal', () => temporal.close());
+  const client = new Client({ connection: temporal, namespace: config.temporalNamespace });
+  const redis = connectPatientRedis(config.redisAddr, logger);
+  onShutdown('redis', () => redis.quit());
+  const kafka = createKafka('ingest', config.kafkaAddrs, logger);
+  const topic = config.deadLetterTopic;
+  const partitions = await partitionCount(kafka, topic);
+  const newProducer = () => createProducer(kafka);
+  const letters = await createSafeProducer({
+    createProducer: newProducer,
+    topic,
+    partitions,
+    logger,
+  });
+  onShutdown('dead letters', () => letters.close(DRAIN_MS_MAX));
+
+  const starter = createOrderStarter(client, config.taskQueue);
+  const openOrders = createOpenOrders({
+    max: config.openOrdersMax,
+    countOpen: () => starter.countOpen(),
+  });
+  const handle = createStartOrders({
+    ...{ starter, openOrders, logger },
+    deadLetters: createDeadLetterWriter(letters),
+    ledger: createStockLedger(redis),
+    metrics: createIngestMetrics(openOrders),
+  });
+  const { ordersTopic, consumerGroup: groupId } = config;
+  const consumer = await startConsumer({
+    kafka,
+    topic: ordersTopic,
+    groupId,
+    logger,
+    handle,
+    onDead: fail,
+  });
+  onShutdown('consumer', () => consumer.stop());
+
+  const ready = createReadiness({ consumer, temporal, redis });
+  const health = await startHealthServer(config.host, config.port, { ready });
+  onShutdown('health server', () => health.close());
+  logger.info({ port: health.port }, 'ingest is running');
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`ingest: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
