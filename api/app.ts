@@ -1,0 +1,125 @@
+import Router from '@koa/router';
+import Koa, { type Context } from 'koa';
+import type { Logger } from '../platform/logger';
+import type { Buy } from './buy/buy';
+import type { FaultLog } from './fault-log';
+import type { Health } from './health';
+import type { Answer } from './http/answer';
+import { explainProblem, problem } from './http/problems';
+import { writeAnswer } from './http/write-answer';
+import type { Items } from './items';
+import type { Metrics } from './metrics';
+import type { OrderEvents } from './order-events';
+import type { Orders } from './orders';
+import { RequestFault } from './request-fault';
+
+export interface AppDeps {
+  readonly buy: Buy;
+  readonly orders: Orders;
+  readonly events: OrderEvents;
+  readonly items: Items;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly faults: FaultLog;
+  readonly logger: Logger;
+  readonly isClosing: () => boolean;
+}
+
+/**
+ * The paths of the gateway. Routes return answers; this file alone writes them and turns what was thrown into a
+ * problem: what a RequestFault says, otherwise 500, for then it is a bug.
+ */
+export function createApp(deps: AppDeps): Koa {
+  const { buy, metrics, faults, logger, isClosing } = deps;
+  const app = new Koa();
+
+  /** Past Koa's own writer: it would set each header by itself and look at the body's type again. */
+  const write = (ctx: Context, answer: Answer) => {
+    ctx.respond = false;
+    writeAnswer(ctx.req, ctx.res, answer, { close: isClosing() });
+  };
+
+  // Connections that break in the middle of an answer; nobody is left to be told.
+  app.on('error', (error: unknown) => {
+    logger.debug({ err: error }, 'connection lost');
+  });
+
+  app.use(async (ctx, next) => {
+    try {
+      if (isReadable(ctx.url)) await next();
+      else write(ctx, problem('invalid-request', { detail: 'The request target is not a URL.' }));
+    } catch (error) {
+      const fault = error instanceof RequestFault ? error : undefined;
+      const type = fault?.problem ?? 'internal';
+      if (type === 'not-accepted') faults.report('a reader got no answer', error);
+      else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
+      write(ctx, problem(type, { requestId: fault?.requestId }));
+    }
+  });
+
+  // Before the router, whose matching costs more than all else that is done here for a purchase.
+  app.use(async (ctx, next) => {
+    if (ctx.path !== '/buy') {
+      await next();
+      return;
+    }
+    if (ctx.method !== 'POST') {
+      write(ctx, methodNotAllowed(['POST']));
+      return;
+    }
+    const startedAt = performance.now();
+    const answer = await buy.answer(ctx.req);
+    ctx.respond = false;
+    if (!answer) return;
+    metrics.buyAnswered(answer, (performance.now() - startedAt) / 1_000);
+    write(ctx, answer);
+  });
+
+  const router = createRouter(deps, write);
+  app.use(router.routes());
+  app.use((ctx) => {
+    const methods = router.match(ctx.path, ctx.method).path.flatMap((layer) => layer.methods);
+    write(ctx, methods.length > 0 ? methodNotAllowed(methods) : problem('not-found'));
+  });
+  return app;
+}
+
+function createRouter(
+  { orders, events, items, health, metrics }: AppDeps,
+  write: (ctx: Context, answer: Answer) => void,
+): Router {
+  const router = new Router();
+  router.get('/orders/:request_id', async (ctx) => {
+    write(ctx, await orders.answer(ctx.params['request_id']));
+  });
+  router.get('/orders/:request_id/events', async (ctx) => {
+    const answer = await events.open(ctx.params['request_id'], ctx.req, ctx.res);
+    ctx.respond = false;
+    if (answer !== 'streaming') write(ctx, answer);
+  });
+  router.get('/items/:item_id', async (ctx) => {
+    write(ctx, await items.answer(ctx.params['item_id'], ctx.req.headers['if-none-match']));
+  });
+  router.get('/problems/:type', (ctx) => {
+    write(ctx, explainProblem(ctx.params['type'] ?? ''));
+  });
+  router.get('/livez', (ctx) => {
+    write(ctx, health.live());
+  });
+  router.get('/readyz', async (ctx) => {
+    write(ctx, await health.ready());
+  });
+  router.get('/metrics', async (ctx) => {
+    write(ctx, await metrics.answer());
+  });
+  return router;
+}
+
+/** What is no path may be a whole URL, as for a proxy; Koa throws over what is neither. */
+function isReadable(target: string): boolean {
+  return target.startsWith('/') || URL.canParse(target);
+}
+
+function methodNotAllowed(methods: readonly string[]): Answer {
+  return problem('method-not-allowed', { headers: { allow: [...new Set(methods)].join(', ') } });
+}

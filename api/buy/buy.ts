@@ -1,0 +1,149 @@
+import type { IncomingMessage } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { assertNever } from '../../domain/invariant';
+import type { Purchase } from '../../domain/order';
+import { fingerprint } from '../../orderlog/fingerprint';
+import type { Admission, Attempt, Queued, Undo, Verdict } from '../../stock/admission';
+import type { FaultLog } from '../fault-log';
+import { json, type Answer } from '../http/answer';
+import type { createBodyReader } from '../http/body-reader';
+import { problem } from '../http/problems';
+import type { OrderView } from '../order-view';
+import { RequestFault } from '../request-fault';
+import { decide, type Decision } from './admit';
+import { createBatcher } from './batch';
+import type { InFlight } from './in-flight';
+import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
+import { readPurchase } from './read-purchase';
+import { rejectionProblem } from './rejection-problem';
+
+/** Half a second longer than Redis commands may take, so that their own fault is the one that gets told. */
+const ADMISSION_DEADLINE_MS = 2_500;
+
+/**
+ * A rejected buyer may come back at once with another payload under the same id. While the old claim stands, that would be
+ * called a reused id; so a rejection waits for its undo, which normally takes a millisecond. It does not wait longer than
+ * this: a late rejection of everybody is worse than a rare wrong 422.
+ */
+const UNDO_WAIT_MS_MAX = 250;
+
+export interface BuyDeps {
+  readonly admission: Admission;
+  readonly appender: OrderAppender;
+  readonly readBody: ReturnType<typeof createBodyReader>;
+  readonly inFlight: InFlight;
+  readonly isClosing: () => boolean;
+  readonly view: OrderView;
+  readonly faults: FaultLog;
+  readonly onBatch?: (size: number) => void;
+  /** Milliseconds; only tests shorten it. */
+  readonly appendDeadlineMs?: number;
+  readonly now?: () => number;
+}
+
+export interface Buy {
+  /**
+   * Carries out one POST /buy. Undefined when the client has left before it asked for anything. Throws only for bugs.
+   */
+  readonly answer: (request: IncomingMessage) => Promise<Answer | undefined>;
+  readonly whenSettled: PlaceOrder['whenSettled'];
+}
+
+/** The flow of a purchase: read it, claim and hold, then write it down and queue it, or say why not. */
+export function createBuy(deps: BuyDeps): Buy {
+  const { inFlight, faults, view, now = Date.now } = deps;
+  const { claimAndHold, undo, queue } = createBatchedAdmission(deps);
+  const { place, whenSettled } = createPlaceOrder({
+    appender: deps.appender,
+    queue,
+    faults,
+    ...(deps.appendDeadlineMs !== undefined && { deadlineMs: deps.appendDeadlineMs }),
+  });
+  const nextToken = createTokens();
+
+  const giveUp = async (attempt: Attempt, what: Pick<Undo, 'undoHold' | 'dropClaim'>) => {
+    if (!what.undoHold && !what.dropClaim) return;
+    const { requestId, itemId, token } = attempt;
+    const undone = await undo({ requestId, itemId, token, ...what });
+    if (undone instanceof Error) faults.report('an attempt was not undone', undone, { requestId });
+  };
+
+  const carryOut = async (purchase: Purchase): Promise<Answer> => {
+    const { requestId } = purchase;
+    const attempt = { ...purchase, fingerprint: fingerprint(purchase), token: nextToken() };
+    const verdict = await claimAndHold(attempt);
+    if (verdict instanceof Error) {
+      faults.report('no answer to claim and hold', verdict);
+      // In the background, for Redis is not well. Whose the claim is we do not know, so it stays until it expires.
+      void giveUp(attempt, { undoHold: true, dropClaim: false });
+      return problem('not-accepted', { requestId });
+    }
+    const decision: Decision = decide(verdict);
+    if (decision.kind === 'reject') {
+      await giveUp(attempt, decision);
+      return rejectionProblem(decision.rejection, purchase, { view, now: now() });
+    }
+    const { priceMinor, currency, acceptedAt } = decision.hold;
+    const placement = await place({ ...attempt, priceMinor, currency, acceptedAt });
+    switch (placement) {
+      case 'queued':
+        return accepted(purchase, view);
+      case 'refused':
+        await giveUp(attempt, { undoHold: true, dropClaim: verdict.claim === 'new' });
+        return problem('not-accepted', { requestId });
+      case 'unknown':
+        return problem('outcome-unknown', { requestId });
+      default:
+        return assertNever(placement);
+    }
+  };
+
+  return {
+    answer: async (request) => {
+      if (deps.isClosing() || inFlight.isFull()) return problem('not-accepted');
+      const read = await readPurchase(request, deps.readBody);
+      if (read.kind === 'gone') return undefined;
+      if (read.kind === 'rejected') return read.answer;
+      const { requestId } = read.purchase;
+      // Asked again, for many bodies may have arrived while this one did.
+      if (!inFlight.enter()) return problem('not-accepted', { requestId });
+      return carryOut(read.purchase)
+        .catch((cause: unknown) => {
+          throw new RequestFault('A purchase broke', { problem: 'internal', requestId, cause });
+        })
+        .finally(inFlight.leave);
+    },
+    whenSettled,
+  };
+}
+
+/** The admission door for single requests; each method gathers the requests of one turn of the event loop. */
+function createBatchedAdmission({ admission, onBatch }: BuyDeps) {
+  return {
+    claimAndHold: createBatcher<Attempt, Verdict>({
+      run: (attempts) => admission.claimAndHold(attempts),
+      deadlineMs: ADMISSION_DEADLINE_MS,
+      ...(onBatch && { onBatch }),
+    }),
+    queue: createBatcher<Queued, boolean>({
+      run: (orders) => admission.queue(orders),
+      deadlineMs: ADMISSION_DEADLINE_MS,
+    }),
+    undo: createBatcher<Undo, 'undone'>({
+      run: (attempts) => admission.undo(attempts).then(() => attempts.map(() => 'undone')),
+      deadlineMs: UNDO_WAIT_MS_MAX,
+    }),
+  };
+}
+
+function accepted({ requestId }: Purchase, view: OrderView): Answer {
+  const links = view.links(requestId);
+  return json(202, { request_id: requestId, status: 'queued', links }, { location: links.self });
+}
+
+/** Names attempts: a random word for the process, a counter within it. */
+function createTokens(): () => string {
+  const prefix = randomBytes(9).toString('base64url');
+  let count = 0;
+  return () => `${prefix}.${(count++).toString(36)}`;
+}

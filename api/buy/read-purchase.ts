@@ -1,0 +1,49 @@
+import type { IncomingMessage } from 'node:http';
+import { assertNever } from '../../domain/invariant';
+import type { Purchase } from '../../domain/order';
+import type { Answer } from '../http/answer';
+import type { createBodyReader } from '../http/body-reader';
+import { problem } from '../http/problems';
+import { parseBuyRequest, type FieldError } from './buy-request';
+
+export type PurchaseRead =
+  | { readonly kind: 'purchase'; readonly purchase: Purchase }
+  | { readonly kind: 'rejected'; readonly answer: Answer }
+  | { readonly kind: 'gone' };
+
+/** From a request to a purchase, or to the problem that tells its sender what is wrong with it. Never throws. */
+export async function readPurchase(
+  request: IncomingMessage,
+  readBody: ReturnType<typeof createBodyReader>,
+): Promise<PurchaseRead> {
+  const body = await readBody(request);
+  switch (body.kind) {
+    case 'text': {
+      const parsed = await parseBuyRequest(body.text);
+      if (parsed.kind === 'purchase') return parsed;
+      return rejected(invalidRequest(parsed.errors, parsed.requestId));
+    }
+    case 'empty':
+      return rejected(invalidRequest([{ path: '', message: 'must not be empty' }]));
+    case 'not-utf8':
+      return rejected(invalidRequest([{ path: '', message: 'must be UTF-8' }]));
+    case 'wrong-media-type':
+      return rejected(problem('unsupported-media-type', { detail: body.detail }));
+    case 'too-large':
+      return rejected(problem('too-large'));
+    case 'stalled':
+      return rejected(problem('request-timeout'));
+    case 'gone':
+      return body;
+    default:
+      return assertNever(body);
+  }
+}
+
+function rejected(answer: Answer): PurchaseRead {
+  return { kind: 'rejected', answer };
+}
+
+function invalidRequest(errors: readonly FieldError[], requestId?: string): Answer {
+  return problem('invalid-request', { requestId, members: { errors } });
+}

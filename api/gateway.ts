@@ -1,0 +1,96 @@
+import type { RequestListener } from 'node:http';
+import type { Price } from '../domain/order';
+import type { Logger } from '../platform/logger';
+import type { Admission } from '../stock/admission';
+import type { StockLedger } from '../stock/stock-ledger';
+import { createApp } from './app';
+import { createBuy } from './buy/buy';
+import { createInFlight } from './buy/in-flight';
+import type { OrderAppender } from './buy/place-order';
+import { createFaultLog } from './fault-log';
+import { createHealth, type Probe } from './health';
+import { createBodyReader } from './http/body-reader';
+import { createItems } from './items';
+import { createMetrics } from './metrics';
+import { createOrderEvents, type OrderEventsOptions } from './order-events';
+import { createOrderView, type TraceTarget } from './order-view';
+import { createOrders } from './orders';
+
+/**
+ * At 5,000 purchases a second this is 0.4 s of work: who comes later would wait for an answer that is better
+ * given at once, by a gateway that has room or by this one a second later.
+ */
+const BUYS_IN_FLIGHT_MAX = 2_000;
+
+/** Longer than the append deadline and two Redis commands: what is in hand at the start of a shutdown gets its answer. */
+const DRAIN_MS_MAX = 8_000;
+
+/** An acknowledgement that comes after the door has closed; the producer's own drain is bounded as well. */
+const LATE_ORDERS_MS_MAX = 3_000;
+
+export interface GatewayDeps {
+  readonly admission: Admission;
+  readonly ledger: Pick<StockLedger, 'findOrder' | 'item'>;
+  readonly appender: OrderAppender;
+  readonly probes: Readonly<Record<string, Probe>>;
+  readonly defaultPrice: Price;
+  /** Absent: no trace links. */
+  readonly trace?: TraceTarget;
+  readonly logger: Logger;
+  /** Bounds and times, for tests. */
+  readonly limits?: {
+    readonly buysInFlightMax?: number;
+    readonly bodyDeadlineMs?: number;
+    readonly appendDeadlineMs?: number;
+    readonly events?: OrderEventsOptions;
+  };
+}
+
+export interface Gateway {
+  readonly listener: RequestListener;
+  /**
+   * From now on not ready, and every answer ends its connection. Resolves once the purchases in hand are answered,
+   * new ones being refused meanwhile, or after a bound. The listening socket is the caller's to close, afterwards.
+   */
+  readonly drain: () => Promise<void>;
+  /** Resolves once acknowledgements that came after their answer are dealt with, or after a bound. */
+  readonly settleLateOrders: () => Promise<void>;
+}
+
+/** Puts the parts of the gateway together; its clients come in as arguments and stay the caller's to close. */
+export function createGateway(deps: GatewayDeps): Gateway {
+  const { admission, ledger, appender, logger, limits = {} } = deps;
+  let closing = false;
+  const isClosing = () => closing;
+
+  const inFlight = createInFlight(limits.buysInFlightMax ?? BUYS_IN_FLIGHT_MAX);
+  const metrics = createMetrics(inFlight.count);
+  const faults = createFaultLog(logger, metrics.fault);
+  const view = createOrderView(deps.trace);
+  const buy = createBuy({
+    ...{ admission, appender, inFlight, isClosing, view, faults },
+    readBody: createBodyReader(limits.bodyDeadlineMs),
+    onBatch: metrics.admissionBatch,
+    ...(limits.appendDeadlineMs !== undefined && { appendDeadlineMs: limits.appendDeadlineMs }),
+  });
+  const orders = createOrders(ledger, view);
+  const events = createOrderEvents(orders, faults, limits.events);
+  const items = createItems(ledger, deps.defaultPrice);
+  const health = createHealth(deps.probes, isClosing);
+  const app = createApp({ buy, orders, events, items, health, metrics, faults, logger, isClosing });
+  const listener = app.callback();
+
+  return {
+    listener: (request, response) => void listener(request, response),
+    drain: async () => {
+      closing = true;
+      events.closeAll();
+      const drained = await inFlight.whenEmpty(DRAIN_MS_MAX);
+      if (!drained) logger.error({ buys: inFlight.count() }, 'closing with purchases unanswered');
+    },
+    settleLateOrders: async () => {
+      const settled = await buy.whenSettled(LATE_ORDERS_MS_MAX);
+      if (!settled) logger.error('closing with orders whose acknowledgement has not come');
+    },
+  };
+}

@@ -1,0 +1,196 @@
+import type { Answer } from './answer';
+
+/** Every way the gateway says no. These words are part of its public contract. */
+export type ProblemType =
+  | 'invalid-request'
+  | 'unknown-item'
+  | 'duplicate-request'
+  | 'request-in-progress'
+  | 'sold-out'
+  | 'purchase-limit'
+  | 'sale-not-open'
+  | 'sale-over'
+  | 'too-large'
+  | 'unsupported-media-type'
+  | 'request-id-reused'
+  | 'rate-limited'
+  | 'not-accepted'
+  | 'outcome-unknown'
+  | 'internal'
+  | 'unknown-order'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'request-timeout';
+
+export interface ProblemRow {
+  readonly status: number;
+  readonly title: string;
+  /** What it means and what to do now; an answer may say it more precisely. */
+  readonly detail: string;
+}
+
+export const PROBLEMS = {
+  'invalid-request': {
+    status: 400,
+    title: 'The request is not valid',
+    detail: 'Correct what `errors` names and send it again.',
+  },
+  'unknown-item': {
+    status: 404,
+    title: 'There is no such item',
+    detail: 'Nothing is sold under this item_id.',
+  },
+  'duplicate-request': {
+    status: 409,
+    title: 'This request was already accepted',
+    detail: 'The order made by the first request is in `order`. Nothing was bought a second time.',
+  },
+  'request-in-progress': {
+    status: 409,
+    title: 'This request is being worked on',
+    detail: 'Another attempt with this request_id has not finished. Ask again a little later.',
+  },
+  'sold-out': {
+    status: 409,
+    title: 'No unit is free',
+    detail: 'When `final` is false, units are still in checkout and may return.',
+  },
+  'purchase-limit': {
+    status: 409,
+    title: 'The purchase limit is reached',
+    detail: 'With this order the user would own more than `units_per_user` units of the item.',
+  },
+  'sale-not-open': {
+    status: 409,
+    title: 'The sale has not started',
+    detail: 'Come back at `opens_at`.',
+  },
+  'sale-over': {
+    status: 409,
+    title: 'The sale has ended',
+    detail: 'It ended at `closed_at`.',
+  },
+  'too-large': {
+    status: 413,
+    title: 'The request is too large',
+    detail: 'An order takes a few hundred bytes; more than 16 KiB are not read.',
+  },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'The body is not JSON by its headers',
+    detail: 'Send uncompressed `application/json` in UTF-8.',
+  },
+  'request-id-reused': {
+    status: 422,
+    title: 'This request_id names another purchase',
+    detail: 'Use a new request_id for a new purchase, and repeat a request without changes.',
+  },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests',
+    detail: 'Slow down and try again.',
+  },
+  'not-accepted': {
+    status: 503,
+    title: 'Not accepted for now',
+    detail: 'Nothing was bought and nothing is held. It is safe to try again.',
+  },
+  'outcome-unknown': {
+    status: 503,
+    title: 'The outcome is not known yet',
+    detail:
+      'The order may still go through. Ask again with the same request_id, never with a new one.',
+  },
+  internal: {
+    status: 500,
+    title: 'Internal error',
+    detail: 'The fault is ours and has been logged. Ask again with the same request_id.',
+  },
+  'unknown-order': {
+    status: 404,
+    title: 'There is no such order',
+    detail: 'No order has been accepted under this request_id.',
+  },
+  'not-found': {
+    status: 404,
+    title: 'There is nothing here',
+    detail: 'The gateway has no such path.',
+  },
+  'method-not-allowed': {
+    status: 405,
+    title: 'The method does not fit the path',
+    detail: 'The Allow header lists the methods that do.',
+  },
+  'request-timeout': {
+    status: 408,
+    title: 'The request did not arrive in time',
+    detail: 'The body stopped arriving before it was complete.',
+  },
+} as const satisfies Record<ProblemType, ProblemRow>;
+
+export interface ProblemOptions {
+  /** For people; replaces the detail of the type. */
+  readonly detail?: string;
+  /** Only an id that passed the pattern: anything else would echo a stranger's text. */
+  readonly requestId?: string | undefined;
+  /** More members of the problem, in the names of the outside contract. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly retryAfterSeconds?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The answer for a problem. A 503 always tells when to come back. */
+export function problem(type: ProblemType, options?: ProblemOptions): Answer {
+  const { status } = PROBLEMS[type];
+  const retryAfter = options?.retryAfterSeconds ?? (status === 503 ? jitteredSeconds() : undefined);
+  return {
+    status,
+    problem: type,
+    headers: {
+      ...PROBLEM_HEADERS,
+      ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+      ...options?.headers,
+    },
+    body: options === undefined ? CONSTANT_BODIES[type] : problemBody(type, options),
+  };
+}
+
+/** GET /problems/<name>: what the type of a problem points to. */
+export function explainProblem(name: string): Answer {
+  if (!isProblemType(name)) return problem('not-found');
+  const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' };
+  return { status: 200, headers, body: CONSTANT_BODIES[name] };
+}
+
+function isProblemType(name: string): name is ProblemType {
+  return Object.hasOwn(PROBLEMS, name);
+}
+
+function problemBody(type: ProblemType, options: ProblemOptions): string {
+  const { status, title, detail } = PROBLEMS[type];
+  return JSON.stringify({
+    type: `/problems/${type}`,
+    title,
+    status,
+    detail: options.detail ?? detail,
+    request_id: options.requestId,
+    ...options.members,
+  });
+}
+
+/** 1 to 3 s, spread so that a crowd that was turned away together does not come back together. */
+function jitteredSeconds(): number {
+  return 1 + Math.floor(Math.random() * 3);
+}
+
+const PROBLEM_HEADERS = {
+  'content-type': 'application/problem+json',
+  'cache-control': 'no-store',
+};
+
+/** Problems without a word of their own are answered under overload, where every microsecond counts. */
+const CONSTANT_BODIES = Object.fromEntries(
+  Object.keys(PROBLEMS)
+    .filter(isProblemType)
+    .map((type) => [type, problemBody(type, {})]),
+) as Record<ProblemType, string>;

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import type { Sale, StockCounts } from '../domain/ledger';
+import type { ItemId, Price } from '../domain/order';
+import type { StockLedger } from '../stock/stock-ledger';
+import { json, type Answer } from './http/answer';
+import { parseItemId } from './http/ids';
+import { problem } from './http/problems';
+import { readFromRedis } from './request-fault';
+
+export interface Items {
+  /** GET /items/<raw>; `ifNoneMatch` is that header. Throws RequestFault. */
+  readonly answer: (raw: string | undefined, ifNoneMatch: string | undefined) => Promise<Answer>;
+}
+
+/** Items as a crowd polls them. `defaultPrice` is the price of an item whose sale names none. */
+export function createItems(ledger: Pick<StockLedger, 'item'>, defaultPrice: Price): Items {
+  const reading = new Map<ItemId, Promise<Answer>>();
+
+  const read = async (itemId: ItemId): Promise<Answer> => {
+    const item = await readFromRedis(ledger.item(itemId));
+    if (!item) return problem('unknown-item', { members: { item_id: itemId } });
+    const answer = json(200, itemBody(itemId, item, defaultPrice));
+    const etag = `"${createHash('sha1').update(answer.body).digest('base64url')}"`;
+    return { ...answer, headers: { ...answer.headers, ...CACHEABLE, etag } };
+  };
+  /** Requests that meet share one read; nothing is kept after it, so that no answer is older than its request by more than that. */
+  const readOnce = (itemId: ItemId): Promise<Answer> => {
+    const running = reading.get(itemId);
+    if (running) return running;
+    const started = read(itemId).finally(() => reading.delete(itemId));
+    reading.set(itemId, started);
+    return started;
+  };
+
+  return {
+    answer: async (raw, ifNoneMatch) => {
+      const itemId = parseItemId(raw);
+      if (itemId === undefined) return problem('unknown-item');
+      const answer = await readOnce(itemId);
+      const etag = answer.headers['etag'];
+      if (etag === undefined || !isKnown(etag, ifNoneMatch)) return answer;
+      return { status: 304, headers: { ...CACHEABLE, etag }, body: '' };
+    },
+  };
+}
+
+function itemBody(
+  itemId: ItemId,
+  { counts, sale }: { readonly counts: StockCounts; readonly sale: Sale },
+  defaultPrice: Price,
+) {
+  const { free, held, queued, reserved, sold, supply } = counts;
+  return {
+    item_id: itemId,
+    ...{ free, held, queued, reserved, sold, supply },
+    price_minor: sale.priceMinor ?? defaultPrice.priceMinor,
+    currency: sale.currency ?? defaultPrice.currency,
+    units_per_user: sale.unitsPerUser ?? null,
+    opens_at: isoOrNull(sale.opensAt),
+    closes_at: isoOrNull(sale.closesAt),
+  };
+}
+
+function isoOrNull(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+/** Whether the sender of an If-None-Match header has this version already. */
+function isKnown(etag: string, ifNoneMatch: string | undefined): boolean {
+  const known = ifNoneMatch?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
+  return known.includes(etag) || known.includes('*');
+}
+
+/** A second: short beside a sale, long beside a crowd. */
+const CACHEABLE = { 'cache-control': 'public, max-age=1' };

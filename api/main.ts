@@ -1,0 +1,58 @@
+import { collectDefaultMetrics } from 'prom-client';
+import { createKafka, createProducer } from '../orderlog/kafka-client';
+import { createSafeProducer } from '../orderlog/safe-producer';
+import { partitionCount } from '../orderlog/topics';
+import { loadApiConfig } from '../platform/config';
+import { createLifecycle } from '../platform/lifecycle';
+import { createLogger } from '../platform/logger';
+import { connectDoorRedis } from '../platform/redis';
+import { createAdmission } from '../stock/redis-admission';
+import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createGateway } from './gateway';
+import { closeHttpServer, createHttpServer, listen } from './http/server';
+import { createKafkaProbe } from './kafka-probe';
+
+/** After the drain of the gateway; with it and the late orders it stays below the patience of an orchestrator. */
+const PRODUCER_DRAIN_MS = 4_000;
+const CONNECTIONS_GRACE_MS = 1_000;
+
+async function main() {
+  const config = loadApiConfig(process.env);
+  const logger = createLogger('api', config.logLevel);
+  const { onShutdown } = createLifecycle(logger);
+  collectDefaultMetrics();
+
+  const redis = connectDoorRedis(config.redisAddr, logger);
+  onShutdown('redis', () => redis.quit());
+
+  const kafka = createKafka('flash-sale-api', config.kafkaAddrs, logger);
+  const producer = await createSafeProducer({
+    createProducer: () => createProducer(createKafka('flash-sale-api', config.kafkaAddrs, logger)),
+    topic: config.ordersTopic,
+    partitions: await partitionCount(kafka, config.ordersTopic),
+    logger,
+  });
+  const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
+
+  const { claimTtlMs, orderRetentionMs, temporalUiUrl, temporalNamespace } = config;
+  const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
+  const gateway = createGateway({
+    admission: createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
+    ledger: createStockLedger(redis),
+    appender: log.watched,
+    probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
+    defaultPrice,
+    ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace: temporalNamespace } }),
+    logger,
+  });
+  onShutdown('late orders', gateway.settleLateOrders);
+  onShutdown('producer', () => producer.close(PRODUCER_DRAIN_MS));
+
+  const server = createHttpServer(gateway.listener);
+  onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
+  onShutdown('purchases in hand', gateway.drain);
+  const port = await listen(server, config.host, config.port);
+  logger.info({ port }, 'the gateway is open');
+}
+
+void main();
