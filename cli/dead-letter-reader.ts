@@ -1,0 +1,45 @@
+import { createKafka } from '../orderlog/kafka-client';
+import { readDeadLetters, type StoredDeadLetter } from '../orderlog/dead-letters';
+import { withAdmin } from '../orderlog/topics';
+import { describeFault, PlainFault } from './plain-fault';
+import { addressList } from './stack-addresses';
+
+/** Far more than anybody reads, and a few megabytes in memory. */
+const LETTERS_MAX = 10_000;
+
+export interface DeadLetterReader {
+  /** Where the log ends now: letters written from here on have this offset or a larger one. */
+  readonly end: () => Promise<string>;
+  /** Letters from an offset on; absent: the newest ones. */
+  readonly read: (fromOffset?: string) => Promise<readonly StoredDeadLetter[]>;
+}
+
+/** Reads the dead letters of the Kafka at `kafkaAddrs`. Every method throws a PlainFault when it does not answer. */
+export function createDeadLetterReader(kafkaAddrs: string, topic: string): DeadLetterReader {
+  const kafka = createKafka('flash-sale-cli', addressList(kafkaAddrs));
+  const explain = (cause: unknown): never => {
+    throw new PlainFault(
+      `Cannot read the dead letters in ${topic} from Kafka at ${kafkaAddrs} (${describeFault(cause)}): is the stack running? (npm start)`,
+      { cause },
+    );
+  };
+  const offsets = () => withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic)).catch(explain);
+  return {
+    // With several partitions the smallest end may show a few older letters, never hide a newer one.
+    end: async () => smallest((await offsets()).map(({ high }) => BigInt(high))).toString(),
+    read: async (fromOffset) => {
+      const first = fromOffset ?? newest(await offsets());
+      return readDeadLetters(kafka, topic, { fromOffset: first, max: LETTERS_MAX }).catch(explain);
+    },
+  };
+}
+
+function newest(offsets: readonly { readonly high: string }[]): string {
+  const first = smallest(offsets.map(({ high }) => BigInt(high))) - BigInt(LETTERS_MAX);
+  return (first > 0n ? first : 0n).toString();
+}
+
+function smallest(numbers: readonly bigint[]): bigint {
+  const [first = 0n, ...rest] = numbers;
+  return rest.reduce((least, number) => (number < least ? number : least), first);
+}

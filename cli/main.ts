@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { buy } from './commands/buy';
+import { dlqLs } from './commands/dlq-ls';
+import { doctor } from './commands/doctor';
+import { order } from './commands/order';
+import { scenarios } from './commands/scenarios';
+import { stockShow } from './commands/stock-show';
+import { createDeadLetterReader } from './dead-letter-reader';
+import { diagnose } from './doctor/diagnose';
+import { probeGateway, probePayments } from './doctor/probe-http';
+import { probeKafka } from './doctor/probe-kafka';
+import { probeRedis } from './doctor/probe-redis';
+import { probeTemporal } from './doctor/probe-temporal';
+import { createGateway, type Gateway } from './gateway';
+import type { Terminal } from './output/terminal';
+import { runCommandLine, type Commands, type CommonOptions } from './program';
+import { runScenarios } from './scenarios/run-scenarios';
+import { findStackAddresses, type FoundAddresses } from './stack-addresses';
+
+/** Compiled, this file lies in dist/cli. */
+const ROOT = join(__dirname, '..', '..');
+const env = process.env;
+
+const names = {
+  namespace: env['TEMPORAL_NAMESPACE'] ?? 'default',
+  taskQueue: env['TASK_QUEUE'] ?? 'orders',
+  ordersTopic: env['ORDERS_TOPIC'] ?? 'orders',
+  deadLetterTopic: env['DLQ_TOPIC'] ?? 'orders-dlq',
+  consumerGroup: env['CONSUMER_GROUP'] ?? 'ingest',
+};
+
+const terminal: Terminal = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  colour: process.stdout.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+};
+
+const find = ({ url }: CommonOptions): FoundAddresses =>
+  findStackAddresses({ url, env, root: ROOT });
+
+/** Runs a command that asks the gateway, and closes its connections. */
+async function atGateway<T>(
+  options: CommonOptions,
+  use: (deps: { gateway: Gateway; terminal: Terminal; trace: Trace }) => Promise<T>,
+): Promise<T> {
+  const { gateway: url, temporalUi } = find(options).addresses;
+  const gateway = createGateway(url);
+  const trace = { temporalUi, namespace: names.namespace };
+  return use({ gateway, terminal, trace }).finally(gateway.close);
+}
+
+interface Trace {
+  readonly temporalUi: string;
+  readonly namespace: string;
+}
+
+const commands: Commands = {
+  buy: (options) => atGateway(options, (deps) => buy(deps, options)),
+  order: (options) => atGateway(options, (deps) => order(deps, options)),
+  stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
+  dlqLs: async (options) => {
+    const letters = createDeadLetterReader(find(options).addresses.kafka, names.deadLetterTopic);
+    return dlqLs({ terminal, readLetters: () => letters.read() }, options);
+  },
+  doctor: async (options) => {
+    const found = find(options);
+    const machine = { env, nodeVersion: process.versions.node };
+    const probes = {
+      redis: probeRedis,
+      kafka: (address: string) => probeKafka(address, names),
+      temporal: (address: string) => probeTemporal(address, names),
+      payments: probePayments,
+      gateway: probeGateway,
+    };
+    return doctor({ terminal, diagnose: () => diagnose(machine, found, probes) }, options);
+  },
+  scenarios: async (options) => {
+    const { addresses } = find(options);
+    const { deadLetterTopic } = names;
+    const run = (output: Parameters<typeof runScenarios>[1]) =>
+      runScenarios(addresses, { ...output, deadLetterTopic });
+    return scenarios({ terminal, run }, options);
+  },
+};
+
+// A reader such as `head` that has seen enough is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 2);
+});
+
+void runCommandLine(process.argv.slice(2), commands, terminal).then((code) => {
+  process.exitCode = code;
+});

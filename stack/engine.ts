@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Env } from '../platform/config';
+import { PlainFault } from './ground/plain-fault';
+import { LOOPBACK } from './ground/ports';
+import type { SupervisedProgram } from './processes/supervisor';
+
+/** The engine's processes: what is run, and where it says that it can take work. */
+export const ENGINE = {
+  api: { main: 'api/main.js', health: '/readyz' },
+  ingest: { main: 'ingest/main.js', health: '/readyz' },
+  worker: { main: 'worker/main.js', health: '/readyz' },
+  // It depends on nothing, so there is nothing to be ready for.
+  simulator: { main: 'payments/simulator/main.js', health: '/livez' },
+} as const;
+
+export type EngineName = keyof typeof ENGINE;
+
+/** A consumer that rejoins its group right after a crash waits for the old member's session to end: 10 s and some. */
+const READY_MS_MAX = 60_000;
+const PROBE_MS_MAX = 2_000;
+/** A start can meet a coordinator that is still loading; a wrong setting fails three times as fast as once. */
+const START_TRIES_MAX = 3;
+/** The processes allow themselves 20 s. */
+const STOP_MS_MAX = 22_000;
+
+export interface EngineProgram extends SupervisedProgram {
+  readonly url: string;
+}
+
+/**
+ * One process of the engine as a program to supervise. `env` is its whole environment but for PORT, which is `port`.
+ * Throws a PlainFault when it has not been built.
+ */
+export function engineProgram(
+  root: string,
+  name: EngineName,
+  { port, env, logFile }: { port: number; env: Env; logFile: string },
+): EngineProgram {
+  const main = join(root, 'dist', ENGINE[name].main);
+  if (!existsSync(main)) {
+    throw new PlainFault(`dist/${ENGINE[name].main} is missing: run "npm run build".`);
+  }
+  const url = `http://${LOOPBACK}:${port}`;
+  return {
+    name,
+    url,
+    command: process.execPath,
+    args: ['--enable-source-maps', main],
+    env: { ...env, PORT: String(port) },
+    cwd: root,
+    logFile,
+    probe: () => probeHttp(`${url}${ENGINE[name].health}`),
+    readyMsMax: READY_MS_MAX,
+    startTriesMax: START_TRIES_MAX,
+    stopMsMax: STOP_MS_MAX,
+  };
+}
+
+/** Throws, with the answer's text, unless the answer is 200. */
+async function probeHttp(url: string): Promise<void> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_MS_MAX) });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`${url} answers ${response.status} ${text}`);
+}

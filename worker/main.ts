@@ -1,0 +1,86 @@
+import {
+  createDeadLetterActivities,
+  createPaymentActivities,
+  createStockActivities,
+} from '../activities';
+import { createDeadLetterWriter } from '../orderlog/dead-letters';
+import { createKafka, createProducer } from '../orderlog/kafka-client';
+import { encodeOrder } from '../orderlog/order-record';
+import { createSafeProducer } from '../orderlog/safe-producer';
+import { DEAD_LETTER_PARTITIONS } from '../orderlog/topics';
+import { createHttpPaymentProvider } from '../payments/http-provider';
+import { loadWorkerConfig } from '../platform/config';
+import { startHealthServer } from '../platform/health-server';
+import { createLifecycle } from '../platform/lifecycle';
+import { createLogger } from '../platform/logger';
+import { connectPatientRedis } from '../platform/redis';
+import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
+import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createOrderWorker } from './order-worker';
+import { openSdkMetrics } from './sdk-metrics';
+
+/** Below the 10 s of an activity attempt, so that a silent provider is our fault to report, not the server's to guess. */
+const PAYMENT_MS_MAX = 8_000;
+
+async function main(): Promise<void> {
+  const config = loadWorkerConfig(process.env);
+  const logger = createLogger('worker', config.logLevel);
+  const { onShutdown, fail } = createLifecycle(logger);
+
+  const sdkMetrics = await openSdkMetrics();
+  installTemporalRuntime(logger, sdkMetrics.address);
+
+  const redis = connectPatientRedis(config.redisAddr, logger);
+  onShutdown('redis', () => redis.quit());
+  const ledger = createStockLedger(redis);
+
+  const kafka = createKafka('worker', config.kafkaAddrs, logger);
+  const producer = await createSafeProducer({
+    createProducer: () => createProducer(kafka),
+    topic: config.deadLetterTopic,
+    partitions: DEAD_LETTER_PARTITIONS,
+    logger,
+  });
+  onShutdown('kafka', () => producer.close(5_000));
+
+  const connection = await connectTemporal(config.temporalAddress);
+  onShutdown('temporal', () => connection.close());
+  const worker = await createOrderWorker({
+    connection,
+    namespace: config.temporalNamespace,
+    taskQueue: config.taskQueue,
+    activities: {
+      ...createStockActivities(ledger),
+      ...createPaymentActivities(
+        createHttpPaymentProvider({ baseUrl: config.paymentUrl, timeoutMs: PAYMENT_MS_MAX }),
+        ledger,
+      ),
+      ...createDeadLetterActivities(createDeadLetterWriter(producer), encodeOrder),
+    },
+  });
+
+  const health = await startHealthServer(config.host, config.port, {
+    ready: async () => {
+      const [redisUp, polling] = [redis.status === 'ready', worker.getState() === 'RUNNING'];
+      return Promise.resolve({
+        ready: redisUp && polling,
+        dependencies: { redis: redisUp, temporal: polling },
+      });
+    },
+    moreMetrics: sdkMetrics.read,
+  });
+  onShutdown('health', () => health.close());
+
+  const running = worker.run();
+  onShutdown('worker', () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    return running;
+  });
+  running.catch(fail);
+  logger.info({ port: health.port, taskQueue: config.taskQueue }, 'worker is polling');
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`worker: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
