@@ -69,6 +69,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const components = await startComponents(context, abort);
     if (options.engine) await startEngine(context, run, components, abort);
     const paymentUrl = paymentUrlOf(settings);
+    dataDir.announce({
+      gateway: `http://${LOOPBACK}:${settings.ports.gateway}`,
+      payments: paymentUrl,
+      redis: components.redisAddr,
+      kafka: components.kafkaAddr,
+      temporal: components.temporalAddress,
+      ...(components.temporalUiUrl !== undefined && { temporalUi: components.temporalUiUrl }),
+    });
     return { ...components, paymentUrl, stop };
   } catch (error) {
     abort();

@@ -20,6 +20,8 @@ export interface DataDir {
   readonly wasAbandoned: boolean;
   /** Remembers a process that works on the data, so that a successor can wait for its end. */
   readonly remember: (pid: number) => void;
+  /** Writes down where the parts are, by name, for commands that look for a running stack. */
+  readonly announce: (addresses: Readonly<Record<string, string>>) => void;
   readonly release: () => void;
 }
 
@@ -51,8 +53,13 @@ export async function claimDataDir(
   const stack = identify(process.pid);
   if (!stack) throw new Error('The start time of this process cannot be read');
   const children: ProcessIdentity[] = [];
+  let announced: Readonly<Record<string, string>> = {};
   const write = (target: string) => {
-    writeFileSync(target, JSON.stringify({ stack, children } satisfies Owner));
+    writeFileSync(target, JSON.stringify({ ...announced, stack, children } satisfies Owner));
+  };
+  const rewrite = () => {
+    write(draft);
+    renameSync(draft, file);
   };
   const draft = join(path, `.${OWNER_FILE}.${process.pid}`);
 
@@ -79,8 +86,11 @@ export async function claimDataDir(
       const child = identify(pid);
       if (!child) return;
       children.push(child);
-      write(draft);
-      renameSync(draft, file);
+      rewrite();
+    },
+    announce: (addresses) => {
+      announced = addresses;
+      rewrite();
     },
     release: () => {
       rmSync(file, { force: true });

@@ -1,0 +1,54 @@
+import type { Engine } from './engine';
+import { chargesOf, getJson } from './buyers';
+import { eventually } from './eventually';
+
+/** Waits until nothing of the item is on its way any more, and returns its stock. */
+export function whenQuiet(engine: Engine, itemId: string, withinMs = 60_000) {
+  return eventually(
+    `item ${itemId} is quiet`,
+    async () => {
+      const stock = await getJson(`${engine.gateway}/items/${itemId}`);
+      const open = ['held', 'queued', 'reserved'].reduce(
+        (sum, state) => sum + Number(stock[state]),
+        0,
+      );
+      return open === 0 && stock;
+    },
+    withinMs,
+  );
+}
+
+/**
+ * Holds the engine's books against each other once the item is quiet: every accepted order has one final outcome, sold
+ * and free units make the supply, and the provider has exactly one charge for each confirmed order and none for others.
+ */
+export async function expectBalance(
+  engine: Engine,
+  sale: {
+    itemId: string;
+    supply: number;
+    accepted: readonly { request_id: string; amount: number }[];
+  },
+): Promise<{ confirmed: number; failed: number }> {
+  const stock = await whenQuiet(engine, sale.itemId);
+  const orders = await Promise.all(
+    sale.accepted.map(async ({ request_id, amount }) => {
+      const { status } = await getJson(`${engine.gateway}/orders/${request_id}`);
+      return { request_id, amount, status };
+    }),
+  );
+  const confirmed = orders.filter(({ status }) => status === 'confirmed');
+  const failed = orders.filter(({ status }) => status === 'failed');
+  expect(orders.filter(({ status }) => status !== 'confirmed' && status !== 'failed')).toEqual([]);
+
+  const sold = confirmed.reduce((sum, { amount }) => sum + amount, 0);
+  expect(stock).toMatchObject({ free: sale.supply - sold, sold, supply: sale.supply });
+
+  const charges = await chargesOf(engine.payments, sale.itemId);
+  const captured = charges.filter(({ status }) => status === 'captured');
+  const paidFor = captured.map(({ key }) => key.slice(0, key.lastIndexOf(':'))).sort();
+  expect(paidFor).toEqual(confirmed.map(({ request_id }) => request_id).sort());
+  const paid = captured.reduce((sum, { amount }) => sum + amount, 0);
+  expect(paid).toBe(sold * 1000);
+  return { confirmed: confirmed.length, failed: failed.length };
+}

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { ensureTopics, saleTopics } from '../../orderlog/topics';
+import { engineProgram, type EngineName } from '../../stack/engine';
+import { freePorts } from '../../stack/ground/ports';
+import { spawnGuarded, type GuardedProcess } from '../../stack/processes/guarded-process';
+import { kafkaAddrs, redisAddr } from './addresses';
+import { eventually } from './eventually';
+
+const ROOT = join(__dirname, '..', '..');
+
+/** One process of the engine, as a test handles it. */
+export interface EngineProcess {
+  readonly url: string;
+  /** Of the process that runs now. */
+  readonly pid: () => number;
+  /** Sends a signal and, for SIGKILL, waits for the end. */
+  readonly kill: (signal: NodeJS.Signals) => Promise<void>;
+  /** Starts it again on the same port and waits until it is ready. */
+  readonly restart: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export interface Engine {
+  readonly process: Readonly<Record<EngineName, EngineProcess>>;
+  readonly gateway: string;
+  readonly payments: string;
+  readonly topics: { readonly ordersTopic: string; readonly deadLetterTopic: string };
+  readonly redis: Redis;
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts the built engine as real processes, with topics, a consumer group and a task queue of its own, on the components
+ * of this test run. `env` overrides what every process gets. Stop it in an afterAll.
+ */
+export async function startEngine(env: Readonly<Record<string, string>> = {}): Promise<Engine> {
+  const name = randomUUID().slice(0, 8);
+  const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
+  await ensureTopics(kafkaAddrs(), saleTopics(topics));
+  const ports = await freePorts();
+  const payments = `http://127.0.0.1:${String(ports.payment)}`;
+  const dataDir = join(process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var'), `engine-${name}`);
+  const shared = {
+    ...process.env,
+    PAYMENT_URL: payments,
+    PAYMENT_LEDGER_FILE: join(dataDir, 'payments.jsonl'),
+    ORDERS_TOPIC: topics.ordersTopic,
+    DLQ_TOPIC: topics.deadLetterTopic,
+    CONSUMER_GROUP: `ingest-${name}`,
+    TASK_QUEUE: `orders-${name}`,
+    ...env,
+  };
+  const start = (part: EngineName, port: number) =>
+    startProcess(part, { port, env: shared, logFile: join(dataDir, `${part}.log`) });
+  const [simulator, worker, ingest, api] = await Promise.all([
+    start('simulator', ports.payment),
+    start('worker', ports.worker),
+    start('ingest', ports.ingest),
+    start('api', ports.gateway),
+  ]);
+  const redis = new Redis(redisAddr());
+  const processes = { api, ingest, worker, simulator };
+  return {
+    process: processes,
+    gateway: api.url,
+    payments,
+    topics,
+    redis,
+    stop: async () => {
+      await Promise.all([api.stop(), ingest.stop(), worker.stop()]);
+      await simulator.stop();
+      await redis.quit();
+    },
+  };
+}
+
+async function startProcess(
+  name: EngineName,
+  options: { port: number; env: NodeJS.ProcessEnv; logFile: string },
+): Promise<EngineProcess> {
+  const program = engineProgram(ROOT, name, options);
+  const ready = () =>
+    eventually(
+      `${name} is ready (see ${program.logFile})`,
+      async () => {
+        await program.probe();
+        return true;
+      },
+      60_000,
+    );
+  let running: GuardedProcess = spawnGuarded(ROOT, program);
+  await ready();
+  return {
+    url: program.url,
+    pid: () => running.pid,
+    kill: async (signal) => {
+      running.signal(signal);
+      if (signal === 'SIGKILL') await running.exited;
+    },
+    restart: async () => {
+      running = spawnGuarded(ROOT, program);
+      await ready();
+    },
+    stop: async () => {
+      await running.stop(program.stopMsMax);
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { removeAbandoned } from '../../stack/ground/data-dir';
+import { freePorts } from '../../stack/ground/ports';
+import { loadStackSettings } from '../../stack/ground/settings';
+import { startStack, type Stack } from '../../stack/stack';
+
+const ROOT = join(__dirname, '..', '..');
+const PREFIX = 'test-';
+
+export interface TestStack {
+  readonly stack: Stack;
+  readonly dataDir: string;
+}
+
+/**
+ * Brings up Redis, Kafka and Temporal for this run alone, on free ports and in a folder of its own, and tells the test
+ * files where. If the run is killed, the guards end the components, and the next run removes the folder.
+ */
+export default async function startComponents(): Promise<void> {
+  // Addresses of a running stack are not for tests: they fill and empty what they find.
+  for (const name of ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']) {
+    Reflect.deleteProperty(process.env, name);
+  }
+  removeAbandoned(join(ROOT, 'var'), PREFIX);
+  const dataDir = join(ROOT, 'var', `${PREFIX}${String(process.pid)}`);
+  const settings = { ...loadStackSettings(process.env, ROOT), dataDir, ports: await freePorts() };
+  const report = (line: string) => process.stdout.write(`${line}\n`);
+  report('\nStarting the components of this test run:');
+  const stack = await startStack({
+    settings,
+    engine: false,
+    fresh: true,
+    report,
+    signal: new AbortController().signal,
+  });
+  // Jest loads the teardown apart from this file, in the same process.
+  Object.assign(globalThis, { testStack: { stack, dataDir } satisfies TestStack });
+  Object.assign(process.env, {
+    REDIS_ADDR: stack.redisAddr,
+    KAFKA_ADDR: stack.kafkaAddr,
+    TEMPORAL_ADDRESS: stack.temporalAddress,
+    TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
+    WORKFLOW_BUNDLE: join(ROOT, 'dist', 'workflow-bundle.js'),
+    TEST_DATA_DIR: dataDir,
+  });
+}
