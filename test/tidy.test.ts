@@ -39,7 +39,7 @@ describe('the documents', () => {
     const shown = [...read('.env.example').matchAll(/^#? ?([A-Z_]+)=/gm)].map((match) => match[1]);
     const missing = loaded.filter((name) => !shown.includes(name));
     expect(missing).toEqual([]);
-    const stack = ['api', 'stack'].flatMap((folder) => sources(folder)).join('\n');
+    const stack = ['stack', 'cli'].flatMap((folder) => sources(folder)).join('\n');
     const unknown = shown.filter((name) => name && !loaded.includes(name) && !stack.includes(name));
     expect(unknown).toEqual([]);
   });
