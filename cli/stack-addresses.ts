@@ -24,7 +24,7 @@ export type Origin = 'flag' | 'environment' | 'stack file' | 'standard';
 export interface FoundAddresses {
   readonly addresses: StackAddresses;
   readonly origins: Readonly<Record<AddressName, Origin>>;
-  /** A local stack of this checkout has left its addresses: it runs, or was killed. */
+  /** A local stack of this checkout starts, runs, or was killed. It tells its addresses once all of it runs. */
   readonly hasStackFile: boolean;
 }
 
@@ -76,7 +76,7 @@ export function findStackAddresses({
   return {
     addresses: eachAddress((name) => found[name].address),
     origins: eachAddress((name) => found[name].origin),
-    hasStackFile: Object.keys(left).length > 0,
+    hasStackFile: existsSync(file),
   };
 }
 

@@ -37,11 +37,11 @@ async function describeTopics(admin: Admin, names: string[]) {
   const { topics } = await admin.fetchTopicMetadata({ topics: names });
   const parts = topics.map(({ name, partitions }) => {
     const leaderless = partitions.filter(({ leader }) => leader < 0).length;
-    const text = `${name} with ${partitions.length} partitions`;
+    const text = `${name} ×${partitions.length}`;
     return { leaderless, text: leaderless > 0 ? `${text}, ${leaderless} without a leader` : text };
   });
   const hasLeaders = parts.every(({ leaderless }) => leaderless === 0);
-  return { hasLeaders, text: parts.map(({ text }) => text).join(', ') };
+  return { hasLeaders, text: `partitions: ${parts.map(({ text }) => text).join(', ')}` };
 }
 
 async function findReaders(admin: Admin, groupId: string): Promise<Finding> {

@@ -46,7 +46,7 @@ async function runRound(scene: Scene, round: Round): Promise<Verdict> {
   );
   const failed = accepted.length - [...rest.entries.values()].filter(isSold).length;
   return {
-    figures: `${orders} orders for ${units} units: ${accepted.length} accepted, ${rest.item.sold} units sold, ${failed} orders failed, ${watched.looks} looks`,
+    figures: `${orders} orders for ${units} units: ${accepted.length} accepted, ${failed} failed, ${rest.item.sold} units sold, ${watched.looks} looks`,
     misses: [
       ...watched.misses,
       ...imbalance(rest.item, units),

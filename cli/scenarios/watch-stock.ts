@@ -35,17 +35,15 @@ export async function watchStock<T>(
       await sleep(LOOK_MS);
     } while (!isDone);
   };
-  const watching = watch();
-  try {
-    const result = await work();
+  const working = work().finally(() => {
     isDone = true;
-    await watching;
-    if (looks === 0) misses.push('no look at the stock was answered');
-    return { result, watched: { looks, misses } };
-  } finally {
-    isDone = true;
-    await watching;
-  }
+  });
+  // Both to their end, whichever fails: what is left running would disturb the next scenario.
+  const [worked, watching] = await Promise.allSettled([working, watch()]);
+  if (worked.status === 'rejected') throw worked.reason;
+  if (watching.status === 'rejected') throw watching.reason;
+  if (looks === 0) misses.push('no look at the stock was answered');
+  return { result: worked.value, watched: { looks, misses } };
 }
 
 /** What is wrong with these numbers of an item that was put on sale with `supply` units; nothing: no entries. */

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../cli/commands/doctor';
+import type { Env } from '../../platform/config';
 import type { Check, Finding } from '../../cli/doctor/check';
 import { diagnose, type Probe, type ProbedName } from '../../cli/doctor/diagnose';
 import { checkPorts } from '../../cli/doctor/ports';
@@ -22,19 +23,21 @@ afterEach(() => {
 });
 
 /** A machine on which only these programs are installed; each prints its text and succeeds. */
-function machineWith(programs: Readonly<Record<string, string>>, variables = {}) {
+function machineWith(programs: Readonly<Record<string, string>>, variables: Env = {}) {
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   for (const [name, prints] of Object.entries(programs)) {
     writeFileSync(join(bin, name), `#!/bin/sh\necho '${prints}' >&2\n`);
     chmodSync(join(bin, name), 0o755);
   }
-  const env = { PATH: bin, FLASH_SALE_CACHE: join(folder, 'cache'), ...variables };
+  const env: Env = { PATH: bin, FLASH_SALE_CACHE: join(folder, 'cache'), ...variables };
   return { env, nodeVersion: '20.19.0' };
 }
 
-const states = (findings: readonly Finding[]) =>
-  Object.fromEntries(findings.map(({ name, state }) => [name.split(' ')[0], state]));
+const states = (findings: readonly Finding[]): Record<string, string> =>
+  Object.fromEntries(
+    findings.map(({ name, state }): [string, string] => [name.split(' ')[0] ?? name, state]),
+  );
 
 describe('prerequisites', () => {
   test('on an empty machine everything but Node is missing, each with a remedy', () => {
@@ -103,9 +106,11 @@ describe('ports', () => {
     }
   }
   const gatewayAt = async (port: number, { isOurs = false, engineRuns = false }) => {
-    mkdirSync(join(folder, 'var'), { recursive: true });
-    const left = isOurs ? { gateway: `http://127.0.0.1:${port}` } : {};
-    writeFileSync(join(folder, 'var/stack.json'), JSON.stringify(left));
+    if (isOurs) {
+      mkdirSync(join(folder, 'var'), { recursive: true });
+      const left = { gateway: `http://127.0.0.1:${port}` };
+      writeFileSync(join(folder, 'var/stack.json'), JSON.stringify(left));
+    }
     const env = isOurs ? {} : { PORT: String(port) };
     const found = findStackAddresses({ env, root: folder });
     const findings = await checkPorts(env, found, { engineRuns });
@@ -114,13 +119,13 @@ describe('ports', () => {
 
   test('taken by our stack is fine, by somebody else is a miss that names the way out', async () => {
     await withTakenPort(async (port) => {
-      expect(await gatewayAt(port, { isOurs: true })).toMatchObject({
-        ...{ state: 'ok', detail: 'taken by our stack' },
-      });
       expect(await gatewayAt(port, {})).toMatchObject({
         state: 'missing',
         detail: 'taken by somebody else',
         remedy: expect.stringContaining('set PORT') as string,
+      });
+      expect(await gatewayAt(port, { isOurs: true })).toMatchObject({
+        ...{ state: 'ok', detail: 'taken by our stack' },
       });
     });
   });

@@ -1,5 +1,5 @@
 import type { LedgerEntry, LedgerState } from '../../domain/ledger';
-import type { ItemId, UserId } from '../../domain/order';
+import type { ItemId } from '../../domain/order';
 import { failureReason, isFinal, orderStatus, paymentKey } from '../../domain/order-status';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { createGateway, type BuyBody } from '../../cli/gateway';
@@ -151,7 +151,7 @@ function anEntry(body: BuyBody): LedgerEntry {
   return {
     state: 'queued',
     units: body.amount,
-    userId: body.user_id as UserId,
+    userId: body.user_id,
     fingerprint: 'f',
     ...{ generation: 0, fence: 0, owed: [], acceptedAt: Date.now(), timeline: [] },
     ...{ priceMinor: 1000, currency: 'USD' },

@@ -56,9 +56,10 @@ test('FLASH_SALE_DATA names the folder of the file', () => {
   expect(addresses.gateway).toBe('http://elsewhere:1');
 });
 
-test('whatever else the stack keeps in its file is none of our business', () => {
+test('a stack that is still starting has a file, but no addresses in it yet', () => {
   leaveStackFile({ stack: { pid: 1 }, children: [] });
-  expect(findStackAddresses({ env: {}, root }).hasStackFile).toBe(false);
+  const { origins, hasStackFile } = findStackAddresses({ env: {}, root });
+  expect([origins.gateway, hasStackFile]).toEqual(['standard', true]);
 });
 
 test.each([
