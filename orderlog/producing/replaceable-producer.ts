@@ -35,14 +35,17 @@ export async function connectReplaceableProducer(
   create: () => Producer,
   { timing, logger, onReplaced }: Deps,
 ): Promise<ReplaceableProducer> {
-  let inUse: ProducerInUse = { producer: await connected(create, timing), since: Date.now() };
+  let inUse: ProducerInUse = {
+    producer: await connected(create, timing, logger),
+    since: Date.now(),
+  };
   let replacing: Promise<void> | undefined;
   let retired = false;
 
   async function swap(reason: Error): Promise<void> {
     logger.warn({ err: reason }, 'replacing the Kafka producer');
     try {
-      const producer = await connected(create, timing);
+      const producer = await connected(create, timing, logger);
       const old = inUse.producer;
       inUse = { producer, since: Date.now() };
       onReplaced();
@@ -77,13 +80,18 @@ interface Deps {
   readonly onReplaced: () => void;
 }
 
-async function connected(create: () => Producer, timing: ReplacementTiming): Promise<Producer> {
+async function connected(
+  create: () => Producer,
+  timing: ReplacementTiming,
+  logger: Logger,
+): Promise<Producer> {
   const producer = create();
   try {
     await within(producer.connect(), timing.connectMsMax, 'connecting a Kafka producer');
     return producer;
   } catch (error) {
-    await within(producer.disconnect(), timing.disconnectMsMax, 'closing a Kafka producer');
+    // Not awaited: the next try must not wait for the sockets of one that never worked.
+    void disconnected(producer, timing, logger);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { newCharge } from './payment-provider.contract';
 import { send, startSimulator, until } from './running-simulator';
 
 /** Long enough for an answer on a busy machine, short enough to wait for in a test. */
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 1_000;
 
 describe('PUT /misbehaviour', () => {
   let simulator: Awaited<ReturnType<typeof startSimulator>>;

@@ -76,6 +76,16 @@ export function describePaymentProvider(name: string, start: () => Promise<Provi
         await expect(subject.moneyHeld(charge.key)).resolves.toBe(1000);
       });
 
+      it('holds the amount that it answered for when two amounts arrive together', async () => {
+        const charge = newCharge();
+        const amounts = [1000, 2000];
+        const answers = await Promise.allSettled(
+          amounts.map((amountMinor) => provider.charge({ ...charge, amountMinor })),
+        );
+        const charged = amounts.filter((_, index) => answers[index]?.status === 'fulfilled');
+        expect(charged).toEqual([await subject.moneyHeld(charge.key)]);
+      });
+
       it('takes a key with every character that an id may have', async () => {
         const charge = newCharge({ key: `A0._~:@+=-${randomUUID()}:12` });
         const answer = await provider.charge(charge);
