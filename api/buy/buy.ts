@@ -61,10 +61,12 @@ export function createBuy(deps: BuyDeps): Buy {
   });
   const nextToken = createTokens();
 
-  const giveUp = async (attempt: Attempt, what: Pick<Undo, 'undoHold' | 'dropClaim'>) => {
-    if (!what.undoHold && !what.dropClaim) return;
-    const { requestId, itemId, token } = attempt;
-    const undone = await undo({ requestId, itemId, token, ...what });
+  const giveUp = async (
+    { requestId, itemId, token }: Attempt,
+    { undoHold, dropClaim }: Pick<Undo, 'undoHold' | 'dropClaim'>,
+  ) => {
+    if (!undoHold && !dropClaim) return;
+    const undone = await undo({ requestId, itemId, token, undoHold, dropClaim });
     if (undone instanceof Error) faults.report('an attempt was not undone', undone, { requestId });
   };
 

@@ -93,7 +93,8 @@ export const PROBLEMS = {
   'not-accepted': {
     status: 503,
     title: 'Not accepted for now',
-    detail: 'Nothing was bought and nothing is held. It is safe to try again.',
+    detail:
+      'This attempt bought nothing. Try again with the same request_id, which never buys twice.',
   },
   'outcome-unknown': {
     status: 503,
