@@ -3,9 +3,10 @@ import { createKafka, createProducer } from '../orderlog/kafka-client';
 import { createSafeProducer } from '../orderlog/safe-producer';
 import { partitionCount } from '../orderlog/topics';
 import { loadApiConfig } from '../platform/config';
-import { createLifecycle } from '../platform/lifecycle';
+import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
+import { watchRedisDurability } from '../platform/redis-durability';
 import { createAdmission } from '../stock/redis-admission';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createGateway } from './gateway';
@@ -19,11 +20,12 @@ const CONNECTIONS_GRACE_MS = 1_000;
 async function main() {
   const config = loadApiConfig(process.env);
   const logger = createLogger('api', config.logLevel);
-  const { onShutdown } = createLifecycle(logger);
+  const { onShutdown, fail } = createLifecycle(logger);
   collectDefaultMetrics();
 
   const redis = connectDoorRedis(config.redisAddr, logger);
   onShutdown('redis', () => redis.quit());
+  watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 
   const kafka = createKafka('flash-sale-api', config.kafkaAddrs, logger);
   const producer = await createSafeProducer({
@@ -55,4 +57,4 @@ async function main() {
   logger.info({ port }, 'the gateway is open');
 }
 
-void main();
+runProcess('api', main);

@@ -6,7 +6,7 @@ import { createSafeProducer } from '../orderlog/safe-producer';
 import { partitionCount } from '../orderlog/topics';
 import { loadIngestConfig } from '../platform/config';
 import { startHealthServer } from '../platform/health-server';
-import { createLifecycle } from '../platform/lifecycle';
+import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
@@ -71,7 +71,4 @@ async function main(): Promise<void> {
   logger.info({ port: health.port }, 'ingest is running');
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`ingest: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-});
+runProcess('ingest', main);

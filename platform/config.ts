@@ -14,6 +14,8 @@ interface ProcessConfig {
 interface RedisConfig {
   /** host:port */
   readonly redisAddr: string;
+  /** In production a Redis that may forget orders is refused, not only warned of. */
+  readonly production: boolean;
 }
 
 interface KafkaConfig {
@@ -121,7 +123,8 @@ function processConfig(read: Reader, defaultPort: number): ProcessConfig {
 }
 
 function redisConfig(read: Reader): RedisConfig {
-  return { redisAddr: read.address('REDIS_ADDR') };
+  const mode = read.oneOf('ENGINE_MODE', 'development', ['development', 'production']);
+  return { redisAddr: read.address('REDIS_ADDR'), production: mode === 'production' };
 }
 
 function kafkaConfig(read: Reader): KafkaConfig {

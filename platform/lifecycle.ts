@@ -17,6 +17,7 @@ export interface Lifecycle {
  */
 export function createLifecycle(logger: Logger): Lifecycle {
   const steps: { name: string; close: () => unknown }[] = [];
+  let failed = false;
   const grace = closeWithGrace(
     {
       delay: SHUTDOWN_MS_MAX,
@@ -36,15 +37,32 @@ export function createLifecycle(logger: Logger): Lifecycle {
           logger.error({ err: error, step: step.name }, 'a shutdown step failed');
         }
       }
-      if (err) process.exitCode = 1;
+      // The library's own exit code is 0 unless the shutdown itself failed, and a supervisor goes by the code.
+      if (err || failed) process.exit(1);
     },
   );
   return {
     onShutdown: (name, close) => steps.push({ name, close }),
     fail: (error) => {
       logger.fatal({ err: error }, 'cannot go on');
-      process.exitCode = 1;
+      failed = true;
       grace.close();
     },
   };
+}
+
+/**
+ * Runs a process's `main`. What keeps it from starting, such as a bad configuration, is told on standard error in
+ * words and without a stack, and ends the process with exit code 1.
+ */
+export function runProcess(name: string, main: () => Promise<void>): void {
+  main().catch((error: unknown) => {
+    process.stderr.write(`${name}: ${describe(error)}\n`);
+    process.exit(1);
+  });
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
 }

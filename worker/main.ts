@@ -11,9 +11,10 @@ import { DEAD_LETTER_PARTITIONS } from '../orderlog/topics';
 import { createHttpPaymentProvider } from '../payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
 import { startHealthServer } from '../platform/health-server';
-import { createLifecycle } from '../platform/lifecycle';
+import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
+import { watchRedisDurability } from '../platform/redis-durability';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createOrderWorker } from './order-worker';
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
 
   const redis = connectPatientRedis(config.redisAddr, logger);
   onShutdown('redis', () => redis.quit());
+  watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
   const ledger = createStockLedger(redis);
 
   const kafka = createKafka('worker', config.kafkaAddrs, logger);
@@ -80,7 +82,4 @@ async function main(): Promise<void> {
   logger.info({ port: health.port, taskQueue: config.taskQueue }, 'worker is polling');
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`worker: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-});
+runProcess('worker', main);
