@@ -1,6 +1,6 @@
 import type { ItemId } from '../domain/order';
 import { freeUnitsKey, saleKey } from '../stock/keys';
-import { withRedis } from './components/redis';
+import { withRedis } from '../platform/redis';
 
 /** The item of the first curl. A literal that is plainly an id needs no parser. */
 export const DEMO_ITEM = '101' as ItemId;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
 import { PlainFault } from './ground/plain-fault';
-import { LOOPBACK } from './ground/ports';
+import { LOOPBACK } from '../platform/ports';
 import type { SupervisedProgram } from './processes/supervisor';
 
 /** The engine's processes: what is run, and where it says that it can take work. */

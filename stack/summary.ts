@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { DEMO_ITEM } from './demo-item';
-import { LOOPBACK } from './ground/ports';
+import { LOOPBACK } from '../platform/ports';
 import type { StackSettings } from './ground/settings';
 import type { Stack } from './stack';
 

@@ -1,7 +1,7 @@
-import { connect, createServer } from 'node:net';
 import type { Env } from '../../platform/config';
 import type { AddressName, FoundAddresses } from '../stack-addresses';
 import type { Finding } from './check';
+import { isTaken } from '../../platform/ports';
 
 interface LocalPort {
   readonly name: string;
@@ -77,38 +77,4 @@ function portOf(local: LocalPort, env: Env, { addresses, origins }: FoundAddress
   const given = Number(env[local.variable]?.trim() || local.standard);
   const isPort = Number.isInteger(given) && given >= 1 && given <= 65_535;
   return isPort ? given : local.standard;
-}
-
-const LOOPBACK = '127.0.0.1';
-
-/** Somebody who listens on all addresses can leave loopback bindable on some systems, so both are asked. */
-async function isTaken(port: number): Promise<boolean> {
-  return (await answers(port)) || !(await canBind(port));
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: LOOPBACK });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
-}
-
-function canBind(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => {
-      resolve(false);
-    });
-    server.listen(port, LOOPBACK, () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
 }

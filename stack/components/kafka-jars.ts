@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Context } from '../ground/context';
 import { cached } from '../install/cache';
 import { installing, installLog } from '../install/installer';
-import { findProgram } from '../install/programs';
+import { findProgram } from '../../platform/programs';
 import { PlainFault } from '../ground/plain-fault';
 import { runToEnd } from '../processes/run-to-end';
 import { reporting } from '../ground/report';

@@ -4,7 +4,7 @@ import { createKafka, createProducer } from '../../orderlog/kafka-client';
 import { ensureTopics, saleTopics, withAdmin } from '../../orderlog/topics';
 import type { Component, Context } from '../ground/context';
 import { PlainFault } from '../ground/plain-fault';
-import { LOOPBACK } from '../ground/ports';
+import { LOOPBACK } from '../../platform/ports';
 import { runToEnd } from '../processes/run-to-end';
 import { atMost, describeFault } from '../processes/until';
 import type { StackSettings } from '../ground/settings';

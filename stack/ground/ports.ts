@@ -1,9 +1,7 @@
-import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlainFault } from './plain-fault';
 import { PORTS, type PortName, type Ports } from './settings';
-
-export const LOOPBACK = '127.0.0.1';
+import { isTaken } from '../../platform/ports';
 
 /** A stack that was killed takes up to 5 s to end what it had started. */
 const STALE_MS_MAX = 8_000;
@@ -69,36 +67,4 @@ async function takenPorts(ports: Ports, names: readonly PortName[]): Promise<Por
 
 function list(ports: Ports, names: readonly PortName[]): string {
   return names.map((name) => `port ${ports[name]} (${PORTS[name].variable})`).join(', ');
-}
-
-/** Somebody who listens on all addresses can leave loopback bindable on some systems, so both are asked. */
-async function isTaken(port: number): Promise<boolean> {
-  return (await answers(port)) || !(await canBind(port));
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: LOOPBACK });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
-}
-
-function canBind(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => {
-      resolve(false);
-    });
-    server.listen(port, LOOPBACK, () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorCode } from '../ground/error-code';
 import { identify } from '../processes/process-identity';
 
 const PARTIAL = '.partial-';
@@ -36,7 +37,7 @@ function renameUnlessThere(from: string, to: string): void {
   try {
     renameSync(from, to);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = errorCode(error);
     // Another stack was faster; a folder that is not empty is never replaced by a rename.
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
   }

