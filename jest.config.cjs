@@ -15,6 +15,7 @@ module.exports = {
   // Two cores, and the components want some of them.
   maxWorkers: 2,
   testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
   projects: [
     {
       ...common,
