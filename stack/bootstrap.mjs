@@ -17,6 +17,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const MODULES = join(ROOT, 'node_modules');
 const LOCK_FILE = join(ROOT, 'package-lock.json');
 const STAMP = join(MODULES, '.flash-sale-lock');
+const QUIET = ['--no-fund', '--no-audit', '--loglevel=error'];
 const NODE_MIN = [20, 19];
 
 /** npm scripts of package.json, in the order of how soon they find something. */
@@ -24,16 +25,27 @@ const CHECKS = ['typecheck', 'lint', 'boundaries', 'unused', 'format:check'];
 
 const COMMANDS = { start, test, check };
 
+/** How often we look whether npm's shell still lives. */
+const PARENT_LOOK_MS = 500;
+const INSTALLER_STOP_MS = 1_000;
+
 /** The child that runs now: a signal for us is a signal for it. */
 let child;
 /** Set by the first signal; nothing new is begun after it. */
 let stoppedBy;
+let isInstalling = false;
 
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(name, () => {
-    stoppedBy ??= name;
-    child?.kill(name);
-  });
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stop(name));
+
+// npm hands a SIGTERM on to the shell between us, which dies of it and tells nobody. A shell that
+// started us by hand may well end before us, so only npm's is watched.
+if (process.env.npm_lifecycle_event) {
+  const parent = process.ppid;
+  const looking = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(looking);
+    stop('SIGTERM');
+  }, PARENT_LOOK_MS).unref();
 }
 
 await main(process.argv[2], process.argv.slice(3));
@@ -47,6 +59,14 @@ async function main(name, args) {
   await installPackages();
   linkCommand();
   process.exit(await command(args));
+}
+
+function stop(signal) {
+  stoppedBy ??= signal;
+  child?.kill(signal);
+  // npm takes back what it has installed so far, which takes as long again. Nobody needs that: the stamp is not
+  // written, so the next start begins anew.
+  if (isInstalling) setTimeout(() => child?.kill('SIGKILL'), INSTALLER_STOP_MS).unref();
 }
 
 function unfit() {
@@ -72,7 +92,14 @@ async function start(args) {
 async function test(args) {
   await build();
   const jest = join(MODULES, 'jest', 'bin', 'jest.js');
-  return run(process.execPath, [jest, ...args], { stdio: 'inherit' });
+  // Only who reads the keyboard has to stay in the terminal's own group.
+  const detached = !args.some((arg) => arg.startsWith('--watch'));
+  const ended = run(process.execPath, [jest, ...args], { stdio: 'inherit', detached });
+  const { pid } = child;
+  const code = await ended;
+  // Workers of a jest that was killed would wait for it for ever.
+  if (detached) killGroup(pid);
+  return code;
 }
 
 async function check() {
@@ -106,14 +133,11 @@ async function installPackages() {
     const timer = setInterval(() => {
       console.log(`Installing the packages ... ${seconds(startedAt)}`);
     }, 5_000);
-    const { code, output } = await capture('npm', [
-      'ci',
-      '--no-fund',
-      '--no-audit',
-      '--loglevel=error',
-    ]);
+    isInstalling = true;
+    const { code, output } = await capture('npm', ['ci', ...QUIET]);
+    isInstalling = false;
     clearInterval(timer);
-    if (code !== 0) fail(`npm ci failed, so the packages are not installed:\n${indent(output)}`);
+    if (code !== 0) fail(`The packages could not be installed:\n${indent(output)}`);
     console.log(`Installed the packages in ${seconds(startedAt)}.`);
   }
   // Written last: an interrupted installation is begun anew.
@@ -168,6 +192,15 @@ async function capture(command, args, { passOutput = false } = {}) {
   const result = { code: await code, output };
   if (stoppedBy) process.exit(128 + constants.signals[stoppedBy]);
   return result;
+}
+
+function killGroup(pid) {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // Nobody is left in it, which is how it should be.
+    if (error.code !== 'ESRCH') throw error;
+  }
 }
 
 function seconds(startedAt) {
