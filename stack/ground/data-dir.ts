@@ -6,10 +6,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode } from './error-code';
 import { PlainFault } from './plain-fault';
 import { identify, isAlive, type ProcessIdentity } from '../processes/process-identity';
 
@@ -39,6 +41,9 @@ const PARTS = ['redis', 'kafka', 'temporal', 'payments'];
 /** Processes of a killed stack are gone after 5 s; a slow machine gets as much again. */
 const ORPHANS_MS_MAX = 10_000;
 const LOOK_AGAIN_MS = 100;
+
+/** How long the logs of a stack that failed to start are kept. */
+const UNOWNED_MS_MAX = 3_600_000;
 
 /**
  * Makes the folder ours until `release`. Throws a PlainFault when another stack runs on it. What is left of a stack
@@ -99,7 +104,7 @@ export async function claimDataDir(
 }
 
 /** Whether a stack that still runs owns the folder. */
-export function isOwned(path: string): boolean {
+function isOwned(path: string): boolean {
   const owner = readOwner(join(path, OWNER_FILE));
   return owner !== undefined && isAlive(owner.stack);
 }
@@ -109,8 +114,10 @@ export function removeAbandoned(parent: string, prefix: string): void {
   if (!existsSync(parent)) return;
   for (const name of readdirSync(parent)) {
     const path = join(parent, name);
-    // Without an owner file the folder is perhaps being made at this moment.
-    if (!name.startsWith(prefix) || !existsSync(join(path, OWNER_FILE)) || isOwned(path)) continue;
+    if (!name.startsWith(prefix) || isOwned(path)) continue;
+    // Without an owner the folder is being made at this moment, or its stack has failed and left its logs.
+    const age = Date.now() - statSync(path).mtimeMs;
+    if (!existsSync(join(path, OWNER_FILE)) && age < UNOWNED_MS_MAX) continue;
     rmSync(path, { recursive: true, force: true });
   }
 }
@@ -121,7 +128,7 @@ function linkOnce(draft: string, file: string): boolean {
     linkSync(draft, file);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }

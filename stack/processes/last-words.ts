@@ -8,7 +8,7 @@ import {
   statSync,
 } from 'node:fs';
 
-/** Enough for a stack trace or two; a terminal is no log viewer. */
+/** Enough for a stack trace; a terminal is no log viewer. */
 const LINES_MAX = 12;
 const BYTES_MAX = 64 * 1024;
 
