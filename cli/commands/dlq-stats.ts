@@ -40,7 +40,7 @@ export async function dlqStats(
   const itemRows = items.map(({ key: [item], ...group }) => [item ?? '-', ...groupCells(group)]);
   terminal.out(table(terminal, failureRows, ['reason', 'error', ...GROUP_HEAD]));
   terminal.out(table(terminal, itemRows, ['item', ...GROUP_HEAD]));
-  terminal.out(`${letters.length} dead letters.\n`);
+  terminal.out(`In all: ${letters.length}.\n`);
   return 0;
 }
 

@@ -50,11 +50,29 @@ export function planReplay(
     if (read.kind === 'refused') refused.push(read.refused);
     else candidates.set(read.order.requestId, { order: read.order, letter, covers: [] });
   }
-  const covered = [...candidates.values()].map((candidate) => ({
+  const covers = openLettersOf(letters, candidates);
+  const covered = [...candidates].map(([requestId, candidate]) => ({
     ...candidate,
-    covers: letters.filter((letter) => isOpen(letter) && belongsTo(letter, candidate.order)),
+    covers: covers.get(requestId) ?? [],
   }));
   return { candidates: covered, refused };
+}
+
+/** In one pass: there may be tens of thousands of letters, and as many orders. */
+function openLettersOf(
+  letters: readonly StoredDeadLetter[],
+  wanted: ReadonlyMap<string, unknown>,
+): ReadonlyMap<string, readonly StoredDeadLetter[]> {
+  const found = new Map<string, StoredDeadLetter[]>();
+  for (const letter of letters) {
+    const { requestId } = letter;
+    if (requestId === undefined || !wanted.has(requestId) || !isOpen(letter)) continue;
+    if (readOrder(letter).kind !== 'order') continue;
+    const own = found.get(requestId);
+    if (own) own.push(letter);
+    else found.set(requestId, [letter]);
+  }
+  return found;
 }
 
 function named(
@@ -96,9 +114,4 @@ function readOrder(letter: StoredDeadLetter): ReadOrder {
   const problem = read.kind === 'order' ? letter.error : read.problem;
   const detail = `${problem}: replay it with --mended <file>`;
   return { kind: 'refused', refused: { letter, outcome: 'needs-mending', detail } };
-}
-
-function belongsTo(letter: StoredDeadLetter, { requestId }: Order): boolean {
-  if (letter.requestId !== requestId) return false;
-  return readOrder(letter).kind === 'order';
 }
