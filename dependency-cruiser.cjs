@@ -62,7 +62,7 @@ module.exports = {
       from: { path: '^(api|ingest|cli)/' },
       to: {
         path: '^(workflows|activities)/',
-        pathNot: '^workflows/contract[.]ts$',
+        pathNot: '^workflows/(contract|order-start)[.]ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { buy } from './commands/buy';
-import { dlqLs } from './commands/dlq-ls';
 import { doctor } from './commands/doctor';
 import { order } from './commands/order';
 import { scenarios } from './commands/scenarios';
 import { stockShow } from './commands/stock-show';
-import { createDeadLetterReader } from './dead-letter-reader';
+import { createDlqCommands } from './dlq-wiring';
 import { diagnose } from './doctor/diagnose';
 import { probeGateway, probePayments } from './doctor/probe-http';
 import { probeKafka } from './doctor/probe-kafka';
@@ -13,9 +12,10 @@ import { probeRedis } from './doctor/probe-redis';
 import { probeTemporal } from './doctor/probe-temporal';
 import { createGateway, type Gateway } from './gateway';
 import type { Terminal } from './output/terminal';
-import { runCommandLine, type Commands, type CommonOptions } from './program';
+import { runCommandLine, type Commands } from './program';
 import { runScenarios } from './scenarios/run-scenarios';
 import { findStackAddresses, type FoundAddresses } from './stack-addresses';
+import type { CommonOptions } from './usage';
 
 /** Compiled, this file lies in dist/cli. */
 const ROOT = join(__dirname, '..', '..');
@@ -27,6 +27,8 @@ const names = {
   ordersTopic: env['ORDERS_TOPIC'] ?? 'orders',
   deadLetterTopic: env['DLQ_TOPIC'] ?? 'orders-dlq',
   consumerGroup: env['CONSUMER_GROUP'] ?? 'ingest',
+  /** As long as the gateway keeps the claim of an accepted order. */
+  orderRetentionMs: Number(env['ORDER_RETENTION'] ?? 604_800) * 1_000,
 };
 
 const terminal: Terminal = {
@@ -58,10 +60,7 @@ const commands: Commands = {
   buy: (options) => atGateway(options, (deps) => buy(deps, options)),
   order: (options) => atGateway(options, (deps) => order(deps, options)),
   stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
-  dlqLs: async (options) => {
-    const letters = createDeadLetterReader(find(options).addresses.kafka, names.deadLetterTopic);
-    return dlqLs({ terminal, readLetters: () => letters.read() }, options);
-  },
+  ...createDlqCommands({ terminal, isWatched: process.stderr.isTTY, find, names }),
   doctor: async (options) => {
     const found = find(options);
     const machine = { env, nodeVersion: process.versions.node };

@@ -1,9 +1,16 @@
 /**
  * A fault that the person at the terminal can mend. Its message is one plain sentence with the remedy; it is shown
- * as it is and ends the command with exit code 2.
+ * as it is and ends the command with its exit code.
  */
 export class PlainFault extends Error {
   override readonly name: string = 'PlainFault';
+  readonly exitCode: 1 | 2 = 2;
+}
+
+/** A plain "no" instead of an answer: nobody did anything wrong, but what was asked for is not to be had. Exit code 1. */
+export class NegativeAnswer extends PlainFault {
+  override readonly name = 'NegativeAnswer';
+  override readonly exitCode = 1;
 }
 
 /** A fault in one line: message and code of the error, or of what it wraps when it says nothing itself. */

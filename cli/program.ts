@@ -1,16 +1,12 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { AMOUNT_MAX, FAILURE_REASONS, type FailureReason } from '../domain/order';
+import { Command, CommanderError } from 'commander';
+import { AMOUNT_MAX } from '../domain/order';
+import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { plainLines, type ExitCode, type Terminal } from './output/terminal';
 import { describeFault, PlainFault } from './plain-fault';
-
-/** What a command is called with, beside its own options. */
-export interface CommonOptions {
-  readonly url?: string;
-  readonly json?: boolean;
-}
+import { add, wholeNumber, type CommonOptions } from './usage';
 
 /** The commands as functions: what the words on the command line end in. */
-export interface Commands {
+export interface Commands extends DlqCommands {
   readonly doctor: (options: CommonOptions) => Promise<ExitCode>;
   readonly buy: (
     options: CommonOptions & {
@@ -23,15 +19,12 @@ export interface Commands {
   ) => Promise<ExitCode>;
   readonly order: (options: CommonOptions & { readonly requestId: string }) => Promise<ExitCode>;
   readonly stockShow: (options: CommonOptions & { readonly item: string }) => Promise<ExitCode>;
-  readonly dlqLs: (
-    options: CommonOptions & { readonly max: number; readonly reason?: FailureReason },
-  ) => Promise<ExitCode>;
   readonly scenarios: (options: CommonOptions) => Promise<ExitCode>;
 }
 
 /**
  * Reads the words of a command line and runs the command they name. Never throws: a fault is a sentence on standard
- * error and exit code 2.
+ * error and exit code 2, or 1 for a plain no.
  */
 export async function runCommandLine(
   words: readonly string[],
@@ -52,7 +45,7 @@ export async function runCommandLine(
     const text = isPlain ? error.message : `Unexpected fault: ${describeFault(error)}`;
     terminal.err(`${plainLines(text)}\n`);
     if (!isPlain && error instanceof Error) terminal.err(`${plainLines(error.stack ?? '')}\n`);
-    return 2;
+    return isPlain ? error.exitCode : 2;
   }
 }
 
@@ -106,13 +99,7 @@ function describeProgram(
     end(await commands.stockShow({ ...options, item }));
   });
 
-  const dlq = program.command('dlq').description('The dead letters: orders that failed');
-  add(dlq, 'ls', 'Dead letters, newest last', ['flash-sale dlq ls --reason payment-declined'])
-    .option('--max <number>', 'show at most this many', wholeNumber(1, 10_000), 50)
-    .addOption(new Option('--reason <reason>', 'only this reason').choices(FAILURE_REASONS))
-    .action(async (options: Parameters<Commands['dlqLs']>[0]) => {
-      end(await commands.dlqLs(options));
-    });
+  addDlqCommands(program, commands, end);
 
   add(program, 'scenarios', 'Try what the engine promises, on fresh items of the running stack', [
     'flash-sale scenarios',
@@ -120,26 +107,4 @@ function describeProgram(
     end(await commands.scenarios(options));
   });
   return program;
-}
-
-function add(
-  parent: Command,
-  usage: string,
-  description: string,
-  examples: readonly string[],
-): Command {
-  return parent
-    .command(usage)
-    .description(description)
-    .option('--url <url>', 'the gateway (default: FLASH_SALE_URL, else the local stack)')
-    .option('--json', 'print one JSON document and nothing else')
-    .addHelpText('after', `\nExample:\n  $ npx ${examples.join('\n  $ npx ')}\n`);
-}
-
-function wholeNumber(min: number, max: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-  };
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
-import { defaultPayloadConverter, defineSearchAttributeKey } from '@temporalio/common';
-import type { Order, RequestId } from '../domain/order';
+import { defaultPayloadConverter } from '@temporalio/common';
+import type { RequestId } from '../domain/order';
 import { UnavailableError } from '../orderlog/consumer';
-import { ORDER_WORKFLOW, type OrderInput, type OrderMemo } from '../workflows/contract';
+import { ORDER_WORKFLOW, type OrderInput } from '../workflows/contract';
+import { fingerprintInMemo, orderStartOptions } from '../workflows/order-start';
 
 export type StartAnswer =
   | { readonly kind: 'started' }
@@ -20,11 +20,6 @@ export interface OrderStarter {
 /** A call that gets no answer for so long is given up; the start may have happened, which the next try then finds. */
 const CALL_MS_MAX = 5_000;
 
-/** What the server accepts as a key of fairness. */
-const FAIRNESS_KEY_BYTES_MAX = 64;
-
-const ITEM_ID = defineSearchAttributeKey('ItemId', 'KEYWORD');
-const USER_ID = defineSearchAttributeKey('UserId', 'KEYWORD');
 const OPEN_ORDERS = `WorkflowType = '${ORDER_WORKFLOW}' AND ExecutionStatus = 'Running'`;
 
 /** Starts orders in Temporal, on one task queue. */
@@ -41,8 +36,9 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
 
   async function start(input: OrderInput): Promise<StartAnswer> {
     const { order } = input;
+    const options = orderStartOptions(input, taskQueue, { kind: 'first' });
     try {
-      await call('a start', () => client.workflow.start(ORDER_WORKFLOW, startOptions(input)));
+      await call('a start', () => client.workflow.start(ORDER_WORKFLOW, options));
       return { kind: 'started' };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -50,31 +46,12 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
     }
   }
 
-  function startOptions(input: OrderInput) {
-    const { order } = input;
-    const memo: OrderMemo = { fingerprint: order.fingerprint };
-    return {
-      workflowId: order.requestId,
-      taskQueue,
-      // Also after the end of the first run: a record that comes again must never sell a second time.
-      workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
-      args: [input],
-      memo: { ...memo },
-      typedSearchAttributes: [
-        { key: ITEM_ID, value: order.itemId },
-        { key: USER_ID, value: order.userId },
-      ],
-      staticSummary: `${order.itemId} ×${order.amount} for ${order.userId}`,
-      priority: { fairnessKey: fairnessKey(order) },
-    };
-  }
-
   /** Which order a workflow is for: its memo says so, or its argument where somebody has started it by hand. */
   async function fingerprintOf(requestId: RequestId): Promise<string | undefined> {
     const { memo } = await call('a description', () =>
       client.workflow.getHandle(requestId).describe(),
     );
-    return stringField(memo, 'fingerprint') ?? (await fingerprintInHistory(requestId));
+    return fingerprintInMemo(memo) ?? (await fingerprintInHistory(requestId));
   }
 
   async function fingerprintInHistory(requestId: RequestId): Promise<string | undefined> {
@@ -95,12 +72,6 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
     start,
     countOpen: async () => (await call('a count', () => client.workflow.count(OPEN_ORDERS))).count,
   };
-}
-
-/** One hot item must not starve the others, so the item is the key; a long id is represented by its hash. */
-function fairnessKey({ itemId }: Order): string {
-  if (Buffer.byteLength(itemId) <= FAIRNESS_KEY_BYTES_MAX) return itemId;
-  return createHash('sha256').update(itemId).digest('base64url');
 }
 
 function field(value: unknown, name: string): unknown {

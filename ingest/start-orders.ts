@@ -2,7 +2,7 @@ import { assertNever } from '../domain/invariant';
 import type { FailureReason, Order } from '../domain/order';
 import { UnavailableError, type LogRecord } from '../orderlog/consumer';
 import type { DeadLetterWriter } from '../orderlog/dead-letters';
-import { decodeOrder, encodeOrder } from '../orderlog/order-record';
+import { decodeOrder, originalText } from '../orderlog/order-record';
 import type { Logger } from '../platform/logger';
 import type { StockLedger } from '../stock/stock-ledger';
 import type { OrderInput } from '../workflows/contract';
@@ -120,11 +120,8 @@ async function startWhenThereIsRoom(
   }
 }
 
-/** The record's own text goes along only where it says more than the order does. */
 function toInput({ topic, partition, offset, value }: LogRecord, order: Order): OrderInput {
-  const source = { topic, partition, offset };
-  if (value === null || value.equals(encodeOrder(order))) return { order, source };
-  return { order, source, original: value.toString('utf8') };
+  return { order, source: { topic, partition, offset }, ...originalText(value, order) };
 }
 
 /** Writes a dead letter for a record that will never be a workflow, under the record's own place as its id. */

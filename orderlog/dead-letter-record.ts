@@ -1,7 +1,7 @@
 import type { IHeaders } from 'kafkajs';
 import { FAILURE_REASONS, type FailureReason } from '../domain/order';
 import type { LogRecord } from './consumer';
-import type { DeadLetter } from './dead-letter';
+import { MARK_KINDS, type DeadLetter, type DeadLetterMark } from './dead-letter';
 import type { LogEntry } from './safe-producer';
 
 /** Words for people: a stack or a body of megabytes would crowd out the record it explains. */
@@ -55,6 +55,38 @@ export function decodeDeadLetter(record: LogRecord): DeadLetter {
       offset !== undefined && {
         source: { topic, partition: wholeNumber(header('source-partition')), offset },
       }),
+  };
+}
+
+/** The record of a mark: headers only, under the key of its letter, so that it follows the letter in one partition. */
+export function encodeMark(
+  letter: Pick<DeadLetter, 'id' | 'requestId'>,
+  mark: Omit<DeadLetterMark, 'letterId'>,
+): LogEntry {
+  const headers = {
+    mark: mark.kind,
+    'mark-of': letter.id,
+    by: mark.by,
+    why: mark.why,
+    at: String(mark.at),
+    ...(mark.runId !== undefined && { run: mark.runId }),
+  };
+  return { key: letter.requestId ?? letter.id, value: Buffer.alloc(0), headers };
+}
+
+/** Reads a mark back; undefined for every other record, which then is a letter. */
+export function decodeMark({ headers }: Pick<LogRecord, 'headers'>): DeadLetterMark | undefined {
+  const kind = MARK_KINDS.find((known) => known === headerText(headers, 'mark'));
+  const letterId = headerText(headers, 'mark-of');
+  if (kind === undefined || letterId === undefined) return undefined;
+  const runId = headerText(headers, 'run');
+  return {
+    kind,
+    letterId,
+    by: headerText(headers, 'by') ?? 'unknown',
+    why: headerText(headers, 'why') ?? '',
+    at: wholeNumber(headerText(headers, 'at')),
+    ...(runId !== undefined && { runId }),
   };
 }
 

@@ -21,3 +21,23 @@ export interface DeadLetter {
   /** The bytes of the original record, untouched. */
   readonly value: Buffer;
 }
+
+/**
+ * What can be done about a letter: `replayed` started its order again (a new failure makes a new letter), `sold` found
+ * the order sold since, `discarded` is an operator's last word.
+ */
+export const MARK_KINDS = ['replayed', 'sold', 'discarded'] as const;
+export type MarkKind = (typeof MARK_KINDS)[number];
+
+/** Says that a dead letter has been dealt with. It is appended behind the letter, whose bytes stay as they are. */
+export interface DeadLetterMark {
+  readonly kind: MarkKind;
+  readonly letterId: string;
+  /** The operator, and their reason. */
+  readonly by: string;
+  readonly why: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** The run that a replay has started; absent when ingest is to start it. */
+  readonly runId?: string;
+}

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { KafkaJSDeleteGroupsError, type Admin, type Consumer, type Kafka } from 'kafkajs';
-import type { DeadLetter } from './dead-letter';
-import { decodeDeadLetter, encodeDeadLetter } from './dead-letter-record';
+import type { LogRecord } from './consumer';
+import type { DeadLetter, DeadLetterMark } from './dead-letter';
+import { decodeDeadLetter, decodeMark, encodeDeadLetter, encodeMark } from './dead-letter-record';
 import type { SafeProducer } from './safe-producer';
 import { withAdmin } from './topics';
 import { within } from './within';
@@ -20,10 +21,25 @@ export function createDeadLetterWriter(producer: Pick<SafeProducer, 'append'>): 
   };
 }
 
-/** A dead letter and its place in the dead-letter topic. */
+export interface MarkWriter {
+  /** Resolves once Kafka has the mark, perhaps twice. Rejects as the producer's `append` does. */
+  mark(letter: DeadLetter, mark: Omit<DeadLetterMark, 'letterId'>): Promise<void>;
+}
+
+/** Writes marks through a producer that was made for the dead-letter topic. */
+export function createMarkWriter(producer: Pick<SafeProducer, 'append'>): MarkWriter {
+  return {
+    mark: async (letter, mark) => {
+      await producer.append(encodeMark(letter, mark));
+    },
+  };
+}
+
+/** A dead letter, its place in the dead-letter topic, and what was done about it, oldest first; absent: nothing. */
 export interface StoredDeadLetter extends DeadLetter {
   readonly partition: number;
   readonly offset: string;
+  readonly marks?: readonly DeadLetterMark[];
 }
 
 export interface ReadOptions {
@@ -40,8 +56,8 @@ const LETTERS_MAX = 10_000;
 const READ_MS_MAX = 30_000;
 
 /**
- * The letters from `fromOffset` to what is the end of the log at the time of the call, repeats dropped by id. Commits
- * nothing and leaves no consumer group behind. Throws when Kafka does not deliver them in `msMax`.
+ * The letters from `fromOffset` to what is the end of the log at the time of the call, repeats dropped by id, each with
+ * the marks up to that end, also where `max` leaves letters out. Commits nothing and leaves no consumer group behind. Throws when Kafka does not deliver them in `msMax`.
  */
 export async function readDeadLetters(
   kafka: Kafka,
@@ -96,7 +112,17 @@ async function collect(
   max: number,
 ): Promise<readonly StoredDeadLetter[]> {
   const letters = new Map<string, StoredDeadLetter>();
-  const complete = () => letters.size >= max || ranges.every(({ next, end }) => next >= end);
+  const marks = new Map<string, DeadLetterMark[]>();
+  const read = (record: LogRecord) => {
+    const mark = decodeMark(record);
+    if (mark) {
+      marks.set(mark.letterId, [...(marks.get(mark.letterId) ?? []), mark]);
+    } else if (letters.size < max) {
+      const { partition, offset } = record;
+      const letter = decodeDeadLetter(record);
+      if (!letters.has(letter.id)) letters.set(letter.id, { ...letter, partition, offset });
+    }
+  };
   await consumer.connect();
   await consumer.subscribe({ topics: [topic], fromBeginning: true });
   await new Promise<void>((resolve, reject) => {
@@ -109,16 +135,14 @@ async function collect(
         const range = ranges.find(({ partition }) => partition === batch.partition);
         for (const { headers = {}, ...message } of batch.messages) {
           const offset = BigInt(message.offset);
-          if (!range || offset < range.next || offset >= range.end || letters.size >= max) continue;
-          const place = { partition: batch.partition, offset: message.offset };
-          const letter = decodeDeadLetter({ topic, ...place, ...message, headers });
-          if (!letters.has(letter.id)) letters.set(letter.id, { ...letter, ...place });
+          if (!range || offset < range.next || offset >= range.end) continue;
+          read({ topic, partition: batch.partition, ...message, headers });
         }
         // By the batch, not by its records: the last offsets may be markers that are never shown.
         const next = BigInt(batch.lastOffset()) + 1n;
         // A fetch from before the seek may still arrive; it must not turn the reading back.
         if (range && next > range.next) range.next = next;
-        if (complete()) resolve();
+        if (ranges.every(({ next, end }) => next >= end)) resolve();
         return Promise.resolve();
       },
     };
@@ -128,5 +152,8 @@ async function collect(
       }
     }, reject);
   });
-  return [...letters.values()];
+  return [...letters.values()].map((letter) => {
+    const made = marks.get(letter.id);
+    return made ? { ...letter, marks: made } : letter;
+  });
 }

@@ -86,6 +86,12 @@ export function decodeOrder(value: Buffer | null): DecodedOrder {
   return { kind: 'order', order };
 }
 
+/** The record's own text, as a field of a workflow's input: only where it says more than the order does. */
+export function originalText(value: Buffer | null, order: Order): { readonly original?: string } {
+  if (value === null || value.equals(encodeOrder(order))) return {};
+  return { original: value.toString('utf8') };
+}
+
 /** A byte order mark stays in the text, where JSON refuses it: otherwise two different records would read alike. */
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -33,3 +33,11 @@ export function saleKey(itemId: ItemId): string {
 export function claimKey(requestId: RequestId): string {
   return `idempotency:${requestId}`;
 }
+
+/** What a claim says: which request the id belongs to, and where its order is to be found. */
+export function claimValue(request: {
+  readonly fingerprint: string;
+  readonly itemId: ItemId;
+}): string {
+  return `${request.fingerprint}|${request.itemId}`;
+}

@@ -2,7 +2,7 @@ import type { ChainableCommander, Redis } from 'ioredis';
 import type { ItemId, Price } from '../domain/order';
 import type { Admission, Attempt, Queued, Verdict } from './admission';
 import { parseHoldAnswer } from './answers';
-import { claimKey, itemKeys } from './keys';
+import { claimKey, claimValue, itemKeys } from './keys';
 import { defineLedgerScripts } from './scripts';
 
 /**
@@ -108,10 +108,6 @@ function groupByItem(orders: readonly Queued[]) {
 }
 
 const NO_REPLY: Reply = [new Error('Redis gave no reply'), null];
-
-function claimValue(request: Pick<Attempt, 'fingerprint' | 'itemId'>): string {
-  return `${request.fingerprint}|${request.itemId}`;
-}
 
 function holdArguments(attempt: Attempt, leaseMs: number, price: Price) {
   const { requestId, userId, amount, fingerprint, token } = attempt;

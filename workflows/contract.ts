@@ -28,4 +28,14 @@ export const ORDER_FAILED = 'OrderFailed';
 /** Memo of every order workflow, so that a second record of the same id can be told from a repetition. */
 export interface OrderMemo {
   readonly fingerprint: string;
+  /** Only in a run that an operator has started after a failure. */
+  readonly replay?: OrderReplay;
+}
+
+/** Who tried a failed order again, and why. */
+export interface OrderReplay {
+  readonly by: string;
+  readonly why: string;
+  /** The dead letter that it was started from. */
+  readonly letterId: string;
 }

@@ -3,7 +3,7 @@ import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { parseEntry } from '../../stock/answers';
 import { freeUnitsKey, ordersKey } from '../../stock/keys';
-import { createDeadLetterReader, type DeadLetterReader } from '../dead-letter-reader';
+import { createDeadLetterReader, type DeadLetterReader } from '../dead-letters/reader';
 import { createGateway, type Gateway } from '../gateway';
 import { withRedis } from '../redis-connection';
 import type { StackAddresses } from '../stack-addresses';

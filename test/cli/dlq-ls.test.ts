@@ -1,22 +1,7 @@
 import { dlqLs, type DlqLsOptions } from '../../cli/commands/dlq-ls';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { aLetter, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
-
-function aLetter(fields: Partial<StoredDeadLetter> = {}): StoredDeadLetter {
-  return {
-    id: 'req-1:run-1',
-    requestId: 'req-1',
-    itemId: '101',
-    reason: 'payment-declined',
-    error: 'card_declined',
-    generation: 1,
-    at: Date.UTC(2026, 10, 24, 10),
-    value: Buffer.from('{}'),
-    partition: 0,
-    offset: '7',
-    ...fields,
-  };
-}
 
 async function show(letters: StoredDeadLetter[], options: Partial<DlqLsOptions> = {}) {
   const terminal = textTerminal();
@@ -24,8 +9,6 @@ async function show(letters: StoredDeadLetter[], options: Partial<DlqLsOptions> 
   expect(await dlqLs(deps, { max: 50, ...options })).toBe(0);
   return terminal.written();
 }
-
-const at = (second: number) => Date.UTC(2026, 10, 24, 10, 0, second);
 
 test('shows time, request, reason, generation, item and error', async () => {
   const text = await show([aLetter()]);
@@ -49,6 +32,33 @@ test('shows only the reason that was asked for', async () => {
   const text = await show(letters, { reason: 'sold-out' });
   expect(text).toContain('req-2');
   expect(text).not.toContain('req-1');
+});
+
+test('shows only the item and the time that were asked for, both ends included', async () => {
+  const letters = [1, 2, 3, 4].map((second) =>
+    aLetter({ requestId: `req-${second}`, at: at(second), itemId: second === 3 ? '202' : '101' }),
+  );
+  const untimed = aLetter({ requestId: 'req-untimed', at: 0 });
+  const shown = async (options: Partial<DlqLsOptions>) => {
+    const text = await show([...letters, untimed], { ...options, json: true });
+    return (JSON.parse(text) as { request_id: string }[]).map(({ request_id: id }) => id);
+  };
+  expect(await shown({ since: at(2), until: at(4) })).toEqual(['req-2', 'req-3', 'req-4']);
+  expect(await shown({ item: '202' })).toEqual(['req-3']);
+  await expect(show(letters, { since: at(3), until: at(2) })).rejects.toThrow(/--since is later/);
+});
+
+test('leaves out what has been dealt with, unless it is asked for all', async () => {
+  const letters = [
+    aLetter({ requestId: 'req-open' }),
+    marked(aLetter({ requestId: 'req-gone' }), 'discarded'),
+    marked(aLetter({ requestId: 'req-again' }), 'replayed'),
+  ];
+  const text = await show(letters);
+  expect(text).toContain('req-open');
+  expect(text).not.toMatch(/req-gone|req-again/);
+  const all = await show(letters, { all: true });
+  for (const part of ['req-open', 'req-gone', 'discarded', 'replayed']) expect(all).toContain(part);
 });
 
 test('says that there are none', async () => {

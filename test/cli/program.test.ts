@@ -15,6 +15,10 @@ function recordedCommands() {
     order: record('order'),
     stockShow: record('stock show'),
     dlqLs: record('dlq ls'),
+    dlqShow: record('dlq show'),
+    dlqStats: record('dlq stats'),
+    dlqReplay: record('dlq replay'),
+    dlqDiscard: record('dlq discard'),
     scenarios: record('scenarios'),
   };
   return { commands, calls };
@@ -40,6 +44,23 @@ test.each([
   ['stock show 101', 'stock show', { item: '101' }],
   ['dlq ls', 'dlq ls', { max: 50 }],
   ['dlq ls --max 5 --reason sold-out', 'dlq ls', { max: 5, reason: 'sold-out' }],
+  [
+    'dlq ls --item 101 --since 2026-11-24 --until 2026-11-24T10:00+02:00 --all',
+    'dlq ls',
+    {
+      ...{ max: 50, item: '101', all: true },
+      ...{ since: Date.UTC(2026, 10, 24), until: Date.UTC(2026, 10, 24, 8) },
+    },
+  ],
+  ['dlq show req-1', 'dlq show', { id: 'req-1' }],
+  ['dlq stats --reason sold-out', 'dlq stats', { reason: 'sold-out' }],
+  ['dlq replay --dry-run', 'dlq replay', { ids: [], dryRun: true, rate: 10 }],
+  [
+    'dlq replay a b --why renewed --max 3 --rate 5',
+    'dlq replay',
+    { ids: ['a', 'b'], why: 'renewed', max: 3, rate: 5 },
+  ],
+  ['dlq discard a b --why paid', 'dlq discard', { ids: ['a', 'b'], why: 'paid' }],
   ['scenarios --url http://x', 'scenarios', { url: 'http://x' }],
 ])('"%s" runs %s', async (line, name, options) => {
   const { code, calls } = await run(line);
@@ -55,6 +76,12 @@ test.each([
   ['order', /missing required argument 'request_id'/],
   ['order one two', /too many arguments/],
   ['dlq ls --reason bad-luck', /Allowed choices are payment-declined/],
+  ['dlq ls --since yesterday', /--since <time>.* It must be a time such as/],
+  ['dlq ls --until 2026-02-31', /It must be a time such as/],
+  ['dlq replay a --rate 0', /whole number from 1 to 1000/],
+  ['dlq replay a --max many', /whole number from 1 to/],
+  ['dlq show', /missing required argument 'id'/],
+  ['dlq discard', /missing required argument 'ids'/],
   ['stock hide', /unknown command 'hide'/],
 ])('"%s" is wrong usage: a hint, exit code 2, nothing on standard output', async (line, hint) => {
   const { code, calls, out, err } = await run(line);
@@ -63,15 +90,15 @@ test.each([
   expect(err).toContain('--help');
 });
 
-test.each(['doctor', 'buy', 'order', 'stock show', 'dlq ls', 'scenarios'])(
-  '"%s --help" explains --json and gives an example',
-  async (name) => {
-    const { code, out } = await run(`${name} --help`);
-    expect(code).toBe(0);
-    expect(out).toContain('--json');
-    expect(out).toContain(`$ npx flash-sale ${name}`);
-  },
-);
+test.each([
+  ...['doctor', 'buy', 'order', 'stock show', 'scenarios'],
+  ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],
+])('"%s --help" explains --json and gives an example', async (name) => {
+  const { code, out } = await run(`${name} --help`);
+  expect(code).toBe(0);
+  expect(out).toContain('--json');
+  expect(out).toContain(`$ npx flash-sale ${name}`);
+});
 
 test('a command alone decides the exit code', async () => {
   const { code } = await run('order req-1', { order: () => Promise.resolve(1) });

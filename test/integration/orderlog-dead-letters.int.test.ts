@@ -1,5 +1,9 @@
 import type { DeadLetter } from '../../orderlog/dead-letter';
-import { createDeadLetterWriter, readDeadLetters } from '../../orderlog/dead-letters';
+import {
+  createDeadLetterWriter,
+  createMarkWriter,
+  readDeadLetters,
+} from '../../orderlog/dead-letters';
 import { withAdmin } from '../../orderlog/topics';
 import { useRealLog } from '../orderlog/real-log';
 
@@ -59,6 +63,39 @@ describe('readDeadLetters', () => {
     for (const id of ['a', 'b', 'c', 'd']) await writer.write({ ...LETTER, id });
     const read = await readDeadLetters(log.kafka(), topic, { fromOffset: '1', max: 2 });
     expect(read.map(({ id }) => id)).toEqual(['b', 'c']);
+  });
+
+  test('gives a letter the marks that were made behind it, in order, and takes no mark for a letter', async () => {
+    const { topic, producer, writer } = await openLetters();
+    const marks = createMarkWriter(producer);
+    const other = { ...LETTER, id: 'other' };
+    await writer.write(LETTER);
+    await writer.write(other);
+    const replayed = { by: 'ann', why: 'card – renewed', at: 1_700_000_000_001 };
+    await marks.mark(LETTER, { kind: 'replayed', runId: 'run-2', ...replayed });
+    await marks.mark(LETTER, { kind: 'discarded', by: 'bob', why: 'paid', at: 2 });
+    const read = await readDeadLetters(log.kafka(), topic, { max: 1 });
+    expect(read).toEqual([
+      {
+        ...{ ...LETTER, partition: 0, offset: '0' },
+        marks: [
+          { kind: 'replayed', letterId: LETTER.id, runId: 'run-2', ...replayed },
+          { kind: 'discarded', letterId: LETTER.id, by: 'bob', why: 'paid', at: 2 },
+        ],
+      },
+    ]);
+    const all = await readDeadLetters(log.kafka(), topic);
+    expect(all.map(({ id, marks: made }) => [id, made?.length])).toEqual([
+      [LETTER.id, 2],
+      ['other', undefined],
+    ]);
+  });
+
+  test('takes a record that is marked by a word it does not know for a letter', async () => {
+    const { topic, producer } = await openLetters();
+    const headers = { mark: 'eaten', 'mark-of': 'x' };
+    await producer.append({ key: 'x', value: Buffer.from('by hand'), headers });
+    await expect(readDeadLetters(log.kafka(), topic)).resolves.toHaveLength(1);
   });
 
   test('shows what another hand has put into the topic', async () => {

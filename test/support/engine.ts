@@ -27,6 +27,7 @@ export interface Engine {
   readonly gateway: string;
   readonly payments: string;
   readonly topics: { readonly ordersTopic: string; readonly deadLetterTopic: string };
+  readonly taskQueue: string;
   readonly redis: Redis;
   readonly stop: () => Promise<void>;
 }
@@ -37,6 +38,7 @@ export interface Engine {
  */
 export async function startEngine(env: Readonly<Record<string, string>> = {}): Promise<Engine> {
   const name = randomUUID().slice(0, 8);
+  const taskQueue = `orders-${name}`;
   const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
   await ensureTopics(kafkaAddrs(), saleTopics(topics));
   const ports = await freePorts();
@@ -49,7 +51,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     ORDERS_TOPIC: topics.ordersTopic,
     DLQ_TOPIC: topics.deadLetterTopic,
     CONSUMER_GROUP: `ingest-${name}`,
-    TASK_QUEUE: `orders-${name}`,
+    TASK_QUEUE: taskQueue,
     ...env,
   };
   const start = (part: EngineName, port: number) =>
@@ -67,6 +69,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     gateway: api.url,
     payments,
     topics,
+    taskQueue,
     redis,
     stop: async () => {
       await Promise.all([api.stop(), ingest.stop(), worker.stop()]);

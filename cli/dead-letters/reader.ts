@@ -1,11 +1,17 @@
-import { createKafka } from '../orderlog/kafka-client';
-import { readDeadLetters, type StoredDeadLetter } from '../orderlog/dead-letters';
-import { withAdmin } from '../orderlog/topics';
-import { describeFault, PlainFault } from './plain-fault';
-import { addressList } from './stack-addresses';
+import { createKafka } from '../../orderlog/kafka-client';
+import { readDeadLetters, type StoredDeadLetter } from '../../orderlog/dead-letters';
+import { withAdmin } from '../../orderlog/topics';
+import { describeFault, PlainFault } from '../plain-fault';
+import { addressList } from '../stack-addresses';
 
-/** Far more than anybody reads, and a few megabytes in memory. */
-const LETTERS_MAX = 10_000;
+/**
+ * Letters and marks. More than anybody reads, but a replay has to see behind the marks of what it has done; at about
+ * 1 KB each they still fit into memory.
+ */
+export const RECORDS_READ_MAX = 100_000;
+
+/** Ten thousand take about a second. */
+const READ_MS_MAX = 60_000;
 
 export interface DeadLetterReader {
   /** Where the log ends now: letters written from here on have this offset or a larger one. */
@@ -29,13 +35,14 @@ export function createDeadLetterReader(kafkaAddrs: string, topic: string): DeadL
     end: async () => smallest((await offsets()).map(({ high }) => BigInt(high))).toString(),
     read: async (fromOffset) => {
       const first = fromOffset ?? newest(await offsets());
-      return readDeadLetters(kafka, topic, { fromOffset: first, max: LETTERS_MAX }).catch(explain);
+      const bounds = { max: RECORDS_READ_MAX, msMax: READ_MS_MAX };
+      return readDeadLetters(kafka, topic, { fromOffset: first, ...bounds }).catch(explain);
     },
   };
 }
 
 function newest(offsets: readonly { readonly high: string }[]): string {
-  const first = smallest(offsets.map(({ high }) => BigInt(high))) - BigInt(LETTERS_MAX);
+  const first = smallest(offsets.map(({ high }) => BigInt(high))) - BigInt(RECORDS_READ_MAX);
   return (first > 0n ? first : 0n).toString();
 }
 

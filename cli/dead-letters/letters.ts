@@ -1,0 +1,92 @@
+import type { FailureReason } from '../../domain/order';
+import type { DeadLetterMark } from '../../orderlog/dead-letter';
+import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { NegativeAnswer, PlainFault } from '../plain-fault';
+import { RECORDS_READ_MAX } from './reader';
+
+/** Which letters a command is about. What is absent does not narrow. */
+export interface LetterFilter {
+  readonly reason?: FailureReason | undefined;
+  readonly item?: string | undefined;
+  /** Milliseconds since the epoch, both included. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  /** Also those that have been dealt with. */
+  readonly all?: boolean | undefined;
+}
+
+/**
+ * The letters that fit, oldest first. A letter that does not say when it was written fits no time. Throws a PlainFault
+ * for a time that ends before it begins.
+ */
+export function selectLetters(
+  letters: readonly StoredDeadLetter[],
+  filter: LetterFilter,
+): StoredDeadLetter[] {
+  const { reason, item, since = -Infinity, until = Infinity, all } = filter;
+  if (since > until)
+    throw new PlainFault('--since is later than --until: no time is between them.');
+  const isTimed = filter.since !== undefined || filter.until !== undefined;
+  return letters
+    .filter(
+      (letter) =>
+        (reason === undefined || letter.reason === reason) &&
+        (item === undefined || letter.itemId === item) &&
+        (!isTimed || (letter.at !== 0 && letter.at >= since && letter.at <= until)) &&
+        (all === true || isOpen(letter)),
+    )
+    .sort((one, other) => one.at - other.at);
+}
+
+/** What was last done about a letter; undefined while it is open. */
+export function lastMark({ marks }: StoredDeadLetter): DeadLetterMark | undefined {
+  return marks?.at(-1);
+}
+
+/** Nobody has dealt with it yet. */
+export function isOpen(letter: StoredDeadLetter): boolean {
+  return lastMark(letter) === undefined;
+}
+
+/** The letters of a request_id, or the one of a letter id. Throws a NegativeAnswer when there is none. */
+export function lettersOf(letters: readonly StoredDeadLetter[], id: string): StoredDeadLetter[] {
+  const found = letters.filter((letter) => letter.id === id || letter.requestId === id);
+  if (found.length > 0) return found.sort((one, other) => one.at - other.at);
+  throw new NegativeAnswer(
+    `No dead letter has the request_id or letter id ${id} (looked at the newest ${RECORDS_READ_MAX} records). Nothing was changed.`,
+  );
+}
+
+/** When a letter was written, for people; undefined for a record of another hand that says no time, or an impossible one. */
+export function timeOf(at: number): string | undefined {
+  const time = new Date(at);
+  return at === 0 || Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+}
+
+/** A letter as a JSON document shows it. */
+export function letterJson(letter: StoredDeadLetter) {
+  return {
+    at: timeOf(letter.at) ?? null,
+    request_id: letter.requestId ?? null,
+    reason: letter.reason,
+    generation: letter.generation,
+    item_id: letter.itemId ?? null,
+    error: letter.error,
+    id: letter.id,
+    run_id: letter.runId ?? null,
+    partition: letter.partition,
+    offset: letter.offset,
+    source: letter.source ?? null,
+    state: stateOf(letter),
+    marks: (letter.marks ?? []).map(markJson),
+  };
+}
+
+/** What has become of a letter in one word. */
+export function stateOf(letter: StoredDeadLetter) {
+  return lastMark(letter)?.kind ?? 'open';
+}
+
+function markJson({ kind, by, why, at, runId }: DeadLetterMark) {
+  return { kind, by, why, at: timeOf(at) ?? null, run_id: runId ?? null };
+}

@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises';
+import type { Order } from '../../domain/order';
+import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { fingerprint } from '../../orderlog/fingerprint';
+import { decodeOrder, type DecodedOrder } from '../../orderlog/order-record';
+import { describeFault, PlainFault } from '../plain-fault';
+
+/**
+ * The order in a file that somebody has mended, checked as ingest checks a record; nobody computes a fingerprint by
+ * hand, so an absent one is filled in. Throws a PlainFault when it cannot be read, is no order, or is not the letter's.
+ */
+export async function readMendedOrder(file: string, letter: StoredDeadLetter): Promise<Order> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new PlainFault(`Cannot read ${file} (${describeFault(cause)}). Nothing was changed.`, {
+      cause,
+    });
+  });
+  const decoded = decodeWithFingerprint(bytes);
+  if (decoded.kind === 'invalid') {
+    const hint = decoded.problem.startsWith('/fingerprint')
+      ? ' (leave it out, and it is computed)'
+      : '';
+    throw new PlainFault(`${file} is no order: ${decoded.problem}${hint}. Nothing was changed.`);
+  }
+  const { order } = decoded;
+  if (letter.requestId !== undefined && order.requestId !== letter.requestId) {
+    throw new PlainFault(
+      `${file} is the order ${order.requestId}, but the letter ${letter.id} is about ${letter.requestId}. Nothing was changed.`,
+    );
+  }
+  return order;
+}
+
+/** Only a record that lacks nothing before its fingerprint is known to be JSON, and is decoded again with one. */
+function decodeWithFingerprint(bytes: Buffer): DecodedOrder {
+  const decoded = decodeOrder(bytes);
+  if (decoded.kind === 'order' || !decoded.problem.startsWith('/fingerprint')) return decoded;
+  const record = JSON.parse(bytes.toString('utf8')) as Readonly<Record<string, unknown>>;
+  if ('fingerprint' in record) return decoded;
+  const { user_id: userId, item_id: itemId, amount } = record;
+  const computed = fingerprint({ userId, itemId, amount } as Parameters<typeof fingerprint>[0]);
+  return decodeOrder(Buffer.from(JSON.stringify({ ...record, fingerprint: computed })));
+}

@@ -1,0 +1,37 @@
+import { plain } from '../output/terminal';
+
+/** A screenful or two; --json has the rest. */
+const SHOWN_BYTES_MAX = 4_096;
+const BYTES_PER_LINE = 16;
+
+/** The text that the bytes are, or undefined where they are none. */
+export function utf8Text(bytes: Buffer): string | undefined {
+  const text = bytes.toString('utf8');
+  // Whatever is no UTF-8 has been replaced, and does not come back as the same bytes.
+  return Buffer.from(text).equals(bytes) ? text : undefined;
+}
+
+/** The beginning of a record's bytes for a terminal: as text with what steers made visible, otherwise in hexadecimal. */
+export function originalBytes(bytes: Buffer): string {
+  const head = `original record, ${bytes.length} bytes:\n`;
+  if (bytes.length === 0) return head;
+  const text = utf8Text(bytes);
+  const body =
+    text === undefined
+      ? hexLines(bytes.subarray(0, SHOWN_BYTES_MAX))
+      : `  ${plain(text.slice(0, SHOWN_BYTES_MAX))}`;
+  const rest = bytes.length > SHOWN_BYTES_MAX ? '\n  … and more: --json shows all of it' : '';
+  return `${head}${body}${rest}\n`;
+}
+
+function hexLines(bytes: Buffer): string {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
+    const line = bytes.subarray(at, at + BYTES_PER_LINE);
+    const hex = (line.toString('hex').match(/../g) ?? []).join(' ');
+    const text = line.toString('latin1').replace(/[^\x20-\x7e]/g, '.');
+    const place = at.toString(16).padStart(4, '0');
+    lines.push(`  ${place}  ${hex.padEnd(3 * BYTES_PER_LINE)} ${text}`);
+  }
+  return lines.join('\n');
+}

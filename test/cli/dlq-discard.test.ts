@@ -1,0 +1,58 @@
+import { dlqDiscard } from '../../cli/commands/dlq-discard';
+import { PlainFault } from '../../cli/plain-fault';
+import type { DeadLetterMark } from '../../orderlog/dead-letter';
+import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { aFailedOrder, anUnreadable, at, marked } from './letters';
+import { textTerminal } from './text-terminal';
+
+async function discard(letters: StoredDeadLetter[], ids: string[], why?: string) {
+  const marks: DeadLetterMark[] = [];
+  const terminal = textTerminal();
+  const mark = ({ id }: { id: string }, made: Omit<DeadLetterMark, 'letterId'>) => {
+    marks.push({ letterId: id, ...made });
+    return Promise.resolve();
+  };
+  const end = await dlqDiscard(
+    {
+      ...{ terminal, by: 'ann', now: () => at(40) },
+      readLetters: () => Promise.resolve(letters),
+      withMarks: (use) => use({ mark }),
+    },
+    { ids, why, json: true },
+  ).catch((error: unknown) => error);
+  return { end, marks, text: terminal.written() };
+}
+
+test('marks letters with who, why and when', async () => {
+  const letters = [aFailedOrder('a'), anUnreadable()];
+  const { end, marks, text } = await discard(letters, ['a', 'orders:3:17'], 'paid in the shop');
+  expect(end).toBe(0);
+  const mark = { kind: 'discarded', by: 'ann', why: 'paid in the shop', at: at(40) };
+  expect(marks).toEqual([
+    { letterId: 'a:a-run', ...mark },
+    { letterId: 'orders:3:17', ...mark },
+  ]);
+  expect(JSON.parse(text)).toMatchObject([
+    { letter_id: 'a:a-run', outcome: 'discarded' },
+    { letter_id: 'orders:3:17', outcome: 'discarded' },
+  ]);
+});
+
+test('leaves a letter alone that has been dealt with, and marks one that is named twice once', async () => {
+  const letters = [marked(aFailedOrder('a'), 'replayed'), aFailedOrder('b')];
+  const { end, marks, text } = await discard(letters, ['a', 'b', 'b:b-run'], 'paid');
+  expect([end, marks.map(({ letterId }) => letterId)]).toEqual([0, ['b:b-run']]);
+  expect(JSON.parse(text)).toMatchObject([{ outcome: 'dealt-with-before' }, {}]);
+});
+
+const two = [aFailedOrder('a', { id: 'a:1' }), aFailedOrder('a', { id: 'a:2', at: at(1) })];
+test.each([
+  ['an unknown id', ['b', 'nobody'], 'paid', /No dead letter has .* nobody/],
+  ['a request_id of several open letters', ['b', 'a'], 'paid', /2 open dead letters: .*a:1, a:2/],
+  ['no reason', ['b'], undefined, /--why/],
+])('marks nothing, and says so in one sentence, for %s', async (_name, ids, why, sentence) => {
+  const { end, marks } = await discard([...two, aFailedOrder('b')], ids, why);
+  expect(end).toBeInstanceOf(PlainFault);
+  expect((end as PlainFault).message).toMatch(sentence);
+  expect(marks).toEqual([]);
+});

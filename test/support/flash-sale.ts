@@ -1,0 +1,35 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import type { Engine } from './engine';
+
+const MAIN = join(__dirname, '..', '..', 'cli', 'flash-sale.mjs');
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  /** What --json printed. */
+  readonly json: () => unknown;
+}
+
+/** Runs the real command `flash-sale` against a test's engine, as somebody at a terminal would. */
+export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
+  const { ordersTopic, deadLetterTopic } = engine.topics;
+  const env = {
+    ...process.env,
+    FLASH_SALE_URL: engine.gateway,
+    PAYMENT_URL: engine.payments,
+    ORDERS_TOPIC: ordersTopic,
+    DLQ_TOPIC: deadLetterTopic,
+    TASK_QUEUE: engine.taskQueue,
+  };
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [MAIN, ...words], { env }, (error, out, err) => {
+      const code = error ? error.code : 0;
+      if (typeof code === 'number')
+        resolve({ code, out, err, json: () => JSON.parse(out) as unknown });
+      else
+        reject(new Error(`flash-sale ${words.join(' ')} did not end by itself`, { cause: error }));
+    });
+  });
+}
