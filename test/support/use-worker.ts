@@ -9,8 +9,8 @@ export interface RunningWorker {
   readonly client: Client;
 }
 
-/** Runs the real worker in this test file, on a task queue of its own, with these activities. */
-export function useWorker(activities: object): RunningWorker {
+/** Runs the real worker in this test file, on a task queue of its own. The activities are made after earlier hooks. */
+export function useWorker(makeActivities: () => object): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
   let starting: Promise<void> | undefined;
@@ -24,7 +24,7 @@ export function useWorker(activities: object): RunningWorker {
       connection,
       namespace: 'default',
       taskQueue: running.taskQueue,
-      activities,
+      activities: makeActivities(),
       workflowBundle: workflowBundle(),
     });
     const run = worker.run();
