@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowBundle } from '../support/addresses';
+import { installQuietRuntime } from '../support/quiet-runtime';
 import {
   outcomeOf,
   readHistory,
@@ -14,14 +15,7 @@ import {
 import { PATHS } from './paths';
 import { without, withSwapped } from './tampered';
 
-beforeAll(() => {
-  // The core tells of every violation at WARN, and here they are wanted.
-  const filter = makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' });
-  Runtime.install({
-    logger: new DefaultLogger('ERROR'),
-    telemetryOptions: { logging: { filter } },
-  });
-});
+beforeAll(installQuietRuntime);
 
 const replay = (history: History) =>
   Worker.runReplayHistory({ workflowBundle: { codePath: workflowBundle() } }, history, 'order');

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { NativeConnection } from '@temporalio/worker';
 import { createOrderWorker } from '../../worker/order-worker';
 import { temporalAddress, workflowBundle } from './addresses';
+import { installQuietRuntime } from './quiet-runtime';
 
 export interface RunningWorker {
   readonly taskQueue: string;
@@ -16,7 +17,7 @@ export function useWorker(makeActivities: () => object): RunningWorker {
   let starting: Promise<void> | undefined;
 
   async function start() {
-    Runtime.install({ logger: new DefaultLogger('ERROR'), workerHeartbeatInterval: 0 });
+    installQuietRuntime();
     const connection = await NativeConnection.connect({ address: temporalAddress() });
     undo.unshift(() => connection.close());
     running.client = new Client({ connection });
