@@ -10,26 +10,28 @@ const common = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/var/'],
 };
 
+const unit = {
+  ...common,
+  displayName: 'unit',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay)/'],
+};
+/** Real Redis, Kafka and Temporal of this run's own, on free ports; absent when no file of it is selected. */
+const integration = {
+  ...common,
+  displayName: 'integration',
+  testMatch: ['<rootDir>/test/(integration|scenario|replay)/**/*.test.ts'],
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+};
+/** Tests nothing: writes the histories that the replay tests read. */
+const recorder = { ...integration, testMatch: ['<rootDir>/test/replay/record.ts'] };
+
 /** @type {import('jest').Config} */
 module.exports = {
   // Two cores, and the components want some of them.
   maxWorkers: 2,
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
-  projects: [
-    {
-      ...common,
-      displayName: 'unit',
-      testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay)/'],
-    },
-    {
-      // Real Redis, Kafka and Temporal of this run's own, on free ports; absent when no file of it is selected.
-      ...common,
-      displayName: 'integration',
-      testMatch: ['<rootDir>/test/(integration|scenario|replay)/**/*.test.ts'],
-      globalSetup: '<rootDir>/test/support/global-setup.ts',
-      globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-    },
-  ],
+  projects: process.env.RECORD_HISTORIES === undefined ? [unit, integration] : [recorder],
 };

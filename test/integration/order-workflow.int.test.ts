@@ -1,120 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import {
-  createDeadLetterActivities,
-  createPaymentActivities,
-  createStockActivities,
-} from '../../activities';
-import type { Order } from '../../domain/order';
-import type { DeadLetter } from '../../orderlog/dead-letter';
 import { encodeOrder } from '../../orderlog/order-record';
-import type { StockLedger } from '../../stock/stock-ledger';
-import { ORDER_WORKFLOW, type OrderConfirmed } from '../../workflows/contract';
-import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
-import { createProviderUnderFault } from '../support/provider-under-fault';
-import { openRedisStock, type RedisStock } from '../support/redis-stock';
-import { useWorker } from '../support/use-worker';
+import { anItem, anOrder, aPurchase } from '../support/purchases';
+import { aSignal, failureOf, useSaga } from '../support/saga';
 
-let stock: RedisStock;
-beforeAll(() => {
-  stock = openRedisStock();
-});
-afterAll(() => stock.redis.quit());
-
-const letters: DeadLetter[] = [];
-const money = createProviderUnderFault();
-/** The connection is opened by beforeAll, after the activities are made. */
-const ledger: StockLedger = {
-  reserve: (...args) => stock.ledger.reserve(...args),
-  confirm: (...args) => stock.ledger.confirm(...args),
-  release: (...args) => stock.ledger.release(...args),
-  maySettle: (...args) => stock.ledger.maySettle(...args),
-  settle: (...args) => stock.ledger.settle(...args),
-  giveBack: (...args) => stock.ledger.giveBack(...args),
-  findOrder: (...args) => stock.ledger.findOrder(...args),
-  item: (...args) => stock.ledger.item(...args),
-  setSale: (...args) => stock.ledger.setSale(...args),
-};
-const writer = {
-  write: (letter: DeadLetter) => {
-    letters.push(letter);
-    return Promise.resolve();
-  },
-};
-const temporal = useWorker({
-  ...createStockActivities(ledger),
-  ...createPaymentActivities(money.provider, ledger),
-  ...createDeadLetterActivities(writer, encodeOrder),
-});
-
-type Handle = WorkflowHandle<(input: { order: Order }) => Promise<OrderConfirmed>>;
-
-async function aQueuedOrder({ supply = 1, amount = 1 } = {}): Promise<Order> {
-  const purchase = aPurchase({ itemId: anItem(), amount });
-  await stock.setFree(purchase.itemId, supply);
-  const attempt = anAttempt(purchase);
-  await stock.admission.claimAndHold([attempt]);
-  await stock.admission.queue([attempt]);
-  return anOrder(purchase);
-}
-
-function start(order: Order): Promise<Handle> {
-  return temporal.client.workflow.start(ORDER_WORKFLOW, {
-    workflowId: order.requestId,
-    taskQueue: temporal.taskQueue,
-    args: [{ order }],
-  });
-}
-
-/** The reason of a failed order; anything else it ends with is thrown. */
-async function failureOf(handle: Handle): Promise<string> {
-  try {
-    const result = await handle.result();
-    throw new Error(`the order ended well: ${JSON.stringify(result)}`);
-  } catch (error) {
-    if (!(error instanceof WorkflowFailedError)) throw error;
-    const { cause } = error;
-    if (cause instanceof ApplicationFailure && cause.type === 'OrderFailed') return cause.message;
-    return cause?.name ?? 'unknown';
-  }
-}
-
-async function reset(order: Order): Promise<Handle> {
-  const { workflow, workflowService } = temporal.client;
-  const { runId } = await workflow.getHandle(order.requestId).describe();
-  const answer = await workflowService.resetWorkflowExecution({
-    namespace: 'default',
-    workflowExecution: { workflowId: order.requestId, runId },
-    reason: 'tried again by the test',
-    // What `--type FirstWorkflowTask` means: the first workflow task completes as event 4.
-    workflowTaskFinishEventId: 4 as unknown as Long,
-    requestId: `${runId}-reset`,
-  });
-  return workflow.getHandle(order.requestId, answer.runId);
-}
-type Long = NonNullable<
-  NonNullable<
-    Parameters<typeof temporal.client.workflowService.resetWorkflowExecution>[0]
-  >['workflowTaskFinishEventId']
->;
-
-/** A promise and the function that fulfils it. */
-function aSignal() {
-  let give: () => void = () => undefined;
-  const given = new Promise<void>((resolve) => {
-    give = resolve;
-  });
-  return {
-    given,
-    give: () => {
-      give();
-    },
-  };
-}
-
-const lettersOf = (order: Order) =>
-  letters.filter((letter) => letter.requestId === order.requestId);
-const counts = (order: Order) => stock.countsOf(order.itemId);
+const saga = useSaga();
+const { money, aQueuedOrder, start, reset, lettersOf, countsOf: counts } = saga;
 
 describe('an order whose payment is taken', () => {
   test('is confirmed, with one charge of price times amount', async () => {
@@ -156,8 +46,9 @@ describe('an order whose payment is declined', () => {
   });
   const aPoorOrder = async () => {
     const purchase = aPurchase({ requestId: `poor-${anItem()}`, itemId: anItem() });
-    await stock.setFree(purchase.itemId, 1);
-    return anOrder(purchase);
+    const order = anOrder(purchase);
+    await saga.setFree(order, 1);
+    return order;
   };
 
   test('fails with its reason, gives its units back and leaves one dead letter', async () => {
@@ -186,7 +77,7 @@ describe('an order whose payment is declined', () => {
 describe('an order that cannot be sold', () => {
   test('fails as sold-out when there are no units for it, and nobody is charged', async () => {
     const order = anOrder(aPurchase({ itemId: anItem(), amount: 2 }));
-    await stock.setFree(order.itemId, 1);
+    await saga.setFree(order, 1);
     expect(await failureOf(await start(order))).toBe('sold-out');
     expect(money.moneyOf(order.requestId)).toEqual({});
     expect(lettersOf(order)).toMatchObject([{ reason: 'sold-out' }]);
@@ -206,7 +97,7 @@ describe('an order that cannot be sold', () => {
   test('fails as sale-lost when its reservation is gone after the charge, and is refunded', async () => {
     const order = await aQueuedOrder();
     money.faultNext(async () => {
-      await stock.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
+      await saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
     });
     expect(await failureOf(await start(order))).toBe('sale-lost');
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
@@ -227,7 +118,7 @@ describe('an order that cannot be sold', () => {
     );
     expect(await failureOf(await start(order))).toBe('payment-unknown');
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
-    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([]);
+    expect((await saga.entryOf(order))?.owed).toEqual([]);
   });
 
   test('under the id of another request fails and touches nothing of it', async () => {
@@ -255,7 +146,7 @@ describe('an order that is cancelled', () => {
     answered.give();
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
-    expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
+    expect(await saga.entryOf(order)).toMatchObject({
       state: 'released',
       reason: 'cancelled',
     });

@@ -1,22 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { NativeConnection } from '@temporalio/worker';
 import { createOrderWorker } from '../../worker/order-worker';
 import { temporalAddress, workflowBundle } from './addresses';
+import { installQuietRuntime } from './quiet-runtime';
 
 export interface RunningWorker {
   readonly taskQueue: string;
   readonly client: Client;
 }
 
-/** Runs the real worker in this test file, on a task queue of its own, with these activities. */
-export function useWorker(activities: object): RunningWorker {
+/** Runs the real worker in this test file, on a task queue of its own. The activities are made after earlier hooks. */
+export function useWorker(makeActivities: () => object): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
   let starting: Promise<void> | undefined;
 
   async function start() {
-    Runtime.install({ logger: new DefaultLogger('ERROR'), workerHeartbeatInterval: 0 });
+    installQuietRuntime();
     const connection = await NativeConnection.connect({ address: temporalAddress() });
     undo.unshift(() => connection.close());
     running.client = new Client({ connection });
@@ -24,7 +25,7 @@ export function useWorker(activities: object): RunningWorker {
       connection,
       namespace: 'default',
       taskQueue: running.taskQueue,
-      activities,
+      activities: makeActivities(),
       workflowBundle: workflowBundle(),
     });
     const run = worker.run();

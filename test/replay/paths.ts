@@ -1,0 +1,153 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { Order } from '../../domain/order';
+import { anOrder } from '../support/purchases';
+import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
+import type { Step } from '../support/step-hooks';
+
+/** One way through the workflow, and how to make an order take it. */
+export interface Path {
+  /** Every step that the history has, in the order in which the workflow asked for it. */
+  readonly steps: readonly Step[];
+  /** How the run closes: confirmed, cancelled, or the reason it fails with. */
+  readonly outcome: string;
+  /** Drives a new order to the end of the path. `requestId` is the path's name, so that histories read alike. */
+  readonly drive: (saga: Saga, requestId: string) => Promise<OrderHandle>;
+}
+
+const noAnswer = () => {
+  throw ApplicationFailure.nonRetryable('no answer, ever');
+};
+
+/** A queued order for one unit that has met `arrange`, and its run. */
+const anOrderThat =
+  (arrange: (saga: Saga, order: Order) => unknown): Path['drive'] =>
+  async (saga, requestId) => {
+    const order = await saga.aQueuedOrder({ requestId });
+    await arrange(saga, order);
+    return saga.start(order);
+  };
+
+/** Every way through the workflow. The name is the name of its file in histories/. */
+export const PATHS: Readonly<Record<string, Path>> = {
+  confirmed: {
+    steps: ['reserveStock', 'chargePayment', 'confirmSale'],
+    outcome: 'confirmed',
+    drive: anOrderThat(() => undefined),
+  },
+  'confirmed-after-a-retried-charge': {
+    steps: ['reserveStock', 'chargePayment', 'confirmSale'],
+    outcome: 'confirmed',
+    drive: anOrderThat((saga, order) => {
+      saga.onStep(order, 'after', 'chargePayment', () => {
+        throw new Error('the line went dead after the charge');
+      });
+    }),
+  },
+  'confirmed-as-sold-already': {
+    steps: ['reserveStock'],
+    outcome: 'confirmed',
+    drive: async (saga, requestId) => {
+      const order = await saga.aQueuedOrder({ requestId });
+      await (await saga.start(order)).result();
+      return saga.reset(order);
+    },
+  },
+  'confirmed-as-sold-after-all': {
+    steps: ['reserveStock', 'chargePayment', 'releaseStock'],
+    outcome: 'confirmed',
+    drive: anOrderThat((saga, order) => {
+      const { itemId, requestId } = order;
+      saga.onStep(order, 'after', 'chargePayment', async () => {
+        const sale = { itemId, requestId, generation: 1, paymentId: 'pay-of-another-run' };
+        await saga.ledger.confirm({ ...sale, fence: Date.now() + 60_000 });
+        noAnswer();
+      });
+    }),
+  },
+  'confirmed-once-an-earlier-generation-is-settled': {
+    steps: ['reserveStock', 'refundPayment', 'chargePayment', 'confirmSale'],
+    outcome: 'confirmed',
+    drive: anOrderThat(async (saga, order) => {
+      await saga.ledger.reserve(order, 1);
+      await saga.ledger.release({ order, fence: 2, reason: 'payment-unknown' });
+    }),
+  },
+  'payment-declined': {
+    steps: ['reserveStock', 'chargePayment', 'releaseStock', 'deadLetter'],
+    outcome: 'payment-declined',
+    drive: anOrderThat((saga, order) => {
+      saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
+    }),
+  },
+  'payment-unknown': {
+    steps: ['reserveStock', 'chargePayment', 'releaseStock', 'refundPayment', 'deadLetter'],
+    outcome: 'payment-unknown',
+    drive: anOrderThat((saga, order) => {
+      saga.onStep(order, 'after', 'chargePayment', noAnswer);
+    }),
+  },
+  'sale-lost': {
+    steps: [
+      ...(['reserveStock', 'chargePayment', 'confirmSale'] as const),
+      ...(['releaseStock', 'refundPayment', 'deadLetter'] as const),
+    ],
+    outcome: 'sale-lost',
+    drive: anOrderThat((saga, order) => {
+      saga.onStep(order, 'before', 'confirmSale', () =>
+        saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
+      );
+    }),
+  },
+  'sale-lost-as-nobody-knows': {
+    steps: [
+      ...(['reserveStock', 'chargePayment', 'confirmSale'] as const),
+      ...(['releaseStock', 'refundPayment', 'deadLetter'] as const),
+    ],
+    outcome: 'sale-lost',
+    drive: anOrderThat((saga, order) => {
+      saga.onStep(order, 'before', 'confirmSale', noAnswer);
+    }),
+  },
+  'sale-lost-as-it-is-over': {
+    steps: ['reserveStock', 'deadLetter'],
+    outcome: 'sale-lost',
+    drive: anOrderThat((saga, order) =>
+      saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
+    ),
+  },
+  'sold-out': {
+    steps: ['reserveStock', 'deadLetter'],
+    outcome: 'sold-out',
+    drive: async (saga, requestId) => {
+      const order = await saga.aQueuedOrder({ requestId });
+      const late = anOrder({ ...order, requestId: `${requestId}-2` as Order['requestId'] });
+      return saga.start(late);
+    },
+  },
+  'request-id-reused': {
+    steps: ['reserveStock', 'deadLetter'],
+    outcome: 'request-id-reused',
+    drive: async (saga, requestId) => {
+      const order = await saga.aQueuedOrder({ requestId });
+      return saga.start(anOrder({ ...order, amount: 2 }));
+    },
+  },
+  'cancelled-during-the-charge': {
+    steps: ['reserveStock', 'chargePayment', 'releaseStock', 'refundPayment'],
+    outcome: 'cancelled',
+    drive: async (saga, requestId) => {
+      const order = await saga.aQueuedOrder({ requestId });
+      const [charging, answered] = [aSignal(), aSignal()];
+      saga.onStep(order, 'after', 'chargePayment', () => {
+        charging.give();
+        return answered.given;
+      });
+      const handle = await saga.start(order);
+      await charging.given;
+      await handle.cancel();
+      await failureOf(handle);
+      answered.give();
+      return handle;
+    },
+  },
+};

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { workflowBundle } from '../support/addresses';
+import { installQuietRuntime } from '../support/quiet-runtime';
+import {
+  outcomeOf,
+  readHistory,
+  recordedHistories,
+  stepOf,
+  stepsOf,
+  type History,
+} from './history-file';
+import { PATHS } from './paths';
+import { without, withSwapped } from './tampered';
+
+beforeAll(installQuietRuntime);
+
+const replay = (history: History) =>
+  Worker.runReplayHistory({ workflowBundle: { codePath: workflowBundle() } }, history, 'order');
+
+/** What the replay throws; undefined when the workflow does what the history tells. */
+const faultOf = async (history: History): Promise<unknown> => {
+  try {
+    await replay(history);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+};
+
+describe('the recorded histories', () => {
+  test('are one for each path of the workflow, and no other', () => {
+    expect(recordedHistories()).toEqual(Object.keys(PATHS).sort());
+  });
+
+  test.each(Object.keys(PATHS))('tell nothing of the machine they were made on: %s', (name) => {
+    const text = readFileSync(join(__dirname, 'histories', `${name}.json`), 'utf8');
+    expect(text).not.toMatch(/\d+@|node_modules|\.[jt]s:\d+/);
+  });
+
+  test('reach every reason that the workflow gives an order', () => {
+    const outcomes = [...new Set(Object.values(PATHS).map(({ outcome }) => outcome))].sort();
+    expect(outcomes).toEqual([
+      ...['cancelled', 'confirmed', 'payment-declined', 'payment-unknown'],
+      ...['request-id-reused', 'sale-lost', 'sold-out'],
+    ]);
+  });
+});
+
+describe.each(Object.entries(PATHS))('the path %s', (name, { steps, outcome }) => {
+  const history = readHistory(name);
+
+  test('goes on under the present workflow as it was begun', async () => {
+    expect(stepsOf(history)).toEqual(steps);
+    expect(outcomeOf(history)).toBe(outcome);
+    await replay(history);
+  });
+
+  test('is not what a workflow without its last step would do', async () => {
+    const last = history.events.filter((event) => stepOf(event) !== undefined).at(-1);
+    if (!last) throw new Error(`${name} has no step`);
+    expect(await faultOf(without(history, last))).toBeInstanceOf(DeterminismViolationError);
+  });
+});
+
+describe('a changed workflow', () => {
+  test.each([
+    ['that refunds before it releases', 'sale-lost', 'releaseStock', 'refundPayment'],
+    [
+      'that charges before it has settled',
+      'confirmed-once-an-earlier-generation-is-settled',
+      'refundPayment',
+      'chargePayment',
+    ],
+    ['that writes the dead letter first', 'payment-unknown', 'releaseStock', 'deadLetter'],
+  ])('%s is found out', async (_, name, one, other) => {
+    const tampered = withSwapped(readHistory(name), one, other);
+    expect(await faultOf(tampered)).toBeInstanceOf(DeterminismViolationError);
+  });
+});

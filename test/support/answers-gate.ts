@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export interface AnswersGate {
+  /** host:port to connect to instead of the real address. */
+  readonly address: string;
+  /** From now on what is sent takes effect, and no answer comes back. */
+  readonly hold: () => void;
+  readonly letThrough: () => void;
+  readonly close: () => Promise<void>;
+}
+
+/** A way to a server (host:port) on which answers can be held back: the moment between an effect and its answer. */
+export async function openAnswersGate(target: string): Promise<AnswersGate> {
+  const { hostname, port } = new URL(`tcp://${target}`);
+  const pairs = new Set<{ near: Socket; far: Socket }>();
+  let held = false;
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    const pair = { near, far };
+    pairs.add(pair);
+    near.pipe(far);
+    far.pipe(near);
+    if (held) hold(pair);
+    const end = () => {
+      pairs.delete(pair);
+      near.destroy();
+      far.destroy();
+    };
+    // A killed client resets its connection: that is what the gate is for.
+    for (const socket of [near, far]) socket.on('error', end).on('close', end);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    address: `127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    hold: () => {
+      held = true;
+      pairs.forEach(hold);
+    },
+    letThrough: () => {
+      held = false;
+      for (const { near, far } of pairs) far.pipe(near);
+    },
+    close: async () => {
+      for (const { near, far } of pairs) {
+        near.destroy();
+        far.destroy();
+      }
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+function hold({ near, far }: { near: Socket; far: Socket }): void {
+  far.unpipe(near);
+  far.pause();
+}

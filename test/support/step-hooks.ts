@@ -1,0 +1,44 @@
+import type { DeadLetterActivities, PaymentActivities, StockActivities } from '../../activities';
+
+type Activities = StockActivities & PaymentActivities & DeadLetterActivities;
+export type Step = keyof Activities;
+type When = 'before' | 'after';
+type Hook = () => Promise<unknown> | undefined;
+
+/** What every step of the saga says about whose it is. */
+type Input = { requestId: string } | { order: { requestId: string } } | { input: Input };
+
+/** Lets a test stand in the way of one step of one order: to hold it up, to fail it, to do something beside it. */
+export function createStepHooks() {
+  const hooks = new Map<string, Hook>();
+  const keyOf = (requestId: string, when: When, step: string) => `${requestId} ${when} ${step}`;
+  const run = async (input: Input, when: When, step: string) => {
+    const key = keyOf(requestIdOf(input), when, step);
+    const hook = hooks.get(key);
+    // Once: what comes after it, a retry or a later run, goes its way.
+    hooks.delete(key);
+    await hook?.();
+  };
+  return {
+    on: (order: { requestId: string }, when: When, step: Step, hook: Hook) => {
+      hooks.set(keyOf(order.requestId, when, step), hook);
+    },
+    around: (activities: Activities) =>
+      Object.fromEntries(
+        Object.entries(activities).map(([step, act]) => [
+          step,
+          async (input: Input) => {
+            await run(input, 'before', step);
+            const answer = await (act as (input: Input) => Promise<unknown>)(input);
+            await run(input, 'after', step);
+            return answer;
+          },
+        ]),
+      ),
+  };
+}
+
+function requestIdOf(input: Input): string {
+  if ('requestId' in input) return input.requestId;
+  return 'order' in input ? input.order.requestId : requestIdOf(input.input);
+}
