@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/logger';
 import type { Buy } from './buy/buy';
+import type { Docs } from './docs/docs';
 import type { FaultLog } from './fault-log';
 import type { Health } from './health';
 import type { Answer } from './http/answer';
@@ -20,6 +21,7 @@ export interface AppDeps {
   readonly items: Items;
   readonly health: Health;
   readonly metrics: Metrics;
+  readonly docs: Docs;
   readonly faults: FaultLog;
   readonly logger: Logger;
   readonly isClosing: () => boolean;
@@ -85,7 +87,7 @@ export function createApp(deps: AppDeps): Koa {
 }
 
 function createRouter(
-  { orders, events, items, health, metrics }: AppDeps,
+  { orders, events, items, health, metrics, docs }: AppDeps,
   write: (ctx: Context, answer: Answer) => void,
 ): Router {
   const router = new Router();
@@ -111,6 +113,12 @@ function createRouter(
   });
   router.get('/metrics', async (ctx) => {
     write(ctx, await metrics.answer());
+  });
+  router.get('/openapi.json', (ctx) => {
+    write(ctx, docs.openApi(ctx.req.headers['if-none-match']));
+  });
+  router.get('/docs', (ctx) => {
+    write(ctx, docs.page(ctx.req.headers['if-none-match']));
   });
   return router;
 }

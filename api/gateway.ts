@@ -7,6 +7,7 @@ import { createApp } from './app';
 import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
+import { createDocs } from './docs/docs';
 import { createFaultLog } from './fault-log';
 import { createHealth, type Probe } from './health';
 import { createBodyReader } from './http/body-reader';
@@ -77,7 +78,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const events = createOrderEvents(orders, faults, limits.events);
   const items = createItems(ledger, deps.defaultPrice);
   const health = createHealth(deps.probes, isClosing);
-  const app = createApp({ buy, orders, events, items, health, metrics, faults, logger, isClosing });
+  const docs = createDocs();
+  const app = createApp({
+    ...{ buy, orders, events, items, health, metrics, docs },
+    ...{ faults, logger, isClosing },
+  });
   const listener = app.callback();
 
   return {

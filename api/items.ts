@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Sale, StockCounts } from '../domain/ledger';
 import type { ItemId, Price } from '../domain/order';
 import type { StockLedger } from '../stock/stock-ledger';
 import { json, type Answer } from './http/answer';
+import { tagged, unlessKnown } from './http/etag';
 import { parseItemId } from './http/ids';
 import { problem } from './http/problems';
 import { readFromRedis } from './request-fault';
@@ -19,9 +19,7 @@ export function createItems(ledger: Pick<StockLedger, 'item'>, defaultPrice: Pri
   const read = async (itemId: ItemId): Promise<Answer> => {
     const item = await readFromRedis(ledger.item(itemId));
     if (!item) return problem('unknown-item', { members: { item_id: itemId } });
-    const answer = json(200, itemBody(itemId, item, defaultPrice));
-    const etag = `"${createHash('sha1').update(answer.body).digest('base64url')}"`;
-    return { ...answer, headers: { ...answer.headers, ...CACHEABLE, etag } };
+    return tagged(json(200, itemBody(itemId, item, defaultPrice)), CACHEABLE);
   };
   /** Requests that meet share one read; nothing is kept after it, so that no answer is older than its request by more than that. */
   const readOnce = (itemId: ItemId): Promise<Answer> => {
@@ -36,19 +34,26 @@ export function createItems(ledger: Pick<StockLedger, 'item'>, defaultPrice: Pri
     answer: async (raw, ifNoneMatch) => {
       const itemId = parseItemId(raw);
       if (itemId === undefined) return problem('unknown-item');
-      const answer = await readOnce(itemId);
-      const etag = answer.headers['etag'];
-      if (etag === undefined || !isKnown(etag, ifNoneMatch)) return answer;
-      return { status: 304, headers: { ...CACHEABLE, etag }, body: '' };
+      return unlessKnown(await readOnce(itemId), ifNoneMatch);
     },
   };
+}
+
+/** An item as the outside reads it. Times are ISO 8601. */
+export interface ItemBody extends StockCounts {
+  readonly item_id: string;
+  readonly price_minor: number;
+  readonly currency: string;
+  readonly units_per_user: number | null;
+  readonly opens_at: string | null;
+  readonly closes_at: string | null;
 }
 
 function itemBody(
   itemId: ItemId,
   { counts, sale }: { readonly counts: StockCounts; readonly sale: Sale },
   defaultPrice: Price,
-) {
+): ItemBody {
   const { free, held, queued, reserved, sold, supply } = counts;
   return {
     item_id: itemId,
@@ -65,11 +70,5 @@ function isoOrNull(ms: number | undefined): string | null {
   return ms === undefined ? null : new Date(ms).toISOString();
 }
 
-/** Whether the sender of an If-None-Match header has this version already. */
-function isKnown(etag: string, ifNoneMatch: string | undefined): boolean {
-  const known = ifNoneMatch?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
-  return known.includes(etag) || known.includes('*');
-}
-
 /** A second: short beside a sale, long beside a crowd. */
-const CACHEABLE = { 'cache-control': 'public, max-age=1' };
+const CACHEABLE = 'public, max-age=1';

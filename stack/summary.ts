@@ -15,7 +15,7 @@ export function summary({ ports, dataDir, paymentUrl }: StackSettings, stack: St
   return `
 Everything runs.
 
-  gateway            ${gateway}   (/items/${DEMO_ITEM}, /metrics)
+  gateway            ${gateway}   (/docs, /items/${DEMO_ITEM}, /metrics)
   Temporal Web UI    ${stack.temporalUiUrl ?? 'not known: set TEMPORAL_UI_URL'}
   payments           ${simulator}
   metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics

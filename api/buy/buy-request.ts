@@ -13,13 +13,14 @@ import {
 import { parseRequestId } from '../http/ids';
 
 /** Every description completes the sentence "this field …": it is what a buyer's developer reads. */
-const Id = Type.String({
+export const Id = Type.String({
   pattern: ID_PATTERN,
   maxLength: ID_LENGTH_MAX,
   description: `must be a string of 1 to ${ID_LENGTH_MAX} characters, beginning with a letter or digit, then also any of . _ ~ : @ + = -`,
 });
 
-const BuyRequest = Type.Object(
+/** The body of POST /buy. */
+export const BuyRequest = Type.Object(
   {
     user_id: Id,
     item_id: Id,

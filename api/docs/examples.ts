@@ -1,0 +1,63 @@
+import type { Static } from '@sinclair/typebox';
+import type { BuyRequest } from '../buy/buy-request';
+import { problem, type ProblemType } from '../http/problems';
+import type { ItemBody } from '../items';
+import type { OrderBody } from '../order-view';
+import type { Accepted, Item, Order } from './schemas';
+
+const LINKS = { self: '/orders/req-1', events: '/orders/req-1/events' };
+
+export const BUY_EXAMPLE: Static<typeof BuyRequest> = {
+  user_id: 'u1',
+  item_id: '101',
+  amount: 1,
+  request_id: 'req-1',
+};
+
+export const ACCEPTED_EXAMPLE: Static<typeof Accepted> = {
+  request_id: 'req-1',
+  status: 'queued',
+  links: LINKS,
+};
+
+/** Of both types, the code's and the document's: neither can gain a field alone. */
+export const ORDER_EXAMPLE: OrderBody & Static<typeof Order> = {
+  request_id: 'req-1',
+  item_id: '101',
+  user_id: 'u1',
+  amount: 1,
+  status: 'confirmed',
+  reason: null,
+  payment_id: 'ch_1',
+  generation: 1,
+  accepted_at: '2026-01-05T12:00:00.000Z',
+  finished_at: '2026-01-05T12:00:00.250Z',
+  timeline: [
+    { at: '2026-01-05T12:00:00.000Z', state: 'held' },
+    { at: '2026-01-05T12:00:00.004Z', state: 'queued' },
+    { at: '2026-01-05T12:00:00.090Z', state: 'reserved' },
+    { at: '2026-01-05T12:00:00.250Z', state: 'sold' },
+  ],
+  links: LINKS,
+};
+
+export const ITEM_EXAMPLE: ItemBody & Static<typeof Item> = {
+  ...{ item_id: '101', free: 97, held: 0, queued: 1, reserved: 1, sold: 1, supply: 100 },
+  ...{ price_minor: 1000, currency: 'USD', units_per_user: 2 },
+  ...{ opens_at: '2026-01-05T12:00:00.000Z', closes_at: null },
+};
+
+const MEMBERS: Partial<Record<ProblemType, Readonly<Record<string, unknown>>>> = {
+  'invalid-request': { errors: [{ path: '/amount', message: 'is required' }] },
+  'unknown-item': { item_id: 'no-such' },
+  'duplicate-request': { order: ORDER_EXAMPLE },
+  'sold-out': { final: false },
+  'purchase-limit': { units_per_user: 2, owned: 2 },
+  'sale-not-open': { opens_at: '2026-01-05T12:00:00.000Z' },
+  'sale-over': { closed_at: '2026-01-05T13:00:00.000Z' },
+};
+
+/** A problem as the gateway writes it. */
+export function problemExample(type: ProblemType): unknown {
+  return JSON.parse(problem(type, { members: MEMBERS[type] ?? {} }).body);
+}

@@ -1,0 +1,233 @@
+import { FormatRegistry, type TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createApp, type AppDeps } from '../../api/app';
+import { COMPONENTS, createOpenApi } from '../../api/docs/openapi';
+import { ROUTES } from '../../api/docs/routes';
+import { Accepted, Item, Order, PROBLEM_SCHEMAS } from '../../api/docs/schemas';
+import { problemExample } from '../../api/docs/examples';
+import { PROBLEMS, type ProblemType } from '../../api/http/problems';
+import { buy, ITEM, openGateway, reply, until, type OpenGateway, type Reply } from './open-gateway';
+
+FormatRegistry.Set('date-time', (text) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text));
+
+/** Fails with what is wrong, not only with that something is. */
+function expectValid(schema: TSchema, value: unknown) {
+  expect(
+    [...Value.Errors(schema, value)].map(({ path, message }) => `${path}: ${message}`),
+  ).toEqual([]);
+}
+
+const document = createOpenApi();
+const types = Object.keys(PROBLEMS) as ProblemType[];
+
+let open: OpenGateway;
+beforeEach(async () => {
+  open = await openGateway({ units: 3 });
+});
+afterEach(() => open.close());
+
+describe('the OpenAPI document', () => {
+  test('names the routes of the gateway, no more and no fewer', () => {
+    const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
+    expect(documented.sort()).toEqual(routesOfTheApp().sort());
+  });
+
+  test('names only paths that the gateway has', async () => {
+    for (const { path, method, parameters = [] } of ROUTES) {
+      const url = parameters.reduce(
+        (text, { name, example }) => text.replace(`{${name}}`, example ?? ''),
+        open.url + path,
+      );
+      const answer = await fetch(url, { method: method.toUpperCase() });
+      const text = await answer.text();
+      // The document itself speaks of these problems, so only an answer that is one counts.
+      const isUnknown = /^\{"type":"\/problems\/(not-found|method-not-allowed)"/.test(text);
+      expect([path, isUnknown]).toEqual([path, false]);
+    }
+  });
+
+  test('has every type of problem with its status, and says on which routes it is answered', () => {
+    for (const type of types) {
+      const { properties } = document.components.schemas[`problem.${type}`] ?? {};
+      expect(properties?.['type']?.const).toBe(`/problems/${type}`);
+      expect(properties?.['status']?.const).toBe(PROBLEMS[type].status);
+    }
+    const named = new Set(ROUTES.flatMap(({ problems }) => problems));
+    // It is the one that no route answers to its own method.
+    expect(types.filter((type) => !named.has(type))).toEqual(['method-not-allowed']);
+  });
+
+  test('has examples that fit their own schemas', () => {
+    for (const { answers, body, parameters = [] } of ROUTES) {
+      if (body) expectValid(body.schema, body.example);
+      for (const answer of answers) {
+        if (answer.body) expectValid(answer.body.schema, answer.body.example);
+      }
+      for (const { schema, example } of parameters) {
+        if (example !== undefined) expectValid(schema, example);
+      }
+    }
+    for (const type of types) expectValid(PROBLEM_SCHEMAS[type], problemExample(type));
+  });
+
+  test('is OpenAPI 3.1 in its essentials', () => {
+    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+    expect(document.info).toMatchObject({
+      title: expect.any(String) as string,
+      version: expect.any(String) as string,
+    });
+    const ids = new Set<string>();
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const { operationId, parameters = [], responses } of Object.values(methods)) {
+        expect(ids.has(operationId)).toBe(false);
+        ids.add(operationId);
+        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+        const required = parameters.filter((parameter) => parameter.required);
+        expect(required.map(({ name }) => name)).toEqual(inPath);
+        for (const [status, { description }] of Object.entries(responses)) {
+          expect(status).toMatch(/^([1-5]\d\d|default)$/);
+          expect(description).not.toBe('');
+        }
+      }
+    }
+    for (const name of Object.keys(document.components.schemas)) {
+      expect(name).toMatch(/^[\w.-]+$/);
+    }
+  });
+
+  test('refers only to schemas that it has, and to each of them', () => {
+    const used = JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
+    const names = new Set([...used].map(([, name]) => name));
+    expect([...names].sort()).toEqual(Object.keys(COMPONENTS).sort());
+  });
+});
+
+describe('what the gateway answers fits its document:', () => {
+  const get = async (path: string) => reply(await fetch(open.url + path));
+  const expectProblem = ({ status, body }: Reply, type: ProblemType) => {
+    expect(body['type']).toBe(`/problems/${type}`);
+    expect(status).toBe(PROBLEMS[type].status);
+    expectValid(PROBLEM_SCHEMAS[type], body);
+  };
+
+  test('a purchase and its order, from acceptance to each end', async () => {
+    expectValid(Accepted, (await buy(open)).body);
+    expectValid(Order, (await get('/orders/req-1')).body);
+    open.stock.force('req-1', { state: 'sold', paymentId: 'p', generation: 1, finishedAt: 5 });
+    expectValid(Order, (await get('/orders/req-1')).body);
+    open.stock.force('req-1', { state: 'released', reason: 'payment-declined' });
+    expectValid(Order, (await get('/orders/req-1')).body);
+    expectProblem(await buy(open), 'duplicate-request');
+    expectProblem(await buy(open, { amount: 2 }), 'request-id-reused');
+  });
+
+  test('with a link into the Temporal Web UI', async () => {
+    const trace = { uiUrl: 'http://ui.test', namespace: 'sales' };
+    const traced = await openGateway({ change: () => ({ trace }) });
+    const { body } = await buy(traced);
+    await traced.close();
+    expectValid(Accepted, body);
+  });
+
+  test('an item, as it is and with a sale', async () => {
+    expectValid(Item, (await get('/items/101')).body);
+    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 2, opensAt: 1, closesAt: 2 });
+    expectValid(Item, (await get('/items/101')).body);
+  });
+
+  test('the refusals of a purchase', async () => {
+    expectProblem(await buy(open, { amount: 0 }), 'invalid-request');
+    expectProblem(await buy(open, { item_id: 'no-such' }), 'unknown-item');
+    expectProblem(await buy(open, { amount: 9 }), 'sold-out');
+    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 1 });
+    expectProblem(await buy(open, { amount: 2 }), 'purchase-limit');
+    await open.stock.ledger.setSale(ITEM, { opensAt: Date.now() + 60_000 });
+    expectProblem(await buy(open), 'sale-not-open');
+    await open.stock.ledger.setSale(ITEM, { closesAt: 1 });
+    expectProblem(await buy(open), 'sale-over');
+    expectProblem(await get('/orders/none'), 'unknown-order');
+    expectProblem(await get('/items/none'), 'unknown-item');
+    expectProblem(await get('/nowhere'), 'not-found');
+    expectProblem(await get('/buy'), 'method-not-allowed');
+  });
+
+  test('a purchase that waits, and one that gets no answer', async () => {
+    open.appender.next = 'wait';
+    const first = buy(open);
+    await until(() => open.appender.records.length === 1);
+    expectProblem(await buy(open), 'request-in-progress');
+    open.appender.acknowledge();
+    await first;
+    await open.gateway.drain();
+    expectProblem(await buy(open), 'not-accepted');
+  });
+
+  test('the state of the gateway', async () => {
+    for (const path of ['/livez', '/readyz', '/problems/sold-out', '/openapi.json']) {
+      const route = ROUTES.find((one) => one.path.split('{')[0] === path.replace('sold-out', ''));
+      const schema = route?.answers[0]?.body?.schema;
+      if (!schema) throw new Error(`${path} is not documented`);
+      expectValid(schema, (await get(path)).body);
+    }
+  });
+});
+
+describe.each(['/openapi.json', '/docs'])('GET %s', (path) => {
+  test('may be kept for a while, and is not sent again to who has it', async () => {
+    const first = await fetch(open.url + path);
+    expect(first.status).toBe(200);
+    expect(first.headers.get('cache-control')).toBe('public, max-age=60');
+    const etag = first.headers.get('etag') ?? '';
+    const again = await fetch(open.url + path, { headers: { 'if-none-match': etag } });
+    expect(again.status).toBe(304);
+    expect(await again.text()).toBe('');
+  });
+});
+
+describe('GET /openapi.json', () => {
+  test('is the document', async () => {
+    expect(await (await fetch(`${open.url}/openapi.json`)).json()).toEqual(document);
+  });
+});
+
+describe('GET /docs', () => {
+  test('shows every route with a curl and every problem, and loads nothing', async () => {
+    const answer = await fetch(`${open.url}/docs`);
+    const page = await answer.text();
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+    for (const { path, method } of ROUTES) {
+      expect(page).toContain(`${method.toUpperCase()} ${path}`);
+    }
+    expect(page.match(/<pre>curl /g)).toHaveLength(ROUTES.length);
+    for (const type of types) expect(page).toContain(`id="problem.${type}"`);
+    expect(page).not.toMatch(/<script|<link|<img|src=|url\(/);
+  });
+
+  test('has no link that leads nowhere', async () => {
+    const page = await (await fetch(`${open.url}/docs`)).text();
+    const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
+    const targets = [...page.matchAll(/href="#([^"]+)"/g)].map(([, target]) => target);
+    expect(targets.length).toBeGreaterThan(ROUTES.length);
+    expect(targets.filter((target) => !ids.has(target))).toEqual([]);
+  });
+});
+
+/** From the router, and from the one comparison that comes before it. */
+function routesOfTheApp(): string[] {
+  const app = createApp({} as AppDeps);
+  const routers = app.middleware.flatMap((one) => ('router' in one ? [one.router] : []));
+  const { stack } = routers[0] as { stack: { path: string; methods: string[] }[] };
+  const routed = stack.flatMap(({ path, methods }) =>
+    methods
+      .filter((method) => method !== 'HEAD')
+      .map((method) => `${method.toLowerCase()} ${path.replace(/:(\w+)/g, '{$1}')}`),
+  );
+  const source = readFileSync(join(__dirname, '..', '..', 'api', 'app.ts'), 'utf8');
+  const first = [...source.matchAll(/ctx\.path !== '([^']+)'/g)].map(([, path]) => `post ${path}`);
+  return [...routed, ...first];
+}
