@@ -7,6 +7,7 @@ import { createApp } from './app';
 import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
+import { createRateLimit, type RateLimitOptions } from './buy/rate-limit';
 import { createDocs } from './docs/docs';
 import { createFaultLog } from './fault-log';
 import { createHealth, type Probe } from './health';
@@ -37,6 +38,8 @@ export interface GatewayDeps {
   readonly defaultPrice: Price;
   /** Absent: no trace links. */
   readonly trace?: TraceTarget;
+  /** Absent: no limit. */
+  readonly rateLimit?: RateLimitOptions;
   readonly logger: Logger;
   /** Bounds and times, for tests. */
   readonly limits?: {
@@ -72,6 +75,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     ...{ admission, appender, inFlight, isClosing, view, faults },
     readBody: createBodyReader(limits.bodyDeadlineMs),
     onBatch: metrics.admissionBatch,
+    ...(deps.rateLimit && { rateLimit: createRateLimit(deps.rateLimit) }),
     ...(limits.appendDeadlineMs !== undefined && { appendDeadlineMs: limits.appendDeadlineMs }),
   });
   const orders = createOrders(ledger, view);

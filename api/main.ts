@@ -44,6 +44,7 @@ async function main() {
     appender: log.watched,
     probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
     defaultPrice,
+    ...(config.rateLimit && { rateLimit: config.rateLimit }),
     ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace: temporalNamespace } }),
     logger,
   });

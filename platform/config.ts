@@ -42,6 +42,8 @@ export interface ApiConfig extends ProcessConfig, RedisConfig, KafkaConfig {
   readonly orderRetentionMs: number;
   readonly defaultPriceMinor: number;
   readonly defaultCurrency: string;
+  /** How many purchases one user may ask for within so many seconds, at each gateway; absent: no limit. */
+  readonly rateLimit: { readonly requests: number; readonly seconds: number } | undefined;
 }
 
 export interface IngestConfig extends ProcessConfig, RedisConfig, KafkaConfig, TemporalConfig {
@@ -75,6 +77,7 @@ export function loadApiConfig(env: Env): ApiConfig {
     orderRetentionMs: read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,
     defaultPriceMinor: read.integer('DEFAULT_PRICE_MINOR', 1000, { min: 1, max: 100_000_000 }),
     defaultCurrency: read.matching('DEFAULT_CURRENCY', 'USD', /^[A-Z]{3}$/, 'an ISO 4217 code'),
+    rateLimit: rateLimit(read),
   });
 }
 
@@ -111,6 +114,12 @@ export function loadSimulatorConfig(env: Env): SimulatorConfig {
     ledgerFile: read.text('PAYMENT_LEDGER_FILE'),
     declineRate: read.fraction('PAYMENT_DECLINE_RATE', 0.1),
   });
+}
+
+function rateLimit(read: Reader): ApiConfig['rateLimit'] {
+  const requests = read.integer('RATE_LIMIT_REQUESTS', 0, { min: 0, max: 1_000_000 });
+  const seconds = read.integer('RATE_LIMIT_SECONDS', 1, { min: 1, max: 3_600 });
+  return requests === 0 ? undefined : { requests, seconds };
 }
 
 function processConfig(read: Reader, defaultPort: number): ProcessConfig {

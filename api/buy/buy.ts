@@ -14,8 +14,9 @@ import { decide, type Decision } from './admit';
 import { createBatcher } from './batch';
 import type { InFlight } from './in-flight';
 import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
+import type { RateLimit } from './rate-limit';
 import { readPurchase } from './read-purchase';
-import { rejectionProblem } from './rejection-problem';
+import { rejectionProblem, secondsUp } from './rejection-problem';
 
 /** Half a second longer than Redis commands may take, so that their own fault is the one that gets told. */
 const ADMISSION_DEADLINE_MS = 2_500;
@@ -33,6 +34,8 @@ export interface BuyDeps {
   readonly readBody: ReturnType<typeof createBodyReader>;
   readonly inFlight: InFlight;
   readonly isClosing: () => boolean;
+  /** Absent: a user may ask as often as the gateway can answer. */
+  readonly rateLimit?: RateLimit;
   readonly view: OrderView;
   readonly faults: FaultLog;
   readonly onBatch?: (size: number) => void;
@@ -106,7 +109,11 @@ export function createBuy(deps: BuyDeps): Buy {
       const read = await readPurchase(request, deps.readBody);
       if (read.kind === 'gone') return undefined;
       if (read.kind === 'rejected') return read.answer;
-      const { requestId } = read.purchase;
+      const { requestId, userId } = read.purchase;
+      const waitMs = deps.rateLimit && (await deps.rateLimit.waitMs(userId));
+      if (waitMs !== undefined) {
+        return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });
+      }
       // Asked again, for many bodies may have arrived while this one did.
       if (!inFlight.enter()) return problem('not-accepted', { requestId });
       return carryOut(read.purchase)

@@ -52,6 +52,6 @@ export function rejectionProblem(
 }
 
 /** Whole seconds, at least 1: a zero would invite a busy loop. */
-function secondsUp(ms: number): number {
+export function secondsUp(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1_000));
 }

@@ -12,6 +12,7 @@ describe('the configuration of a process', () => {
       claimTtlMs: 600_000,
       temporalUiUrl: undefined,
       production: false,
+      rateLimit: undefined,
     });
   });
 
@@ -33,6 +34,8 @@ describe('the configuration of a process', () => {
     ['IDEMPOTENCY_TTL', '-1'],
     ['ORDER_RETENTION', 'forever'],
     ['DEFAULT_PRICE_MINOR', '0'],
+    ['RATE_LIMIT_REQUESTS', '-1'],
+    ['RATE_LIMIT_SECONDS', '0'],
   ])('refuses %s=%s', (name, value) => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
