@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../domain/order';
 import type { Logger } from '../platform/logger';
 import type { Admission } from '../stock/admission';
@@ -27,6 +28,12 @@ const BUYS_IN_FLIGHT_MAX = 2_000;
 /** Longer than the append deadline and two Redis commands: what is in hand at the start of a shutdown gets its answer. */
 const DRAIN_MS_MAX = 8_000;
 
+/**
+ * A client that re-uses a connection may be sending while we decide to close it, and would be told nothing. So for this
+ * long everybody is still answered, with the news that the connection ends; who is idle after that is cut.
+ */
+const LINGER_MS = 500;
+
 /** An acknowledgement that comes after the door has closed; the producer's own drain is bounded as well. */
 const LATE_ORDERS_MS_MAX = 3_000;
 
@@ -46,6 +53,7 @@ export interface GatewayDeps {
     readonly buysInFlightMax?: number;
     readonly bodyDeadlineMs?: number;
     readonly appendDeadlineMs?: number;
+    readonly lingerMs?: number;
     readonly events?: OrderEventsOptions;
   };
 }
@@ -53,8 +61,8 @@ export interface GatewayDeps {
 export interface Gateway {
   readonly listener: RequestListener;
   /**
-   * From now on not ready, and every answer ends its connection. Resolves once the purchases in hand are answered,
-   * new ones being refused meanwhile, or after a bound. The listening socket is the caller's to close, afterwards.
+   * From now on not ready, and every answer ends its connection. Resolves after a moment for requests that are on their way,
+   * once the purchases in hand are answered, new ones being refused meanwhile, or after a bound. The listening socket is the caller's to close, afterwards.
    */
   readonly drain: () => Promise<void>;
   /** Resolves once acknowledgements that came after their answer are dealt with, or after a bound. */
@@ -94,6 +102,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     drain: async () => {
       closing = true;
       events.closeAll();
+      await sleep(limits.lingerMs ?? LINGER_MS);
       const drained = await inFlight.whenEmpty(DRAIN_MS_MAX);
       if (!drained) logger.error({ buys: inFlight.count() }, 'closing with purchases unanswered');
     },

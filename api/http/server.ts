@@ -3,34 +3,47 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { problem } from './problems';
 
-/** The defaults of Node are made for friendly networks: a minute for headers, five for a request. */
-const HEADERS_MS_MAX = 5_000;
+export interface DoorBounds {
+  readonly headersMsMax: number;
+  readonly requestMsMax: number;
+  readonly keepAliveMs: number;
+  readonly connectionsMax: number;
+}
 
-/** Above the deadline of the body reader, whose answer explains itself. */
-const REQUEST_MS_MAX = 10_000;
-
-/** Above the minute after which usual load balancers drop an idle connection: the side that sends must close first. */
-const KEEP_ALIVE_MS = 65_000;
+const DOOR_BOUNDS: DoorBounds = {
+  // The defaults of Node are made for friendly networks: a minute for headers, five for a request.
+  headersMsMax: 5_000,
+  // Above the deadline of the body reader, whose answer explains itself.
+  requestMsMax: 10_000,
+  // Above the minute after which usual load balancers drop an idle connection: the side that sends must close first.
+  keepAliveMs: 65_000,
+  // About 10 KiB each; beyond it new connections are dropped rather than all of them slowed.
+  connectionsMax: 10_000,
+};
 
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. */
 const HEADER_BYTES_MAX = 8 * 1024;
 
-/** About 10 KiB each; beyond it new connections are dropped rather than all of them slowed. */
-const CONNECTIONS_MAX = 10_000;
+/** How often Node looks for connections that are out of time; four looks fit into the shortest bound. */
+const CHECKS_MS_MAX = 1_000;
 
-/** An HTTP server for strangers: bounded in time, size and number in every respect. */
-export function createHttpServer(listener: RequestListener): Server {
+/** An HTTP server for strangers: bounded in time, size and number in every respect. Only tests change the bounds. */
+export function createHttpServer(
+  listener: RequestListener,
+  bounds: Partial<DoorBounds> = {},
+): Server {
+  const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...DOOR_BOUNDS, ...bounds };
   const server = createServer(
     {
-      headersTimeout: HEADERS_MS_MAX,
-      requestTimeout: REQUEST_MS_MAX,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1_000,
+      headersTimeout: headersMsMax,
+      requestTimeout: requestMsMax,
+      keepAliveTimeout: keepAliveMs,
+      connectionsCheckingInterval: Math.min(CHECKS_MS_MAX, headersMsMax / 4),
       maxHeaderSize: HEADER_BYTES_MAX,
     },
     listener,
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = connectionsMax;
   server.on('clientError', answerBrokenRequest);
   return server;
 }

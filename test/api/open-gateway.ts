@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { createGateway, type Gateway, type GatewayDeps } from '../../api/gateway';
-import { closeHttpServer, createHttpServer, listen } from '../../api/http/server';
+import { closeHttpServer, createHttpServer, listen, type DoorBounds } from '../../api/http/server';
 import { createFakeStock, type FakeStock } from '../support/fake-stock';
 import { createFakeAppender, type FakeAppender } from './fake-appender';
 import type { ItemId } from '../../domain/order';
@@ -21,9 +21,11 @@ export interface OpenGateway {
 /** A gateway on a free port before a stock of `units` of item 101. `change` replaces what the gateway is given. */
 export async function openGateway({
   units = 10,
+  bounds = {},
   change = () => ({}),
 }: {
   units?: number;
+  bounds?: Partial<DoorBounds>;
   change?: (parts: { stock: FakeStock; appender: FakeAppender }) => Partial<GatewayDeps>;
 } = {}): Promise<OpenGateway> {
   const stock = createFakeStock();
@@ -43,7 +45,7 @@ export async function openGateway({
     logger,
     ...change({ stock, appender }),
   });
-  const server = createHttpServer(gateway.listener);
+  const server = createHttpServer(gateway.listener, bounds);
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
     appender.acknowledge();
