@@ -1,5 +1,5 @@
 const PROCESSES = 'api|ingest|worker|stack|cli|bench';
-const ADAPTERS = 'stock|orderlog|payments|platform';
+const ADAPTERS = 'stock|orderlog|payments|platform|dead-letters';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -78,7 +78,24 @@ module.exports = {
       severity: 'error',
       comment: 'Adapters are used by processes, not the other way round.',
       from: { path: `^(${ADAPTERS})/` },
-      to: { path: `^(${PROCESSES}|workflows|activities)/` },
+      to: {
+        path: `^(${PROCESSES}|workflows|activities)/`,
+        pathNot: '^workflows/(contract|order-start)[.]ts$',
+      },
+    },
+    {
+      name: 'only-dead-letters-start-orders',
+      severity: 'error',
+      comment: 'A replay starts an order workflow; no other adapter knows of any.',
+      from: { path: `^(${ADAPTERS})/`, pathNot: '^dead-letters/' },
+      to: { path: '^workflows/' },
+    },
+    {
+      name: 'dead-letters-stand-on-the-adapters',
+      severity: 'error',
+      comment: 'dead-letters/ is what operators do about them, for cli and api alike.',
+      from: { path: '^(stock|orderlog|payments|platform)/' },
+      to: { path: '^dead-letters/' },
     },
     {
       name: 'platform-is-the-ground',

@@ -1,11 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { parseMoment } from '../dead-letters/moment';
 import { FAILURE_REASONS } from '../domain/order';
 import type { DlqDiscardOptions } from './commands/dlq-discard';
 import type { DlqLsOptions } from './commands/dlq-ls';
 import type { DlqReplayOptions } from './commands/dlq-replay';
 import type { DlqShowOptions } from './commands/dlq-show';
 import type { DlqStatsOptions } from './commands/dlq-stats';
-import { parseMoment } from './dead-letters/moment';
 import type { ExitCode } from './output/terminal';
 import { add, wholeNumber, type CommonOptions } from './usage';
 

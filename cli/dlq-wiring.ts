@@ -1,5 +1,8 @@
 import { userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { withAppender } from '../dead-letters/doors/appender';
+import { withOrderReplayer } from '../dead-letters/doors/order-replayer';
+import { createDeadLetterReader } from '../dead-letters/doors/reader';
 import type { Order } from '../domain/order';
 import { createMarkWriter } from '../orderlog/dead-letters';
 import { claimOrder } from '../stock/claims';
@@ -8,13 +11,10 @@ import { dlqLs } from './commands/dlq-ls';
 import { dlqReplay } from './commands/dlq-replay';
 import { dlqShow } from './commands/dlq-show';
 import { dlqStats } from './commands/dlq-stats';
-import { withAppender } from './dead-letters/appender';
-import { withOrderReplayer } from './dead-letters/order-replayer';
-import { createDeadLetterReader } from './dead-letters/reader';
 import type { DlqCommands } from './dlq-program';
 import type { Terminal } from './output/terminal';
 import { withRedis } from './redis-connection';
-import type { StackAddresses } from './stack-addresses';
+import { addressList, type StackAddresses } from './stack-addresses';
 import type { CommonOptions } from './usage';
 
 export interface DlqWiring {
@@ -34,7 +34,8 @@ export interface DlqWiring {
 /** The commands about dead letters, on the real Kafka and Temporal. */
 export function createDlqCommands({ terminal, isWatched, find, names }: DlqWiring): DlqCommands {
   const doors = (options: CommonOptions) => {
-    const { kafka, redis: redisAddr, temporal: address } = find(options).addresses;
+    const { kafka: kafkaAddrs, redis: redisAddr, temporal: address } = find(options).addresses;
+    const kafka = addressList(kafkaAddrs);
     const { deadLetterTopic, ordersTopic, orderRetentionMs } = names;
     return {
       terminal,

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
+import { OperatorFault } from '../dead-letters/operator-fault';
 import { AMOUNT_MAX } from '../domain/order';
 import { addDlqCommands, type DlqCommands } from './dlq-program';
+import { inPlainWords } from './operator-words';
 import { plainLines, type ExitCode, type Terminal } from './output/terminal';
 import { describeFault, PlainFault } from './plain-fault';
 import { add, wholeNumber, type CommonOptions } from './usage';
@@ -38,7 +40,8 @@ export async function runCommandLine(
   try {
     await describeProgram(commands, terminal, end).parseAsync(words, { from: 'user' });
     return exitCode;
-  } catch (error) {
+  } catch (thrown) {
+    const error = thrown instanceof OperatorFault ? inPlainWords(thrown) : thrown;
     // The library has said already what is wrong; code 0 is a --help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const isPlain = error instanceof PlainFault;

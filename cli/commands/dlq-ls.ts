@@ -1,11 +1,6 @@
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import {
-  letterJson,
-  selectLetters,
-  stateOf,
-  timeOf,
-  type LetterFilter,
-} from '../dead-letters/letters';
+import { letterJson } from '../../dead-letters/letter-json';
+import { selectLetters, stateOf, timeOf, type LetterFilter } from '../../dead-letters/letters';
 import { shorten, table, type Cell } from '../output/table';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
 

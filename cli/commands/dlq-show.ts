@@ -1,6 +1,7 @@
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import { originalBytes, utf8Text } from '../dead-letters/original-bytes';
-import { letterJson, lettersOf, stateOf, timeOf } from '../dead-letters/letters';
+import { wholeLetterJson } from '../../dead-letters/letter-json';
+import { lettersOf, stateOf, timeOf } from '../../dead-letters/letters';
+import { originalBytes } from '../output/original-bytes';
 import { table, type Cell } from '../output/table';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
 import type { DlqReadDeps } from './dlq-ls';
@@ -11,13 +12,13 @@ export interface DlqShowOptions {
   readonly json?: boolean | undefined;
 }
 
-/** `flash-sale dlq show`: everything that is known of the letters of one order. Throws a NegativeAnswer when there is none. */
+/** `flash-sale dlq show`: everything that is known of the letters of one order. Throws when there is none. */
 export async function dlqShow(
   { terminal, readLetters }: DlqReadDeps,
   { id, json }: DlqShowOptions,
 ): Promise<ExitCode> {
   const letters = lettersOf(await readLetters(), id);
-  if (json) printJson(terminal, letters.map(toJson));
+  if (json) printJson(terminal, letters.map(wholeLetterJson));
   else for (const letter of letters) terminal.out(letterText(terminal, letter));
   return 0;
 }
@@ -42,13 +43,4 @@ function letterText(terminal: Terminal, letter: StoredDeadLetter): string {
     ]),
   ];
   return `${table(terminal, rows)}${originalBytes(letter.value)}`;
-}
-
-function toJson(letter: StoredDeadLetter) {
-  return {
-    ...letterJson(letter),
-    /** Null where the bytes are no text. */
-    value: utf8Text(letter.value) ?? null,
-    value_base64: letter.value.toString('base64'),
-  };
 }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { createDeadLetterReader, type DeadLetterReader } from '../../dead-letters/doors/reader';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { parseEntry } from '../../stock/answers';
 import { freeUnitsKey, ordersKey } from '../../stock/keys';
-import { createDeadLetterReader, type DeadLetterReader } from '../dead-letters/reader';
 import { createGateway, type Gateway } from '../gateway';
 import { withRedis } from '../redis-connection';
-import type { StackAddresses } from '../stack-addresses';
+import { addressList, type StackAddresses } from '../stack-addresses';
 import { readChargeRows, type ChargeRow } from './charge-rows';
 
 /** The running engine as a scenario sees it: its public doors, and its books for reading. */
@@ -70,7 +70,7 @@ export async function withScene<T>(
           return new Map(raw.map(([requestId, entry]) => [requestId, parseEntry(entry)]));
         },
         charges: () => readChargeRows(addresses.payments),
-        deadLetters: createDeadLetterReader(addresses.kafka, deadLetterTopic),
+        deadLetters: createDeadLetterReader(addressList(addresses.kafka), deadLetterTopic),
         bounds,
       }),
     );

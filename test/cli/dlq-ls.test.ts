@@ -45,7 +45,7 @@ test('shows only the item and the time that were asked for, both ends included',
   };
   expect(await shown({ since: at(2), until: at(4) })).toEqual(['req-2', 'req-3', 'req-4']);
   expect(await shown({ item: '202' })).toEqual(['req-3']);
-  await expect(show(letters, { since: at(3), until: at(2) })).rejects.toThrow(/--since is later/);
+  await expect(show(letters, { since: at(3), until: at(2) })).rejects.toThrow(/since is later/);
 });
 
 test('leaves out what has been dealt with, unless it is asked for all', async () => {

@@ -1,5 +1,6 @@
 import { runCommandLine, type Commands } from '../../cli/program';
 import { PlainFault } from '../../cli/plain-fault';
+import { OperatorFault } from '../../dead-letters/operator-fault';
 import { textTerminal } from './text-terminal';
 
 /** Commands that remember how they were called and answer 0. */
@@ -109,6 +110,19 @@ test('a plain fault is one sentence on standard error and exit code 2', async ()
   const doctor = () => Promise.reject(new PlainFault('Nobody is there.'));
   const { code, out, err } = await run('doctor', { doctor });
   expect([code, out, err]).toEqual([2, '', 'Nobody is there.\n']);
+});
+
+test.each([
+  ['dealt-with', 1, 'No. With --all it is replayed all the same.'],
+  ['unknown-letter', 1, 'No. The newest 100000 records were read.'],
+  ['several-letters', 1, 'No.'],
+  ['invalid', 2, 'No.'],
+  ['unavailable', 2, 'No. (out of reach): is the stack running? (npm start)'],
+] as const)('what the dead letters refuse as %s is told with what to do', async (kind, ...told) => {
+  const cause = new Error('out of reach');
+  const dlqShow = () => Promise.reject(new OperatorFault(kind, 'No.', { cause }));
+  const { code, out, err } = await run('dlq show a', { dlqShow });
+  expect([code, err.trim(), out]).toEqual([...told, '']);
 });
 
 test('a bug shows its stack and exits 2', async () => {

@@ -1,6 +1,6 @@
 import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq-replay';
-import type { Standing } from '../../cli/dead-letters/order-replayer';
-import { PlainFault } from '../../cli/plain-fault';
+import type { Standing } from '../../dead-letters/doors/order-replayer';
+import { OperatorFault } from '../../dead-letters/operator-fault';
 import type { DeadLetterMark } from '../../orderlog/dead-letter';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { encodeOrder } from '../../orderlog/order-record';
@@ -33,7 +33,7 @@ export function aWorld(
     const replayer = {
       look: ({ requestId }: { requestId: string }) =>
         requestId === state.faultAt
-          ? Promise.reject(new PlainFault('Temporal gives no answer.'))
+          ? Promise.reject(new OperatorFault('unavailable', 'Temporal gives no answer.'))
           : Promise.resolve(standings[requestId] ?? failed(requestId)),
       start: (input: OrderInput, replay: OrderReplay) => {
         const { requestId } = input.order;

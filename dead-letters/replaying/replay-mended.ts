@@ -2,20 +2,16 @@ import type { Order } from '../../domain/order';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { encodeOrder } from '../../orderlog/order-record';
 import type { SafeProducer } from '../../orderlog/safe-producer';
-import { NegativeAnswer, PlainFault } from '../plain-fault';
-import { isOpen, lastMark, lettersOf, timeOf } from './letters';
+import { dealtWith, isOpen, lastMark, lettersOf } from '../letters';
+import type { Operator } from '../operator';
+import { OperatorFault } from '../operator-fault';
 import { planReplay } from './replay-plan';
-import type {
-  Operator,
-  ReplayOrdersDeps,
-  ReplayOrdersOptions,
-  ReplayOutcome,
-  ReplayResult,
-} from './replay-orders';
+import type { ReplayOrdersDeps, ReplayOrdersOptions } from './replay-orders';
+import type { ReplayOutcome, ReplayResult } from './replay-outcomes';
 
 /**
- * The letter that a mended record is for. Throws a NegativeAnswer when there is none or it has been dealt with, a
- * PlainFault when it needs no mending.
+ * The letter that a mended record is for. Throws an OperatorFault when there is none, it has been dealt with, or
+ * it needs no mending.
  */
 export function letterToMend(
   letters: readonly StoredDeadLetter[],
@@ -29,19 +25,18 @@ export function letterToMend(
   if (letter) return letter;
   const mark = broken.map((one) => lastMark(one.letter)).findLast((last) => last !== undefined);
   if (!mark) {
-    throw new PlainFault(
-      `${id} is no record that could be mended: only an unreadable one takes --mended. Nothing was changed.`,
+    throw new OperatorFault(
+      'invalid',
+      `${id} is no record that could be mended: only an unreadable one is. Nothing was changed.`,
     );
   }
-  throw new NegativeAnswer(
-    `${id} was ${mark.kind} by ${mark.by} at ${timeOf(mark.at) ?? 'an unknown time'} (${mark.why}); --all replays it all the same. Nothing was changed.`,
-  );
+  throw dealtWith(id, mark);
 }
 
 export interface ReplayMendedDeps extends Pick<ReplayOrdersDeps, 'replayer' | 'marks' | 'now'> {
   /** Of the orders topic. */
   readonly orders: Pick<SafeProducer, 'append'>;
-  /** Makes the order's id its own, as the gateway does; false when it is another request's. Throws a PlainFault. */
+  /** Makes the order's id its own, as the gateway does; false when it is another request's. */
   readonly claim: (order: Order) => Promise<boolean>;
 }
 

@@ -1,7 +1,5 @@
-import { PlainFault } from '../plain-fault';
-
-/** It goes into a record's headers and a workflow's memo, and is read in tables. */
-const WHY_LENGTH_MAX = 500;
+import { WHY_LENGTH_MAX } from '../dead-letters/operator';
+import { PlainFault } from './plain-fault';
 
 /** The operator's reason. Throws a PlainFault when there is none, or far too much of it. */
 export function reasonGiven(why: string | undefined, by: string): string {

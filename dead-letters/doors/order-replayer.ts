@@ -7,7 +7,7 @@ import {
 import type { Order } from '../../domain/order';
 import { ORDER_WORKFLOW, type OrderInput, type OrderReplay } from '../../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../../workflows/order-start';
-import { describeFault, PlainFault } from '../plain-fault';
+import { OperatorFault } from '../operator-fault';
 
 /** How an order stands in Temporal. */
 export type Standing =
@@ -16,7 +16,7 @@ export type Standing =
   | { readonly kind: 'failed'; readonly runId: string; readonly closedAt: number }
   | { readonly kind: 'running' | 'sold' | 'cancelled' | 'other-order' };
 
-/** Temporal as a replay needs it. Throws a PlainFault when there is no definite answer; both may be asked again. */
+/** Temporal as a replay needs it. Throws an OperatorFault when there is no definite answer; both may be asked again. */
 export interface OrderReplayer {
   look(order: Order): Promise<Standing>;
   /** The new run's id, or undefined when the order has one that has not failed: of several at once one wins. */
@@ -32,17 +32,14 @@ export interface ReplayerOptions {
   readonly taskQueue: string;
 }
 
-/** Runs `use` with a connection to Temporal and closes it. Throws a PlainFault when nobody answers. */
+/** Runs `use` with a connection to Temporal and closes it. Throws an OperatorFault when nobody answers. */
 export async function withOrderReplayer<T>(
   options: ReplayerOptions,
   use: (replayer: OrderReplayer) => Promise<T>,
 ): Promise<T> {
   const { address, namespace, taskQueue } = options;
   const explain = (cause: unknown) =>
-    new PlainFault(
-      `Temporal at ${address} gives no answer (${describeFault(cause)}): is the stack running? (npm start)`,
-      { cause },
-    );
+    new OperatorFault('unavailable', `Temporal at ${address} gives no answer`, { cause });
   const connection = await Connection.connect({ address, connectTimeout: CONNECT_MS_MAX }).catch(
     (error: unknown) => {
       throw explain(error);
@@ -60,7 +57,7 @@ export async function withOrderReplayer<T>(
 function createOrderReplayer(
   client: Client,
   taskQueue: string,
-  explain: (cause: unknown) => PlainFault,
+  explain: (cause: unknown) => OperatorFault,
 ): OrderReplayer {
   /** The library repeats a call that got no answer under the same request, so a start is never made twice. */
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);

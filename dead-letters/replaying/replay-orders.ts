@@ -2,33 +2,11 @@ import { assertNever } from '../../domain/invariant';
 import type { MarkWriter, StoredDeadLetter } from '../../orderlog/dead-letters';
 import { originalText } from '../../orderlog/order-record';
 import type { MarkKind } from '../../orderlog/dead-letter';
-import { describeFault, PlainFault } from '../plain-fault';
-import type { OrderReplayer, Standing } from './order-replayer';
+import type { OrderReplayer, Standing } from '../doors/order-replayer';
+import type { Operator } from '../operator';
+import { OperatorFault } from '../operator-fault';
+import type { ReplayOutcome, ReplayResult } from './replay-outcomes';
 import type { Candidate } from './replay-plan';
-
-export type ReplayOutcome =
-  | 'started'
-  | 'would-start'
-  | 'appended'
-  | 'would-append'
-  | 'running'
-  | 'sold'
-  | 'cancelled'
-  | 'failed-again'
-  | 'failed-before'
-  | 'other-order';
-
-export interface ReplayResult {
-  readonly requestId: string;
-  readonly letterId: string;
-  readonly outcome: ReplayOutcome;
-  readonly runId?: string;
-}
-
-export interface Operator {
-  readonly by: string;
-  readonly why: string;
-}
 
 export interface ReplayOrdersDeps {
   readonly replayer: OrderReplayer;
@@ -52,8 +30,8 @@ export interface ReplayOrdersOptions {
 
 /**
  * Tries orders again one after the other, and marks their letters after each. An order that runs or is sold is left
- * alone, which is why a replay that was broken off goes on when it is run again. Throws a PlainFault that says how far
- * it came.
+ * alone, which is why a replay that was broken off goes on when it is run again. Throws an OperatorFault that says how
+ * far it came.
  */
 export async function replayOrders(
   candidates: readonly Candidate[],
@@ -70,10 +48,11 @@ export async function replayOrders(
       if (result.outcome === 'started' || result.outcome === 'would-start') starts += 1;
       results.push(result);
     } catch (cause) {
-      if (!(cause instanceof PlainFault)) throw cause;
-      throw new PlainFault(
-        `${describeFault(cause)} Stopped at order ${results.length + 1} of ${candidates.length}, ${candidate.order.requestId}; the same command goes on from there.`,
-        { cause },
+      if (!(cause instanceof OperatorFault)) throw cause;
+      throw new OperatorFault(
+        cause.kind,
+        `${cause.message} Stopped at order ${results.length + 1} of ${candidates.length}, ${candidate.order.requestId}; the same again goes on from there.`,
+        { cause: cause.cause },
       );
     }
     deps.onProgress(results);

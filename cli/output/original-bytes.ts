@@ -1,15 +1,9 @@
-import { plain } from '../output/terminal';
+import { utf8Text } from '../../dead-letters/letter-json';
+import { plain } from './terminal';
 
 /** A screenful or two; --json has the rest. */
 const SHOWN_BYTES_MAX = 4_096;
 const BYTES_PER_LINE = 16;
-
-/** The text that the bytes are, or undefined where they are none. */
-export function utf8Text(bytes: Buffer): string | undefined {
-  const text = bytes.toString('utf8');
-  // Whatever is no UTF-8 has been replaced, and does not come back as the same bytes.
-  return Buffer.from(text).equals(bytes) ? text : undefined;
-}
 
 /** The beginning of a record's bytes for a terminal: as text with what steers made visible, otherwise in hexadecimal. */
 export function originalBytes(bytes: Buffer): string {

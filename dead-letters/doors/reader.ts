@@ -1,8 +1,7 @@
 import { createKafka } from '../../orderlog/kafka-client';
 import { readDeadLetters, type StoredDeadLetter } from '../../orderlog/dead-letters';
 import { withAdmin } from '../../orderlog/topics';
-import { describeFault, PlainFault } from '../plain-fault';
-import { addressList } from '../stack-addresses';
+import { OperatorFault } from '../operator-fault';
 
 /**
  * Letters and marks. More than anybody reads, but a replay has to see behind the marks of what it has done; at about
@@ -20,30 +19,34 @@ export interface DeadLetterReader {
   readonly read: (fromOffset?: string) => Promise<readonly StoredDeadLetter[]>;
 }
 
-/** Reads the dead letters of the Kafka at `kafkaAddrs`. Every method throws a PlainFault when it does not answer. */
-export function createDeadLetterReader(kafkaAddrs: string, topic: string): DeadLetterReader {
-  const kafka = createKafka('flash-sale-cli', addressList(kafkaAddrs));
+/**
+ * Reads the newest `recordsMax` letters and marks of the Kafka at `kafkaAddrs`; every read has a connection of its own.
+ * Every method throws an OperatorFault when it does not answer.
+ */
+export function createDeadLetterReader(
+  kafkaAddrs: readonly string[],
+  topic: string,
+  recordsMax = RECORDS_READ_MAX,
+): DeadLetterReader {
+  const kafka = createKafka('flash-sale-dead-letters', kafkaAddrs);
   const explain = (cause: unknown): never => {
-    throw new PlainFault(
-      `Cannot read the dead letters in ${topic} from Kafka at ${kafkaAddrs} (${describeFault(cause)}): is the stack running? (npm start)`,
-      { cause },
-    );
+    const message = `Cannot read the dead letters in ${topic} from Kafka at ${kafkaAddrs.join(',')}`;
+    throw new OperatorFault('unavailable', message, { cause });
   };
   const offsets = () => withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic)).catch(explain);
+  const newest = (all: readonly { readonly high: string }[]): string => {
+    const first = smallest(all.map(({ high }) => BigInt(high))) - BigInt(recordsMax);
+    return (first > 0n ? first : 0n).toString();
+  };
   return {
     // With several partitions the smallest end may show a few older letters, never hide a newer one.
     end: async () => smallest((await offsets()).map(({ high }) => BigInt(high))).toString(),
     read: async (fromOffset) => {
       const first = fromOffset ?? newest(await offsets());
-      const bounds = { max: RECORDS_READ_MAX, msMax: READ_MS_MAX };
+      const bounds = { max: recordsMax, msMax: READ_MS_MAX };
       return readDeadLetters(kafka, topic, { fromOffset: first, ...bounds }).catch(explain);
     },
   };
-}
-
-function newest(offsets: readonly { readonly high: string }[]): string {
-  const first = smallest(offsets.map(({ high }) => BigInt(high))) - BigInt(RECORDS_READ_MAX);
-  return (first > 0n ? first : 0n).toString();
 }
 
 function smallest(numbers: readonly bigint[]): bigint {

@@ -3,35 +3,32 @@ import { createSafeProducer, type SafeProducer } from '../../orderlog/safe-produ
 import { partitionCount } from '../../orderlog/topics';
 import { within } from '../../orderlog/within';
 import { createLogger } from '../../platform/logger';
-import { describeFault, PlainFault } from '../plain-fault';
-import { addressList } from '../stack-addresses';
+import { OperatorFault } from '../operator-fault';
 
 /** A broker that is being replaced is back within that; a person waits no longer. */
 const APPEND_MS_MAX = 15_000;
 const CLOSE_MS_MAX = 2_000;
 
 /**
- * Runs `use` with a producer for `topic` whose appends are bounded in time, and closes it. Throws a PlainFault when
+ * Runs `use` with a producer for `topic` whose appends are bounded in time, and closes it. Throws an OperatorFault when
  * Kafka does not answer; an append that got no answer may have happened.
  */
 export async function withAppender<T>(
-  kafkaAddrs: string,
+  kafkaAddrs: readonly string[],
   topic: string,
   use: (producer: Pick<SafeProducer, 'append'>) => Promise<T>,
 ): Promise<T> {
   const explain = (cause: unknown): never => {
-    throw new PlainFault(
-      `Cannot write to ${topic} in Kafka at ${kafkaAddrs} (${describeFault(cause)}): is the stack running? (npm start)`,
-      { cause },
-    );
+    const message = `Cannot write to ${topic} in Kafka at ${kafkaAddrs.join(',')}`;
+    throw new OperatorFault('unavailable', message, { cause });
   };
-  const kafka = createKafka('flash-sale-cli', addressList(kafkaAddrs));
+  const kafka = createKafka('flash-sale-dead-letters', kafkaAddrs);
   const open = async () =>
     createSafeProducer({
       createProducer: () => createProducer(kafka),
       topic,
       partitions: await partitionCount(kafka, topic),
-      logger: createLogger('cli', 'silent'),
+      logger: createLogger('dead-letters', 'silent'),
     });
   const producer = await open().catch(explain);
   try {

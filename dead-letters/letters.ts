@@ -1,10 +1,9 @@
-import type { FailureReason } from '../../domain/order';
-import type { DeadLetterMark } from '../../orderlog/dead-letter';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import { NegativeAnswer, PlainFault } from '../plain-fault';
-import { RECORDS_READ_MAX } from './reader';
+import type { FailureReason } from '../domain/order';
+import type { DeadLetterMark } from '../orderlog/dead-letter';
+import type { StoredDeadLetter } from '../orderlog/dead-letters';
+import { OperatorFault } from './operator-fault';
 
-/** Which letters a command is about. What is absent does not narrow. */
+/** Which letters an operator asks about. What is absent does not narrow. */
 export interface LetterFilter {
   readonly reason?: FailureReason | undefined;
   readonly item?: string | undefined;
@@ -16,16 +15,17 @@ export interface LetterFilter {
 }
 
 /**
- * The letters that fit, oldest first. A letter that does not say when it was written fits no time. Throws a PlainFault
- * for a time that ends before it begins.
+ * The letters that fit, oldest first. A letter that does not say when it was written fits no time. Throws an
+ * OperatorFault for a time that ends before it begins.
  */
 export function selectLetters(
   letters: readonly StoredDeadLetter[],
   filter: LetterFilter,
 ): StoredDeadLetter[] {
   const { reason, item, since = -Infinity, until = Infinity, all } = filter;
-  if (since > until)
-    throw new PlainFault('--since is later than --until: no time is between them.');
+  if (since > until) {
+    throw new OperatorFault('invalid', 'since is later than until: no time is between them.');
+  }
   const isTimed = filter.since !== undefined || filter.until !== undefined;
   return letters
     .filter(
@@ -48,13 +48,19 @@ export function isOpen(letter: StoredDeadLetter): boolean {
   return lastMark(letter) === undefined;
 }
 
-/** The letters of a request_id, or the one of a letter id. Throws a NegativeAnswer when there is none. */
+/** The letters of a request_id, or the one of a letter id. Throws an OperatorFault when there is none. */
 export function lettersOf(letters: readonly StoredDeadLetter[], id: string): StoredDeadLetter[] {
   const found = letters.filter((letter) => letter.id === id || letter.requestId === id);
   if (found.length > 0) return found.sort((one, other) => one.at - other.at);
-  throw new NegativeAnswer(
-    `No dead letter has the request_id or letter id ${id} (looked at the newest ${RECORDS_READ_MAX} records). Nothing was changed.`,
-  );
+  const message = `No dead letter has the request_id or letter id ${id}. Nothing was changed.`;
+  throw new OperatorFault('unknown-letter', message);
+}
+
+/** For a letter that is left alone, since somebody has dealt with it: who, when and why. */
+export function dealtWith(id: string, mark: DeadLetterMark): OperatorFault {
+  const when = timeOf(mark.at) ?? 'an unknown time';
+  const message = `${id} was ${mark.kind} by ${mark.by} at ${when} (${mark.why}). Nothing was changed.`;
+  return new OperatorFault('dealt-with', message);
 }
 
 /** When a letter was written, for people; undefined for a record of another hand that says no time, or an impossible one. */
@@ -63,30 +69,7 @@ export function timeOf(at: number): string | undefined {
   return at === 0 || Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 }
 
-/** A letter as a JSON document shows it. */
-export function letterJson(letter: StoredDeadLetter) {
-  return {
-    at: timeOf(letter.at) ?? null,
-    request_id: letter.requestId ?? null,
-    reason: letter.reason,
-    generation: letter.generation,
-    item_id: letter.itemId ?? null,
-    error: letter.error,
-    id: letter.id,
-    run_id: letter.runId ?? null,
-    partition: letter.partition,
-    offset: letter.offset,
-    source: letter.source ?? null,
-    state: stateOf(letter),
-    marks: (letter.marks ?? []).map(markJson),
-  };
-}
-
 /** What has become of a letter in one word. */
 export function stateOf(letter: StoredDeadLetter) {
   return lastMark(letter)?.kind ?? 'open';
-}
-
-function markJson({ kind, by, why, at, runId }: DeadLetterMark) {
-  return { kind, by, why, at: timeOf(at) ?? null, run_id: runId ?? null };
 }

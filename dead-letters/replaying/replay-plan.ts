@@ -1,8 +1,14 @@
 import type { FailureReason, Order } from '../../domain/order';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { decodeOrder } from '../../orderlog/order-record';
-import { NegativeAnswer } from '../plain-fault';
-import { isOpen, lastMark, lettersOf, selectLetters, timeOf, type LetterFilter } from './letters';
+import {
+  dealtWith,
+  isOpen,
+  lastMark,
+  lettersOf,
+  selectLetters,
+  type LetterFilter,
+} from '../letters';
 
 /** An order to try again. */
 export interface Candidate {
@@ -28,7 +34,7 @@ export interface ReplayPlan {
 
 /**
  * What a replay is about: the letters of `ids`, or all letters without them, that fit the filter. An order's letter that
- * was replayed already is looked at again when it is named, a discarded one only with `all`. Throws a NegativeAnswer
+ * was replayed already is looked at again when it is named, a discarded one only with `all`. Throws an OperatorFault
  * for an id that no letter has.
  */
 export function planReplay(
@@ -84,9 +90,7 @@ function named(
   const allowed = found.filter((letter) => all === true || lastMark(letter)?.kind !== 'discarded');
   const mark = found.map(lastMark).findLast((last) => last !== undefined);
   if (allowed.length > 0 || mark === undefined) return allowed;
-  throw new NegativeAnswer(
-    `${id} was discarded by ${mark.by} at ${timeOf(mark.at) ?? 'an unknown time'} (${mark.why}); --all replays it all the same. Nothing was changed.`,
-  );
+  throw dealtWith(id, mark);
 }
 
 /** The failures of orders: a start can end another way next time. */
@@ -112,6 +116,6 @@ function readOrder(letter: StoredDeadLetter): ReadOrder {
     return { kind: 'order', order: read.order };
   }
   const problem = read.kind === 'order' ? letter.error : read.problem;
-  const detail = `${problem}: replay it with --mended <file>`;
+  const detail = `${problem}: it has to be mended or discarded`;
   return { kind: 'refused', refused: { letter, outcome: 'needs-mending', detail } };
 }

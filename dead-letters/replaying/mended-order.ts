@@ -1,31 +1,28 @@
-import { readFile } from 'node:fs/promises';
 import type { Order } from '../../domain/order';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { fingerprint } from '../../orderlog/fingerprint';
 import { decodeOrder, type DecodedOrder } from '../../orderlog/order-record';
-import { describeFault, PlainFault } from '../plain-fault';
+import { OperatorFault } from '../operator-fault';
 
 /**
- * The order in a file that somebody has mended, checked as ingest checks a record; nobody computes a fingerprint by
- * hand, so an absent one is filled in. Throws a PlainFault when it cannot be read, is no order, or is not the letter's.
+ * The order in the bytes that somebody has mended, checked as ingest checks a record; nobody computes a fingerprint by
+ * hand, so an absent one is filled in. Throws an OperatorFault, which calls the bytes `name`, when they are no order or
+ * not the letter's.
  */
-export async function readMendedOrder(file: string, letter: StoredDeadLetter): Promise<Order> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new PlainFault(`Cannot read ${file} (${describeFault(cause)}). Nothing was changed.`, {
-      cause,
-    });
-  });
+export function parseMendedOrder(bytes: Buffer, letter: StoredDeadLetter, name: string): Order {
   const decoded = decodeWithFingerprint(bytes);
   if (decoded.kind === 'invalid') {
     const hint = decoded.problem.startsWith('/fingerprint')
       ? ' (leave it out, and it is computed)'
       : '';
-    throw new PlainFault(`${file} is no order: ${decoded.problem}${hint}. Nothing was changed.`);
+    const message = `${name} is no order: ${decoded.problem}${hint}. Nothing was changed.`;
+    throw new OperatorFault('invalid', message);
   }
   const { order } = decoded;
   if (letter.requestId !== undefined && order.requestId !== letter.requestId) {
-    throw new PlainFault(
-      `${file} is the order ${order.requestId}, but the letter ${letter.id} is about ${letter.requestId}. Nothing was changed.`,
+    throw new OperatorFault(
+      'invalid',
+      `${name} is the order ${order.requestId}, but the letter ${letter.id} is about ${letter.requestId}. Nothing was changed.`,
     );
   }
   return order;

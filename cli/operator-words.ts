@@ -1,0 +1,23 @@
+import { RECORDS_READ_MAX } from '../dead-letters/doors/reader';
+import type { OperatorFault } from '../dead-letters/operator-fault';
+import { describeFault, NegativeAnswer, PlainFault } from './plain-fault';
+
+/** What the shared logic says no with, in the words of this command line: how to go on, and a plain no as exit code 1. */
+export function inPlainWords(fault: OperatorFault): PlainFault {
+  const { kind, message, cause } = fault;
+  switch (kind) {
+    case 'invalid':
+      return new PlainFault(message, { cause: fault });
+    case 'unknown-letter':
+      return new NegativeAnswer(`${message} The newest ${RECORDS_READ_MAX} records were read.`);
+    case 'dealt-with':
+      return new NegativeAnswer(`${message} With --all it is replayed all the same.`);
+    case 'several-letters':
+      return new NegativeAnswer(message);
+    case 'unavailable':
+      return new PlainFault(
+        `${message} (${describeFault(cause)}): is the stack running? (npm start)`,
+        { cause },
+      );
+  }
+}
