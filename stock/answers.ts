@@ -162,7 +162,7 @@ function optionalPayment(paymentId: unknown) {
   return typeof paymentId === 'string' && paymentId !== '' ? { paymentId } : {};
 }
 
-function list(value: unknown): unknown[] {
+export function list(value: unknown): unknown[] {
   if (!Array.isArray(value)) throw unexpected(value);
   return value as unknown[];
 }
@@ -172,13 +172,13 @@ function text(value: unknown): string {
   return value;
 }
 
-function integer(value: unknown): number {
+export function integer(value: unknown): number {
   const number = typeof value === 'string' ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw unexpected(value);
   return number;
 }
 
-function unexpected(reply: unknown): Error {
+export function unexpected(reply: unknown): Error {
   return new Error(
     `A ledger script returned what its header does not say: ${JSON.stringify(reply)}`,
   );

@@ -29,6 +29,11 @@ export function saleKey(itemId: ItemId): string {
   return `{${freeUnitsKey(itemId)}}:sale`;
 }
 
+/** The restocks that were carried out. Only restock.lua takes it, as an eighth key. */
+export function operationsKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:operations`;
+}
+
 /** The claim of a request_id. It lives in a slot of its own: no script touches it together with an item. */
 export function claimKey(requestId: RequestId): string {
   return `idempotency:${requestId}`;

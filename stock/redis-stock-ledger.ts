@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import type { ConfirmAnswer, Sale } from '../domain/ledger';
+import type { ConfirmAnswer } from '../domain/ledger';
 import type { ItemId, Order } from '../domain/order';
 import { parseEntry, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
-import { claimKey, itemKeys, ordersKey, saleKey } from './keys';
+import { claimKey, itemKeys, ordersKey } from './keys';
 import { defineLedgerScripts } from './scripts';
 import type { StockLedger } from './stock-ledger';
 
@@ -63,31 +63,10 @@ export function createStockLedger(redis: Redis): StockLedger {
     async item(itemId) {
       return parseItem(await redis.ledgerItem(...itemKeys(itemId)));
     },
-
-    async setSale(itemId, sale) {
-      const fields = saleFields(sale);
-      const key = saleKey(itemId);
-      const change = redis.multi().del(key);
-      if (fields.length > 0) change.hset(key, ...fields);
-      await change.exec();
-    },
   };
 }
 
 function orderArguments(order: Order) {
   const { userId, amount, fingerprint, priceMinor, currency, acceptedAt } = order;
   return [userId, amount, fingerprint, priceMinor, currency, acceptedAt];
-}
-
-function saleFields(sale: Sale): (string | number)[] {
-  const fields = {
-    price: sale.priceMinor,
-    currency: sale.currency,
-    units_per_user: sale.unitsPerUser,
-    opens_at: sale.opensAt,
-    closes_at: sale.closesAt,
-  };
-  return Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined ? [] : [name, value],
-  );
 }

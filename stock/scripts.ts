@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis, Result } from 'ioredis';
 
-/** Every script of the ledger, by the name of its client command. All take the item's seven keys. */
+/** Every script of the ledger, by the name of its client command. All take the item's seven keys, one takes an eighth. */
 const SCRIPTS = {
   ledgerHold: 'hold',
   ledgerUndo: 'undo',
@@ -13,6 +13,8 @@ const SCRIPTS = {
   ledgerSettle: 'settle',
   ledgerGiveBack: 'give-back',
   ledgerItem: 'item',
+  ledgerRestock: 'restock',
+  ledgerChangeSale: 'change-sale',
 } as const;
 
 export type ScriptArgument = string | number;
@@ -28,6 +30,8 @@ declare module 'ioredis' {
     ledgerSettle(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerGiveBack(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerItem(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerRestock(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerChangeSale(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
   }
 }
 
@@ -36,6 +40,7 @@ export function defineLedgerScripts(redis: Redis): void {
   const source = (name: string) => readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
   const prelude = source('prelude');
   for (const [command, name] of Object.entries(SCRIPTS)) {
-    redis.defineCommand(command, { numberOfKeys: 7, lua: `${prelude}\n${source(name)}` });
+    const numberOfKeys = command === 'ledgerRestock' ? 8 : 7;
+    redis.defineCommand(command, { numberOfKeys, lua: `${prelude}\n${source(name)}` });
   }
 }

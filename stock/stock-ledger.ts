@@ -16,7 +16,7 @@ export interface GenerationOf {
 }
 
 /**
- * The ledger as the workflow, the readers and the operators use it. All methods throw when Redis gives no
+ * The ledger as the workflow and the readers use it. All methods throw when Redis gives no
  * definite answer; every one may be sent again. `fence` is the workflow time, in ms since the epoch, at which the
  * step was asked for: the same over its retries, larger for everything asked later.
  */
@@ -54,6 +54,4 @@ export interface StockLedger {
   findOrder(requestId: RequestId): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined>;
   /** Undefined for an unknown item. */
   item(itemId: ItemId): Promise<{ counts: StockCounts; sale: Sale } | undefined>;
-  /** Replaces how the item is sold. */
-  setSale(itemId: ItemId, sale: Sale): Promise<void>;
 }

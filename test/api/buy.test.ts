@@ -38,7 +38,7 @@ describe('POST /buy accepts', () => {
   });
 
   test('and writes down the order at the price of its admission', async () => {
-    await open.stock.ledger.setSale(ITEM, { priceMinor: 250, currency: 'EUR' });
+    await open.stock.setSale(ITEM, { priceMinor: 250, currency: 'EUR' });
     await buy(open, { amount: 2 });
     const [record] = open.appender.records;
     expect(record?.key).toBe('req-1');
@@ -141,7 +141,7 @@ describe('POST /buy rejects', () => {
     {
       name: 'what exceeds the purchase limit',
       prepare: async () => {
-        await open.stock.ledger.setSale(ITEM, { unitsPerUser: 1 });
+        await open.stock.setSale(ITEM, { unitsPerUser: 1 });
         await buy(open, { request_id: 'mine' });
       },
       status: 409,
@@ -149,7 +149,7 @@ describe('POST /buy rejects', () => {
     },
     {
       name: 'after the end of the sale',
-      prepare: () => open.stock.ledger.setSale(ITEM, { closesAt: 1000 }),
+      prepare: () => open.stock.setSale(ITEM, { closesAt: 1000 }),
       status: 409,
       problem: { type: '/problems/sale-over', closed_at: '1970-01-01T00:00:01.000Z' },
     },
@@ -176,7 +176,7 @@ describe('POST /buy rejects', () => {
 
   test('before the start of the sale, and says when to come back', async () => {
     const opensAt = Date.now() + 60_000;
-    await open.stock.ledger.setSale(ITEM, { opensAt });
+    await open.stock.setSale(ITEM, { opensAt });
     const { status, headers, body } = await buy(open);
     expect(status).toBe(409);
     expect(body).toMatchObject({

@@ -135,7 +135,7 @@ describe('what the gateway answers fits its document:', () => {
 
   test('an item, as it is and with a sale', async () => {
     expectValid(Item, (await get('/items/101')).body);
-    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 2, opensAt: 1, closesAt: 2 });
+    await open.stock.setSale(ITEM, { unitsPerUser: 2, opensAt: 1, closesAt: 2 });
     expectValid(Item, (await get('/items/101')).body);
   });
 
@@ -143,11 +143,11 @@ describe('what the gateway answers fits its document:', () => {
     expectProblem(await buy(open, { amount: 0 }), 'invalid-request');
     expectProblem(await buy(open, { item_id: 'no-such' }), 'unknown-item');
     expectProblem(await buy(open, { amount: 9 }), 'sold-out');
-    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 1 });
+    await open.stock.setSale(ITEM, { unitsPerUser: 1 });
     expectProblem(await buy(open, { amount: 2 }), 'purchase-limit');
-    await open.stock.ledger.setSale(ITEM, { opensAt: Date.now() + 60_000 });
+    await open.stock.setSale(ITEM, { opensAt: Date.now() + 60_000 });
     expectProblem(await buy(open), 'sale-not-open');
-    await open.stock.ledger.setSale(ITEM, { closesAt: 1 });
+    await open.stock.setSale(ITEM, { closesAt: 1 });
     expectProblem(await buy(open), 'sale-over');
     expectProblem(await get('/orders/none'), 'unknown-order');
     expectProblem(await get('/items/none'), 'unknown-item');

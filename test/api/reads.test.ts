@@ -157,7 +157,7 @@ describe('GET /orders/<request_id>/events', () => {
 
 describe('GET /items/<item_id>', () => {
   test('shows the stock, the window and the price', async () => {
-    await open.stock.ledger.setSale(ITEM, { unitsPerUser: 2, opensAt: 1000, priceMinor: 250 });
+    await open.stock.setSale(ITEM, { unitsPerUser: 2, opensAt: 1000, priceMinor: 250 });
     await buy(open, { amount: 2 });
     const { status, headers, body } = await get('/items/101');
     expect(status).toBe(200);

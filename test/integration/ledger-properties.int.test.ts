@@ -114,7 +114,7 @@ describe(`the ledger under random commands (seed ${SEED})`, () => {
         const orders = someOrders();
         const itemId = orders[0]?.itemId ?? anItem();
         await stock.setFree(itemId, 4);
-        await stock.ledger.setSale(itemId, { unitsPerUser: LIMIT });
+        await stock.setSale(itemId, { unitsPerUser: LIMIT });
         for (const one of walk) {
           await run(one, orders);
           // A change from outside is recorded by the next script, so only scripts are followed by a balance.

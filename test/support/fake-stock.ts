@@ -12,9 +12,11 @@ import type { StockLedger } from '../../stock/stock-ledger';
  */
 export interface FakeStock {
   readonly admission: Admission;
-  readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'setSale'>;
+  readonly ledger: Pick<StockLedger, 'item' | 'findOrder'>;
   /** What an operator does with redis-cli. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
+  /** Replaces how a known item is sold. */
+  readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
   /** Changes an entry as a workflow would. Counts follow the state. */
   readonly force: (requestId: string, change: Partial<LedgerEntry>) => void;
   /** Puts a claim there as if another request had made it. */
@@ -89,11 +91,11 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
         const item = items.get(itemId);
         return Promise.resolve(item && { counts: counts(item), sale: item.sale });
       },
-      setSale: (itemId, sale) => {
-        const item = items.get(itemId);
-        if (item) item.sale = sale;
-        return Promise.resolve();
-      },
+    },
+    setSale: (itemId, sale) => {
+      const item = items.get(itemId);
+      if (item) item.sale = sale;
+      return Promise.resolve();
     },
     setFree: (itemId, units) => {
       const item = items.get(itemId);

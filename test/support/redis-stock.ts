@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis';
-import type { StockCounts } from '../../domain/ledger';
+import type { Sale, StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import type { Admission } from '../../stock/admission';
 import { createAdmission } from '../../stock/redis-admission';
+import { createStockOperations } from '../../stock/operations/redis-stock-operations';
+import type { StockOperations } from '../../stock/operations/stock-operations';
 import { createStockLedger } from '../../stock/redis-stock-ledger';
 import type { StockLedger } from '../../stock/stock-ledger';
 import { redisAddr } from './addresses';
@@ -11,7 +13,10 @@ export interface RedisStock {
   readonly redis: Redis;
   readonly admission: Admission;
   readonly ledger: StockLedger;
+  readonly operations: StockOperations;
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
+  /** Replaces how a known item is sold. */
+  readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
   readonly countsOf: (itemId: ItemId) => Promise<StockCounts>;
 }
 
@@ -19,9 +24,11 @@ export interface RedisStock {
 export function openRedisStock(holdLeaseMs = 15_000): RedisStock {
   const redis = new Redis(redisAddr());
   const ledger = createStockLedger(redis);
+  const operations = createStockOperations(redis);
   return {
     redis,
     ledger,
+    operations,
     admission: createAdmission(redis, {
       claimTtlMs: 600_000,
       orderRetentionMs: 3_600_000,
@@ -31,6 +38,14 @@ export function openRedisStock(holdLeaseMs = 15_000): RedisStock {
     setFree: async (itemId, units) => {
       await redis.set(`inventory:${itemId}`, units);
     },
+    setSale: async (itemId, sale) => {
+      const answer = await operations.changeSale(
+        itemId,
+        { ...NO_SALE, ...sale },
+        { by: 'test', force: true },
+      );
+      if (answer.kind !== 'changed') throw new Error(`The sale was not changed: ${answer.kind}`);
+    },
     countsOf: async (itemId) => {
       const item = await ledger.item(itemId);
       if (!item) throw new Error(`${itemId} is not known`);
@@ -38,3 +53,7 @@ export function openRedisStock(holdLeaseMs = 15_000): RedisStock {
     },
   };
 }
+
+const NO_SALE = {
+  ...{ priceMinor: null, currency: null, unitsPerUser: null, opensAt: null, closesAt: null },
+};

@@ -1,0 +1,65 @@
+--[[
+  Change how an item is sold. Orders that were admitted before keep their price.
+
+  ARGV[1]  price in minor units    in each of these five: "" leaves the field as it is, "-" removes it
+  ARGV[2]  currency
+  ARGV[3]  units per user
+  ARGV[4]  opening, in ms since the epoch
+  ARGV[5]  closing, in ms since the epoch
+  ARGV[6]  1 when users may be above the limit already
+  ARGV[7]  operator
+
+  Returns  {"changed"}
+           {"unknown-item"}
+           {"window", opening, closing} (it would end before it starts)
+           {"units-owned", users above the limit, units of the one who has most}
+]]
+local changes = {
+  price = ARGV[1], currency = ARGV[2], units_per_user = ARGV[3], opens_at = ARGV[4], closes_at = ARGV[5],
+}
+local mayBeAbove, by = ARGV[6] == '1', ARGV[7]
+local KEEP, NONE = '', '-'
+
+local function numberAfter(field)
+  if changes[field] == KEEP then
+    return saleNumber(field)
+  end
+  return changes[field] ~= NONE and tonumber(changes[field]) or nil
+end
+
+if redis.call('EXISTS', freeKey) == 0 then
+  return { 'unknown-item' }
+end
+local opensAt, closesAt = numberAfter('opens_at'), numberAfter('closes_at')
+if opensAt and closesAt and closesAt <= opensAt then
+  return { 'window', opensAt, closesAt }
+end
+local limit = changes.units_per_user ~= KEEP and numberAfter('units_per_user')
+if limit and not mayBeAbove then
+  local users, most = 0, 0
+  -- At most as many as there are units in the supply; an operator changes a limit a few times in a sale.
+  for _, owned in ipairs(redis.call('HVALS', buyersKey)) do
+    local units = tonumber(owned)
+    if units > limit then
+      users, most = users + 1, math.max(most, units)
+    end
+  end
+  if users > 0 then
+    return { 'units-owned', users, most }
+  end
+end
+
+local event = { 'state', 'sale', 'by', by }
+for field, change in pairs(changes) do
+  if change == NONE then
+    redis.call('HDEL', saleKey, field)
+  elseif change ~= KEEP then
+    redis.call('HSET', saleKey, field, change)
+  end
+  if change ~= KEEP then
+    event[#event + 1] = field
+    event[#event + 1] = change
+  end
+end
+redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', unpack(event))
+return { 'changed' }
