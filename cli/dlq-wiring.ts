@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withAppender } from '../dead-letters/doors/appender';
 import { withOrderReplayer } from '../dead-letters/doors/order-replayer';
@@ -12,6 +11,7 @@ import { dlqReplay } from './commands/dlq-replay';
 import { dlqShow } from './commands/dlq-show';
 import { dlqStats } from './commands/dlq-stats';
 import type { DlqCommands } from './dlq-program';
+import { operatorName } from './operator-name';
 import type { Terminal } from './output/terminal';
 import { withRedis } from './redis-connection';
 import { addressList, type StackAddresses } from './stack-addresses';
@@ -61,14 +61,4 @@ export function createDlqCommands({ terminal, isWatched, find, names }: DlqWirin
     dlqReplay: (options) => dlqReplay(doors(options), options),
     dlqDiscard: (options) => dlqDiscard(doors(options), options),
   };
-}
-
-/** The name of whoever runs the command; in a container the number may have none. */
-function operatorName(): string {
-  try {
-    return userInfo().username;
-  } catch (error) {
-    if (process.getuid === undefined) throw error;
-    return `uid ${process.getuid()}`;
-  }
 }

@@ -15,6 +15,7 @@ import type { Terminal } from './output/terminal';
 import { runCommandLine, type Commands } from './program';
 import { runScenarios } from './scenarios/run-scenarios';
 import { findStackAddresses, type FoundAddresses } from './stack-addresses';
+import { createStockCommands } from './stock-wiring';
 import type { CommonOptions } from './usage';
 
 /** Compiled, this file lies in dist/cli. */
@@ -60,6 +61,10 @@ const commands: Commands = {
   buy: (options) => atGateway(options, (deps) => buy(deps, options)),
   order: (options) => atGateway(options, (deps) => order(deps, options)),
   stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
+  ...createStockCommands({
+    ...{ terminal, find },
+    defaultCurrency: env['DEFAULT_CURRENCY'] ?? 'USD',
+  }),
   ...createDlqCommands({ terminal, isWatched: process.stderr.isTTY, find, names }),
   doctor: async (options) => {
     const found = find(options);

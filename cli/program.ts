@@ -5,10 +5,11 @@ import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { inPlainWords } from './operator-words';
 import { plainLines, type ExitCode, type Terminal } from './output/terminal';
 import { describeFault, PlainFault } from './plain-fault';
+import { addStockCommands, type StockCommands } from './stock-program';
 import { add, wholeNumber, type CommonOptions } from './usage';
 
 /** The commands as functions: what the words on the command line end in. */
-export interface Commands extends DlqCommands {
+export interface Commands extends DlqCommands, StockCommands {
   readonly doctor: (options: CommonOptions) => Promise<ExitCode>;
   readonly buy: (
     options: CommonOptions & {
@@ -20,7 +21,6 @@ export interface Commands extends DlqCommands {
     },
   ) => Promise<ExitCode>;
   readonly order: (options: CommonOptions & { readonly requestId: string }) => Promise<ExitCode>;
-  readonly stockShow: (options: CommonOptions & { readonly item: string }) => Promise<ExitCode>;
   readonly scenarios: (options: CommonOptions) => Promise<ExitCode>;
 }
 
@@ -95,13 +95,7 @@ function describeProgram(
     end(await commands.order({ ...options, requestId }));
   });
 
-  const stock = program.command('stock').description('The stock of items');
-  add(stock, 'show <item>', "An item's units by state, its price and its sale", [
-    'flash-sale stock show 101',
-  ]).action(async (item: string, options: CommonOptions) => {
-    end(await commands.stockShow({ ...options, item }));
-  });
-
+  addStockCommands(program, commands, end);
   addDlqCommands(program, commands, end);
 
   add(program, 'scenarios', 'Try what the engine promises, on fresh items of the running stack', [

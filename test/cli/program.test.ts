@@ -15,6 +15,9 @@ function recordedCommands() {
     buy: record('buy'),
     order: record('order'),
     stockShow: record('stock show'),
+    stockRestock: record('restock'),
+    saleSet: record('sale set'),
+    saleClear: record('sale clear'),
     dlqLs: record('dlq ls'),
     dlqShow: record('dlq show'),
     dlqStats: record('dlq stats'),
@@ -43,6 +46,27 @@ test.each([
   ],
   ['order req-1', 'order', { requestId: 'req-1' }],
   ['stock show 101', 'stock show', { item: '101' }],
+  ['stock add 101 50', 'restock', { item: '101', units: { add: 50 } }],
+  [
+    'stock set 101 0 --operation-id op-1',
+    'restock',
+    { item: '101', units: { free: 0 }, operationId: 'op-1' },
+  ],
+  ['sale show 101', 'stock show', { item: '101' }],
+  [
+    'sale set 101 --price 10.00 --currency EUR --limit 2 --force',
+    'sale set',
+    { item: '101', price: '10.00', currency: 'EUR', limit: 2, force: true },
+  ],
+  [
+    'sale set 101 --price-minor 5 --opens 2026-11-24 --closes 2026-11-24T10:00+02:00',
+    'sale set',
+    {
+      ...{ item: '101', priceMinor: 5 },
+      ...{ opens: Date.UTC(2026, 10, 24), closes: Date.UTC(2026, 10, 24, 8) },
+    },
+  ],
+  ['sale clear 101', 'sale clear', { item: '101' }],
   ['dlq ls', 'dlq ls', { max: 50 }],
   ['dlq ls --max 5 --reason sold-out', 'dlq ls', { max: 5, reason: 'sold-out' }],
   [
@@ -84,6 +108,20 @@ test.each([
   ['dlq show', /missing required argument 'id'/],
   ['dlq discard', /missing required argument 'ids'/],
   ['stock hide', /unknown command 'hide'/],
+  ['stock add 101', /missing required argument 'units'/],
+  ['stock add 101 0', /whole number from 1 to 1000000000/],
+  ['stock add 101 -5', /unknown option '-5'|whole number/],
+  ['stock add 101 1.5', /whole number from 1 to/],
+  ['stock set 101 many', /whole number from 0 to/],
+  ['stock add 101 1 --operation-id a|b', /letters, digits/],
+  ['sale set', /missing required argument 'item'/],
+  ['sale set 101 --limit 0', /whole number from 1 to 1000/],
+  ['sale set 101 --limit 2.5', /whole number from 1 to 1000/],
+  ['sale set 101 --price-minor -1', /whole number|argument missing/],
+  ['sale set 101 --currency dollars', /must be a currency of ISO 4217/],
+  ['sale set 101 --currency XYZ', /must be a currency of ISO 4217/],
+  ['sale set 101 --opens tomorrow', /must be a time such as/],
+  ['sale set 101 --closes 2026-02-31', /must be a time such as/],
 ])('"%s" is wrong usage: a hint, exit code 2, nothing on standard output', async (line, hint) => {
   const { code, calls, out, err } = await run(line);
   expect([code, calls, out]).toEqual([2, [], '']);
@@ -93,6 +131,7 @@ test.each([
 
 test.each([
   ...['doctor', 'buy', 'order', 'stock show', 'scenarios'],
+  ...['stock add', 'stock set', 'sale show', 'sale set', 'sale clear'],
   ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],
 ])('"%s --help" explains --json and gives an example', async (name) => {
   const { code, out } = await run(`${name} --help`);

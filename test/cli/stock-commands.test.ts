@@ -1,0 +1,167 @@
+import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
+import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock-restock';
+import { NegativeAnswer, PlainFault } from '../../cli/plain-fault';
+import type { Sale } from '../../domain/ledger';
+import type {
+  Restock,
+  RestockAnswer,
+  SaleChange,
+  SaleChangeAnswer,
+} from '../../stock/operations/stock-operations';
+import { textTerminal } from './text-terminal';
+
+const RESTOCKED: RestockAnswer = {
+  ...{ kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
+};
+
+/** A ledger that answers what it is told and remembers what it was asked. */
+function aLedger({
+  restock = RESTOCKED,
+  change = { kind: 'changed' },
+  sale = {},
+}: { restock?: RestockAnswer | Error; change?: SaleChangeAnswer; sale?: Sale } = {}) {
+  const asked: (Restock | SaleChange)[] = [];
+  const terminal = textTerminal();
+  const stock = {
+    restock: (one: Restock) => {
+      asked.push(one);
+      return restock instanceof Error ? Promise.reject(restock) : Promise.resolve(restock);
+    },
+    changeSale: (_item: string, one: SaleChange, who: object) => {
+      asked.push({ ...one, ...who });
+      return Promise.resolve(change);
+    },
+  };
+  const deps = {
+    ...{ terminal, by: 'ann', defaultCurrency: 'USD' },
+    withStock: <T>(use: (door: typeof stock) => Promise<T>) => use(stock),
+    sale: () => Promise.resolve(sale),
+  };
+  const add = (options: Partial<StockRestockOptions> = {}) =>
+    stockRestock(deps, { item: '101', units: { add: 5 }, operationId: 'op', ...options });
+  const set = (options: Partial<SaleSetOptions>) => saleSet(deps, { item: '101', ...options });
+  const clear = (item = '101') => saleClear(deps, { item });
+  return { add, set, clear, asked, terminal };
+}
+
+describe('flash-sale stock add', () => {
+  test('asks for the units under the operator and the operation, and says what is free', async () => {
+    const { add, asked, terminal } = aLedger();
+    expect(await add()).toBe(0);
+    expect(asked).toEqual([{ itemId: '101', operationId: 'op', units: { add: 5 }, by: 'ann' }]);
+    expect(terminal.written()).toBe('101: 1 → 6 free\n');
+  });
+
+  test.each([
+    ['a new item', { isNewItem: true }, /a new item, on sale from now on/],
+    ['a repetition', { wasDoneBefore: true }, /had been done before: nothing was changed/],
+  ])('says that it is %s', async (_name, fields, sentence) => {
+    const { add, terminal } = aLedger({ restock: { ...RESTOCKED, ...fields } });
+    await add();
+    expect(terminal.written()).toMatch(sentence);
+  });
+
+  test('makes an operation id of its own, which --json shows', async () => {
+    const { add, asked, terminal } = aLedger();
+    await add({ operationId: undefined, json: true });
+    const { operationId } = asked[0] as Restock;
+    expect(JSON.parse(terminal.written())).toEqual({
+      ...{ item_id: '101', operation_id: operationId, free_before: 1, free: 6 },
+      ...{ new_item: false, done_before: false },
+    });
+  });
+
+  test('says how to ask again when nobody knows whether it has happened', async () => {
+    const { add } = aLedger({ restock: new Error('Command timed out') });
+    await expect(add()).rejects.toThrow(/may be there or not.*--operation-id op: it never counts/);
+  });
+
+  test.each([
+    [{ kind: 'operation-reused' }, /asked for something else before. Nothing was changed/],
+    [{ kind: 'too-many' }, /too many units. Nothing was changed/],
+    [{ kind: 'unreadable', detail: 'it is abc' }, /it is abc. Nothing.* stock set 101 <units>/],
+  ] as const)('is refused for %p', async (restock, sentence) => {
+    const fault = await aLedger({ restock })
+      .add()
+      .catch((error: unknown) => error);
+    expect(fault).toBeInstanceOf(NegativeAnswer);
+    expect((fault as Error).message).toMatch(sentence);
+  });
+
+  test.each(['{x}', 'a b', '', '-1', 'x'.repeat(129)])('knows no item "%s"', async (item) => {
+    const { add, set, clear, asked } = aLedger();
+    await expect(add({ item })).rejects.toThrow(/is no item id/);
+    await expect(set({ item, limit: 1 })).rejects.toThrow(/is no item id/);
+    await expect(clear(item)).rejects.toThrow(/is no item id/);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('flash-sale sale set', () => {
+  test('changes what is named and nothing else', async () => {
+    const { set, asked, terminal } = aLedger();
+    expect(await set({ limit: 2, opens: 5 })).toBe(0);
+    expect(asked).toEqual([{ unitsPerUser: 2, opensAt: 5, by: 'ann', force: false }]);
+    expect(terminal.written()).toContain('flash-sale sale show 101');
+  });
+
+  test.each([
+    ['the currency that is named', { price: '2.5', currency: 'EUR' }, {}, [250, 'EUR']],
+    ['the currency of the sale', { price: '250' }, { currency: 'JPY' }, [250, 'JPY']],
+    ['the default currency', { price: '2.50' }, {}, [250, 'USD']],
+  ])('reads a price in %s, and writes both', async (_name, options, sale, written) => {
+    const { set, asked } = aLedger({ sale });
+    await set(options);
+    const { priceMinor, currency } = asked[0] as SaleChange;
+    expect([priceMinor, currency]).toEqual(written);
+  });
+
+  test('needs something to change, and one price', async () => {
+    const { set, asked } = aLedger();
+    await expect(set({})).rejects.toThrow(/at least one thing/);
+    await expect(set({ price: '1', priceMinor: 100 })).rejects.toThrow(/give one of them/);
+    expect(asked).toEqual([]);
+  });
+
+  test.each([
+    [{ kind: 'unknown-item' }, /not on sale.*stock set 101 0.*Nothing was changed/],
+    [{ kind: 'window', opensAt: 0, closesAt: 0 }, /end \(1970.*\) before it starts \(1970/],
+    [{ kind: 'units-owned', users: 3, most: 4 }, /3 users own more.*4 units.*--force/],
+    [{ kind: 'unreadable', detail: 'opens_at is x' }, /opens_at is x: name it anew/],
+  ] as const)('is refused for %p', async (change, sentence) => {
+    const fault = await aLedger({ change })
+      .set({ limit: 1 })
+      .catch((error: unknown) => error);
+    expect(fault).toBeInstanceOf(NegativeAnswer);
+    expect((fault as Error).message).toMatch(sentence);
+  });
+});
+
+test('flash-sale sale clear removes every setting', async () => {
+  const { clear, asked } = aLedger();
+  expect(await clear()).toBe(0);
+  expect(asked).toMatchObject([
+    { priceMinor: null, currency: null, unitsPerUser: null, opensAt: null, closesAt: null },
+  ]);
+});
+
+describe('a price', () => {
+  test.each([
+    ['10.00', 'USD', 1000],
+    ['10', 'USD', 1000],
+    ['0.01', 'USD', 1],
+    ['1000', 'JPY', 1000],
+    ['1.234', 'KWD', 1234],
+  ])('%s %s is %i minor units', (text, currency, minor) => {
+    expect(parsePrice(text, currency)).toBe(minor);
+  });
+
+  test.each([
+    ...['0', '0.00', '-1', '1.005', '1,50', 'ten', '', '1e3', '99999999999', '.5', '1.'].map(
+      (text) => [text, 'USD'] as const,
+    ),
+    ['10.00', 'JPY'] as const,
+  ])('"%s" in %s is none', (text, currency) => {
+    expect(() => parsePrice(text, currency)).toThrow(PlainFault);
+  });
+});
