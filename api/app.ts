@@ -10,6 +10,8 @@ import { explainProblem, problem } from './http/problems';
 import { writeAnswer } from './http/write-answer';
 import type { Items } from './items';
 import type { Metrics } from './metrics';
+import type { Operator } from './operator/operator';
+import { addOperatorRoutes } from './operator/routes';
 import type { OrderEvents } from './order-events';
 import type { Orders } from './orders';
 import { RequestFault } from './request-fault';
@@ -22,6 +24,7 @@ export interface AppDeps {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly docs: Docs;
+  readonly operator: Operator;
   readonly faults: FaultLog;
   readonly logger: Logger;
   readonly isClosing: () => boolean;
@@ -87,7 +90,7 @@ export function createApp(deps: AppDeps): Koa {
 }
 
 function createRouter(
-  { orders, events, items, health, metrics, docs }: AppDeps,
+  { orders, events, items, health, metrics, docs, operator }: AppDeps,
   write: (ctx: Context, answer: Answer) => void,
 ): Router {
   const router = new Router();
@@ -120,6 +123,7 @@ function createRouter(
   router.get('/docs', (ctx) => {
     write(ctx, docs.page(ctx.req.headers['if-none-match']));
   });
+  addOperatorRoutes(router, () => operator, write);
   return router;
 }
 

@@ -15,6 +15,7 @@ import { createHealth, type Probe } from './health';
 import { createBodyReader } from './http/body-reader';
 import { createItems } from './items';
 import { createMetrics } from './metrics';
+import { createOperator, type OperatorDeps } from './operator/operator';
 import { createOrderEvents, type OrderEventsOptions } from './order-events';
 import { createOrderView, type TraceTarget } from './order-view';
 import { createOrders } from './orders';
@@ -47,6 +48,8 @@ export interface GatewayDeps {
   readonly trace?: TraceTarget;
   /** Absent: no limit. */
   readonly rateLimit?: RateLimitOptions;
+  /** Absent: the operators' routes say that they are disabled. */
+  readonly operator?: OperatorDeps;
   readonly logger: Logger;
   /** Bounds and times, for tests. */
   readonly limits?: {
@@ -79,9 +82,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const metrics = createMetrics(inFlight.count);
   const faults = createFaultLog(logger, metrics.fault);
   const view = createOrderView(deps.trace);
+  const readBody = createBodyReader(limits.bodyDeadlineMs);
   const buy = createBuy({
     ...{ admission, appender, inFlight, isClosing, view, faults },
-    readBody: createBodyReader(limits.bodyDeadlineMs),
+    readBody,
     onBatch: metrics.admissionBatch,
     ...(deps.rateLimit && { rateLimit: createRateLimit(deps.rateLimit) }),
     ...(limits.appendDeadlineMs !== undefined && { appendDeadlineMs: limits.appendDeadlineMs }),
@@ -91,8 +95,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const items = createItems(ledger, deps.defaultPrice);
   const health = createHealth(deps.probes, isClosing);
   const docs = createDocs();
+  const { operator: operatorDeps, defaultPrice } = deps;
+  const operator = createOperator({
+    ...{ operator: operatorDeps, ledger, defaultPrice, readBody, faults },
+  });
   const app = createApp({
-    ...{ buy, orders, events, items, health, metrics, docs },
+    ...{ buy, orders, events, items, health, metrics, docs, operator },
     ...{ faults, logger, isClosing },
   });
   const listener = app.callback();

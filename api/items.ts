@@ -49,7 +49,8 @@ export interface ItemBody extends StockCounts {
   readonly closes_at: string | null;
 }
 
-function itemBody(
+/** An item and its sale in the words of the outside contract. */
+export function itemBody(
   itemId: ItemId,
   { counts, sale }: { readonly counts: StockCounts; readonly sale: Sale },
   defaultPrice: Price,

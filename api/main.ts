@@ -12,6 +12,7 @@ import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createGateway } from './gateway';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createKafkaProbe } from './kafka-probe';
+import { createOperatorDoors } from './operator/doors';
 
 /** After the drain of the gateway; with it and the late orders it stays below the patience of an orchestrator. */
 const PRODUCER_DRAIN_MS = 4_000;
@@ -46,6 +47,7 @@ async function main() {
     defaultPrice,
     ...(config.rateLimit && { rateLimit: config.rateLimit }),
     ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace: temporalNamespace } }),
+    ...(config.operator && { operator: createOperatorDoors(config.operator, config, redis) }),
     logger,
   });
   onShutdown('late orders', gateway.settleLateOrders);

@@ -32,6 +32,12 @@ interface TemporalConfig {
   readonly taskQueue: string;
 }
 
+/** What serving operators takes beside the rest of the gateway. */
+export interface OperatorConfig extends TemporalConfig {
+  /** What an operator has to show, at least OPERATOR_TOKEN_LENGTH_MIN characters. */
+  readonly token: string;
+}
+
 export interface ApiConfig extends ProcessConfig, RedisConfig, KafkaConfig {
   /** Base URL of the Temporal Web UI for trace links; absent: no links. */
   readonly temporalUiUrl: string | undefined;
@@ -44,6 +50,8 @@ export interface ApiConfig extends ProcessConfig, RedisConfig, KafkaConfig {
   readonly defaultCurrency: string;
   /** How many purchases one user may ask for within so many seconds, at each gateway; absent: no limit. */
   readonly rateLimit: { readonly requests: number; readonly seconds: number } | undefined;
+  /** Absent: the gateway serves no operators. */
+  readonly operator: OperatorConfig | undefined;
 }
 
 export interface IngestConfig extends ProcessConfig, RedisConfig, KafkaConfig, TemporalConfig {
@@ -78,6 +86,7 @@ export function loadApiConfig(env: Env): ApiConfig {
     defaultPriceMinor: read.integer('DEFAULT_PRICE_MINOR', 1000, { min: 1, max: 100_000_000 }),
     defaultCurrency: read.matching('DEFAULT_CURRENCY', 'USD', /^[A-Z]{3}$/, 'an ISO 4217 code'),
     rateLimit: rateLimit(read),
+    operator: operatorConfig(read),
   });
 }
 
@@ -152,6 +161,14 @@ function temporalConfig(read: Reader): TemporalConfig {
   };
 }
 
+/** Long enough that nobody guesses it over HTTP. */
+const OPERATOR_TOKEN_LENGTH_MIN = 16;
+
+function operatorConfig(read: Reader): OperatorConfig | undefined {
+  const token = read.secret('OPERATOR_TOKEN', OPERATOR_TOKEN_LENGTH_MIN);
+  return token === undefined ? undefined : { token, ...temporalConfig(read) };
+}
+
 type Reader = ReturnType<typeof reader>;
 
 /**
@@ -206,6 +223,15 @@ function reader(env: Env) {
       const found = allowed.find((candidate) => candidate === value);
       if (!found) fail(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
       return found ?? fallback;
+    },
+    /** Never quoted, whatever is wrong with it. */
+    secret: (name: string, lengthMin: number) => {
+      const value = raw(name);
+      if (value === '') return undefined;
+      if (value.length < lengthMin || /\s/.test(value)) {
+        fail(`${name} must be at least ${lengthMin} characters without a space`);
+      }
+      return value;
     },
     url: (name: string) => url(name, text(name)),
     optionalUrl: (name: string) => (raw(name) === '' ? undefined : url(name, raw(name))),

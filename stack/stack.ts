@@ -8,6 +8,7 @@ import type { Component, Context } from './ground/context';
 import { claimDataDir, type DataDir } from './ground/data-dir';
 import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
 import { engineProgram, type EngineName } from './engine';
+import { operatorToken } from './operator-token';
 import { LOOPBACK } from '../platform/ports';
 import { claimPorts } from './ground/ports';
 import { rotateLog } from './processes/last-words';
@@ -139,7 +140,8 @@ async function startEngine(
   const starts = engineNames(settings).map(async (name) => {
     const port = settings.ports[ENGINE_PORTS[name]];
     const logFile = join(settings.dataDir, `${name}.log`);
-    const program = engineProgram(settings.root, name, { port, env, logFile });
+    const own = name === 'api' ? { ...env, ...operatorEnv(settings) } : env;
+    const program = engineProgram(settings.root, name, { port, env: own, logFile });
     await reportPart(
       report,
       name,
@@ -176,6 +178,12 @@ function engineEnv(settings: StackSettings, components: Components): Env {
     ...(temporalUiUrl !== undefined && { TEMPORAL_UI_URL: temporalUiUrl }),
     PAYMENT_URL: paymentUrlOf(settings),
   };
+}
+
+/** Only the gateway is to know it. A token from outside stays the one. */
+function operatorEnv({ env, dataDir }: StackSettings): Env {
+  const given = env['OPERATOR_TOKEN']?.trim();
+  return { OPERATOR_TOKEN: given ? given : operatorToken(dataDir) };
 }
 
 function paymentUrlOf({ paymentUrl, ports }: StackSettings): string {

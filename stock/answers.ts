@@ -128,7 +128,7 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
   const fields = list(saleFields).map(text);
   const sale = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) sale.set(fields[i] ?? '', fields[i + 1] ?? '');
-  const number = (field: string) => (sale.has(field) ? Number(sale.get(field)) : undefined);
+  const number = (field: string) => saleNumber(sale, field);
   const [price, limit] = [number('price'), number('units_per_user')];
   const [opensAt, closesAt, currency] = [
     number('opens_at'),
@@ -152,6 +152,13 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
       ...(closesAt !== undefined && { closesAt }),
     },
   };
+}
+
+/** As the scripts do: a number that somebody has mistyped must not pass for one. */
+function saleNumber(sale: ReadonlyMap<string, string>, field: string): number | undefined {
+  const raw = sale.get(field);
+  if (raw === undefined || /^\d{1,15}$/.test(raw)) return raw === undefined ? raw : Number(raw);
+  throw new Error(`BADSALE ${field} must be a whole number, not ${raw.slice(0, 40)}`);
 }
 
 function parseOwed(owed: string): number[] {

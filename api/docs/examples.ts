@@ -55,6 +55,8 @@ const MEMBERS: Partial<Record<ProblemType, Readonly<Record<string, unknown>>>> =
   'purchase-limit': { units_per_user: 2, owned: 2 },
   'sale-not-open': { opens_at: '2026-01-05T12:00:00.000Z' },
   'sale-over': { closed_at: '2026-01-05T13:00:00.000Z' },
+  'not-replayable': { outcome: 'cancelled', letter_id: 'req-1:run-1' },
+  'units-owned': { users: 3, most: 4 },
 };
 
 /** A problem as the gateway writes it. */

@@ -2,7 +2,9 @@ import { Type } from '@sinclair/typebox';
 import { BuyRequest } from '../buy/buy-request';
 import { PROBLEMS, type ProblemType } from '../http/problems';
 import { problemExample } from './examples';
-import { ROUTES, type DocumentedAnswer, type DocumentedRoute } from './routes';
+import { DeadLetter, ReplayReport } from './operator-schemas';
+import type { DocumentedAnswer, DocumentedRoute } from './documented-route';
+import { ROUTES } from './routes';
 import * as schemas from './schemas';
 
 /** The part of JSON Schema that the document uses. */
@@ -35,8 +37,10 @@ export interface Operation {
   readonly operationId: string;
   readonly summary: string;
   readonly description: string;
+  /** There on what only operators may do. */
+  readonly security?: readonly object[];
   readonly parameters?: readonly {
-    readonly in: 'path' | 'header';
+    readonly in: 'path' | 'header' | 'query';
     readonly name: string;
     readonly description: string;
     readonly required: boolean;
@@ -59,7 +63,7 @@ export interface OpenApiDocument {
 }
 
 /** Raised when the outside contract changes: the second number for an addition, the first for anything else. */
-const CONTRACT_VERSION = '1.0.0';
+const CONTRACT_VERSION = '1.1.0';
 
 const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -77,6 +81,8 @@ export const COMPONENTS = {
   ReadyReport: schemas.ReadyReport,
   ProblemExplanation: schemas.ProblemExplanation,
   ProblemName: schemas.ProblemName,
+  DeadLetter,
+  ReplayReport,
   Problem,
   ...Object.fromEntries(
     Object.entries(schemas.PROBLEM_SCHEMAS).map(([type, schema]) => [`problem.${type}`, schema]),
@@ -101,7 +107,10 @@ export function createOpenApi(): OpenApiDocument {
     servers: [{ url: '/' }],
     security: [],
     paths,
-    components: { schemas: Object.fromEntries(Object.entries(COMPONENTS).map(namedSchema)) },
+    components: {
+      securitySchemes: { operator: { type: 'http', scheme: 'bearer' } },
+      schemas: Object.fromEntries(Object.entries(COMPONENTS).map(namedSchema)),
+    },
   };
   return JSON.parse(JSON.stringify(withReferences(document))) as OpenApiDocument;
 }
@@ -130,6 +139,7 @@ function operation({ id, summary, description, parameters, body, ...route }: Doc
     operationId: id,
     summary,
     description,
+    ...(route.isForOperators && { security: [{ operator: [] }] }),
     ...(parameters && {
       parameters: parameters.map((one) => ({ ...one, required: one.in === 'path' })),
     }),
@@ -193,6 +203,8 @@ const HEADERS: Partial<Record<ProblemType, Readonly<Record<string, string>>>> = 
   'sale-not-open': RETRY_AFTER,
   'not-accepted': RETRY_AFTER,
   'outcome-unknown': RETRY_AFTER,
+  'dependency-unavailable': RETRY_AFTER,
+  unauthorized: { 'WWW-Authenticate': 'Bearer' },
 };
 
 function headerObjects(headers: Readonly<Record<string, string>>) {

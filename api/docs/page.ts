@@ -32,6 +32,8 @@ export function renderPage({ info, paths, components }: OpenApiDocument): string
 <p class="dim">Version ${escape(info.version)} of the HTTP interface. For programs: <a href="/openapi.json">openapi.json</a>.</p>
 <p>The examples need one line before them:</p>
 <pre>GATEWAY=${DEFAULT_GATEWAY}</pre>
+<p>Those for operators need the token, too, which <code>npm start</code> keeps in a file:</p>
+<pre>OPERATOR_TOKEN=$(cat var/operator-token)</pre>
 <nav><ul>${contents.join('\n')}
 <li><a href="#problems">All problems</a></li></ul></nav>
 <main>
@@ -151,7 +153,7 @@ function resolve(schema: Schema, schemas: Schemas): Schema {
 function curl(
   path: string,
   method: string,
-  { parameters = [], requestBody, responses }: Operation,
+  { parameters = [], requestBody, responses, security }: Operation,
 ) {
   const target = parameters.reduce(
     (url, { name, example }) => url.replace(`{${name}}`, example ?? ''),
@@ -159,9 +161,13 @@ function curl(
   );
   const isStream = responses['200']?.content?.['text/event-stream'] !== undefined;
   const body = requestBody?.content['application/json']?.example;
-  if (body === undefined) return `curl -i${isStream ? 'N' : ''} "$GATEWAY${target}"`;
+  const token = security ? [`-H "authorization: Bearer $OPERATOR_TOKEN"`] : [];
+  if (body === undefined) {
+    return [`curl -i${isStream ? 'N' : ''} "$GATEWAY${target}"`, ...token].join(' ');
+  }
   return [
     `curl -i -X ${method.toUpperCase()} "$GATEWAY${target}" \\`,
+    ...token.map((header) => `  ${header} \\`),
     `  -H 'content-type: application/json' \\`,
     `  -d '${JSON.stringify(body)}'`,
   ].join('\n');

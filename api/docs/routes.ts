@@ -1,6 +1,8 @@
 import { Type, type TSchema } from '@sinclair/typebox';
 import { BuyRequest, Id } from '../buy/buy-request';
-import { PROBLEMS, type ProblemType } from '../http/problems';
+import { PROBLEMS } from '../http/problems';
+import type { DocumentedParameter, DocumentedRoute } from './documented-route';
+import { OPERATOR_ROUTES } from './operator-routes';
 import { ACCEPTED_EXAMPLE, BUY_EXAMPLE, ITEM_EXAMPLE, ORDER_EXAMPLE } from './examples';
 import {
   Accepted,
@@ -11,41 +13,6 @@ import {
   ProblemName,
   ReadyReport,
 } from './schemas';
-
-export interface DocumentedAnswer {
-  readonly status: number;
-  readonly description: string;
-  /** Absent: no body. */
-  readonly body?: {
-    readonly mediaType: string;
-    readonly schema: TSchema;
-    readonly example: unknown;
-  };
-  /** Names and what they say. */
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-export interface DocumentedParameter {
-  readonly in: 'path' | 'header';
-  readonly name: string;
-  readonly description: string;
-  readonly schema: TSchema;
-  /** Absent for what the curl had better leave out. */
-  readonly example?: string;
-}
-
-export interface DocumentedRoute {
-  readonly method: 'get' | 'post';
-  /** In the notation of OpenAPI. */
-  readonly path: string;
-  readonly id: string;
-  readonly summary: string;
-  readonly description: string;
-  readonly parameters?: readonly DocumentedParameter[];
-  readonly body?: { readonly schema: TSchema; readonly example: unknown };
-  readonly answers: readonly DocumentedAnswer[];
-  readonly problems: readonly ProblemType[];
-}
 
 const inJson = (schema: TSchema, example: unknown) => ({
   body: { mediaType: 'application/json', schema, example },
@@ -227,6 +194,7 @@ export const ROUTES: readonly DocumentedRoute[] = [
   BUY,
   ...ORDERS,
   ITEMS,
+  ...OPERATOR_ROUTES,
   PROBLEM_PAGES,
   ...OPERATION,
   ...DOCUMENTS,

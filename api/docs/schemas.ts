@@ -6,13 +6,13 @@ import { Id } from '../buy/buy-request';
 import { PROBLEMS, type ProblemType } from '../http/problems';
 
 /** No more fields than these: a field that is not described here would fail the test of real answers. */
-const object = <T extends TProperties>(properties: T, description?: string) =>
+export const object = <T extends TProperties>(properties: T, description?: string) =>
   Type.Object(properties, {
     additionalProperties: false,
     ...(description !== undefined && { description }),
   });
 
-const oneOf = <T extends string>(values: readonly T[], description: string) =>
+export const oneOf = <T extends string>(values: readonly T[], description: string) =>
   Type.Union(
     values.map((value) => Type.Literal(value)),
     { description },
@@ -27,10 +27,10 @@ const STATES = namesOf<LedgerState>({
   ...{ held: true, queued: true, reserved: true, sold: true, released: true },
 });
 
-const time = (description: string) => Type.String({ format: 'date-time', description });
-const orNull = <T extends TSchema>(schema: T, description: string) =>
+export const time = (description: string) => Type.String({ format: 'date-time', description });
+export const orNull = <T extends TSchema>(schema: T, description: string) =>
   Type.Union([schema, Type.Null()], { description });
-const units = (description: string) => Type.Integer({ minimum: 0, description });
+export const units = (description: string) => Type.Integer({ minimum: 0, description });
 
 const Links = object({
   self: Type.String({ description: 'the order' }),
@@ -118,6 +118,14 @@ const MEMBERS: Partial<Record<ProblemType, TProperties>> = {
   },
   'sale-not-open': { opens_at: time('when to come back') },
   'sale-over': { closed_at: time('when it ended') },
+  'not-replayable': {
+    outcome: Type.String({ description: 'what it is instead' }),
+    letter_id: Type.String(),
+  },
+  'units-owned': {
+    users: units('users above the limit'),
+    most: units('units of the one who has most'),
+  },
 };
 
 function problemSchema(type: ProblemType): TSchema {

@@ -1,7 +1,9 @@
 import type { Answer } from './answer';
+import { OPERATOR_PROBLEMS, type OperatorProblemType } from './operator-problems';
 
 /** Every way the gateway says no. These words are part of its public contract. */
 export type ProblemType =
+  | OperatorProblemType
   | 'invalid-request'
   | 'unknown-item'
   | 'duplicate-request'
@@ -127,6 +129,7 @@ export const PROBLEMS = {
     title: 'The request did not arrive in time',
     detail: 'The body stopped arriving before it was complete.',
   },
+  ...OPERATOR_PROBLEMS,
 } as const satisfies Record<ProblemType, ProblemRow>;
 
 export interface ProblemOptions {

@@ -40,6 +40,20 @@ describe('the configuration of a process', () => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
 
+  test('opens the gateway to operators with a token, which is never quoted', () => {
+    expect(loadApiConfig(ADDRESSES).operator).toBeUndefined();
+    const token = 'sixteen-letters-';
+    const env = { ...ADDRESSES, OPERATOR_TOKEN: token };
+    expect(() => loadApiConfig(env)).toThrow('TEMPORAL_ADDRESS is required');
+    const { operator } = loadApiConfig({ ...env, TEMPORAL_ADDRESS: 'temporal:7233' });
+    expect(operator).toMatchObject({ token, temporalAddress: 'temporal:7233' });
+    for (const wrong of ['too-short', 'with a space in its midst']) {
+      const load = () => loadApiConfig({ ...env, OPERATOR_TOKEN: wrong });
+      expect(load).toThrow('OPERATOR_TOKEN must be at least 16 characters without a space');
+      expect(load).not.toThrow(wrong);
+    }
+  });
+
   test('asks of each process only what it uses', () => {
     expect(() => loadIngestConfig(ADDRESSES)).toThrow('TEMPORAL_ADDRESS is required');
     expect(loadSimulatorConfig({ PAYMENT_LEDGER_FILE: 'ledger.jsonl' }).declineRate).toBe(0.1);

@@ -29,6 +29,8 @@ export interface Engine {
   readonly topics: { readonly ordersTopic: string; readonly deadLetterTopic: string };
   readonly taskQueue: string;
   readonly redis: Redis;
+  /** What a process has written so far. */
+  readonly logFile: (name: EngineName) => string;
   readonly stop: () => Promise<void>;
 }
 
@@ -54,8 +56,9 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     TASK_QUEUE: taskQueue,
     ...env,
   };
+  const logFile = (part: EngineName) => join(dataDir, `${part}.log`);
   const start = (part: EngineName, port: number) =>
-    startProcess(part, { port, env: shared, logFile: join(dataDir, `${part}.log`) });
+    startProcess(part, { port, env: shared, logFile: logFile(part) });
   const [simulator, worker, ingest, api] = await Promise.all([
     start('simulator', ports.payment),
     start('worker', ports.worker),
@@ -71,6 +74,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     topics,
     taskQueue,
     redis,
+    logFile,
     stop: async () => {
       await Promise.all([api.stop(), ingest.stop(), worker.stop()]);
       await simulator.stop();

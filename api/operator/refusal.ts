@@ -1,0 +1,40 @@
+import type { OperatorFault } from '../../dead-letters/operator-fault';
+import type { Answer } from '../http/answer';
+import { problem } from '../http/problems';
+
+/** Ends the handling of an operator's request with an answer that has been decided already. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly answer: Answer;
+
+  constructor(answer: Answer) {
+    super('refused');
+    this.answer = answer;
+  }
+}
+
+/** A fault of one field of a request; `path` is a JSON pointer, empty for the whole body. */
+export interface FieldFault {
+  readonly path: string;
+  readonly message: string;
+}
+
+export function invalid(...errors: readonly FieldFault[]): Refusal {
+  return new Refusal(problem('invalid-request', { members: { errors } }));
+}
+
+/** What the shared logic says no with, as a problem; its sentence is the detail. */
+export function operatorFaultProblem({ kind, message }: OperatorFault): Answer {
+  switch (kind) {
+    case 'invalid':
+      return problem('invalid-request', { detail: message });
+    case 'unknown-letter':
+      return problem('unknown-dead-letter', { detail: message });
+    case 'dealt-with':
+      return problem('dealt-with', { detail: `${message} Send \`all: true\` all the same.` });
+    case 'several-letters':
+      return problem('several-dead-letters', { detail: message });
+    case 'unavailable':
+      return problem('dependency-unavailable');
+  }
+}

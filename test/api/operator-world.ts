@@ -1,0 +1,119 @@
+import type { Standing } from '../../dead-letters/doors/order-replayer';
+import { OperatorFault } from '../../dead-letters/operator-fault';
+import type { DeadLetterMark } from '../../orderlog/dead-letter';
+import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import type { LogEntry } from '../../orderlog/safe-producer';
+import type {
+  Restock,
+  RestockAnswer,
+  SaleChange,
+  SaleChangeAnswer,
+} from '../../stock/operations/stock-operations';
+import { at } from '../cli/letters';
+import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
+
+export const TOKEN = 'a-token-of-some-length';
+
+export interface OperatorWorld extends OpenGateway {
+  readonly ask: (method: string, path: string, body?: unknown, token?: string) => Promise<Reply>;
+  readonly restocks: Restock[];
+  readonly changes: SaleChange[];
+  readonly marks: DeadLetterMark[];
+  readonly starts: string[];
+  readonly appended: LogEntry[];
+  readonly answers: { restock: RestockAnswer; change: SaleChangeAnswer; reading: Promise<unknown> };
+}
+
+/** A gateway with operators before a ledger, a Kafka and a Temporal that answer at once and as they are told. */
+export async function openOperatorWorld({
+  letters = [],
+  standings = {},
+  kafkaIsAway = false,
+}: {
+  letters?: readonly StoredDeadLetter[];
+  standings?: Readonly<Record<string, Standing>>;
+  kafkaIsAway?: boolean;
+} = {}): Promise<OperatorWorld> {
+  const restocks: Restock[] = [];
+  const changes: SaleChange[] = [];
+  const marks: DeadLetterMark[] = [];
+  const starts: string[] = [];
+  const appended: LogEntry[] = [];
+  const answers: OperatorWorld['answers'] = {
+    restock: { kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
+    change: { kind: 'changed' },
+    reading: Promise.resolve(),
+  };
+  const operator = {
+    token: TOKEN,
+    operations: {
+      restock: (restock: Restock) => {
+        restocks.push(restock);
+        return Promise.resolve(answers.restock);
+      },
+      changeSale: (_item: string, change: SaleChange) => {
+        changes.push(change);
+        return Promise.resolve(answers.change);
+      },
+    },
+    letters: {
+      readLetters: async () => {
+        await answers.reading;
+        if (kafkaIsAway) throw new OperatorFault('unavailable', 'Kafka at kafka:9092 is away');
+        return letters;
+      },
+      withMarks: <T>(use: (door: { mark: MarkLetter }) => Promise<T>) =>
+        use({
+          mark: ({ id }, made) => {
+            marks.push({ letterId: id, ...made });
+            return Promise.resolve();
+          },
+        }),
+      withOrders: <T>(use: (door: { append: Append }) => Promise<T>) =>
+        use({
+          append: (entry) => {
+            appended.push(entry);
+            return Promise.resolve({ partition: 0, offset: '0' });
+          },
+        }),
+      withReplayer: <T>(use: (door: Replayer) => Promise<T>) =>
+        use({
+          look: ({ requestId }) =>
+            Promise.resolve(
+              standings[requestId] ?? {
+                kind: 'failed',
+                runId: `${requestId}-run`,
+                closedAt: at(1),
+              },
+            ),
+          start: ({ order }) => {
+            starts.push(order.requestId);
+            return Promise.resolve('run-2');
+          },
+        }),
+      claim: () => Promise.resolve(true),
+      now: Date.now,
+      sleep: () => Promise.resolve(),
+    },
+  };
+  const open = await openGateway({ units: 3, change: () => ({ operator }) });
+  const ask = async (method: string, path: string, body?: unknown, token = TOKEN) =>
+    reply(
+      await fetch(`${open.url}/operator${path}`, {
+        method,
+        headers: {
+          ...(token !== '' && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      }),
+    );
+  return { ...open, ask, restocks, changes, marks, starts, appended, answers };
+}
+
+type MarkLetter = (letter: { id: string }, mark: Omit<DeadLetterMark, 'letterId'>) => Promise<void>;
+type Append = (entry: LogEntry) => Promise<{ partition: number; offset: string }>;
+interface Replayer {
+  readonly look: (order: { requestId: string }) => Promise<Standing>;
+  readonly start: (input: { order: { requestId: string } }) => Promise<string | undefined>;
+}
