@@ -4,6 +4,7 @@ import { replay, type ReplayDeps } from '../../dead-letters/replay';
 import { parseMendedOrder } from '../../dead-letters/replaying/mended-order';
 import { OUTCOMES, type ReplayResult } from '../../dead-letters/replaying/replay-outcomes';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { progressBar } from '../output/progress-bar';
 import { printReplay } from '../output/replay-text';
 import type { ExitCode } from '../output/terminal';
 import { describeFault, PlainFault } from '../plain-fault';
@@ -76,7 +77,8 @@ function createProgress(
       if (!isWatched || json) return;
       const started = results.filter(({ outcome }) => outcome === 'started').length;
       // One line that writes itself anew; the spaces wipe what is left of a longer one.
-      terminal.err(`\r${results.length} of ${orders}, ${started} started  `);
+      const bar = progressBar(results.length, orders);
+      terminal.err(`\r${bar} ${results.length} of ${orders}, ${started} started  `);
       shown = true;
     },
     end: () => {

@@ -112,7 +112,7 @@ describe('many failed orders', () => {
     world.state.isWatched = true;
     await world.run();
     expect(world.terminal.faults()).toMatch(
-      /\r1 of 5, 0 started +\r2 of 5, 1 started[^]*5 of 5.*\n$/,
+      /\r\[#+-+\] 1 of 5, 0 started +\r\[#+-+\] 2 of 5, 1 started[^]*\[#+\] 5 of 5.*\n$/,
     );
     expect(world.terminal.written()).toContain('1 sold, 4 started.');
   });
