@@ -111,6 +111,11 @@ export async function openOperatorWorld({
   return { ...open, ask, restocks, changes, marks, starts, appended, answers };
 }
 
+/** The type of the problem that an answer is. */
+export function problemType({ body }: Pick<Reply, 'body'>): string {
+  return String(body['type']).replace('/problems/', '');
+}
+
 type MarkLetter = (letter: { id: string }, mark: Omit<DeadLetterMark, 'letterId'>) => Promise<void>;
 type Append = (entry: LogEntry) => Promise<{ partition: number; offset: string }>;
 interface Replayer {

@@ -1,9 +1,13 @@
 import { OPERATOR_ROUTES } from '../../api/docs/operator-routes';
-import { REPLAY_STARTS_MAX } from '../../api/operator/requests';
 import { aFailedOrder, anUnreadable, at, marked } from '../cli/letters';
 import { record } from '../cli/replay-world';
 import { openGateway, reply, until } from './open-gateway';
-import { openOperatorWorld, TOKEN, type OperatorWorld } from './operator-world';
+import {
+  openOperatorWorld,
+  problemType as type,
+  TOKEN,
+  type OperatorWorld,
+} from './operator-world';
 
 let world: OperatorWorld;
 const open = async (...args: Parameters<typeof openOperatorWorld>) => {
@@ -13,8 +17,6 @@ const open = async (...args: Parameters<typeof openOperatorWorld>) => {
 afterEach(() => world.close());
 
 const WHO = { by: 'ann', why: 'renewed' };
-const type = (answer: { body: Record<string, unknown> }) =>
-  String(answer.body['type']).replace('/problems/', '');
 const ROUTES = OPERATOR_ROUTES.map(({ method, path }) => [
   method.toUpperCase(),
   path.replace('/operator', '').replace(/\{\w+\}/, '101'),
@@ -258,100 +260,5 @@ describe('the dead letters of operators', () => {
     release();
     await Promise.all(asked);
     expect(statuses.slice(3)).toEqual([200, 200, 200, 200, 200]);
-  });
-});
-
-describe('bad input', () => {
-  const restock = { units: 5, operation_id: 'op', by: 'ann' };
-  const replay = { ids: ['a'], ...WHO };
-  test.each([
-    ['PUT', '/items/101', {}, ['/by']],
-    ['PUT', '/items/101', { by: 'ann', price: 1 }, ['/price']],
-    ['PUT', '/items/101', { by: 'ann', price_minor: 0 }, ['/price_minor']],
-    ['PUT', '/items/101', { by: 'ann', price_minor: 1.5 }, ['/price_minor']],
-    ['PUT', '/items/101', { by: 'ann', price_minor: '10' }, ['/price_minor']],
-    ['PUT', '/items/101', { by: 'ann', currency: 'XYZ' }, ['/currency']],
-    ['PUT', '/items/101', { by: 'ann', currency: 5 }, ['/currency']],
-    ['PUT', '/items/101', { by: 'ann', units_per_user: 0 }, ['/units_per_user']],
-    ['PUT', '/items/101', { by: 'ann', opens_at: 'tomorrow' }, ['/opens_at']],
-    ['PUT', '/items/101', { by: 'ann', closes_at: '2026-02-31' }, ['/closes_at']],
-    ['PUT', '/items/101', { by: 'a\nb' }, ['/by']],
-    ['POST', '/items/101/restock', { ...restock, units: -5 }, ['/units']],
-    ['POST', '/items/101/restock', { ...restock, units: 0.5 }, ['/units']],
-    ['POST', '/items/101/restock', { ...restock, units: '5' }, ['/units']],
-    ['POST', '/items/101/restock', { ...restock, units: 0 }, ['/units']],
-    ['POST', '/items/101/restock', { ...restock, units: undefined, free: -1 }, ['/free']],
-    ['POST', '/items/101/restock', { ...restock, free: 5 }, ['']],
-    ['POST', '/items/101/restock', { ...restock, units: undefined }, ['']],
-    ['POST', '/items/101/restock', { units: 5 }, ['/operation_id', '/by']],
-    ['POST', '/items/101/restock', { ...restock, operation_id: 'a b' }, ['/operation_id']],
-    ['POST', '/items/101/restock', [], ['']],
-    ['GET', '/dead-letters?limit=0', undefined, ['/limit']],
-    ['GET', '/dead-letters?limit=201', undefined, ['/limit']],
-    ['GET', '/dead-letters?reason=luck', undefined, ['/reason']],
-    ['GET', '/dead-letters?since=yesterday', undefined, ['/since']],
-    ['GET', '/dead-letters?all=yes', undefined, ['/all']],
-    ['GET', '/dead-letters?colour=red', undefined, ['/colour']],
-    ['GET', '/dead-letters?item_id=1&item_id=2', undefined, ['/item_id']],
-    ['GET', '/dead-letters/stats?limit=5', undefined, ['/limit']],
-    ['POST', '/dead-letters/replay', { ids: ['a'] }, ['/by', '/why']],
-    ['POST', '/dead-letters/replay', { ...replay, why: ' ' }, ['/why']],
-    ['POST', '/dead-letters/replay', { ...replay, why: 'x'.repeat(501) }, ['/why']],
-    ['POST', '/dead-letters/replay', { ...replay, ids: [] }, ['/ids']],
-    ['POST', '/dead-letters/replay', { ...replay, ids: 'a' }, ['/ids']],
-    ['POST', '/dead-letters/replay', { ...replay, ids: [1] }, ['/ids/0']],
-    ['POST', '/dead-letters/replay', { ...replay, max: REPLAY_STARTS_MAX + 1 }, ['/max']],
-    ['POST', '/dead-letters/replay', { ...replay, rate: 0 }, ['/rate']],
-    ['POST', '/dead-letters/replay', { ...replay, dry_run: 'yes' }, ['/dry_run']],
-    ['POST', '/dead-letters/replay', { ...WHO, mended: {} }, ['/mended']],
-    ['POST', '/dead-letters/replay', { ...replay, mended: 'x' }, ['/mended']],
-    ['POST', '/dead-letters/discard', { ids: ['a'], by: 'ann' }, ['/why']],
-    ['POST', '/dead-letters/discard', { ...WHO }, ['/ids']],
-    ['POST', '/orders/a/retry', { by: 'ann' }, ['/why']],
-    ['POST', '/orders/a/retry', { ...WHO, max: 1 }, ['/max']],
-    ['POST', '/orders/a/retry', 'not json', ['']],
-    ['POST', '/orders/a/retry', 'null', ['']],
-    ['POST', '/orders/a/retry', '', ['']],
-  ])(
-    '%s %s with %j is refused by field, and nothing is done',
-    async (method, path, body, paths) => {
-      const { ask, restocks, changes, starts, marks } = await open({
-        letters: [aFailedOrder('a')],
-      });
-      const answer = await ask(method, path, body);
-      expect([answer.status, type(answer)]).toEqual([400, 'invalid-request']);
-      const errors = answer.body['errors'] as { path: string; message: string }[];
-      expect(errors.map((error) => error.path)).toEqual(paths);
-      for (const { message } of errors) expect(message).toMatch(/^(must|is|takes)/);
-      expect([restocks, changes, starts, marks]).toEqual([[], [], [], []]);
-    },
-  );
-
-  test('a time that ends before it begins, an unknown id, and one that is dealt with', async () => {
-    const { ask, starts } = await open({ letters: [marked(aFailedOrder('gone'), 'discarded')] });
-    const window = await ask('GET', '/dead-letters?since=2026-11-25&until=2026-11-24');
-    expect([window.status, window.body['detail']]).toEqual([
-      400,
-      expect.stringContaining('since is later than until') as string,
-    ]);
-    const replay = (id: string) => ask('POST', '/dead-letters/replay', { ids: [id], ...WHO });
-    expect(type(await replay('nobody'))).toBe('unknown-dead-letter');
-    const gone = await replay('gone');
-    expect([type(gone), gone.body['detail']]).toEqual([
-      'dealt-with',
-      expect.stringContaining('the buyer has gone') as string,
-    ]);
-    expect(starts).toEqual([]);
-  });
-
-  test('a body that is too large, or of another type', async () => {
-    const { ask, url } = await open();
-    const large = await ask('POST', '/dead-letters/replay', { ...WHO, why: 'x'.repeat(20_000) });
-    expect([large.status, type(large)]).toEqual([413, 'too-large']);
-    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'text/plain' };
-    const body = '{}';
-    const text = await fetch(`${url}/operator/orders/a/retry`, { method: 'POST', headers, body });
-    expect(text.status).toBe(415);
-    expect((await ask('DELETE', '/items/101')).status).toBe(405);
   });
 });
