@@ -1,13 +1,7 @@
-import { OPERATOR_ROUTES } from '../../api/docs/operator-routes';
 import { aFailedOrder, anUnreadable, at, marked } from '../cli/letters';
 import { record } from '../cli/replay-world';
-import { openGateway, reply, until } from './open-gateway';
-import {
-  openOperatorWorld,
-  problemType as type,
-  TOKEN,
-  type OperatorWorld,
-} from './operator-world';
+import { until } from './open-gateway';
+import { openOperatorWorld, problemType as type, type OperatorWorld } from './operator-world';
 
 let world: OperatorWorld;
 const open = async (...args: Parameters<typeof openOperatorWorld>) => {
@@ -17,50 +11,6 @@ const open = async (...args: Parameters<typeof openOperatorWorld>) => {
 afterEach(() => world.close());
 
 const WHO = { by: 'ann', why: 'renewed' };
-const ROUTES = OPERATOR_ROUTES.map(({ method, path }) => [
-  method.toUpperCase(),
-  path.replace('/operator', '').replace(/\{\w+\}/, '101'),
-]);
-
-describe('the token of an operator', () => {
-  test.each(ROUTES)('is asked for on %s %s before anything is looked at', async (method, path) => {
-    const { ask, logged, restocks } = await open();
-    const body = method === 'GET' ? undefined : '{not json';
-    const answers = [
-      await ask(method, path, body, ''),
-      await ask(method, path, body, 'wrong-token-of-length'),
-      await ask(method, path, body, `${TOKEN}x`),
-    ];
-    for (const answer of answers) {
-      expect([answer.status, type(answer)]).toEqual([401, 'unauthorized']);
-      expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
-    }
-    expect(restocks).toEqual([]);
-    expect(JSON.stringify(logged)).toContain('an operator was turned away');
-    expect(JSON.stringify(logged)).not.toMatch(/wrong-token-of-length|a-token-of-some-length/);
-  });
-
-  test.each(ROUTES)('opens nothing where the gateway has none: %s %s', async (method, path) => {
-    await open();
-    const closed = await openGateway();
-    const headers = { authorization: `Bearer ${TOKEN}` };
-    const answer = await reply(await fetch(`${closed.url}/operator${path}`, { method, headers }));
-    await closed.close();
-    expect([answer.status, type(answer)]).toEqual([404, 'operator-disabled']);
-  });
-
-  test('may be written as the scheme allows, and only there', async () => {
-    const { url, ask } = await open();
-    const items = `${url}/operator/items/101`;
-    for (const authorization of [`Bearer ${TOKEN}`, `bearer  ${TOKEN}`]) {
-      expect((await fetch(items, { headers: { authorization } })).status).toBe(200);
-    }
-    for (const authorization of [TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN} x`, 'Bearer']) {
-      expect((await fetch(items, { headers: { authorization } })).status).toBe(401);
-    }
-    expect((await ask('GET', `/items/101?token=${TOKEN}`, undefined, '')).status).toBe(401);
-  });
-});
 
 describe('the items of operators', () => {
   test('are read as everybody reads them, and unknown ones are named', async () => {

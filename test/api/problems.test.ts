@@ -34,10 +34,19 @@ beforeAll(async () => {
 });
 afterAll(() => open.close());
 
+const OF_OPERATORS = {
+  ...{ 'operator-disabled': 404, unauthorized: 401, 'unknown-dead-letter': 404 },
+  ...{ 'dealt-with': 409, 'several-dead-letters': 409, 'not-replayable': 409 },
+  ...{ 'units-owned': 409, 'operation-reused': 422, 'unreadable-stock': 409 },
+  ...{ 'dependency-unavailable': 503 },
+};
+
 describe('the problems of the gateway', () => {
   test('are those of its contract, no more and no fewer, each with its status', () => {
     const statuses = Object.entries(PROBLEMS).map(([type, { status }]) => [type, status]);
-    expect(Object.fromEntries(statuses)).toEqual({ ...OF_BUY, ...OF_OTHERS });
+    expect(Object.fromEntries(statuses)).toEqual({
+      ...{ ...OF_BUY, ...OF_OTHERS, ...OF_OPERATORS },
+    });
   });
 
   test('are explained where their type points', async () => {
