@@ -1,6 +1,7 @@
 import { collectDefaultMetrics } from 'prom-client';
 import { createKafka, createProducer } from '../orderlog/kafka-client';
 import { createSafeProducer } from '../orderlog/safe-producer';
+import { checkTopic } from '../orderlog/topic-safety';
 import { partitionCount } from '../orderlog/topics';
 import { loadApiConfig } from '../platform/config';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
@@ -24,15 +25,16 @@ async function main() {
   const { onShutdown, fail } = createLifecycle(logger);
   collectDefaultMetrics();
 
-  const redis = connectDoorRedis(config.redisAddr, logger);
+  const redis = connectDoorRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 
-  const kafka = createKafka('flash-sale-api', config.kafkaAddrs, logger);
+  const { production } = config;
+  const kafka = createKafka('flash-sale-api', config.kafka, logger);
   const producer = await createSafeProducer({
-    createProducer: () => createProducer(createKafka('flash-sale-api', config.kafkaAddrs, logger)),
+    createProducer: () => createProducer(createKafka('flash-sale-api', config.kafka, logger)),
     topic: config.ordersTopic,
-    partitions: await partitionCount(kafka, config.ordersTopic),
+    partitions: await checkTopic(kafka, config.ordersTopic, { production, logger }),
     logger,
   });
   const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));

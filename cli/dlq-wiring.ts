@@ -14,16 +14,15 @@ import type { DlqCommands } from './dlq-program';
 import { operatorName } from './operator-name';
 import type { Terminal } from './output/terminal';
 import { withRedis } from './redis-connection';
-import { addressList, type StackAddresses } from './stack-addresses';
+import type { StackAccess } from './stack-access';
 import type { CommonOptions } from './usage';
 
 export interface DlqWiring {
   readonly terminal: Terminal;
   /** Whether somebody watches standard error. */
   readonly isWatched: boolean;
-  readonly find: (options: CommonOptions) => { readonly addresses: StackAddresses };
+  readonly find: (options: CommonOptions) => StackAccess;
   readonly names: {
-    readonly namespace: string;
     readonly taskQueue: string;
     readonly ordersTopic: string;
     readonly deadLetterTopic: string;
@@ -34,8 +33,7 @@ export interface DlqWiring {
 /** The commands about dead letters, on the real Kafka and Temporal. */
 export function createDlqCommands({ terminal, isWatched, find, names }: DlqWiring): DlqCommands {
   const doors = (options: CommonOptions) => {
-    const { kafka: kafkaAddrs, redis: redisAddr, temporal: address } = find(options).addresses;
-    const kafka = addressList(kafkaAddrs);
+    const { kafka, redis: redisAccess, temporal } = find(options);
     const { deadLetterTopic, ordersTopic, orderRetentionMs } = names;
     return {
       terminal,
@@ -49,9 +47,9 @@ export function createDlqCommands({ terminal, isWatched, find, names }: DlqWirin
       withOrders: <T>(use: Parameters<typeof withAppender<T>>[2]) =>
         withAppender(kafka, ordersTopic, use),
       claim: (order: Order) =>
-        withRedis(redisAddr, (redis) => claimOrder(redis, order, orderRetentionMs)),
+        withRedis(redisAccess, (redis) => claimOrder(redis, order, orderRetentionMs)),
       withReplayer: <T>(use: Parameters<typeof withOrderReplayer<T>>[1]) =>
-        withOrderReplayer({ address, ...names }, use),
+        withOrderReplayer({ ...temporal, taskQueue: names.taskQueue }, use),
     };
   };
   return {

@@ -16,6 +16,7 @@ import { runCommandLine, type Commands } from './program';
 import { runScenarios } from './scenarios/run-scenarios';
 import { findStackAddresses, type FoundAddresses } from './stack-addresses';
 import { createStockCommands } from './stock-wiring';
+import { stackAccess } from './stack-access';
 import type { CommonOptions } from './usage';
 
 /** Compiled, this file lies in dist/cli. */
@@ -62,27 +63,33 @@ const commands: Commands = {
   order: (options) => atGateway(options, (deps) => order(deps, options)),
   stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
   ...createStockCommands({
-    ...{ terminal, find },
+    terminal,
+    find: (options) => stackAccess(find(options), env),
     defaultCurrency: env['DEFAULT_CURRENCY'] ?? 'USD',
   }),
-  ...createDlqCommands({ terminal, isWatched: process.stderr.isTTY, find, names }),
+  ...createDlqCommands({
+    ...{ terminal, isWatched: process.stderr.isTTY, names },
+    find: (options) => stackAccess(find(options), env),
+  }),
   doctor: async (options) => {
     const found = find(options);
+    const access = stackAccess(found, env);
     const machine = { env, nodeVersion: process.versions.node };
     const probes = {
-      redis: probeRedis,
-      kafka: (address: string) => probeKafka(address, names),
-      temporal: (address: string) => probeTemporal(address, names),
+      redis: () => probeRedis(access.redis),
+      kafka: () => probeKafka(access.kafka, names),
+      temporal: () => probeTemporal(access.temporal, names),
       payments: probePayments,
       gateway: probeGateway,
     };
     return doctor({ terminal, diagnose: () => diagnose(machine, found, probes) }, options);
   },
   scenarios: async (options) => {
-    const { addresses } = find(options);
+    const found = find(options);
     const { deadLetterTopic } = names;
+    const access = stackAccess(found, env);
     const run = (output: Parameters<typeof runScenarios>[1]) =>
-      runScenarios(addresses, { ...output, deadLetterTopic });
+      runScenarios(found.addresses, { ...output, access, deadLetterTopic });
     return scenarios({ terminal, run }, options);
   },
 };

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisAccess } from '../platform/config/access';
 import * as platform from '../platform/redis';
 import { describeFault, PlainFault } from './plain-fault';
 
@@ -8,9 +8,12 @@ export class RedisFault extends PlainFault {
 }
 
 /** A connection of its own for `use`; that nothing answers is told as a RedisFault with what to do. */
-export async function withRedis<T>(address: string, use: (redis: Redis) => Promise<T>): Promise<T> {
+export async function withRedis<T>(
+  access: RedisAccess | string,
+  use: (redis: platform.RedisConnection) => Promise<T>,
+): Promise<T> {
   try {
-    return await platform.withRedis(address, use);
+    return await platform.withRedis(access, use);
   } catch (error) {
     if (!(error instanceof platform.RedisUnreachable)) throw error;
     throw new RedisFault(

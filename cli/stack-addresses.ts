@@ -10,9 +10,9 @@ export interface StackAddresses {
   readonly payments: string;
   readonly temporalUi: string;
   /** host:port */
-  readonly redis: string;
   readonly temporal: string;
   /** host:port, one or more, comma-separated */
+  readonly redis: string;
   readonly kafka: string;
 }
 
@@ -39,7 +39,7 @@ export const ADDRESSES = {
   gateway: { variable: 'FLASH_SALE_URL', kind: 'url', standard: 'http://127.0.0.1:8080' },
   payments: { variable: 'PAYMENT_URL', kind: 'url', standard: 'http://127.0.0.1:8090' },
   temporalUi: { variable: 'TEMPORAL_UI_URL', kind: 'url', standard: 'http://127.0.0.1:8233' },
-  redis: { variable: 'REDIS_ADDR', kind: 'address', standard: '127.0.0.1:6379' },
+  redis: { variable: 'REDIS_ADDR', kind: 'addresses', standard: '127.0.0.1:6379' },
   temporal: { variable: 'TEMPORAL_ADDRESS', kind: 'address', standard: '127.0.0.1:7233' },
   kafka: { variable: 'KAFKA_ADDR', kind: 'addresses', standard: '127.0.0.1:19092' },
 } as const satisfies Record<AddressName, Row>;

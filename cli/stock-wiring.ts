@@ -7,13 +7,13 @@ import { stockRestock } from './commands/stock-restock';
 import { operatorName } from './operator-name';
 import type { Terminal } from './output/terminal';
 import { withRedis } from './redis-connection';
-import type { StackAddresses } from './stack-addresses';
+import type { StackAccess } from './stack-access';
 import type { StockCommands } from './stock-program';
 import type { CommonOptions } from './usage';
 
 export interface StockWiring {
   readonly terminal: Terminal;
-  readonly find: (options: CommonOptions) => { readonly addresses: StackAddresses };
+  readonly find: (options: CommonOptions) => Pick<StackAccess, 'redis'>;
   /** Of items whose sale names none. */
   readonly defaultCurrency: string;
 }
@@ -25,7 +25,7 @@ export function createStockCommands({
   defaultCurrency,
 }: StockWiring): Omit<StockCommands, 'stockShow'> {
   const doors = (options: CommonOptions) => {
-    const { redis: addr } = find(options).addresses;
+    const { redis: addr } = find(options);
     return {
       ...{ terminal, defaultCurrency, by: operatorName() },
       withStock: <T>(use: (stock: StockOperations) => Promise<T>) =>

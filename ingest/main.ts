@@ -3,7 +3,7 @@ import { startConsumer } from '../orderlog/consumer';
 import { createDeadLetterWriter } from '../orderlog/dead-letters';
 import { createKafka, createProducer } from '../orderlog/kafka-client';
 import { createSafeProducer } from '../orderlog/safe-producer';
-import { partitionCount } from '../orderlog/topics';
+import { checkTopic } from '../orderlog/topic-safety';
 import { loadIngestConfig } from '../platform/config';
 import { startHealthServer } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
@@ -26,14 +26,16 @@ async function main(): Promise<void> {
   const { onShutdown, fail } = createLifecycle(logger);
 
   installTemporalRuntime(logger);
-  const temporal = await connectTemporal(config.temporalAddress);
+  const temporal = await connectTemporal(config.temporal);
   onShutdown('temporal', () => temporal.close());
-  const client = new Client({ connection: temporal, namespace: config.temporalNamespace });
-  const redis = connectPatientRedis(config.redisAddr, logger);
+  const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
+  const redis = connectPatientRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
-  const kafka = createKafka('ingest', config.kafkaAddrs, logger);
+  const kafka = createKafka('ingest', config.kafka, logger);
   const topic = config.deadLetterTopic;
-  const partitions = await partitionCount(kafka, topic);
+  const { production } = config;
+  await checkTopic(kafka, config.ordersTopic, { production, logger });
+  const partitions = await checkTopic(kafka, topic, { production, logger });
   const newProducer = () => createProducer(kafka);
   const letters = await createSafeProducer({
     createProducer: newProducer,

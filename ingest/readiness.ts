@@ -1,8 +1,8 @@
 import type { NativeConnection } from '@temporalio/worker';
-import type { Redis } from 'ioredis';
 import type { OrderLogConsumer } from '../orderlog/consumer';
 import { within } from '../orderlog/within';
 import type { ReadyReport } from '../platform/health-server';
+import type { RedisConnection } from '../platform/redis';
 
 /** A probe has a second or two of patience itself. */
 const ANSWER_MS_MAX = 1_000;
@@ -11,7 +11,7 @@ const ANSWER_MS_MAX = 1_000;
 export function createReadiness(deps: {
   readonly consumer: OrderLogConsumer;
   readonly temporal: NativeConnection;
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
 }): () => Promise<ReadyReport> {
   const { consumer, temporal, redis } = deps;
   return async () => {

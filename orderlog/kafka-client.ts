@@ -1,6 +1,14 @@
 import { createRequire } from 'node:module';
-import { Kafka, logLevel, Partitioners, type LogEntry, type Producer } from 'kafkajs';
+import {
+  Kafka,
+  logLevel,
+  Partitioners,
+  type LogEntry,
+  type Producer,
+  type SASLOptions,
+} from 'kafkajs';
 import { invariant } from '../domain/invariant';
+import type { KafkaAccess } from '../platform/config/access';
 import type { Logger } from '../platform/logger';
 
 /** The one version whose internals were read and measured; see `stopIdleTimer`. */
@@ -8,19 +16,52 @@ const KAFKAJS_VERSION = '2.2.4';
 
 /**
  * A client whose requests give up early. With the library's 30 s a stopped broker costs 20 s without an
- * acknowledgement, with 3 s it costs 3 to 9. `logger` absent: silent.
+ * acknowledgement, with 3 s it costs 3 to 9. Mere addresses mean a broker without TLS and SASL. `logger` absent: silent.
  */
-export function createKafka(clientId: string, addrs: readonly string[], logger?: Logger): Kafka {
+export function createKafka(
+  clientId: string,
+  access: KafkaAccess | readonly string[],
+  logger?: Logger,
+): Kafka {
   stopIdleTimer();
+  const { addrs, tls, sasl }: KafkaAccess = 'addrs' in access ? access : { addrs: access };
   return new Kafka({
     clientId,
     brokers: [...addrs],
-    connectionTimeout: 1_000,
+    ...(tls && { ssl: tlsOptions(tls) }),
+    ...(sasl && { sasl: saslOptions(sasl), authenticationTimeout: 3_000 }),
+    // A TLS handshake is part of it, and costs a busy broker its time.
+    connectionTimeout: tls ? 3_000 : 1_000,
     requestTimeout: 3_000,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000 },
     logLevel: logger ? logLevel.INFO : logLevel.NOTHING,
     ...(logger && { logCreator: () => logTo(logger) }),
   });
+}
+
+/** Where a Kafka is, for people. */
+export function addressesOf(access: KafkaAccess | readonly string[]): string {
+  return ('addrs' in access ? access.addrs : access).join(',');
+}
+
+function tlsOptions({ ca, client, serverName }: NonNullable<KafkaAccess['tls']>) {
+  return {
+    ...(ca !== undefined && { ca: [ca] }),
+    ...(client && { cert: client.cert, key: client.key.reveal() }),
+    ...(serverName !== undefined && { servername: serverName }),
+  };
+}
+
+function saslOptions({ mechanism, ...rest }: NonNullable<KafkaAccess['sasl']>): SASLOptions {
+  const credentials = { username: rest.username, password: rest.password.reveal() };
+  switch (mechanism) {
+    case 'PLAIN':
+      return { mechanism: 'plain', ...credentials };
+    case 'SCRAM-SHA-256':
+      return { mechanism: 'scram-sha-256', ...credentials };
+    case 'SCRAM-SHA-512':
+      return { mechanism: 'scram-sha-512', ...credentials };
+  }
 }
 
 /** Milliseconds the broker may wait for its replicas; below the request's timeout, so that its answer still arrives. */

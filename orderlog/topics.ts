@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
+import type { KafkaAccess } from '../platform/config/access';
 import type { Logger } from '../platform/logger';
 import { createKafka } from './kafka-client';
 import { within } from './within';
@@ -45,7 +46,7 @@ const RETRY_DELAY_MS = 300;
  * they are: more partitions would move keys. Throws, with the last fault as cause, when Kafka is not ready in `readyMsMax`.
  */
 export async function ensureTopics(
-  kafkaAddrs: readonly string[],
+  kafkaAccess: KafkaAccess | readonly string[],
   topics: readonly TopicSpec[] = saleTopics(),
   { readyMsMax = READY_MS_MAX, logger }: { readyMsMax?: number; logger?: Logger } = {},
 ): Promise<void> {
@@ -53,7 +54,7 @@ export async function ensureTopics(
   for (;;) {
     try {
       // A client of its own for each try: one that met a half-started broker has been seen to hang for good.
-      const kafka = createKafka('flash-sale-topics', kafkaAddrs, logger);
+      const kafka = createKafka('flash-sale-topics', kafkaAccess, logger);
       const tryMsMax = Math.min(TRY_MS_MAX, deadline - Date.now());
       await withAdmin(kafka, (admin) => createMissing(admin, topics), tryMsMax);
       return;

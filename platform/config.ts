@@ -1,4 +1,14 @@
-export type Env = Readonly<Record<string, string | undefined>>;
+import {
+  readKafkaAccess,
+  readRedisAccess,
+  type KafkaAccess,
+  type RedisAccess,
+} from './config/access';
+import { createReader, type Env, type Reader } from './config/reader';
+import type { Secret } from './config/secret';
+import { readTemporalAccess, type TemporalAccess } from './config/temporal-access';
+
+export type { Env };
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -11,34 +21,33 @@ interface ProcessConfig {
   readonly logLevel: LogLevel;
 }
 
-interface RedisConfig {
-  /** host:port */
-  readonly redisAddr: string;
-  /** In production a Redis that may forget orders is refused, not only warned of. */
+interface ModeConfig {
+  /** In production a Redis or a Kafka that may forget orders is refused, not only warned of. */
   readonly production: boolean;
 }
 
+interface RedisConfig {
+  readonly redis: RedisAccess;
+}
+
 interface KafkaConfig {
-  /** host:port, one or more */
-  readonly kafkaAddrs: readonly string[];
+  readonly kafka: KafkaAccess;
   readonly ordersTopic: string;
   readonly deadLetterTopic: string;
 }
 
 interface TemporalConfig {
-  /** host:port of the frontend */
-  readonly temporalAddress: string;
-  readonly temporalNamespace: string;
+  readonly temporal: TemporalAccess;
   readonly taskQueue: string;
 }
 
 /** What serving operators takes beside the rest of the gateway. */
 export interface OperatorConfig extends TemporalConfig {
   /** What an operator has to show, at least OPERATOR_TOKEN_LENGTH_MIN characters. */
-  readonly token: string;
+  readonly token: Secret;
 }
 
-export interface ApiConfig extends ProcessConfig, RedisConfig, KafkaConfig {
+export interface ApiConfig extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig {
   /** Base URL of the Temporal Web UI for trace links; absent: no links. */
   readonly temporalUiUrl: string | undefined;
   readonly temporalNamespace: string;
@@ -54,13 +63,15 @@ export interface ApiConfig extends ProcessConfig, RedisConfig, KafkaConfig {
   readonly operator: OperatorConfig | undefined;
 }
 
-export interface IngestConfig extends ProcessConfig, RedisConfig, KafkaConfig, TemporalConfig {
+export interface IngestConfig
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
   readonly consumerGroup: string;
   /** Orders that may be open in Temporal at once. */
   readonly openOrdersMax: number;
 }
 
-export interface WorkerConfig extends ProcessConfig, RedisConfig, KafkaConfig, TemporalConfig {
+export interface WorkerConfig
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
   /** Base URL of the payment provider. */
   readonly paymentUrl: string;
 }
@@ -74,10 +85,11 @@ export interface SimulatorConfig extends ProcessConfig {
 
 /** The gateway's configuration. Throws one error that lists every problem found in `env`. */
 export function loadApiConfig(env: Env): ApiConfig {
-  const read = reader(env);
+  const read = createReader(env);
   return read.done({
     ...processConfig(read, 8080),
-    ...redisConfig(read),
+    ...modeConfig(read),
+    redis: readRedisAccess(read),
     ...kafkaConfig(read),
     temporalUiUrl: read.optionalUrl('TEMPORAL_UI_URL'),
     temporalNamespace: read.text('TEMPORAL_NAMESPACE', 'default'),
@@ -92,10 +104,11 @@ export function loadApiConfig(env: Env): ApiConfig {
 
 /** The ingest consumer's configuration. Throws one error that lists every problem found in `env`. */
 export function loadIngestConfig(env: Env): IngestConfig {
-  const read = reader(env);
+  const read = createReader(env);
   return read.done({
     ...processConfig(read, 9101),
-    ...redisConfig(read),
+    ...modeConfig(read),
+    redis: readRedisAccess(read),
     ...kafkaConfig(read),
     ...temporalConfig(read),
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
@@ -105,10 +118,11 @@ export function loadIngestConfig(env: Env): IngestConfig {
 
 /** The worker's configuration. Throws one error that lists every problem found in `env`. */
 export function loadWorkerConfig(env: Env): WorkerConfig {
-  const read = reader(env);
+  const read = createReader(env);
   return read.done({
     ...processConfig(read, 9102),
-    ...redisConfig(read),
+    ...modeConfig(read),
+    redis: readRedisAccess(read),
     ...kafkaConfig(read),
     ...temporalConfig(read),
     paymentUrl: read.url('PAYMENT_URL'),
@@ -117,7 +131,7 @@ export function loadWorkerConfig(env: Env): WorkerConfig {
 
 /** The payment simulator's configuration. Throws one error that lists every problem found in `env`. */
 export function loadSimulatorConfig(env: Env): SimulatorConfig {
-  const read = reader(env);
+  const read = createReader(env);
   return read.done({
     ...processConfig(read, 8090),
     ledgerFile: read.text('PAYMENT_LEDGER_FILE'),
@@ -131,6 +145,22 @@ function rateLimit(read: Reader): ApiConfig['rateLimit'] {
   return requests === 0 ? undefined : { requests, seconds };
 }
 
+/** How Redis, Kafka or Temporal is reached, for whoever is no process of the engine. Each throws like the others. */
+export function loadRedisAccess(env: Env): RedisAccess {
+  const read = createReader(env);
+  return read.done(readRedisAccess(read));
+}
+
+export function loadKafkaAccess(env: Env): KafkaAccess {
+  const read = createReader(env);
+  return read.done(readKafkaAccess(read));
+}
+
+export function loadTemporalAccess(env: Env): TemporalAccess {
+  const read = createReader(env);
+  return read.done(readTemporalAccess(read));
+}
+
 function processConfig(read: Reader, defaultPort: number): ProcessConfig {
   return {
     // Loopback unless told otherwise: a laptop's demo is nobody else's business.
@@ -140,14 +170,14 @@ function processConfig(read: Reader, defaultPort: number): ProcessConfig {
   };
 }
 
-function redisConfig(read: Reader): RedisConfig {
+function modeConfig(read: Reader): ModeConfig {
   const mode = read.oneOf('ENGINE_MODE', 'development', ['development', 'production']);
-  return { redisAddr: read.address('REDIS_ADDR'), production: mode === 'production' };
+  return { production: mode === 'production' };
 }
 
 function kafkaConfig(read: Reader): KafkaConfig {
   return {
-    kafkaAddrs: read.addresses('KAFKA_ADDR'),
+    kafka: readKafkaAccess(read),
     ordersTopic: read.text('ORDERS_TOPIC', 'orders'),
     deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
   };
@@ -155,8 +185,7 @@ function kafkaConfig(read: Reader): KafkaConfig {
 
 function temporalConfig(read: Reader): TemporalConfig {
   return {
-    temporalAddress: read.address('TEMPORAL_ADDRESS'),
-    temporalNamespace: read.text('TEMPORAL_NAMESPACE', 'default'),
+    temporal: readTemporalAccess(read),
     taskQueue: read.text('TASK_QUEUE', 'orders'),
   };
 }
@@ -165,82 +194,12 @@ function temporalConfig(read: Reader): TemporalConfig {
 const OPERATOR_TOKEN_LENGTH_MIN = 16;
 
 function operatorConfig(read: Reader): OperatorConfig | undefined {
-  const token = read.secret('OPERATOR_TOKEN', OPERATOR_TOKEN_LENGTH_MIN);
-  return token === undefined ? undefined : { token, ...temporalConfig(read) };
+  const token = read.secret('OPERATOR_TOKEN');
+  if (token === undefined) return undefined;
+  if (token.reveal().length < OPERATOR_TOKEN_LENGTH_MIN || /\s/.test(token.reveal())) {
+    read.fail(
+      `OPERATOR_TOKEN must be at least ${OPERATOR_TOKEN_LENGTH_MIN} characters without a space`,
+    );
+  }
+  return { token, ...temporalConfig(read) };
 }
-
-type Reader = ReturnType<typeof reader>;
-
-/**
- * Reads variables one by one and remembers what is wrong with each, so that all faults are told at once.
- * A faulty value is replaced by a stand-in that never leaves: `done` throws before anybody sees it.
- */
-function reader(env: Env) {
-  const problems: string[] = [];
-  const raw = (name: string) => env[name]?.trim() ?? '';
-  const fail = (problem: string) => problems.push(problem);
-
-  const text = (name: string, fallback?: string): string => {
-    const value = raw(name) || fallback;
-    if (value === undefined) fail(`${name} is required`);
-    return value ?? '';
-  };
-  const matching = (name: string, fallback: string | undefined, pattern: RegExp, what: string) => {
-    const value = text(name, fallback);
-    if (value !== '' && !pattern.test(value)) fail(`${name} must be ${what}, not "${value}"`);
-    return value;
-  };
-  const number = (name: string, fallback: number, range: { min: number; max: number }) => {
-    const value = raw(name) === '' ? fallback : Number(raw(name));
-    const inRange = value >= range.min && value <= range.max;
-    if (!inRange) {
-      fail(`${name} must be a number from ${range.min} to ${range.max}, not "${raw(name)}"`);
-    }
-    return value;
-  };
-
-  const url = (name: string, value: string) => {
-    if (value !== '' && !URL.canParse(value)) fail(`${name} must be a URL, not "${value}"`);
-    return value.replace(/\/+$/, '');
-  };
-
-  return {
-    text,
-    matching,
-    address: (name: string) => matching(name, undefined, ADDRESS, 'host:port'),
-    addresses: (name: string) => {
-      const list = matching(name, undefined, ADDRESSES, 'host:port, comma-separated');
-      return list.split(',').map((address) => address.trim());
-    },
-    fraction: (name: string, fallback: number) => number(name, fallback, { min: 0, max: 1 }),
-    integer: (name: string, fallback: number, range: { min: number; max: number }) => {
-      const value = number(name, fallback, range);
-      if (!Number.isNaN(value) && !Number.isInteger(value)) fail(`${name} must be a whole number`);
-      return value;
-    },
-    oneOf: <T extends string>(name: string, fallback: T, allowed: readonly T[]): T => {
-      const value = text(name, fallback);
-      const found = allowed.find((candidate) => candidate === value);
-      if (!found) fail(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
-      return found ?? fallback;
-    },
-    /** Never quoted, whatever is wrong with it. */
-    secret: (name: string, lengthMin: number) => {
-      const value = raw(name);
-      if (value === '') return undefined;
-      if (value.length < lengthMin || /\s/.test(value)) {
-        fail(`${name} must be at least ${lengthMin} characters without a space`);
-      }
-      return value;
-    },
-    url: (name: string) => url(name, text(name)),
-    optionalUrl: (name: string) => (raw(name) === '' ? undefined : url(name, raw(name))),
-    done: <T>(config: T): T => {
-      if (problems.length > 0) throw new Error(`Bad configuration:\n  ${problems.join('\n  ')}`);
-      return config;
-    },
-  };
-}
-
-const ADDRESS = /^[^\s:,]+:\d{1,5}$/;
-const ADDRESSES = /^[^\s:,]+:\d{1,5}(\s*,\s*[^\s:,]+:\d{1,5})*$/;

@@ -1,5 +1,6 @@
-import type { Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from './logger';
+import type { RedisConnection } from './redis';
 
 /** What the stock needs of its Redis, and what is lost with less. */
 const NEEDED = {
@@ -9,31 +10,45 @@ const NEEDED = {
 } as const;
 
 /**
- * Compares how Redis keeps its data with what the stock needs, each time the connection is made, for a Redis may come
- * back with other settings. What is weaker is a warning, or in production a fault for `refuse`. A server that does not
- * tell (managed ones often forbid CONFIG) is a warning.
+ * Compares how Redis keeps its data with what the stock needs, each time a connection is made, for a Redis may come
+ * back with other settings; in a Cluster at every node that takes writes. What is weaker is a warning, or in production
+ * a fault for `refuse`. A server that does not tell (managed ones often forbid CONFIG) is a warning.
  */
 export function watchRedisDurability(
-  redis: Redis,
+  redis: RedisConnection,
   options: { production: boolean; logger: Logger; refuse: (error: Error) => void },
 ): void {
   const { production, logger, refuse } = options;
-  const check = async () => {
-    const weaker = await findWeaker(redis);
+  const check = async (node: Redis) => {
+    const weaker = await findWeaker(node);
     if (weaker.length === 0) return;
-    if (production) refuse(new Error(`Redis keeps its data too loosely: ${weaker.join('; ')}`));
-    else logger.warn({ weaker }, 'Redis keeps its data loosely');
+    const addr = addrOf(node);
+    if (production)
+      refuse(new Error(`Redis at ${addr} keeps its data too loosely: ${weaker.join('; ')}`));
+    else logger.warn({ addr, weaker }, 'Redis keeps its data loosely');
   };
-  const checkOrWarn = () => {
-    check().catch((error: unknown) => {
-      logger.warn(
-        { err: error },
-        'Redis does not tell how it keeps its data: see to it that it does',
-      );
-    });
+  const watch = (node: Redis) => {
+    const checkOrWarn = () => {
+      check(node).catch((error: unknown) => {
+        logger.warn(
+          { err: error, addr: addrOf(node) },
+          'Redis does not tell how it keeps its data: see to it that it does',
+        );
+      });
+    };
+    node.on('ready', checkOrWarn);
+    if (node.status === 'ready') checkOrWarn();
   };
-  redis.on('ready', checkOrWarn);
-  if (redis.status === 'ready') checkOrWarn();
+  if (redis instanceof Cluster) {
+    redis.on('+node', watch);
+    redis.nodes('master').forEach(watch);
+  } else {
+    watch(redis);
+  }
+}
+
+function addrOf({ options }: Redis): string {
+  return `${options.host ?? ''}:${String(options.port ?? '')}`;
 }
 
 async function findWeaker(redis: Redis): Promise<string[]> {

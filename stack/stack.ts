@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Env } from '../platform/config';
+import { loadRedisAccess, type Env } from '../platform/config';
 import { startKafka } from './components/kafka';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
@@ -9,6 +9,7 @@ import { claimDataDir, type DataDir } from './ground/data-dir';
 import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
 import { engineProgram, type EngineName } from './engine';
 import { operatorToken } from './operator-token';
+import { givenAccess, withoutForeignAccess } from './ground/given';
 import { LOOPBACK } from '../platform/ports';
 import { claimPorts } from './ground/ports';
 import { rotateLog } from './processes/last-words';
@@ -133,7 +134,12 @@ async function startEngine(
   await reportPart(
     report,
     `item ${DEMO_ITEM}`,
-    () => putDemoItemOnSale(components.redisAddr),
+    () =>
+      putDemoItemOnSale(
+        settings.redisAddr === undefined
+          ? components.redisAddr
+          : givenAccess(loadRedisAccess, settings),
+      ),
     (state) => state,
   );
   const env = engineEnv(settings, components);
@@ -171,7 +177,7 @@ function engineEnv(settings: StackSettings, components: Components): Env {
   mkdirSync(paymentsDir, { recursive: true });
   return {
     PAYMENT_LEDGER_FILE: join(paymentsDir, 'ledger.jsonl'),
-    ...settings.env,
+    ...withoutForeignAccess(settings),
     REDIS_ADDR: redisAddr,
     KAFKA_ADDR: kafkaAddr,
     TEMPORAL_ADDRESS: temporalAddress,

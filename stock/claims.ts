@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../platform/redis';
 import type { Queued } from './admission';
 import { claimKey, claimValue } from './keys';
 
@@ -8,7 +8,7 @@ import { claimKey, claimValue } from './keys';
  * another request, whose claim stays as it is. May be called again.
  */
 export async function claimOrder(
-  redis: Redis,
+  redis: RedisConnection,
   order: Queued,
   retentionMs: number,
 ): Promise<boolean> {

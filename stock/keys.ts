@@ -1,7 +1,7 @@
 import type { ItemId, RequestId } from '../domain/order';
 
 /** The seven keys of an item's ledger, in the order in which every script takes them. */
-export function itemKeys(itemId: ItemId): string[] {
+export function itemKeys(itemId: ItemId): [string, ...string[]] {
   const free = freeUnitsKey(itemId);
   // The braces put these keys into the slot of the plain free-units key: both hash the same text.
   const key = (name: string) => `{${free}}:${name}`;

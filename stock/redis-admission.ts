@@ -1,8 +1,9 @@
-import type { ChainableCommander, Redis } from 'ioredis';
 import type { ItemId, Price } from '../domain/order';
-import type { Admission, Attempt, Queued, Verdict } from './admission';
+import type { RedisConnection } from '../platform/redis';
+import type { Admission, Attempt, Queued, Undo, Verdict } from './admission';
 import { parseHoldAnswer } from './answers';
 import { claimKey, claimValue, itemKeys } from './keys';
+import { NO_REPLY, runCommands, type Command } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
 /**
@@ -21,59 +22,42 @@ export interface AdmissionOptions {
   readonly holdLeaseMs?: number;
 }
 
-type Reply = [error: Error | null, result: unknown];
-
 /** The gateway's side of the ledger on Redis. `redis` should be a connection that fails fast. */
-export function createAdmission(redis: Redis, options: AdmissionOptions): Admission {
+export function createAdmission(redis: RedisConnection, options: AdmissionOptions): Admission {
   defineLedgerScripts(redis);
   const leaseMs = options.holdLeaseMs ?? HOLD_LEASE_MS;
 
   return {
     async claimAndHold(attempts) {
-      const pipeline = redis.pipeline();
-      for (const attempt of attempts) {
-        pipeline.set(
-          claimKey(attempt.requestId),
-          claimValue(attempt),
-          'PX',
-          options.claimTtlMs,
-          'NX',
-          'GET',
-        );
-        pipeline.ledgerHold(
-          ...itemKeys(attempt.itemId),
-          ...holdArguments(attempt, leaseMs, options.defaultPrice),
-        );
-      }
-      const replies = await run(pipeline);
+      const replies = await runCommands(
+        redis,
+        attempts.flatMap((attempt): Command[] => [
+          makeClaim(attempt, options.claimTtlMs),
+          hold(attempt, leaseMs, options.defaultPrice),
+        ]),
+      );
       return attempts.map((attempt, i) => toVerdict(attempt, replies[2 * i], replies[2 * i + 1]));
     },
 
     async undo(attempts) {
-      const pipeline = redis.pipeline();
-      for (const attempt of attempts) {
-        if (attempt.undoHold) {
-          pipeline.ledgerUndo(...itemKeys(attempt.itemId), attempt.requestId, attempt.token);
-        }
-        if (attempt.dropClaim) pipeline.del(claimKey(attempt.requestId));
-      }
-      const failed = (await run(pipeline)).find(([error]) => error !== null);
+      const commands = attempts.flatMap((attempt): Command[] => [
+        ...(attempt.undoHold ? [undoHold(attempt)] : []),
+        ...(attempt.dropClaim ? [dropClaim(attempt)] : []),
+      ]);
+      const failed = (await runCommands(redis, commands)).find(([error]) => error !== null);
       if (failed) throw new Error('Redis did not undo every attempt', { cause: failed[0] });
     },
 
     async queue(orders) {
       const groups = groupByItem(orders);
-      const pipeline = redis.pipeline();
-      for (const { itemId, members } of groups) {
-        pipeline.ledgerQueue(...itemKeys(itemId), ...members.map(({ order }) => order.requestId));
-      }
-      // Written anew where a rejected twin of the request has just dropped it; another request's claim is left alone.
-      for (const order of orders) {
-        const key = claimKey(order.requestId);
-        pipeline.set(key, claimValue(order), 'PX', options.orderRetentionMs, 'NX');
-        pipeline.pexpire(key, options.orderRetentionMs);
-      }
-      const replies = await run(pipeline);
+      const replies = await runCommands(redis, [
+        ...groups.map(({ itemId, members }): Command => [
+          'ledgerQueue',
+          ...itemKeys(itemId),
+          ...members.map(({ order }) => order.requestId),
+        ]),
+        ...orders.flatMap((order) => keepClaim(order, options.orderRetentionMs)),
+      ]);
       const answers: (boolean | Error)[] = [];
       groups.forEach(({ members }, group) => {
         const [error, result] = replies[group] ?? NO_REPLY;
@@ -86,14 +70,34 @@ export function createAdmission(redis: Redis, options: AdmissionOptions): Admiss
   };
 }
 
-/** Runs a pipeline; a pipeline that fails as a whole gives its error for each of its commands. */
-async function run(pipeline: ChainableCommander): Promise<Reply[]> {
-  const commands = pipeline.length;
-  try {
-    return (await pipeline.exec()) ?? [];
-  } catch (error) {
-    return Array.from({ length: commands }, (): Reply => [asError(error), null]);
-  }
+function makeClaim(attempt: Attempt, ttlMs: number): Command {
+  return ['set', claimKey(attempt.requestId), claimValue(attempt), 'PX', ttlMs, 'NX', 'GET'];
+}
+
+function hold(attempt: Attempt, leaseMs: number, { priceMinor, currency }: Price): Command {
+  const { itemId, requestId, userId, amount, fingerprint, token } = attempt;
+  return [
+    'ledgerHold',
+    ...itemKeys(itemId),
+    ...[requestId, userId, amount, fingerprint, token, leaseMs, priceMinor, currency],
+  ];
+}
+
+function undoHold({ itemId, requestId, token }: Undo): Command {
+  return ['ledgerUndo', ...itemKeys(itemId), requestId, token];
+}
+
+function dropClaim({ requestId }: Undo): Command {
+  return ['del', claimKey(requestId)];
+}
+
+/** Written anew where a rejected twin of the request has just dropped it; another request's claim is left alone. */
+function keepClaim(order: Queued, retentionMs: number): Command[] {
+  const key = claimKey(order.requestId);
+  return [
+    ['set', key, claimValue(order), 'PX', retentionMs, 'NX'],
+    ['pexpire', key, retentionMs],
+  ];
 }
 
 /** One script call serves all orders of an item; `index` is each order's place in the answer. */
@@ -107,13 +111,6 @@ function groupByItem(orders: readonly Queued[]) {
   return [...groups.values()];
 }
 
-const NO_REPLY: Reply = [new Error('Redis gave no reply'), null];
-
-function holdArguments(attempt: Attempt, leaseMs: number, price: Price) {
-  const { requestId, userId, amount, fingerprint, token } = attempt;
-  return [requestId, userId, amount, fingerprint, token, leaseMs, price.priceMinor, price.currency];
-}
-
 function toVerdict(attempt: Attempt, claim = NO_REPLY, hold = NO_REPLY): Verdict | Error {
   if (claim[0]) return claim[0];
   if (hold[0]) return hold[0];
@@ -121,8 +118,4 @@ function toVerdict(attempt: Attempt, claim = NO_REPLY, hold = NO_REPLY): Verdict
     claim: claim[1] === null ? 'new' : claim[1] === claimValue(attempt) ? 'same' : 'other',
     hold: parseHoldAnswer(hold[1]),
   };
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

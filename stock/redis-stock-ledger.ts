@@ -1,13 +1,13 @@
-import type { Redis } from 'ioredis';
 import type { ConfirmAnswer } from '../domain/ledger';
 import type { ItemId, Order } from '../domain/order';
 import { parseEntry, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
 import { claimKey, itemKeys, ordersKey } from './keys';
+import type { RedisConnection } from '../platform/redis';
 import { defineLedgerScripts } from './scripts';
 import type { StockLedger } from './stock-ledger';
 
 /** The ledger on Redis. `redis` should be a connection that waits for Redis to come back. */
-export function createStockLedger(redis: Redis): StockLedger {
+export function createStockLedger(redis: RedisConnection): StockLedger {
   defineLedgerScripts(redis);
   return {
     async reserve(order, fence) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Redis, Result } from 'ioredis';
+import type { Result } from 'ioredis';
+import type { RedisConnection } from '../platform/redis';
 
 /** Every script of the ledger, by the name of its client command. All take the item's seven keys, one takes an eighth. */
 const SCRIPTS = {
@@ -17,6 +18,7 @@ const SCRIPTS = {
   ledgerChangeSale: 'change-sale',
 } as const;
 
+export type ScriptCommand = keyof typeof SCRIPTS;
 export type ScriptArgument = string | number;
 
 declare module 'ioredis' {
@@ -36,7 +38,7 @@ declare module 'ioredis' {
 }
 
 /** Teaches a connection the ledger's scripts. Reads the files beside this one; sends nothing yet. */
-export function defineLedgerScripts(redis: Redis): void {
+export function defineLedgerScripts(redis: RedisConnection): void {
   const source = (name: string) => readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
   const prelude = source('prelude');
   for (const [command, name] of Object.entries(SCRIPTS)) {

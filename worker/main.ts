@@ -7,7 +7,7 @@ import { createDeadLetterWriter } from '../orderlog/dead-letters';
 import { createKafka, createProducer } from '../orderlog/kafka-client';
 import { encodeOrder } from '../orderlog/order-record';
 import { createSafeProducer } from '../orderlog/safe-producer';
-import { DEAD_LETTER_PARTITIONS } from '../orderlog/topics';
+import { checkTopic } from '../orderlog/topic-safety';
 import { createHttpPaymentProvider } from '../payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
 import { startHealthServer } from '../platform/health-server';
@@ -31,25 +31,26 @@ async function main(): Promise<void> {
   const sdkMetrics = await openSdkMetrics();
   installTemporalRuntime(logger, sdkMetrics.address);
 
-  const redis = connectPatientRedis(config.redisAddr, logger);
+  const redis = connectPatientRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
   const ledger = createStockLedger(redis);
 
-  const kafka = createKafka('worker', config.kafkaAddrs, logger);
+  const { production } = config;
+  const kafka = createKafka('worker', config.kafka, logger);
   const producer = await createSafeProducer({
     createProducer: () => createProducer(kafka),
     topic: config.deadLetterTopic,
-    partitions: DEAD_LETTER_PARTITIONS,
+    partitions: await checkTopic(kafka, config.deadLetterTopic, { production, logger }),
     logger,
   });
   onShutdown('kafka', () => producer.close(5_000));
 
-  const connection = await connectTemporal(config.temporalAddress);
+  const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
   const worker = await createOrderWorker({
     connection,
-    namespace: config.temporalNamespace,
+    namespace: config.temporal.namespace,
     taskQueue: config.taskQueue,
     activities: {
       ...createStockActivities(ledger),

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { withAppender } from '../../dead-letters/doors/appender';
 import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
 import { createDeadLetterReader } from '../../dead-letters/doors/reader';
 import { OperatorFault } from '../../dead-letters/operator-fault';
 import { createMarkWriter } from '../../orderlog/dead-letters';
 import type { ApiConfig, OperatorConfig } from '../../platform/config';
+import type { RedisConnection } from '../../platform/redis';
 import { claimOrder } from '../../stock/claims';
 import { createStockOperations } from '../../stock/operations/redis-stock-operations';
 import type { OperatorDeps } from './operator';
@@ -18,21 +18,20 @@ const RECORDS_READ_MAX = 10_000;
  * an operator and closed after it: the door neither waits for them nor shares anything with them.
  */
 export function createOperatorDoors(
-  { token, temporalAddress, temporalNamespace, taskQueue }: OperatorConfig,
-  { kafkaAddrs, ordersTopic, deadLetterTopic, orderRetentionMs }: ApiConfig,
-  redis: Redis,
+  { token, temporal, taskQueue }: OperatorConfig,
+  { kafka, ordersTopic, deadLetterTopic, orderRetentionMs }: ApiConfig,
+  redis: RedisConnection,
 ): OperatorDeps {
-  const reader = createDeadLetterReader(kafkaAddrs, deadLetterTopic, RECORDS_READ_MAX);
-  const temporal = { address: temporalAddress, namespace: temporalNamespace, taskQueue };
+  const reader = createDeadLetterReader(kafka, deadLetterTopic, RECORDS_READ_MAX);
   return {
-    token,
+    token: token.reveal(),
     operations: createStockOperations(redis),
     letters: {
       readLetters: () => reader.read(),
       withMarks: (use) =>
-        withAppender(kafkaAddrs, deadLetterTopic, (producer) => use(createMarkWriter(producer))),
-      withOrders: (use) => withAppender(kafkaAddrs, ordersTopic, use),
-      withReplayer: (use) => withOrderReplayer(temporal, use),
+        withAppender(kafka, deadLetterTopic, (producer) => use(createMarkWriter(producer))),
+      withOrders: (use) => withAppender(kafka, ordersTopic, use),
+      withReplayer: (use) => withOrderReplayer({ ...temporal, taskQueue }, use),
       claim: (order) =>
         claimOrder(redis, order, orderRetentionMs).catch((cause: unknown) => {
           throw new OperatorFault('unavailable', 'Redis gives no answer', { cause });

@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
-import { createKafka } from '../../orderlog/kafka-client';
+import { addressesOf, createKafka } from '../../orderlog/kafka-client';
 import { ORDERS_PARTITIONS, withAdmin } from '../../orderlog/topics';
-import { addressList } from '../stack-addresses';
+import type { KafkaAccess } from '../../platform/config/access';
 import type { Finding } from './check';
 
 export interface KafkaNames {
@@ -12,10 +12,11 @@ export interface KafkaNames {
 
 /** Whether Kafka answers, has the topics, and somebody reads the orders. Throws when it does not answer. */
 export async function probeKafka(
-  kafkaAddrs: string,
+  access: KafkaAccess,
   { ordersTopic, deadLetterTopic, consumerGroup }: KafkaNames,
 ): Promise<Finding[]> {
-  const kafka = createKafka('flash-sale-doctor', addressList(kafkaAddrs));
+  const kafka = createKafka('flash-sale-doctor', access);
+  const kafkaAddrs = addressesOf(access);
   return withAdmin(kafka, async (admin) => {
     const existing = new Set(await admin.listTopics());
     const missing = [ordersTopic, deadLetterTopic].filter((topic) => !existing.has(topic));

@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
+import type { RedisAccess } from '../../platform/config/access';
 import { withRedis } from '../redis-connection';
 import type { Finding } from './check';
 
@@ -10,11 +11,12 @@ const WANTED = [
 ] as const;
 
 /** Whether Redis answers, and whether what it has acknowledged is safe. Throws when it does not answer. */
-export async function probeRedis(address: string): Promise<Finding[]> {
-  return withRedis(address, async (redis) => {
+export async function probeRedis(access: RedisAccess): Promise<Finding[]> {
+  const address = access.addrs.join(', ');
+  return withRedis(access, async (redis) => {
     await redis.ping();
     const name = 'Redis';
-    const settings = await readSettings(redis);
+    const settings = await readWeakest(redis instanceof Cluster ? redis.nodes('master') : [redis]);
     if (settings === undefined) {
       const remedy = `make sure yourself that it runs with ${list(WANTED)}`;
       return [{ name, state: 'warning', detail: `${address}, does not show its settings`, remedy }];
@@ -25,6 +27,16 @@ export async function probeRedis(address: string): Promise<Finding[]> {
     const remedy = `an accepted order can be lost: CONFIG SET ${weak.flat().join(' ')}`;
     return [{ name, state: 'warning', detail: `${address}, ${list(present)}`, remedy }];
   });
+}
+
+/** The settings of the first node that is not set as it should be; of any, when all are. */
+async function readWeakest(nodes: readonly Redis[]) {
+  const found = await Promise.all(nodes.map(readSettings));
+  return found.find((settings) => !isSafe(settings)) ?? found[0];
+}
+
+function isSafe(settings: Record<string, string> | undefined): boolean {
+  return settings !== undefined && WANTED.every(([name, wanted]) => settings[name] === wanted);
 }
 
 /** Undefined where CONFIG is forbidden or renamed, as managed servers do. */

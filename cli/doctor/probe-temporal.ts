@@ -1,4 +1,5 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
+import type { TemporalAccess } from '../../platform/config/temporal-access';
 import { SEARCH_ATTRIBUTES } from '../../workflows/contract';
 import type { Finding } from './check';
 
@@ -10,10 +11,13 @@ const NOT_FOUND = 5;
 
 /** Whether Temporal answers, knows what orders need, and somebody works on them. Throws when it does not answer. */
 export async function probeTemporal(
-  address: string,
-  { namespace, taskQueue }: { readonly namespace: string; readonly taskQueue: string },
+  { address, namespace, security }: TemporalAccess,
+  { taskQueue }: { readonly taskQueue: string },
 ): Promise<Finding[]> {
-  const connection = await Connection.connect({ address, connectTimeout: CONNECT_MS_MAX });
+  const connection = await Connection.connect({
+    ...{ address, connectTimeout: CONNECT_MS_MAX },
+    ...security?.reveal(),
+  });
   try {
     return await connection.withDeadline(Date.now() + CALL_MS_MAX, async () => {
       if (!(await hasNamespace(connection, namespace))) {

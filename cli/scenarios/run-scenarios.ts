@@ -1,6 +1,7 @@
 import { paint, plain } from '../output/terminal';
 import { describeFault } from '../plain-fault';
-import type { StackAddresses } from '../stack-addresses';
+import type { StackAccess } from '../stack-access';
+import { addressList, type StackAddresses } from '../stack-addresses';
 import { failedPayments } from './failed-payments';
 import { neverOversold } from './never-oversold';
 import { sameRequestTwice } from './same-request-twice';
@@ -18,6 +19,8 @@ export interface RunOptions {
   readonly print: (line: string) => void;
   readonly colour?: boolean;
   readonly deadLetterTopic?: string;
+  /** Absent: Redis and Kafka ask for nothing. */
+  readonly access?: Pick<StackAccess, 'redis' | 'kafka'>;
   readonly bounds?: Partial<Bounds>;
 }
 
@@ -28,9 +31,10 @@ export interface RunOptions {
  */
 export async function runScenarios(
   addresses: StackAddresses,
-  { deadLetterTopic = 'orders-dlq', bounds, ...output }: RunOptions,
+  { deadLetterTopic = 'orders-dlq', access, bounds, ...output }: RunOptions,
 ): Promise<readonly ScenarioResult[]> {
-  const options = { deadLetterTopic, bounds: { ...BOUNDS, ...bounds } };
+  const { redis = addresses.redis, kafka = addressList(addresses.kafka) } = access ?? {};
+  const options = { redis, kafka, deadLetterTopic, bounds: { ...BOUNDS, ...bounds } };
   return withScene(addresses, options, (scene) => playScenarios(scene, output));
 }
 

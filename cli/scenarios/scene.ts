@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { createDeadLetterReader, type DeadLetterReader } from '../../dead-letters/doors/reader';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
+import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
 import { parseEntry } from '../../stock/answers';
 import { freeUnitsKey, ordersKey } from '../../stock/keys';
 import { createGateway, type Gateway } from '../gateway';
 import { withRedis } from '../redis-connection';
-import { addressList, type StackAddresses } from '../stack-addresses';
+import type { StackAddresses } from '../stack-addresses';
 import { readChargeRows, type ChargeRow } from './charge-rows';
 
 /** The running engine as a scenario sees it: its public doors, and its books for reading. */
@@ -37,14 +38,16 @@ export interface Bounds {
 export const BOUNDS: Bounds = { restMsMax: 240_000, answerMsMax: 60_000, pollMs: 200 };
 
 export interface SceneOptions {
+  readonly redis: RedisAccess | string;
+  readonly kafka: KafkaAccess | readonly string[];
   readonly deadLetterTopic: string;
   readonly bounds: Bounds;
 }
 
 /** Runs `use` on the stack at these addresses, and closes every connection. Throws a PlainFault when it cannot be reached. */
 export async function withScene<T>(
-  addresses: StackAddresses,
-  { deadLetterTopic, bounds }: SceneOptions,
+  addresses: Pick<StackAddresses, 'gateway' | 'payments'>,
+  { redis: redisAccess, kafka, deadLetterTopic, bounds }: SceneOptions,
   use: (scene: Scene) => Promise<T>,
 ): Promise<T> {
   const gateway = createGateway(addresses.gateway);
@@ -54,7 +57,7 @@ export async function withScene<T>(
   try {
     // Any answer will do: a gateway that is away is one sentence, not three missed scenarios.
     await watcher.item(`scenario-${run}`);
-    return await withRedis(addresses.redis, (redis) =>
+    return await withRedis(redisAccess, (redis) =>
       use({
         gateway,
         watcher,
@@ -70,7 +73,7 @@ export async function withScene<T>(
           return new Map(raw.map(([requestId, entry]) => [requestId, parseEntry(entry)]));
         },
         charges: () => readChargeRows(addresses.payments),
-        deadLetters: createDeadLetterReader(addressList(addresses.kafka), deadLetterTopic),
+        deadLetters: createDeadLetterReader(kafka, deadLetterTopic),
         bounds,
       }),
     );

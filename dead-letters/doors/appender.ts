@@ -1,7 +1,8 @@
-import { createKafka, createProducer } from '../../orderlog/kafka-client';
+import { addressesOf, createKafka, createProducer } from '../../orderlog/kafka-client';
 import { createSafeProducer, type SafeProducer } from '../../orderlog/safe-producer';
 import { partitionCount } from '../../orderlog/topics';
 import { within } from '../../orderlog/within';
+import type { KafkaAccess } from '../../platform/config/access';
 import { createLogger } from '../../platform/logger';
 import { OperatorFault } from '../operator-fault';
 
@@ -14,15 +15,15 @@ const CLOSE_MS_MAX = 2_000;
  * Kafka does not answer; an append that got no answer may have happened.
  */
 export async function withAppender<T>(
-  kafkaAddrs: readonly string[],
+  access: KafkaAccess | readonly string[],
   topic: string,
   use: (producer: Pick<SafeProducer, 'append'>) => Promise<T>,
 ): Promise<T> {
   const explain = (cause: unknown): never => {
-    const message = `Cannot write to ${topic} in Kafka at ${kafkaAddrs.join(',')}`;
+    const message = `Cannot write to ${topic} in Kafka at ${addressesOf(access)}`;
     throw new OperatorFault('unavailable', message, { cause });
   };
-  const kafka = createKafka('flash-sale-dead-letters', kafkaAddrs);
+  const kafka = createKafka('flash-sale-dead-letters', access);
   const open = async () =>
     createSafeProducer({
       createProducer: () => createProducer(kafka),

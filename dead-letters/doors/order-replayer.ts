@@ -7,6 +7,7 @@ import {
 import type { Order } from '../../domain/order';
 import { ORDER_WORKFLOW, type OrderInput, type OrderReplay } from '../../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../../workflows/order-start';
+import type { TemporalAccess } from '../../platform/config/temporal-access';
 import { OperatorFault } from '../operator-fault';
 
 /** How an order stands in Temporal. */
@@ -26,9 +27,7 @@ export interface OrderReplayer {
 const CONNECT_MS_MAX = 2_000;
 const CALL_MS_MAX = 10_000;
 
-export interface ReplayerOptions {
-  readonly address: string;
-  readonly namespace: string;
+export interface ReplayerOptions extends TemporalAccess {
   readonly taskQueue: string;
 }
 
@@ -37,14 +36,15 @@ export async function withOrderReplayer<T>(
   options: ReplayerOptions,
   use: (replayer: OrderReplayer) => Promise<T>,
 ): Promise<T> {
-  const { address, namespace, taskQueue } = options;
+  const { address, namespace, security, taskQueue } = options;
   const explain = (cause: unknown) =>
     new OperatorFault('unavailable', `Temporal at ${address} gives no answer`, { cause });
-  const connection = await Connection.connect({ address, connectTimeout: CONNECT_MS_MAX }).catch(
-    (error: unknown) => {
-      throw explain(error);
-    },
-  );
+  const connection = await Connection.connect({
+    ...{ address, connectTimeout: CONNECT_MS_MAX },
+    ...security?.reveal(),
+  }).catch((error: unknown) => {
+    throw explain(error);
+  });
   try {
     return await use(
       createOrderReplayer(new Client({ connection, namespace }), taskQueue, explain),

@@ -1,6 +1,7 @@
-import { createKafka } from '../../orderlog/kafka-client';
+import { addressesOf, createKafka } from '../../orderlog/kafka-client';
 import { readDeadLetters, type StoredDeadLetter } from '../../orderlog/dead-letters';
 import { withAdmin } from '../../orderlog/topics';
+import type { KafkaAccess } from '../../platform/config/access';
 import { OperatorFault } from '../operator-fault';
 
 /**
@@ -20,17 +21,17 @@ export interface DeadLetterReader {
 }
 
 /**
- * Reads the newest `recordsMax` letters and marks of the Kafka at `kafkaAddrs`; every read has a connection of its own.
+ * Reads the newest `recordsMax` letters and marks of a Kafka; every read has a connection of its own.
  * Every method throws an OperatorFault when it does not answer.
  */
 export function createDeadLetterReader(
-  kafkaAddrs: readonly string[],
+  access: KafkaAccess | readonly string[],
   topic: string,
   recordsMax = RECORDS_READ_MAX,
 ): DeadLetterReader {
-  const kafka = createKafka('flash-sale-dead-letters', kafkaAddrs);
+  const kafka = createKafka('flash-sale-dead-letters', access);
   const explain = (cause: unknown): never => {
-    const message = `Cannot read the dead letters in ${topic} from Kafka at ${kafkaAddrs.join(',')}`;
+    const message = `Cannot read the dead letters in ${topic} from Kafka at ${addressesOf(access)}`;
     throw new OperatorFault('unavailable', message, { cause });
   };
   const offsets = () => withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic)).catch(explain);

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { createKafka, createProducer } from '../../orderlog/kafka-client';
 import { ensureTopics, saleTopics, withAdmin } from '../../orderlog/topics';
 import type { Component, Context } from '../ground/context';
+import { givenAccess } from '../ground/given';
 import { PlainFault } from '../ground/plain-fault';
+import { loadKafkaAccess } from '../../platform/config';
+import type { KafkaAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';
 import { runToEnd } from '../processes/run-to-end';
 import { atMost, describeFault } from '../processes/until';
@@ -21,14 +24,23 @@ const STOP_MS_MAX = 10_000;
 /** Where the produce half of the readiness check writes; nobody reads it. */
 const READINESS_TOPIC = 'flash-sale-readiness';
 
+/** How a broker of ours differs from the plain one. */
+export interface BrokerVariant {
+  /** Over the plain broker's settings. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** What its storage is prepared with, such as users. */
+  readonly formatArgs: readonly string[];
+  readonly accessTo: (address: string) => KafkaAccess;
+}
+
 /** Kafka, given by KAFKA_ADDR or started as one node that is broker and controller, and with the sale's topics. */
-export async function startKafka(context: Context): Promise<Component> {
+export async function startKafka(context: Context, variant?: BrokerVariant): Promise<Component> {
   const { settings, signal } = context;
   const topics = saleTopics(settings);
   const given = settings.kafkaAddr;
   if (given !== undefined) {
-    const addrs = given.split(',').map((addr) => addr.trim());
-    await ensureTopics(addrs, topics, { readyMsMax: GIVEN_MS_MAX }).catch((error: unknown) => {
+    const access = givenAccess(loadKafkaAccess, settings);
+    await ensureTopics(access, topics, { readyMsMax: GIVEN_MS_MAX }).catch((error: unknown) => {
       signal.throwIfAborted();
       throw new PlainFault(
         `KAFKA_ADDR is ${given}, but no Kafka there answers and has, or lets us create, the topics (${describeFault(error)}).`,
@@ -41,7 +53,7 @@ export async function startKafka(context: Context): Promise<Component> {
   const java = await findJava(context);
   const { libs, origin } = await findKafkaJars(context, java);
   const dir = join(settings.dataDir, 'kafka');
-  const files = writeSettings(settings, dir);
+  const files = writeSettings(settings, dir, variant);
   const jvm = (...args: string[]) => ({
     command: java,
     args: [...JVM_OPTIONS, `-Dlog4j2.configurationFile=${files.logging}`, ...args],
@@ -51,7 +63,9 @@ export async function startKafka(context: Context): Promise<Component> {
   });
   const classPath = join(libs, '*');
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-    const format = ['format', '--cluster-id', CLUSTER_ID, '--config', files.server];
+    const format = ['format', '--cluster-id', CLUSTER_ID, '--config', files.server].concat(
+      variant?.formatArgs ?? [],
+    );
     await runToEnd(
       settings.root,
       jvm('-cp', classPath, 'kafka.tools.StorageTool', ...format),
@@ -59,21 +73,22 @@ export async function startKafka(context: Context): Promise<Component> {
     );
   }
   const address = `${LOOPBACK}:${settings.ports.kafka}`;
+  const access = variant?.accessTo(address) ?? { addrs: [address] };
   await context.run({
     ...jvm('-Xms256m', '-Xmx512m', '-cp', classPath, 'kafka.Kafka', files.server),
     name: 'kafka',
-    probe: () => atMost(ROUND_TRIP_MS_MAX, 'a round trip', roundTrip(address)),
+    probe: () => atMost(ROUND_TRIP_MS_MAX, 'a round trip', roundTrip(access)),
     readyMsMax: READY_MS_MAX,
     startTriesMax: 1,
     stopMsMax: STOP_MS_MAX,
   });
-  await ensureTopics([address], topics);
+  await ensureTopics(access, topics);
   return { address, origin };
 }
 
 /** An open port is not yet a broker that takes records. A client of its own for each try: a used one can hang. */
-async function roundTrip(address: string): Promise<void> {
-  const kafka = createKafka('flash-sale-stack', [address]);
+async function roundTrip(access: KafkaAccess): Promise<void> {
+  const kafka = createKafka('flash-sale-stack', access);
   await withAdmin(kafka, async (admin) => {
     const known = await admin.listTopics();
     if (!known.includes(READINESS_TOPIC)) {
@@ -95,7 +110,11 @@ const CLUSTER_ID = 'Zmxhc2gtc2FsZS1zdGFjaw';
 /** For a short life on a small machine: start soon, stay small. */
 const JVM_OPTIONS = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 
-function writeSettings({ ports }: StackSettings, dir: string): { server: string; logging: string } {
+function writeSettings(
+  { ports }: StackSettings,
+  dir: string,
+  variant?: BrokerVariant,
+): { server: string; logging: string } {
   mkdirSync(dir, { recursive: true });
   const server = join(dir, 'server.properties');
   const logging = join(dir, 'log4j2.properties');
@@ -122,6 +141,7 @@ function writeSettings({ ports }: StackSettings, dir: string): { server: string;
     'num.network.threads': 1,
     'num.io.threads': 2,
     'log.cleaner.dedupe.buffer.size': 2_097_152,
+    ...variant?.properties,
   };
   writeFileSync(server, lines(properties));
   writeFileSync(

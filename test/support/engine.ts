@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { ensureTopics, saleTopics } from '../../orderlog/topics';
+import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
+import { createLogger } from '../../platform/logger';
+import { connectPatientRedis, type RedisConnection } from '../../platform/redis';
 import { engineProgram, type EngineName } from '../../stack/engine';
 import { freePorts } from '../../stack/ground/ports';
 import { spawnGuarded, type GuardedProcess } from '../../stack/processes/guarded-process';
-import { kafkaAddrs, redisAddr } from './addresses';
 import { eventually } from './eventually';
 
 const ROOT = join(__dirname, '..', '..');
@@ -28,7 +29,7 @@ export interface Engine {
   readonly payments: string;
   readonly topics: { readonly ordersTopic: string; readonly deadLetterTopic: string };
   readonly taskQueue: string;
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   /** What a process has written so far. */
   readonly logFile: (name: EngineName) => string;
   readonly stop: () => Promise<void>;
@@ -42,7 +43,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
   const name = randomUUID().slice(0, 8);
   const taskQueue = `orders-${name}`;
   const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
-  await ensureTopics(kafkaAddrs(), saleTopics(topics));
+  await ensureTopics(loadKafkaAccess({ ...process.env, ...env }), saleTopics(topics));
   const ports = await freePorts();
   const payments = `http://127.0.0.1:${String(ports.payment)}`;
   const dataDir = join(process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var'), `engine-${name}`);
@@ -65,7 +66,8 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     start('ingest', ports.ingest),
     start('api', ports.gateway),
   ]);
-  const redis = new Redis(redisAddr());
+  const access = loadRedisAccess({ ...process.env, ...env });
+  const redis = connectPatientRedis(access, createLogger('test', 'silent'));
   const processes = { api, ingest, worker, simulator };
   return {
     process: processes,

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import type { Sale, StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import type { Admission } from '../../stock/admission';
+import type { RedisConnection } from '../../platform/redis';
 import { createAdmission } from '../../stock/redis-admission';
 import { createStockOperations } from '../../stock/operations/redis-stock-operations';
 import type { StockOperations } from '../../stock/operations/stock-operations';
@@ -9,8 +10,8 @@ import { createStockLedger } from '../../stock/redis-stock-ledger';
 import type { StockLedger } from '../../stock/stock-ledger';
 import { redisAddr } from './addresses';
 
-export interface RedisStock {
-  readonly redis: Redis;
+export interface RedisStock<Connection extends RedisConnection = Redis> {
+  readonly redis: Connection;
   readonly admission: Admission;
   readonly ledger: StockLedger;
   readonly operations: StockOperations;
@@ -21,8 +22,15 @@ export interface RedisStock {
 }
 
 /** Both doors of the real ledger over one connection, which the caller closes. */
-export function openRedisStock(holdLeaseMs = 15_000): RedisStock {
-  const redis = new Redis(redisAddr());
+export function openRedisStock(holdLeaseMs?: number): RedisStock {
+  return redisStockOn(new Redis(redisAddr()), holdLeaseMs);
+}
+
+/** The same over a connection that is there already. */
+export function redisStockOn<Connection extends RedisConnection>(
+  redis: Connection,
+  holdLeaseMs = 15_000,
+): RedisStock<Connection> {
   const ledger = createStockLedger(redis);
   const operations = createStockOperations(redis);
   return {

@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs';
+import { Secret } from './secret';
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+export type Reader = ReturnType<typeof createReader>;
+
+/**
+ * Reads variables one by one and remembers what is wrong with each, so that all faults are told at once.
+ * A faulty value is replaced by a stand-in that never leaves: `done` throws before anybody sees it.
+ */
+export function createReader(env: Env) {
+  const problems: string[] = [];
+  const raw = (name: string) => env[name]?.trim() ?? '';
+  const fail = (problem: string) => {
+    problems.push(problem);
+  };
+
+  const text = (name: string, fallback?: string): string => {
+    const value = raw(name) || fallback;
+    if (value === undefined) fail(`${name} is required`);
+    return value ?? '';
+  };
+  const matching = (name: string, fallback: string | undefined, pattern: RegExp, what: string) => {
+    const value = text(name, fallback);
+    if (value !== '' && !pattern.test(value)) fail(`${name} must be ${what}, not "${value}"`);
+    return value;
+  };
+  const number = (name: string, fallback: number, range: { min: number; max: number }) => {
+    const value = raw(name) === '' ? fallback : Number(raw(name));
+    const inRange = value >= range.min && value <= range.max;
+    if (!inRange) {
+      fail(`${name} must be a number from ${range.min} to ${range.max}, not "${raw(name)}"`);
+    }
+    return value;
+  };
+  const oneOf = <T extends string>(name: string, fallback: T, allowed: readonly T[]): T => {
+    const value = text(name, fallback);
+    const found = allowed.find((candidate) => candidate === value);
+    if (found === undefined) {
+      fail(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
+    }
+    return found ?? fallback;
+  };
+  const url = (name: string, value: string) => {
+    if (value !== '' && !URL.canParse(value)) fail(`${name} must be a URL, not "${value}"`);
+    return value.replace(/\/+$/, '');
+  };
+  const given = (name: string) => readGiven(env, name, fail);
+
+  return {
+    fail,
+    text,
+    matching,
+    oneOf,
+    optional: (name: string): string | undefined => raw(name) || undefined,
+    flag: (name: string): boolean => oneOf(name, 'false', ['true', 'false']) === 'true',
+    /** A text from X or from the file X_FILE. */
+    content: given,
+    /** The same for what must not be seen. */
+    secret: (name: string): Secret | undefined => {
+      const value = given(name);
+      return value === undefined ? undefined : new Secret(value);
+    },
+    address: (name: string) => matching(name, undefined, ADDRESS, 'host:port'),
+    optionalAddress: (name: string): string | undefined =>
+      raw(name) === '' ? undefined : matching(name, undefined, ADDRESS, 'host:port'),
+    addresses: (name: string) => {
+      const list = matching(name, undefined, ADDRESSES, 'host:port, comma-separated');
+      return list.split(',').map((address) => address.trim());
+    },
+    fraction: (name: string, fallback: number) => number(name, fallback, { min: 0, max: 1 }),
+    integer: (name: string, fallback: number, range: { min: number; max: number }) => {
+      const value = number(name, fallback, range);
+      if (!Number.isNaN(value) && !Number.isInteger(value)) fail(`${name} must be a whole number`);
+      return value;
+    },
+    url: (name: string) => url(name, text(name)),
+    optionalUrl: (name: string) => (raw(name) === '' ? undefined : url(name, raw(name))),
+    done: <T>(config: T): T => {
+      if (problems.length > 0) throw new Error(`Bad configuration:\n  ${problems.join('\n  ')}`);
+      return config;
+    },
+  };
+}
+
+/** X, or what the file X_FILE holds. Never told in a problem: it may be a secret. */
+function readGiven(env: Env, name: string, fail: (problem: string) => void): string | undefined {
+  const [value, file] = [env[name] ?? '', env[`${name}_FILE`]?.trim() ?? ''];
+  if (file === '') return value === '' ? undefined : value;
+  if (value !== '') fail(`${name} and ${name}_FILE are both set: only one can be meant`);
+  const content = readText(file);
+  if (content instanceof Error) {
+    fail(`${name}_FILE: ${file} cannot be read (${content.message})`);
+    return undefined;
+  }
+  if (content === '') fail(`${name}_FILE: ${file} is empty`);
+  return content;
+}
+
+/** The file without the newline that editors leave at its end; an Error when it cannot be read. */
+function readText(file: string): string | Error {
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+const ADDRESS = /^[^\s:,]+:\d{1,5}$/;
+const ADDRESSES = /^[^\s:,]+:\d{1,5}(\s*,\s*[^\s:,]+:\d{1,5})*$/;

@@ -1,0 +1,175 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import calculateSlot from 'cluster-key-slot';
+import { createLogger } from '../../platform/logger';
+import {
+  connectDoorRedis,
+  connectPatientRedis,
+  withRedis,
+  type RedisConnection,
+} from '../../platform/redis';
+import { watchRedisDurability } from '../../platform/redis-durability';
+import { claimOrder } from '../../stock/claims';
+import { admissionContract, CONTRACT_LEASE_MS } from '../contract/admission.contract';
+import { eventually } from '../support/eventually';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { redisStockOn, type RedisStock } from '../support/redis-stock';
+import { makeCertificates } from '../support/secured/certificates';
+import {
+  startRedisCluster,
+  type ClusterNode,
+  type RedisCluster,
+} from '../support/secured/redis-cluster';
+
+const logger = createLogger('test', 'silent');
+const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
+let cluster: RedisCluster;
+/** As the gateway is connected: it fails fast. */
+let door: RedisStock<RedisConnection>;
+/** As the worker is connected: it waits. */
+let patient: RedisStock<RedisConnection>;
+
+beforeAll(async () => {
+  cluster = await startRedisCluster(makeCertificates(folder));
+  door = redisStockOn(connectDoorRedis(cluster.access, logger), CONTRACT_LEASE_MS);
+  patient = redisStockOn(connectPatientRedis(cluster.access, logger));
+  await eventually('the door is open', () => Promise.resolve(door.redis.status === 'ready'));
+}, 60_000);
+afterAll(async () => {
+  door.redis.disconnect();
+  patient.redis.disconnect();
+  await cluster.stop();
+  rmSync(folder, { recursive: true });
+}, 30_000);
+
+admissionContract('a Redis Cluster behind TLS and a password', () => ({
+  ...door,
+  // An operator's connection does not fail fast.
+  setFree: patient.setFree,
+}));
+
+const keysOf = ({ requestId, itemId }: { requestId: string; itemId: string }) => ({
+  claim: calculateSlot(`idempotency:${requestId}`),
+  item: calculateSlot(`inventory:${itemId}`),
+});
+const serves = ({ slots }: ClusterNode, slot: number) => slots.first <= slot && slot <= slots.last;
+
+/** A purchase of a fresh item whose claim and stock are both served by one of these nodes. */
+function purchaseOn(...nodes: readonly ClusterNode[]) {
+  for (;;) {
+    const purchase = aPurchase({ itemId: anItem() });
+    const { claim, item } = keysOf(purchase);
+    if ([claim, item].every((slot) => nodes.some((node) => serves(node, slot)))) return purchase;
+  }
+}
+
+describe('the ledger on a Redis Cluster', () => {
+  test('takes one order through every state, and another one back', async () => {
+    const [sold, returned] = [1, 2].map(() => anOrder(aPurchase({ itemId: anItem() })));
+    for (const order of [sold, returned]) {
+      if (!order) throw new Error('two were made');
+      await patient.setFree(order.itemId, 1);
+      const attempt = anAttempt(order);
+      expect(await door.admission.claimAndHold([attempt])).toMatchObject([{ claim: 'new' }]);
+      expect(await door.admission.queue([attempt])).toEqual([true]);
+      const reserved = await patient.ledger.reserve(order, 10);
+      expect(reserved).toMatchObject({ kind: 'reserved', generation: 1 });
+      expect(await claimOrder(patient.redis, order, 60_000)).toBe(true);
+    }
+    if (!sold || !returned) throw new Error('two were made');
+    const one = { generation: 1, fence: 11, paymentId: 'pay-1' };
+    expect(await patient.ledger.confirm({ ...sold, ...one })).toEqual({ kind: 'sold' });
+    expect(await patient.countsOf(sold.itemId)).toMatchObject({ free: 0, sold: 1, supply: 1 });
+
+    const why = { fence: 11, reason: 'payment-unknown' } as const;
+    const answer = await patient.ledger.release({ order: returned, ...why });
+    expect(answer).toMatchObject({ kind: 'released', owed: [1] });
+    await patient.ledger.settle({ ...returned, generation: 1 });
+    expect((await patient.ledger.findOrder(returned.requestId))?.entry.owed).toEqual([]);
+    expect(await patient.countsOf(returned.itemId)).toMatchObject({ free: 1, supply: 1 });
+  });
+
+  test('answers 200 purchases of 200 items on all nodes in one call, each its own', async () => {
+    const attempts = Array.from({ length: 200 }, () => anAttempt(aPurchase({ itemId: anItem() })));
+    await Promise.all(attempts.map(({ itemId }, i) => patient.setFree(itemId, i % 2)));
+    const verdicts = await door.admission.claimAndHold(attempts);
+    const kinds = verdicts.map((verdict) => !(verdict instanceof Error) && verdict.hold.kind);
+    expect(kinds).toEqual(attempts.map((_, i) => (i % 2 === 1 ? 'held' : 'sold-out')));
+  });
+
+  test('finds a slot that has moved to another node, in the very call that looks in the old place', async () => {
+    const [from, to] = cluster.nodes;
+    if (!from || !to) throw new Error('there are three');
+    const purchase = purchaseOn(from);
+    const { item } = keysOf(purchase);
+    const id = String(await to.redis.call('CLUSTER', 'MYID'));
+    for (const { redis } of [to, ...cluster.nodes]) {
+      await redis.call('CLUSTER', 'SETSLOT', item, 'NODE', id);
+    }
+    await withRedis(cluster.access, (redis) => redis.set(`inventory:${purchase.itemId}`, 1));
+    const elsewhere = anAttempt(purchaseOn(to));
+    const verdicts = await door.admission.claimAndHold([anAttempt(purchase), elsewhere]);
+    expect(verdicts).toMatchObject([
+      { hold: { kind: 'held' } },
+      { hold: { kind: 'unknown-item' } },
+    ]);
+  });
+});
+
+describe('a Redis Cluster that loses a master', () => {
+  test('refuses what that one keeps without delay, goes on with the rest, and recovers when it is back', async () => {
+    const [dead, ...alive] = cluster.nodes;
+    if (!dead) throw new Error('there are three');
+    const lost = anAttempt(purchaseOn(dead));
+    const safe = Array.from({ length: 20 }, () => anAttempt(purchaseOn(...alive)));
+    await Promise.all([lost, ...safe].map(({ itemId }) => patient.setFree(itemId, 1)));
+    await dead.kill();
+
+    const before = performance.now();
+    const [unknown, ...held] = await door.admission.claimAndHold([lost, ...safe]);
+    expect(performance.now() - before).toBeLessThan(4_000);
+    expect(unknown).toBeInstanceOf(Error);
+    expect(held).toMatchObject(safe.map(() => ({ hold: { kind: 'held' } })));
+    expect(await door.redis.ping()).toBe('PONG');
+
+    await dead.restart();
+    const verdict = await eventually('the lost item is sold again', async () => {
+      const [found] = await door.admission.claimAndHold([lost]);
+      return found instanceof Error ? undefined : found;
+    });
+    expect(verdict.hold.kind).toBe('held');
+    expect(await patient.countsOf(lost.itemId)).toMatchObject({ free: 0, held: 1, supply: 1 });
+  }, 60_000);
+});
+
+describe('how a Redis Cluster keeps its data', () => {
+  test('is looked at on every master: one loose one is refused in production, by its address', async () => {
+    const loose = cluster.nodes[2];
+    await loose?.redis.config('SET', 'appendfsync', 'everysec');
+    const refusals: string[] = [];
+    const redis = connectPatientRedis(cluster.access, logger);
+    watchRedisDurability(redis, {
+      ...{ production: true, logger },
+      refuse: ({ message }) => refusals.push(message),
+    });
+    try {
+      await eventually('it is refused', () => Promise.resolve(refusals.length > 0));
+      const addr = cluster.access.addrs[2] ?? '';
+      expect(refusals).toEqual([expect.stringContaining(`Redis at ${addr} keeps its data`)]);
+    } finally {
+      redis.disconnect();
+      await loose?.redis.config('SET', 'appendfsync', 'always');
+    }
+  });
+});
+
+describe('a Redis Cluster that does not know us', () => {
+  test.each([
+    ['the password', { password: undefined }],
+    ['a certificate', { tls: { ca: undefined, client: undefined, serverName: undefined } }],
+  ])('is not reached without %s', async (_, missing) => {
+    const asked = withRedis({ ...cluster.access, ...missing }, (redis) => redis.get('any'));
+    await expect(asked).rejects.toThrow();
+  });
+});

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Context } from '../../../stack/ground/context';
+import { freePorts } from '../../../stack/ground/ports';
+import { loadStackSettings } from '../../../stack/ground/settings';
+import { supervise } from '../../../stack/processes/supervisor';
+
+const ROOT = join(__dirname, '..', '..', '..');
+
+export interface OwnComponents {
+  readonly root: string;
+  readonly dataDir: string;
+  readonly context: Context;
+  readonly stop: () => Promise<void>;
+}
+
+/** Where a test starts components of its own, beside those of the run: in the run's folder, on other free ports. */
+export async function ownComponents(name: string): Promise<OwnComponents> {
+  const runDir = process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var');
+  const dataDir = join(runDir, `${name}-${randomUUID().slice(0, 8)}`);
+  const env = { ...process.env, REDIS_ADDR: '', KAFKA_ADDR: '', TEMPORAL_ADDRESS: '' };
+  const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
+  const silent = () => undefined;
+  const stops: (() => Promise<void>)[] = [];
+  return {
+    root: ROOT,
+    dataDir,
+    context: {
+      settings,
+      report: silent,
+      signal: new AbortController().signal,
+      run: async (program) => {
+        const supervised = supervise(ROOT, program, { report: silent, onStart: silent });
+        stops.unshift(supervised.stop);
+        await supervised.ready;
+      },
+    },
+    stop: async () => {
+      for (const stop of stops.splice(0)) await stop();
+    },
+  };
+}
