@@ -17,6 +17,8 @@ export interface LedgerEntry extends Price {
   /** Generations whose money is not settled yet. */
   readonly owed: readonly number[];
   readonly reason?: ReleaseReason;
+  /** Its buyer has cancelled it: it is never reserved again, and unless it is sold already it ends as cancelled. */
+  readonly cancelledByBuyer?: true;
   readonly paymentId?: string;
   /** When the hold's lease ends; only while held. */
   readonly leaseUntil?: number;
@@ -70,6 +72,8 @@ export type ReserveAnswer = { readonly owed: readonly number[] } & (
   | { readonly kind: 'sold-out' }
   /** Too late: a later step, perhaps of a later run, has taken effect. */
   | { readonly kind: 'over' }
+  /** Its buyer has cancelled it; nothing is reserved any more. */
+  | { readonly kind: 'cancelled' }
   /** The id belongs to another request: this order never held anything. */
   | { readonly kind: 'mismatch' }
 );
@@ -78,6 +82,21 @@ export type ConfirmAnswer = { readonly kind: 'sold' } | { readonly kind: 'lost' 
 
 /** What `release` answers. `owed` lists every generation whose money is not settled. */
 export type ReleaseAnswer = { readonly owed: readonly number[] } & (
-  | { readonly kind: 'released'; readonly generation: number }
+  | {
+      readonly kind: 'released';
+      readonly generation: number;
+      readonly cancelledByBuyer?: true;
+    }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
 );
+
+/** What `cancel` answers its buyer: one atomic verdict, with the entry as it is afterwards. */
+export type CancelAnswer =
+  /** No entry, or only held: nobody has been promised an order. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'not-the-buyer' }
+  | {
+      /** `under-way`: reserved and marked; whoever sells it has to be told. `sold` and `failed` stay as they are. */
+      readonly kind: 'cancelled' | 'under-way' | 'sold' | 'failed';
+      readonly entry: LedgerEntry;
+    };

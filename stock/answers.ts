@@ -1,4 +1,5 @@
 import type {
+  CancelAnswer,
   HoldAnswer,
   LedgerEntry,
   LedgerState,
@@ -53,6 +54,7 @@ export function parseReserveAnswer(reply: unknown): ReserveAnswer {
       return { kind, generation: integer(generation), owed, ...optionalPayment(paymentId) };
     case 'sold-out':
     case 'over':
+    case 'cancelled':
     case 'mismatch':
       return { kind, owed };
     default:
@@ -61,13 +63,31 @@ export function parseReserveAnswer(reply: unknown): ReserveAnswer {
 }
 
 export function parseReleaseAnswer(reply: unknown): ReleaseAnswer {
-  const [kind, generation, owedText, paymentId] = list(reply);
+  const [kind, generation, owedText, detail] = list(reply);
   const owed = parseOwed(text(owedText));
   switch (kind) {
-    case 'released':
-      return { kind, generation: integer(generation), owed };
+    case 'released': {
+      const mark = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
+      return { kind, generation: integer(generation), owed, ...mark };
+    }
     case 'sold':
-      return { kind, generation: integer(generation), owed, ...optionalPayment(paymentId) };
+      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseCancelAnswer(reply: unknown): CancelAnswer {
+  const [kind, entry] = list(reply);
+  switch (kind) {
+    case 'unknown':
+    case 'not-the-buyer':
+      return { kind };
+    case 'cancelled':
+    case 'under-way':
+    case 'sold':
+    case 'failed':
+      return { kind, entry: parseEntry(text(entry)) };
     default:
       throw unexpected(reply);
   }
@@ -86,6 +106,7 @@ interface StoredEntry {
   readonly price: number;
   readonly currency: string;
   readonly reason?: ReleaseReason;
+  readonly cancelled_by_buyer?: true;
   readonly payment_id?: string;
   readonly lease_until?: number;
   readonly accepted_at: number;
@@ -115,6 +136,7 @@ export function parseEntry(raw: string): LedgerEntry {
         return { at: Number(at), state: state as LedgerState };
       }),
     ...(stored.reason !== undefined && { reason: stored.reason }),
+    ...(stored.cancelled_by_buyer && { cancelledByBuyer: true }),
     ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
     ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
     ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),

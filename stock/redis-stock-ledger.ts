@@ -1,6 +1,12 @@
 import type { ConfirmAnswer } from '../domain/ledger';
 import type { ItemId, Order } from '../domain/order';
-import { parseEntry, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
+import {
+  parseCancelAnswer,
+  parseEntry,
+  parseItem,
+  parseReleaseAnswer,
+  parseReserveAnswer,
+} from './answers';
 import { claimKey, itemKeys, ordersKey } from './keys';
 import type { RedisConnection } from '../platform/redis';
 import { defineLedgerScripts } from './scripts';
@@ -50,6 +56,10 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
 
     async giveBack({ itemId, requestId, fingerprint, reason }) {
       await redis.ledgerGiveBack(...itemKeys(itemId), requestId, fingerprint, reason);
+    },
+
+    async cancel({ itemId, requestId, userId }) {
+      return parseCancelAnswer(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
     },
 
     async findOrder(requestId) {

@@ -13,6 +13,7 @@ const SCRIPTS = {
   ledgerRelease: 'release',
   ledgerSettle: 'settle',
   ledgerGiveBack: 'give-back',
+  ledgerCancel: 'cancel',
   ledgerItem: 'item',
   ledgerRestock: 'restock',
   ledgerChangeSale: 'change-sale',
@@ -31,6 +32,7 @@ declare module 'ioredis' {
     ledgerRelease(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerSettle(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerGiveBack(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerCancel(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerItem(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerRestock(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerChangeSale(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;

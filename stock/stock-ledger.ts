@@ -1,4 +1,5 @@
 import type {
+  CancelAnswer,
   ConfirmAnswer,
   LedgerEntry,
   ReleaseAnswer,
@@ -6,7 +7,14 @@ import type {
   Sale,
   StockCounts,
 } from '../domain/ledger';
-import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../domain/order';
+import type {
+  FailureReason,
+  ItemId,
+  Order,
+  ReleaseReason,
+  RequestId,
+  UserId,
+} from '../domain/order';
 
 /** One generation of one order: what a payment belongs to. */
 export interface GenerationOf {
@@ -49,6 +57,16 @@ export interface StockLedger {
     readonly fingerprint: string;
     readonly reason: FailureReason;
   }): Promise<void>;
+
+  /**
+   * Its buyer cancels an order: it ends at once while it is only queued, and is marked while it is reserved, so that no
+   * later step reserves it again. The workflow of a reserved order is the caller's to tell.
+   */
+  cancel(step: {
+    readonly itemId: ItemId;
+    readonly requestId: RequestId;
+    readonly userId: UserId;
+  }): Promise<CancelAnswer>;
 
   /** The entry of an order, found by its claim; undefined when there is none. */
   findOrder(requestId: RequestId): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined>;

@@ -12,15 +12,6 @@ local entry = readEntry(requestId)
 if not entry or entry.fingerprint ~= fingerprint or (entry.state ~= 'held' and entry.state ~= 'queued') then
   return 0
 end
-local now = nowMs()
-local free = openStock() + entry.units
-writeFree(free)
-addCount(entry.state, -entry.units)
-addBuyer(entry.user, -entry.units)
-forgetHold(requestId, entry)
-entry.reason = reason
-entry.finished_at = now
-enter(entry, 'released', now)
+giveUp(requestId, entry, reason, nowMs())
 writeEntry(requestId, entry)
-addEvent(requestId, entry, 'released', free)
 return 1

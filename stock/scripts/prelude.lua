@@ -102,6 +102,23 @@ local function forgetHold(requestId, entry)
   entry.lease_until = nil
 end
 
+-- Ends an order without a sale: what it holds goes back. An order that its buyer has cancelled ends as cancelled,
+-- whatever else has stopped it. The entry is the caller's to write.
+local function giveUp(requestId, entry, reason, now)
+  local free = openStock()
+  if entry.state and entry.state ~= 'released' then
+    free = free + entry.units
+    writeFree(free)
+    addCount(entry.state, -entry.units)
+    addBuyer(entry.user, -entry.units)
+    forgetHold(requestId, entry)
+  end
+  entry.reason = entry.cancelled_by_buyer and 'cancelled' or reason
+  entry.finished_at = now
+  enter(entry, 'released', now)
+  addEvent(requestId, entry, 'released', free)
+end
+
 -- Removes holds whose lease is over until enough units are free; answers the free units then.
 local function reclaim(free, units, now)
   local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_MAX)

@@ -12,7 +12,7 @@
   ARGV[9]  currency
   ARGV[10] accepted_at in ms
 
-  Returns  {"released", generation, owed}
+  Returns  {"released", generation, owed, 1 when its buyer has cancelled it, else 0}
            {"sold", generation, owed, payment id or ""}
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -21,7 +21,7 @@ local now = nowMs()
 local entry = readEntry(requestId)
 -- The id is another request's: this one never held anything.
 if entry and entry.fingerprint ~= ARGV[7] then
-  return { 'released', 0, '' }
+  return { 'released', 0, '', 0 }
 end
 if entry and entry.state == 'sold' then
   return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
@@ -35,21 +35,9 @@ if declined > 0 then
   entry.owed = owedWithout(entry.owed, declined)
 end
 
-local state = entry.state
-if state ~= 'released' and entry.fence <= fence then
-  local free = openStock()
-  if state then
-    free = free + entry.units
-    writeFree(free)
-    addCount(state, -entry.units)
-    addBuyer(entry.user, -entry.units)
-    forgetHold(requestId, entry)
-  end
-  entry.reason = reason
-  entry.finished_at = now
-  enter(entry, 'released', now)
-  addEvent(requestId, entry, 'released', free)
+if entry.state ~= 'released' and entry.fence <= fence then
+  giveUp(requestId, entry, reason, now)
 end
 entry.fence = math.max(entry.fence, fence)
 writeEntry(requestId, entry)
-return { 'released', entry.generation, entry.owed }
+return { 'released', entry.generation, entry.owed, entry.cancelled_by_buyer and 1 or 0 }

@@ -14,6 +14,7 @@
            {"sold", generation, owed, payment id or ""}
            {"sold-out", 0, owed}
            {"over", 0, owed}      too late: a later step took effect
+           {"cancelled", 0, owed} its buyer does not want it any more
            {"mismatch", 0, ""}    the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -26,6 +27,16 @@ end
 
 if entry and entry.state == 'sold' then
   return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
+end
+-- Before all that takes units, for every run that asks: the mark is never consumed, since a lost workflow task asks
+-- again under a larger fence.
+if entry and entry.cancelled_by_buyer then
+  if entry.state == 'reserved' and entry.fence <= fence then
+    entry.fence = fence
+    giveUp(requestId, entry, 'cancelled', now)
+    writeEntry(requestId, entry)
+  end
+  return { 'cancelled', 0, entry.owed }
 end
 if entry and entry.state == 'reserved' then
   if entry.fence > fence then

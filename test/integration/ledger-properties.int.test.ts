@@ -25,6 +25,7 @@ const command = fc.record({
     'confirm',
     'release',
     'settle',
+    'cancel',
     'restock',
   ),
   order: fc.nat(3),
@@ -62,6 +63,8 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.ledger.release({ order, fence: one.fence, reason: 'sale-lost' });
     case 'settle':
       return stock.ledger.settle(generation);
+    case 'cancel':
+      return stock.ledger.cancel(order);
     case 'restock':
       return stock.setFree(order.itemId, one.units);
   }
@@ -108,21 +111,28 @@ async function expectBalance(orders: Order[]) {
 }
 
 describe(`the ledger under random commands (seed ${SEED})`, () => {
-  test(`balances after every step, keeps every limit, and does nothing twice, in ${RUNS} walks`, async () => {
+  test(`balances after every step, keeps every limit, does nothing twice and revives nothing that its buyer has cancelled, in ${RUNS} walks`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 25 }), async (walk) => {
         const orders = someOrders();
         const itemId = orders[0]?.itemId ?? anItem();
         await stock.setFree(itemId, 4);
         await stock.setSale(itemId, { unitsPerUser: LIMIT });
+        const cancelled = new Set<string>();
         for (const one of walk) {
-          await run(one, orders);
+          const answer = await run(one, orders);
+          if (isCancelled(answer)) cancelled.add(orders[one.order]?.requestId ?? '');
           // A change from outside is recorded by the next script, so only scripts are followed by a balance.
           if (one.verb === 'restock') continue;
           await expectBalance(orders);
           const before = await snapshot(orders);
           await run(one, orders);
           expect(withoutLeases(await snapshot(orders))).toEqual(withoutLeases(before));
+          for (const requestId of cancelled) {
+            expect(entryIn(before, requestId)).toMatchObject({
+              ...{ state: 'released', reason: 'cancelled', cancelled_by_buyer: true },
+            });
+          }
         }
         await stock.redis.del(...(await keysOf(itemId, orders)));
       }),
@@ -130,6 +140,21 @@ describe(`the ledger under random commands (seed ${SEED})`, () => {
     );
   }, 600_000);
 });
+
+/** Whether the buyer was told that the order is cancelled. */
+function isCancelled(answer: unknown): boolean {
+  return (
+    typeof answer === 'object' &&
+    answer !== null &&
+    'entry' in answer &&
+    'kind' in answer &&
+    answer.kind === 'cancelled'
+  );
+}
+
+function entryIn({ orders }: Awaited<ReturnType<typeof snapshot>>, requestId: string): unknown {
+  return JSON.parse(orders[requestId] ?? 'null');
+}
 
 /** A repeated hold renews its own lease: the only thing that may differ. */
 function withoutLeases(state: Awaited<ReturnType<typeof snapshot>>) {

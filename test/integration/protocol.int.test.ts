@@ -76,6 +76,20 @@ const MUTANTS = [
     'false',
   ],
   [
+    'a cancellation that is not remembered',
+    'ledgerCancel',
+    'cancel',
+    'entry.cancelled_by_buyer = true',
+    '',
+  ],
+  [
+    'a reserve of what its buyer has cancelled',
+    'ledgerReserve',
+    'reserve',
+    'entry and entry.cancelled_by_buyer',
+    'false',
+  ],
+  [
     'a release that any run may ask for',
     'ledgerRelease',
     'release',

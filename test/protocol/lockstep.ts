@@ -23,6 +23,7 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
     confirm: (order, generation, fence) =>
       both(`confirm ${order}`, (ledger) => ledger.confirm(order, generation, fence)),
     release: (order, fence) => both(`release ${order}`, (ledger) => ledger.release(order, fence)),
+    cancel: (order) => both(`cancel ${order}`, (ledger) => ledger.cancel(order)),
     maySettle: (order, generation) =>
       both(`may settle ${order}`, (ledger) => ledger.maySettle(order, generation)),
     settle: (order, generation) =>

@@ -4,7 +4,11 @@
  * It knows nothing of users, prices, sale windows, events or clocks: a lease ends when it is told to.
  */
 export type LedgerRule =
-  'reserve-respects-fence' | 'release-tells-sold' | 'owed-is-remembered' | 'queued-never-expires';
+  | 'reserve-respects-fence'
+  | 'release-tells-sold'
+  | 'owed-is-remembered'
+  | 'queued-never-expires'
+  | 'cancellation-is-remembered';
 
 export interface Entry {
   state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
@@ -13,10 +17,12 @@ export interface Entry {
   generation: number;
   fence: number;
   owed: number[];
+  /** Its buyer does not want it any more. */
+  cancelled?: boolean;
 }
 
 export interface Reserved {
-  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over';
+  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over' | 'cancelled';
   readonly generation: number;
   readonly owed: readonly number[];
 }
@@ -24,7 +30,10 @@ export interface Reserved {
 export interface Released {
   readonly kind: 'released' | 'sold';
   readonly owed: readonly number[];
+  readonly cancelled: boolean;
 }
+
+export type Cancelled = 'unknown' | 'cancelled' | 'under-way' | 'sold' | 'failed';
 
 /** What the protocol asks of a ledger; one unit an order. */
 export interface ProtocolLedger {
@@ -34,6 +43,7 @@ export interface ProtocolLedger {
   reserve(order: string, fence: number): Promise<Reserved>;
   confirm(order: string, generation: number, fence: number): Promise<'sold' | 'lost'>;
   release(order: string, fence: number): Promise<Released>;
+  cancel(order: string): Promise<Cancelled>;
   /** Whether the generation may be refunded. */
   maySettle(order: string, generation: number): Promise<boolean>;
   settle(order: string, generation: number): Promise<void>;
@@ -64,6 +74,14 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     const unfenced = off === 'reserve-respects-fence';
     if (entry?.state === 'sold')
       return { kind: 'sold', generation: entry.generation, owed: entry.owed };
+    if (entry?.cancelled) {
+      if (entry.state === 'reserved' && entry.fence <= fence) {
+        free++;
+        entry.state = 'released';
+        entry.fence = fence;
+      }
+      return { kind: 'cancelled', generation: 0, owed: entry.owed };
+    }
     if (entry?.state === 'reserved') {
       if (entry.fence > fence && !unfenced)
         return { kind: 'over', generation: 0, owed: entry.owed };
@@ -93,14 +111,26 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
   function release(order: string, fence: number): Released {
     const entry = (entries[order] ??= { state: 'released', generation: 0, fence, owed: [] });
     if (entry.state === 'sold' && off !== 'release-tells-sold')
-      return { kind: 'sold', owed: entry.owed };
+      return { kind: 'sold', owed: entry.owed, cancelled: false };
     if (entry.state !== 'released' && entry.state !== 'sold' && entry.fence <= fence) {
       free++;
       entries[order] = { ...entry, state: 'released', fence };
     }
     const after = entries[order] ?? entry;
     after.fence = Math.max(after.fence, fence);
-    return { kind: 'released', owed: after.owed };
+    return { kind: 'released', owed: after.owed, cancelled: after.cancelled === true };
+  }
+
+  function cancel(order: string): Cancelled {
+    const entry = entries[order];
+    if (!entry || entry.state === 'held') return 'unknown';
+    if (entry.state === 'sold') return 'sold';
+    if (entry.state === 'released') return entry.cancelled ? 'cancelled' : 'failed';
+    if (off !== 'cancellation-is-remembered') entry.cancelled = true;
+    if (entry.state === 'reserved') return 'under-way';
+    free++;
+    entry.state = 'released';
+    return 'cancelled';
   }
 
   const forget = <T extends { readonly owed: readonly number[] }>(answer: T): T =>
@@ -140,10 +170,11 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (entry.state === 'sold') return Promise.resolve('sold');
       if (entry.state !== 'reserved' || entry.fence > fence) return Promise.resolve('lost');
       const owed = entry.owed.filter((one) => one !== generation);
-      entries[order] = { state: 'sold', generation, fence, owed };
+      entries[order] = { ...entry, state: 'sold', fence, owed };
       return Promise.resolve('sold');
     },
     release: (order, fence) => Promise.resolve(forget(release(order, fence))),
+    cancel: (order) => Promise.resolve(cancel(order)),
     maySettle: (order, generation) => Promise.resolve(settledIs(entries[order], generation)),
     settle: (order, generation) => {
       const entry = entries[order];

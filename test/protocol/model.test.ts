@@ -24,6 +24,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     'release-tells-sold',
     'owed-is-remembered',
     'queued-never-expires',
+    'cancellation-is-remembered',
   ])(
     'needs the rule of the ledger %s',
     async (rule) => {

@@ -1,3 +1,4 @@
+import { createCancelMoves } from './cancel-moves';
 import type { ProtocolLedger } from './model-ledger';
 import { createSagaModel } from './saga-model';
 import {
@@ -14,13 +15,14 @@ const ORDERS = ['A', 'B'] as const;
 
 /**
  * Two orders, one unit, and everything that can go wrong on the way: gateway attempts that die on any line, records that
- * come twice, activities that run late, twice or without their answer arriving, runs that give up on a step, and runs that
- * are reset, to their first task or to just after their reservation, up to four of one order. A walk picks one possible
- * move after the other until nothing is left to do.
+ * come twice, activities that run late, twice or without their answer arriving, runs that give up on a step, buyers who
+ * cancel, and runs that are reset, to their first task or to just after their reservation, up to four of one order. A walk
+ * picks one possible move after the other until nothing is left to do.
  */
 export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
   const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? FIRST : SECOND));
   const { keys, calls, effect, giveUp, startRun, send, waitsFor } = createSagaModel(ledger, off);
+  const cancelMoves = createCancelMoves(ledger, giveUp);
 
   function attemptMoves(order: OrderWorld): Move[] {
     return order.attempts.flatMap((state, i): Move[] => {
@@ -169,6 +171,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
           });
         }
         moves.push(...attemptMoves(order), ...runMoves(order), ...resetMoves(order));
+        moves.push(...cancelMoves(order));
         if (order.consumed < order.appended) {
           moves.push(
             inWorld(`ingest reads ${order.name}`, () => {
@@ -187,7 +190,13 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
       if (free + taken !== 1)
         return `free ${String(free)} + taken ${String(taken)} is not the supply of 1`;
       const forgotten = orders.find(({ name, accepted }) => accepted && !entries[name]);
-      return forgotten && `${forgotten.name} was answered 202 and has no entry`;
+      if (forgotten) return `${forgotten.name} was answered 202 and has no entry`;
+      const revived = orders.find(
+        ({ name, toldCancelled }) => toldCancelled && entries[name]?.state !== 'released',
+      );
+      return (
+        revived && `${revived.name} is not released, though its buyer was told it is cancelled`
+      );
     },
 
     async violationAtEnd() {
@@ -203,6 +212,8 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
         if (captured.length !== (state === 'sold' ? 1 : 0)) {
           return `${name} is ${String(state)} with ${String(captured.length)} charges`;
         }
+        if (entries[name]?.cancelled && state === 'released' && outcome !== 'cancelled')
+          return `${name} was cancelled by its buyer but ${String(outcome)}`;
         if (state === 'queued' || state === 'reserved') return `${name} was left ${state}`;
       }
       return undefined;
@@ -210,5 +221,5 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
   };
 }
 /** The first order has everything happen to it, the second is there to want the same unit. */
-const FIRST = { attempts: 2, runsMax: 4, retriesMax: 2 };
-const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1 };
+const FIRST = { attempts: 2, runsMax: 4, retriesMax: 2, cancelsMax: 2 };
+const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1, cancelsMax: 1 };

@@ -47,8 +47,14 @@ export async function createRedisProtocolLedger(
       (await ledger.confirm({ ...generationOf(name, generation), fence, paymentId: 'p' })).kind,
     async release(name, fence) {
       const step = { order: orderOf(name), fence, reason: 'sale-lost' } as const;
-      const { kind, owed } = await ledger.release(step);
-      return { kind, owed };
+      const answer = await ledger.release(step);
+      const { kind, owed } = answer;
+      return { kind, owed, cancelled: kind === 'released' && answer.cancelledByBuyer === true };
+    },
+    async cancel(name) {
+      const { kind } = await ledger.cancel(orderOf(name));
+      if (kind === 'not-the-buyer') throw new Error('one order, two buyers');
+      return kind;
     },
     maySettle: (name, generation) => ledger.maySettle(generationOf(name, generation)),
     settle: (name, generation) => ledger.settle(generationOf(name, generation)),
@@ -91,12 +97,17 @@ async function endLease(redis: Redis, order: Order): Promise<void> {
 }
 
 function toEntry(raw: string): Entry {
-  const stored = JSON.parse(raw) as Omit<Entry, 'owed'> & { owed: string; lease_until?: number };
+  const stored = JSON.parse(raw) as Omit<Entry, 'owed'> & {
+    owed: string;
+    lease_until?: number;
+    cancelled_by_buyer?: true;
+  };
   return {
     state: stored.state,
     generation: stored.generation,
     fence: stored.fence,
     owed: stored.owed.split(',').filter(Boolean).map(Number),
+    ...(stored.cancelled_by_buyer && { cancelled: true }),
     ...(stored.token !== undefined && { token: stored.token, leased: stored.lease_until !== 1 }),
   };
 }

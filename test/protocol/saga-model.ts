@@ -1,5 +1,15 @@
-import type { ProtocolLedger } from './model-ledger';
-import type { Call, Charged, End, OrderWorld, Reservation, Run, SagaRule, Step } from './world';
+import type { ProtocolLedger, Reserved } from './model-ledger';
+import type {
+  Call,
+  Charged,
+  End,
+  Outcome,
+  OrderWorld,
+  Reservation,
+  Run,
+  SagaRule,
+  Step,
+} from './world';
 
 /** The workflow and the payment provider: what a run asks for, what a call does, and what the run makes of the answer. */
 export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
@@ -39,17 +49,14 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
           run.generation = generation;
           if (kind === 'reserved')
             order.reservation = { generation, owed: [...owed], runFence: run.runFence };
-          goOn(
-            run,
-            order,
-            kind === 'reserved' ? 'charge' : kind === 'sold' ? 'confirmed' : 'failed',
-          );
+          goOn(run, order, AFTER_RESERVE[kind]);
         };
       }
       case 'charge': {
         const charged = charge(call);
         return (run) => {
           run.step = charged === 'captured' ? 'confirm' : compensation();
+          run.compensating = charged === 'declined';
           if (run.step === 'settle') run.owed = [run.generation];
         };
       }
@@ -61,10 +68,10 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
         };
       }
       case 'release': {
-        const { kind, owed } = await ledger.release(call.order, call.fence);
+        const { kind, owed, cancelled } = await ledger.release(call.order, call.fence);
         return (run, order) => {
           run.owed = off === 'release-before-refund' ? [] : [...owed];
-          goOn(run, order, kind === 'sold' ? 'confirmed' : 'failed');
+          goOn(run, order, kind === 'sold' ? 'confirmed' : cancelled ? 'cancelled' : 'failed');
         };
       }
       case 'settle':
@@ -85,6 +92,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
 
   function giveUp(run: Run): void {
     run.step = compensation();
+    run.compensating = true;
     if (run.step !== 'settle') return;
     run.then = 'failed';
     run.owed = run.generation > 0 ? [run.generation] : [];
@@ -98,7 +106,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
     else end(order, then);
   }
 
-  function end(order: OrderWorld, outcome: 'confirmed' | 'failed'): void {
+  function end(order: OrderWorld, outcome: Outcome): void {
     order.outcome = outcome;
     order.run = undefined;
   }
@@ -117,6 +125,8 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
       asked: '',
       fence: 0,
       retries: 0,
+      cancelRequested: false,
+      compensating: false,
     };
   }
 
@@ -147,3 +157,11 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
 
   return { keys, calls, effect, giveUp, startRun, send, waitsFor };
 }
+
+const AFTER_RESERVE = {
+  reserved: 'charge',
+  sold: 'confirmed',
+  'sold-out': 'failed',
+  over: 'failed',
+  cancelled: 'cancelled',
+} as const satisfies Record<Reserved['kind'], End>;

@@ -6,7 +6,8 @@ export type SagaRule =
   | 'payment-key-per-generation-not-run';
 
 export type Step = 'reserve' | 'settle' | 'charge' | 'confirm' | 'release';
-export type End = 'charge' | 'confirmed' | 'failed';
+export type End = 'charge' | Outcome;
+export type Outcome = 'confirmed' | 'failed' | 'cancelled';
 export type Charged = 'captured' | 'declined';
 
 export interface Run {
@@ -24,6 +25,10 @@ export interface Run {
   asked: string;
   fence: number;
   retries: number;
+  /** Temporal was asked to cancel this run. */
+  cancelRequested: boolean;
+  /** It has given up and gives back: nothing cancels that. */
+  compensating: boolean;
 }
 
 export interface Call {
@@ -50,11 +55,18 @@ export interface OrderWorld {
   consumed: number;
   runs: number;
   run: Run | undefined;
-  outcome: 'confirmed' | 'failed' | undefined;
+  outcome: Outcome | undefined;
+  /** How often its buyer has asked to cancel it. */
+  cancels: number;
+  /** The gateway has marked it and not asked Temporal yet. */
+  cancelling: boolean;
+  /** Its buyer was told that it is cancelled. */
+  toldCancelled: boolean;
   /** Where the last reservation left a run: what a late reset goes back to. */
   reservation: Reservation | undefined;
   readonly runsMax: number;
   readonly retriesMax: number;
+  readonly cancelsMax: number;
 }
 
 export interface Move {
@@ -74,7 +86,7 @@ export interface World {
 
 export function anOrder(
   name: string,
-  limits: { attempts: number; runsMax: number; retriesMax: number },
+  limits: { attempts: number; runsMax: number; retriesMax: number; cancelsMax: number },
 ): OrderWorld {
   return {
     name,
@@ -85,9 +97,13 @@ export function anOrder(
     runs: 0,
     run: undefined,
     outcome: undefined,
+    cancels: 0,
+    cancelling: false,
+    toldCancelled: false,
     reservation: undefined,
     runsMax: limits.runsMax,
     retriesMax: limits.retriesMax,
+    cancelsMax: limits.cancelsMax,
   };
 }
 

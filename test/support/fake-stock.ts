@@ -1,10 +1,16 @@
-import type { LedgerEntry, LedgerState, Sale, StockCounts } from '../../domain/ledger';
-import type { ItemId, Price, RequestId } from '../../domain/order';
+import type {
+  CancelAnswer,
+  LedgerEntry,
+  LedgerState,
+  Sale,
+  StockCounts,
+} from '../../domain/ledger';
+import type { ItemId, Price, RequestId, UserId } from '../../domain/order';
 import type { Admission, Attempt, Queued, Undo, Verdict } from '../../stock/admission';
 import type { StockLedger } from '../../stock/stock-ledger';
 
 /**
- * The gateway's side of the stock in memory. It passes the admission contract, and differs from Redis in this:
+ * The gateway's side of the stock in memory. It passes the contracts of admission and cancellation, and differs from Redis in this:
  * - one process, one clock: nothing is lost, nothing is slow, no call fails (wrap it to make one fail);
  * - claims never expire, and what a dead attempt held is reclaimed all at once, not a few at a time;
  * - an entry that is queued keeps the end of the lease that it no longer has;
@@ -12,7 +18,7 @@ import type { StockLedger } from '../../stock/stock-ledger';
  */
 export interface FakeStock {
   readonly admission: Admission;
-  readonly ledger: Pick<StockLedger, 'item' | 'findOrder'>;
+  readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'cancel'>;
   /** What an operator does with redis-cli. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
   /** Replaces how a known item is sold. */
@@ -91,6 +97,8 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
         const item = items.get(itemId);
         return Promise.resolve(item && { counts: counts(item), sale: item.sale });
       },
+      cancel: ({ itemId, requestId, userId }) =>
+        Promise.resolve(cancel(items.get(itemId), requestId, userId)),
     },
     setSale: (itemId, sale) => {
       const item = items.get(itemId);
@@ -173,6 +181,21 @@ function reclaim(item: Item, now: number): void {
   for (const [requestId, entry] of item.entries) {
     if (entry.state === 'held' && (entry.leaseUntil ?? 0) <= now) giveBack(item, requestId, entry);
   }
+}
+
+function cancel(item: Item | undefined, requestId: RequestId, userId: UserId): CancelAnswer {
+  const entry = item?.entries.get(requestId);
+  if (!item || !entry || entry.state === 'held') return { kind: 'unknown' };
+  if (entry.userId !== userId) return { kind: 'not-the-buyer' };
+  if (entry.state === 'sold') return { kind: 'sold', entry };
+  if (entry.state === 'released' && entry.reason !== 'cancelled') return { kind: 'failed', entry };
+  const marked = { ...entry, cancelledByBuyer: true } as const;
+  const isQueued = entry.state === 'queued';
+  if (isQueued) item.free += entry.units;
+  const end = { reason: 'cancelled', finishedAt: Date.now() } as const;
+  const after = isQueued ? { ...enter(marked, 'released'), ...end } : marked;
+  item.entries.set(requestId, after);
+  return { kind: after.state === 'released' ? 'cancelled' : 'under-way', entry: after };
 }
 
 function giveBack(item: Item, requestId: string, entry: Entry): void {

@@ -1,0 +1,36 @@
+--[[
+  The buyer does not want the order any more: a queued one is given back, a reserved one is marked for its workflow.
+  The mark stays in the entry for good: whichever run asks later, the order is not reserved again.
+
+  ARGV[1]  request_id
+  ARGV[2]  user_id of whoever asks
+
+  Returns  {"unknown"}           no entry, or only held: nobody has been promised an order
+           {"not-the-buyer"}
+           {"cancelled", entry}
+           {"under-way", entry}  reserved, and marked
+           {"sold", entry}
+           {"failed", entry}
+]]
+local requestId, user = ARGV[1], ARGV[2]
+local entry, raw = readEntry(requestId)
+if not entry or entry.state == 'held' then
+  return { 'unknown' }
+end
+if entry.user ~= user then
+  return { 'not-the-buyer' }
+end
+if entry.state == 'sold' then
+  return { 'sold', raw }
+end
+if entry.state == 'released' and entry.reason ~= 'cancelled' then
+  return { 'failed', raw }
+end
+if not entry.cancelled_by_buyer then
+  entry.cancelled_by_buyer = true
+  if entry.state == 'queued' then
+    giveUp(requestId, entry, 'cancelled', nowMs())
+  end
+  writeEntry(requestId, entry)
+end
+return { entry.state == 'released' and 'cancelled' or 'under-way', cjson.encode(entry) }

@@ -1,0 +1,118 @@
+import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
+import type { Order } from '../../domain/order';
+import type { Attempt } from '../../stock/admission';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+
+let stock: RedisStock;
+beforeAll(() => {
+  stock = openRedisStock();
+});
+afterAll(() => stock.redis.quit());
+
+const confirm = (order: Order, fence: number) =>
+  stock.ledger.confirm({ ...order, generation: 1, fence, paymentId: 'p' });
+const release = (order: Order, fence: number, reason: 'payment-declined' | 'cancelled') =>
+  stock.ledger.release({ order, fence, reason });
+const cancel = (order: Order) => stock.ledger.cancel(order);
+const entryOf = async (order: Order) => (await stock.ledger.findOrder(order.requestId))?.entry;
+
+async function bring(attempt: Attempt, to: WorkedOn): Promise<unknown> {
+  const order = anOrder(attempt);
+  await stock.ledger.reserve(order, 10);
+  if (to === 'sold') return confirm(order, 11);
+  if (to === 'failed') return release(order, 11, 'payment-declined');
+  if (to === 'cancelled-by-operator') return release(order, 11, 'cancelled');
+  return undefined;
+}
+cancelContract('Redis', () => ({ ...stock, bring }));
+
+async function aQueuedOrder(): Promise<Order> {
+  const purchase = aPurchase({ itemId: anItem() });
+  await stock.setFree(purchase.itemId, 1);
+  const attempt = anAttempt(purchase);
+  await stock.admission.claimAndHold([attempt]);
+  await stock.admission.queue([attempt]);
+  return anOrder(purchase);
+}
+
+describe('an order that its buyer has cancelled', () => {
+  test('while it was queued is never reserved, under whatever fence and however often', async () => {
+    const order = await aQueuedOrder();
+    await cancel(order);
+    for (const fence of [1, 10, 10, 9_000_000_000_000]) {
+      expect(await stock.ledger.reserve(order, fence)).toEqual({ kind: 'cancelled', owed: [] });
+    }
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
+    expect(await entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+  });
+
+  test('while it was reserved gives its units back to the next reserve, which is told what is owed', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await cancel(order);
+    // A call of an earlier step cannot take away what a later one has reserved.
+    expect(await stock.ledger.reserve(order, 9)).toEqual({ kind: 'cancelled', owed: [1] });
+    expect(await entryOf(order)).toMatchObject({ state: 'reserved' });
+    expect(await stock.ledger.reserve(order, 11)).toEqual({ kind: 'cancelled', owed: [1] });
+    expect(await stock.ledger.reserve(order, 12)).toEqual({ kind: 'cancelled', owed: [1] });
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
+    expect(await confirm(order, 13)).toEqual({ kind: 'lost' });
+    await stock.ledger.settle({ ...order, generation: 1 });
+    expect(await entryOf(order)).toMatchObject({ reason: 'cancelled', owed: [], fence: 11 });
+  });
+
+  test('ends as cancelled also where something else has stopped it, and its run is told', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await cancel(order);
+    const released = { kind: 'released', generation: 1, owed: [1], cancelledByBuyer: true };
+    expect(await release(order, 11, 'payment-declined')).toEqual(released);
+    expect(await release(order, 12, 'payment-declined')).toEqual(released);
+    expect(await entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+    expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });
+  });
+
+  test('once its money was taken is sold all the same, and stays sold', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await cancel(order);
+    expect(await confirm(order, 11)).toEqual({ kind: 'sold' });
+    expect(await cancel(order)).toMatchObject({ kind: 'sold' });
+    expect(await stock.ledger.reserve(order, 12)).toMatchObject({ kind: 'sold', generation: 1 });
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 0, sold: 1, supply: 1 });
+  });
+
+  test('leaves its buyer the allowance for another purchase, whose id must be another', async () => {
+    const order = await aQueuedOrder();
+    await stock.setSale(order.itemId, { unitsPerUser: 1 });
+    await cancel(order);
+    const again = await stock.admission.claimAndHold([anAttempt(order)]);
+    expect(again).toMatchObject([{ claim: 'same', hold: { kind: 'exists' } }]);
+    const other = anAttempt(aPurchase({ itemId: order.itemId }));
+    expect(await stock.admission.claimAndHold([other])).toMatchObject([{ hold: { kind: 'held' } }]);
+  });
+
+  test('is told in the stream of changes, with the free units after it', async () => {
+    const order = await aQueuedOrder();
+    await cancel(order);
+    await cancel(order);
+    const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
+    const states = events.map(([, fields]) => fields[fields.indexOf('state') + 1]);
+    expect(states).toEqual(['adjusted', 'held', 'queued', 'released']);
+    const [, last] = events.at(-1) ?? ['', []];
+    expect(last[last.indexOf('free') + 1]).toBe('1');
+  });
+});
+
+describe('an order that an operator has cancelled', () => {
+  test('can be tried again, as the mark is its buyer’s alone', async () => {
+    const order = await aQueuedOrder();
+    await stock.ledger.reserve(order, 10);
+    await release(order, 11, 'cancelled');
+    expect(await stock.ledger.reserve(order, 12)).toMatchObject({
+      kind: 'reserved',
+      generation: 2,
+    });
+  });
+});
