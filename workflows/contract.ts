@@ -3,7 +3,10 @@ import type { Order } from '../domain/order';
 /** The workflow's type name: what `temporal workflow start --type` takes. */
 export const ORDER_WORKFLOW = 'orderWorkflow';
 
-/** Search attributes, all keywords. ItemId and UserId are set at the start, OrderOutcome only on failure. */
+/**
+ * Search attributes, all keywords. ItemId and UserId are set at the start, OrderOutcome only where the order is not sold
+ * and the status of its run does not tell it all: the reason of a failure, or `cancelled`.
+ */
 export const SEARCH_ATTRIBUTES = ['ItemId', 'UserId', 'OrderOutcome'] as const;
 
 /** The workflow's only argument. Fields may be added, never removed: old runs are alive. */
@@ -15,11 +18,25 @@ export interface OrderInput {
   readonly original?: string;
 }
 
-/** What a confirmed order returns. A failed one fails the workflow with type OrderFailed and its reason. */
+/**
+ * How an order's run ends well. A failed order fails the workflow with type OrderFailed and its reason; where Temporal was
+ * asked to cancel the run before the money was taken, the run ends as cancelled.
+ */
+export type OrderResult = OrderConfirmed | OrderCancelled;
+
+/** What a confirmed order returns. */
 export interface OrderConfirmed {
   readonly outcome: 'confirmed';
   readonly generation: number;
   readonly paymentId?: string;
+}
+
+/**
+ * What an order returns that its buyer has cancelled in the ledger, where nobody has asked Temporal to cancel the run.
+ * Not a failure: a failed run may be started again.
+ */
+export interface OrderCancelled {
+  readonly outcome: 'cancelled';
 }
 
 /** The failure type of an order that ended without a sale; its message is the reason. */

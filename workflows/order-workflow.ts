@@ -10,7 +10,13 @@ import {
 import { ApplicationFailureCategory, defineSearchAttributeKey } from '@temporalio/common';
 import { assertNever } from '../domain/invariant';
 import { totalMinor, type FailureReason, type Order, type ReleaseReason } from '../domain/order';
-import { ORDER_FAILED, type OrderConfirmed, type OrderInput } from './contract';
+import {
+  ORDER_FAILED,
+  type OrderCancelled,
+  type OrderConfirmed,
+  type OrderInput,
+  type OrderResult,
+} from './contract';
 import {
   chargePayment,
   confirmSale,
@@ -22,7 +28,7 @@ import {
 
 /** How an attempt to sell ended, before anything is given back. */
 type Attempt =
-  | OrderConfirmed
+  | OrderResult
   | {
       readonly outcome: 'not-sold';
       readonly reason: ReleaseReason;
@@ -39,10 +45,10 @@ type Attempt =
  * Sells one order: reserve its units, take the money, confirm. If any step says no, or may have happened without our
  * knowing, what was taken is given back and the order ends as a dead letter and a failed workflow.
  */
-export async function orderWorkflow(input: OrderInput): Promise<OrderConfirmed> {
+export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
   const story = createStory();
   const attempt = await sell(input.order, story);
-  if (attempt.outcome === 'confirmed') return attempt;
+  if (attempt.outcome !== 'not-sold') return attempt;
   const { order } = input;
 
   return CancellationScope.nonCancellable(async () => {
@@ -60,6 +66,8 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderConfirmed> 
         return confirmed(released);
       }
       story('units given back');
+      // Where no cancellation has come here, the ledger is all that tells of it: nobody is to try this order again.
+      if (released.cancelledByBuyer && reason !== 'cancelled') return cancelledByBuyer(story);
     }
     if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
 
@@ -86,6 +94,8 @@ async function sell(order: Order, story: Story): Promise<Attempt> {
       case 'sold':
         story('already sold');
         return confirmed(reservation);
+      case 'cancelled':
+        return cancelledByBuyer(story);
       case 'sold-out':
         return { ...notTaken, reason: 'sold-out', error: 'no unit was left' };
       case 'over':
@@ -167,6 +177,16 @@ function notSold(
 function confirmed(sale: { generation: number; paymentId?: string }): OrderConfirmed {
   const { generation, paymentId } = sale;
   return { outcome: 'confirmed', generation, ...(paymentId !== undefined && { paymentId }) };
+}
+
+/**
+ * A run that was not asked to cancel cannot close as cancelled, and closed as failed it could be started again: so it
+ * completes, and says in its outcome that nothing was sold.
+ */
+function cancelledByBuyer(story: Story): OrderCancelled {
+  story('cancelled by its buyer');
+  upsertSearchAttributes([{ key: ORDER_OUTCOME, value: 'cancelled' }]);
+  return { outcome: 'cancelled' };
 }
 
 /** Expected, so benign: failed orders stand out in the Web UI, not in the worker's log. */

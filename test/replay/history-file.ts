@@ -75,7 +75,12 @@ export function outcomeOf({ events }: History): string {
   const failed = last?.['workflowExecutionFailedEventAttributes'] as
     { failure: { message: string } } | undefined;
   if (failed) return failed.failure.message;
-  if (last?.eventType === 'EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED') return 'confirmed';
+  const completed = last?.['workflowExecutionCompletedEventAttributes'] as
+    { result: { payloads: { data: string }[] } } | undefined;
+  const result = completed?.result.payloads[0]?.data;
+  if (result !== undefined) {
+    return (JSON.parse(Buffer.from(result, 'base64').toString()) as { outcome: string }).outcome;
+  }
   if (last?.eventType === 'EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED') return 'cancelled';
   return `still open at ${String(last?.eventType)}`;
 }

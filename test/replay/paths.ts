@@ -18,6 +18,8 @@ const noAnswer = () => {
   throw ApplicationFailure.nonRetryable('no answer, ever');
 };
 
+const cancelledByBuyer = (saga: Saga, order: Order) => saga.ledger.cancel(order);
+
 /** A queued order for one unit that has met `arrange`, and its run. */
 const anOrderThat =
   (arrange: (saga: Saga, order: Order) => unknown): Path['drive'] =>
@@ -131,6 +133,38 @@ export const PATHS: Readonly<Record<string, Path>> = {
       const order = await saga.aQueuedOrder({ requestId });
       return saga.start(anOrder({ ...order, amount: 2 }));
     },
+  },
+  'cancelled-before-the-reserve': {
+    steps: ['reserveStock'],
+    outcome: 'cancelled',
+    drive: anOrderThat(cancelledByBuyer),
+  },
+  'cancelled-before-the-reserve-with-a-generation-to-settle': {
+    steps: ['reserveStock', 'refundPayment'],
+    outcome: 'cancelled',
+    drive: anOrderThat(async (saga, order) => {
+      await saga.ledger.reserve(order, 1);
+      await cancelledByBuyer(saga, order);
+      await saga.ledger.release({ order, fence: 2, reason: 'payment-unknown' });
+    }),
+  },
+  'cancelled-before-the-first-task': {
+    steps: ['releaseStock'],
+    outcome: 'cancelled',
+    drive: async (saga, requestId) => {
+      const order = await saga.aQueuedOrder({ requestId });
+      const handle = await saga.startLater(order);
+      await handle.cancel();
+      return handle;
+    },
+  },
+  'cancelled-while-a-declined-charge-is-given-back': {
+    steps: ['reserveStock', 'chargePayment', 'releaseStock'],
+    outcome: 'cancelled',
+    drive: anOrderThat((saga, order) => {
+      saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
+      saga.onStep(order, 'after', 'chargePayment', () => cancelledByBuyer(saga, order));
+    }),
   },
   'cancelled-during-the-charge': {
     steps: ['reserveStock', 'chargePayment', 'releaseStock', 'refundPayment'],

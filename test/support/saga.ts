@@ -8,14 +8,15 @@ import {
 import type { Order } from '../../domain/order';
 import type { DeadLetter } from '../../orderlog/dead-letter';
 import { encodeOrder } from '../../orderlog/order-record';
-import { ORDER_WORKFLOW, type OrderConfirmed } from '../../workflows/contract';
+import { ORDER_WORKFLOW, type OrderResult } from '../../workflows/contract';
+import { orderStartOptions } from '../../workflows/order-start';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
 import { createProviderUnderFault } from './provider-under-fault';
 import { openRedisStock, type RedisStock } from './redis-stock';
 import { createStepHooks } from './step-hooks';
 import { useWorker } from './use-worker';
 
-export type OrderHandle = WorkflowHandle<(input: { order: Order }) => Promise<OrderConfirmed>>;
+export type OrderHandle = WorkflowHandle<(input: { order: Order }) => Promise<OrderResult>>;
 
 type ResetRequest = NonNullable<
   Parameters<OrderHandle['client']['workflowService']['resetWorkflowExecution']>[0]
@@ -65,6 +66,9 @@ export function useSaga() {
     get client() {
       return temporal.client;
     },
+    get taskQueue() {
+      return temporal.taskQueue;
+    },
     setFree: (order: Pick<Order, 'itemId'>, units: number) => stock.setFree(order.itemId, units),
     countsOf: (order: Pick<Order, 'itemId'>) => stock.countsOf(order.itemId),
     entryOf: async (order: Order) => (await stock.ledger.findOrder(order.requestId))?.entry,
@@ -99,6 +103,13 @@ export function useSaga() {
         typedSearchAttributes: [
           { key: defineSearchAttributeKey('ItemId', 'KEYWORD'), value: order.itemId },
         ],
+      }),
+
+    /** Starts an order as ingest does, with a moment before its first workflow task. */
+    startLater: (order: Order): Promise<OrderHandle> =>
+      temporal.client.workflow.start(ORDER_WORKFLOW, {
+        ...orderStartOptions({ order }, temporal.taskQueue, { kind: 'first' }),
+        startDelay: '1 second',
       }),
 
     /** Resets the order's current run, or `runId`, to a completed workflow task: the first one unless told otherwise. */

@@ -1,0 +1,64 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { Order } from '../../domain/order';
+import { aSignal, type OrderHandle, type Saga } from './saga';
+import type { Step } from './step-hooks';
+
+export interface HeldUp {
+  readonly order: Order;
+  readonly handle: OrderHandle;
+  readonly letGo: () => void;
+}
+
+/** What is done to a queued order before its run starts. */
+export type Arrange = (saga: Saga, order: Order) => unknown;
+
+/** An order whose run is held up in one step, after whatever `arrange` does to it. */
+export async function heldUp(
+  saga: Saga,
+  when: 'before' | 'after',
+  step: Step,
+  arrange: Arrange = asItIs,
+  start: (order: Order) => Promise<OrderHandle> = saga.start,
+): Promise<HeldUp> {
+  const order = await saga.aQueuedOrder();
+  await arrange(saga, order);
+  const [reached, goOn] = [aSignal(), aSignal()];
+  saga.onStep(order, when, step, () => {
+    reached.give();
+    return goOn.given;
+  });
+  const handle = await start(order);
+  await reached.given;
+  return { order, handle, letGo: goOn.give };
+}
+
+export const asItIs: Arrange = () => undefined;
+
+/** So that its run has something to settle before it charges. */
+export const owesAnEarlierGeneration: Arrange = async (saga, order) => {
+  await saga.ledger.reserve(order, 1);
+  await saga.ledger.release({ order, fence: 2, reason: 'payment-unknown' });
+};
+
+/** So that its run comes to its compensation. */
+export const losesItsCharge: Arrange = (saga, order) => {
+  saga.onStep(order, 'after', 'chargePayment', () => {
+    throw ApplicationFailure.nonRetryable('no answer, ever');
+  });
+};
+
+/** How many charges of the order the provider has kept. */
+export function capturedOf(saga: Saga, { requestId }: Order): number {
+  const money = Object.values(saga.money.moneyOf(requestId));
+  return money.filter((status) => status === 'captured').length;
+}
+
+/** How a run has ended: `cancelled` either way, whether Temporal was asked or only the ledger. */
+export async function endOf(handle: OrderHandle): Promise<string> {
+  const { status } = await handle.describe();
+  if (status.name === 'RUNNING') {
+    await handle.result().catch((error: unknown) => error);
+    return endOf(handle);
+  }
+  return status.name === 'COMPLETED' ? (await handle.result()).outcome : status.name.toLowerCase();
+}
