@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/logger';
 import type { Buy } from './buy/buy';
+import type { CancelOrder } from './cancel/cancel-order';
 import type { Docs } from './docs/docs';
 import type { FaultLog } from './fault-log';
 import type { Health } from './health';
@@ -19,6 +20,7 @@ import { RequestFault } from './request-fault';
 export interface AppDeps {
   readonly buy: Buy;
   readonly orders: Orders;
+  readonly cancelOrder: CancelOrder;
   readonly events: OrderEvents;
   readonly items: Items;
   readonly health: Health;
@@ -57,6 +59,7 @@ export function createApp(deps: AppDeps): Koa {
       const fault = error instanceof RequestFault ? error : undefined;
       const type = fault?.problem ?? 'internal';
       if (type === 'not-accepted') faults.report('a reader got no answer', error);
+      else if (type === 'outcome-unknown') faults.report('a cancellation got no answer', error);
       else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
       write(ctx, problem(type, { requestId: fault?.requestId }));
     }
@@ -90,12 +93,16 @@ export function createApp(deps: AppDeps): Koa {
 }
 
 function createRouter(
-  { orders, events, items, health, metrics, docs, operator }: AppDeps,
+  { orders, cancelOrder, events, items, health, metrics, docs, operator }: AppDeps,
   write: (ctx: Context, answer: Answer) => void,
 ): Router {
   const router = new Router();
   router.get('/orders/:request_id', async (ctx) => {
     write(ctx, await orders.answer(ctx.params['request_id']));
+  });
+  router.delete('/orders/:request_id', async (ctx) => {
+    const { querystring: query, headers } = ctx;
+    write(ctx, await cancelOrder.answer({ rawId: ctx.params['request_id'], query, headers }));
   });
   router.get('/orders/:request_id/events', async (ctx) => {
     const answer = await events.open(ctx.params['request_id'], ctx.req, ctx.res);

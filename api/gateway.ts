@@ -9,6 +9,8 @@ import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
 import { createRateLimit, type RateLimitOptions } from './buy/rate-limit';
+import { createCancelOrder } from './cancel/cancel-order';
+import type { CancelWorkflow } from './cancel/cancel-workflow';
 import { createDocs } from './docs/docs';
 import { createFaultLog } from './fault-log';
 import { createHealth, type Probe } from './health';
@@ -40,8 +42,10 @@ const LATE_ORDERS_MS_MAX = 3_000;
 
 export interface GatewayDeps {
   readonly admission: Admission;
-  readonly ledger: Pick<StockLedger, 'findOrder' | 'item'>;
+  readonly ledger: Pick<StockLedger, 'findOrder' | 'item' | 'cancel'>;
   readonly appender: OrderAppender;
+  /** Absent: an order that is reserved already cannot be cancelled here. */
+  readonly cancelWorkflow?: CancelWorkflow | undefined;
   readonly probes: Readonly<Record<string, Probe>>;
   readonly defaultPrice: Price;
   /** Absent: no trace links. */
@@ -57,6 +61,7 @@ export interface GatewayDeps {
     readonly bodyDeadlineMs?: number;
     readonly appendDeadlineMs?: number;
     readonly lingerMs?: number;
+    readonly cancelWaitMs?: number;
     readonly events?: OrderEventsOptions;
   };
 }
@@ -91,6 +96,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
     ...(limits.appendDeadlineMs !== undefined && { appendDeadlineMs: limits.appendDeadlineMs }),
   });
   const orders = createOrders(ledger, view);
+  const cancelOrder = createCancelOrder({
+    ...{ ledger, view, isClosing, cancelWorkflow: deps.cancelWorkflow },
+    waitMsMax: limits.cancelWaitMs,
+  });
   const events = createOrderEvents(orders, faults, limits.events);
   const items = createItems(ledger, deps.defaultPrice);
   const health = createHealth(deps.probes, isClosing);
@@ -100,7 +109,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     ...{ operator: operatorDeps, ledger, defaultPrice, readBody, faults },
   });
   const app = createApp({
-    ...{ buy, orders, events, items, health, metrics, docs, operator },
+    ...{ buy, orders, cancelOrder, events, items, health, metrics, docs, operator },
     ...{ faults, logger, isClosing },
   });
   const listener = app.callback();

@@ -8,8 +8,10 @@ import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
+import { createLazyTemporalClient } from '../platform/temporal-client';
 import { createAdmission } from '../stock/redis-admission';
 import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createCancelWorkflow } from './cancel/cancel-workflow';
 import { createGateway } from './gateway';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createKafkaProbe } from './kafka-probe';
@@ -39,16 +41,22 @@ async function main() {
   });
   const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
 
-  const { claimTtlMs, orderRetentionMs, temporalUiUrl, temporalNamespace } = config;
+  // Not on the way of a purchase: only to cancel what a workflow works on already.
+  const temporal = createLazyTemporalClient(config.temporal);
+  onShutdown('temporal', () => temporal.close());
+
+  const { claimTtlMs, orderRetentionMs, temporalUiUrl } = config;
+  const { namespace } = config.temporal;
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const gateway = createGateway({
     admission: createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
     ledger: createStockLedger(redis),
     appender: log.watched,
+    cancelWorkflow: createCancelWorkflow(temporal.client),
     probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
     defaultPrice,
     ...(config.rateLimit && { rateLimit: config.rateLimit }),
-    ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace: temporalNamespace } }),
+    ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace } }),
     ...(config.operator && { operator: createOperatorDoors(config.operator, config, redis) }),
     logger,
   });

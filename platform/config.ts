@@ -47,10 +47,10 @@ export interface OperatorConfig extends TemporalConfig {
   readonly token: Secret;
 }
 
-export interface ApiConfig extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig {
+export interface ApiConfig
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
   /** Base URL of the Temporal Web UI for trace links; absent: no links. */
   readonly temporalUiUrl: string | undefined;
-  readonly temporalNamespace: string;
   /** How long a claim lives while its order is not accepted. */
   readonly claimTtlMs: number;
   /** How long a claim lives once its order is accepted. */
@@ -91,8 +91,8 @@ export function loadApiConfig(env: Env): ApiConfig {
     ...modeConfig(read),
     redis: readRedisAccess(read),
     ...kafkaConfig(read),
+    ...temporalConfig(read),
     temporalUiUrl: read.optionalUrl('TEMPORAL_UI_URL'),
-    temporalNamespace: read.text('TEMPORAL_NAMESPACE', 'default'),
     claimTtlMs: read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 }) * 1000,
     orderRetentionMs: read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,
     defaultPriceMinor: read.integer('DEFAULT_PRICE_MINOR', 1000, { min: 1, max: 100_000_000 }),

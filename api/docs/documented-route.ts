@@ -19,12 +19,14 @@ export interface DocumentedParameter {
   readonly name: string;
   readonly description: string;
   readonly schema: TSchema;
+  /** Of the path every one is, without a word. */
+  readonly isRequired?: true;
   /** Absent for what the curl had better leave out. */
   readonly example?: string;
 }
 
 export interface DocumentedRoute {
-  readonly method: 'get' | 'post' | 'put';
+  readonly method: 'get' | 'post' | 'put' | 'delete';
   /** In the notation of OpenAPI. */
   readonly path: string;
   readonly id: string;

@@ -41,6 +41,23 @@ export const ORDER_EXAMPLE: OrderBody & Static<typeof Order> = {
   links: LINKS,
 };
 
+/** An order whose buyer has cancelled it before anybody worked on it. */
+export const CANCELLED_EXAMPLE: typeof ORDER_EXAMPLE = {
+  ...ORDER_EXAMPLE,
+  ...{ status: 'cancelled', payment_id: null, generation: 0 },
+  timeline: [
+    ...ORDER_EXAMPLE.timeline.slice(0, 2),
+    { at: '2026-01-05T12:00:00.250Z', state: 'released' },
+  ],
+};
+
+/** An order that is being worked on. */
+export const RESERVED_EXAMPLE: typeof ORDER_EXAMPLE = {
+  ...ORDER_EXAMPLE,
+  ...{ status: 'reserved', payment_id: null, finished_at: null },
+  timeline: ORDER_EXAMPLE.timeline.slice(0, 3),
+};
+
 export const ITEM_EXAMPLE: ItemBody & Static<typeof Item> = {
   ...{ item_id: '101', free: 97, held: 0, queued: 1, reserved: 1, sold: 1, supply: 100 },
   ...{ price_minor: 1000, currency: 'USD', units_per_user: 2 },
@@ -51,6 +68,7 @@ const MEMBERS: Partial<Record<ProblemType, Readonly<Record<string, unknown>>>> =
   'invalid-request': { errors: [{ path: '/amount', message: 'is required' }] },
   'unknown-item': { item_id: 'no-such' },
   'duplicate-request': { order: ORDER_EXAMPLE },
+  'too-late-to-cancel': { reason: 'confirmed', order: ORDER_EXAMPLE },
   'sold-out': { final: false },
   'purchase-limit': { units_per_user: 2, owned: 2 },
   'sale-not-open': { opens_at: '2026-01-05T12:00:00.000Z' },

@@ -141,7 +141,10 @@ function operation({ id, summary, description, parameters, body, ...route }: Doc
     description,
     ...(route.isForOperators && { security: [{ operator: [] }] }),
     ...(parameters && {
-      parameters: parameters.map((one) => ({ ...one, required: one.in === 'path' })),
+      parameters: parameters.map(({ isRequired = false, ...one }) => ({
+        ...one,
+        required: isRequired || one.in === 'path',
+      })),
     }),
     ...(body && { requestBody: { required: true, content: { 'application/json': body } } }),
     responses: {

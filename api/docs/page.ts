@@ -155,15 +155,16 @@ function curl(
   method: string,
   { parameters = [], requestBody, responses, security }: Operation,
 ) {
-  const target = parameters.reduce(
-    (url, { name, example }) => url.replace(`{${name}}`, example ?? ''),
-    path,
-  );
+  const target = parameters.reduce((url, { in: place, name, example = '' }) => {
+    if (place === 'query') return example === '' ? url : `${url}?${name}=${example}`;
+    return url.replace(`{${name}}`, example);
+  }, path);
   const isStream = responses['200']?.content?.['text/event-stream'] !== undefined;
   const body = requestBody?.content['application/json']?.example;
   const token = security ? [`-H "authorization: Bearer $OPERATOR_TOKEN"`] : [];
   if (body === undefined) {
-    return [`curl -i${isStream ? 'N' : ''} "$GATEWAY${target}"`, ...token].join(' ');
+    const verb = method === 'get' ? '' : ` -X ${method.toUpperCase()}`;
+    return [`curl -i${isStream ? 'N' : ''}${verb} "$GATEWAY${target}"`, ...token].join(' ');
   }
   return [
     `curl -i -X ${method.toUpperCase()} "$GATEWAY${target}" \\`,

@@ -3,7 +3,14 @@ import { BuyRequest, Id } from '../buy/buy-request';
 import { PROBLEMS } from '../http/problems';
 import type { DocumentedParameter, DocumentedRoute } from './documented-route';
 import { OPERATOR_ROUTES } from './operator-routes';
-import { ACCEPTED_EXAMPLE, BUY_EXAMPLE, ITEM_EXAMPLE, ORDER_EXAMPLE } from './examples';
+import {
+  ACCEPTED_EXAMPLE,
+  BUY_EXAMPLE,
+  CANCELLED_EXAMPLE,
+  ITEM_EXAMPLE,
+  ORDER_EXAMPLE,
+  RESERVED_EXAMPLE,
+} from './examples';
 import {
   Accepted,
   Item,
@@ -26,6 +33,11 @@ const header = (name: string, description: string): DocumentedParameter => ({
 const requestId: DocumentedParameter = {
   ...{ in: 'path', name: 'request_id', schema: Id, example: BUY_EXAMPLE.request_id },
   description: 'the request_id of the purchase',
+};
+const buyer: DocumentedParameter = {
+  ...{ in: 'query', name: 'user_id', schema: Id, example: BUY_EXAMPLE.user_id },
+  description: 'the buyer of the order',
+  isRequired: true,
 };
 const ifNoneMatch = header('If-None-Match', 'an ETag of an earlier answer');
 const CACHED = { ETag: 'names this version', 'Cache-Control': 'how long it may be kept' };
@@ -60,6 +72,26 @@ const ORDERS: readonly DocumentedRoute[] = [
     parameters: [requestId],
     answers: [{ status: 200, description: 'The order.', ...inJson(Order, ORDER_EXAMPLE) }],
     problems: ['unknown-order', 'internal', 'not-accepted'],
+  },
+  {
+    ...{ method: 'delete', path: '/orders/{request_id}', id: 'cancelOrder' },
+    summary: 'Cancel an order',
+    description:
+      'Possible for its buyer until the payment is taken: the units go back and nothing is charged. Asking again is safe, and an order that was cancelled is never sold.',
+    parameters: [requestId, buyer],
+    answers: [
+      { status: 200, description: 'It is cancelled.', ...inJson(Order, CANCELLED_EXAMPLE) },
+      {
+        status: 202,
+        description: 'It will be, unless its payment has just been taken. Ask again to learn it.',
+        ...inJson(Order, RESERVED_EXAMPLE),
+        headers: RETRY_AFTER,
+      },
+    ],
+    problems: [
+      ...(['invalid-request', 'not-the-buyer', 'unknown-order'] as const),
+      ...(['too-late-to-cancel', 'internal', 'outcome-unknown'] as const),
+    ],
   },
   {
     ...{ method: 'get', path: '/orders/{request_id}/events', id: 'orderEvents' },

@@ -111,6 +111,10 @@ const MEMBERS: Partial<Record<ProblemType, TProperties>> = {
   },
   'unknown-item': { item_id: Type.Optional(Id) },
   'duplicate-request': { order: Order },
+  'too-late-to-cancel': {
+    reason: oneOf(['confirmed', 'failed'], 'how it ended'),
+    order: Order,
+  },
   'sold-out': { final: Type.Boolean({ description: 'true once every unit is sold' }) },
   'purchase-limit': {
     units_per_user: Type.Integer({ minimum: 1 }),

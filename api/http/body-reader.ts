@@ -74,7 +74,8 @@ function collect(
 
 const ignore = () => undefined;
 
-function announcesNothing(headers: IncomingHttpHeaders): boolean {
+/** Whether the headers promise no body. */
+export function announcesNothing(headers: IncomingHttpHeaders): boolean {
   if (headers['transfer-encoding'] !== undefined) return false;
   return headers['content-length'] === undefined || headers['content-length'] === '0';
 }

@@ -1,4 +1,10 @@
-import { ID_LENGTH_MAX, ID_PATTERN, type ItemId, type RequestId } from '../../domain/order';
+import {
+  ID_LENGTH_MAX,
+  ID_PATTERN,
+  type ItemId,
+  type RequestId,
+  type UserId,
+} from '../../domain/order';
 
 const ID = new RegExp(ID_PATTERN);
 
@@ -10,6 +16,11 @@ export function parseRequestId(raw: unknown): RequestId | undefined {
 /** Undefined for what cannot be an id. */
 export function parseItemId(raw: unknown): ItemId | undefined {
   return isId(raw) ? (raw as ItemId) : undefined;
+}
+
+/** Undefined for what cannot be an id. */
+export function parseUserId(raw: unknown): UserId | undefined {
+  return isId(raw) ? (raw as UserId) : undefined;
 }
 
 function isId(raw: unknown): raw is string {

@@ -20,6 +20,8 @@ export type ProblemType =
   | 'outcome-unknown'
   | 'internal'
   | 'unknown-order'
+  | 'not-the-buyer'
+  | 'too-late-to-cancel'
   | 'not-found'
   | 'method-not-allowed'
   | 'request-timeout';
@@ -113,6 +115,16 @@ export const PROBLEMS = {
     status: 404,
     title: 'There is no such order',
     detail: 'No order has been accepted under this request_id.',
+  },
+  'not-the-buyer': {
+    status: 403,
+    title: 'The order is somebody else’s',
+    detail: 'Only the user who made an order can cancel it. Nothing was changed.',
+  },
+  'too-late-to-cancel': {
+    status: 409,
+    title: 'It is too late to cancel this order',
+    detail: 'It is confirmed or has failed, as `reason` says; `order` is how it ended.',
   },
   'not-found': {
     status: 404,

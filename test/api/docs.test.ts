@@ -86,8 +86,9 @@ describe('the OpenAPI document', () => {
         expect(ids.has(operationId)).toBe(false);
         ids.add(operationId);
         const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-        const required = parameters.filter((parameter) => parameter.required);
-        expect(required.map(({ name }) => name)).toEqual(inPath);
+        const named = parameters.filter((parameter) => parameter.in === 'path');
+        expect(named.map(({ name }) => name)).toEqual(inPath);
+        expect(named.every(({ required }) => required)).toBe(true);
         for (const [status, { description }] of Object.entries(responses)) {
           expect(status).toMatch(/^([1-5]\d\d|default)$/);
           expect(description).not.toBe('');
@@ -153,6 +154,22 @@ describe('what the gateway answers fits its document:', () => {
     expectProblem(await get('/items/none'), 'unknown-item');
     expectProblem(await get('/nowhere'), 'not-found');
     expectProblem(await get('/buy'), 'method-not-allowed');
+  });
+
+  test('a cancellation, and the refusals of one', async () => {
+    const cancel = async (query: string) =>
+      reply(await fetch(`${open.url}/orders/req-1${query}`, { method: 'DELETE' }));
+    expectProblem(await cancel('?user_id=u1'), 'unknown-order');
+    await buy(open);
+    expectProblem(await cancel(''), 'invalid-request');
+    expectProblem(await cancel('?user_id=u2'), 'not-the-buyer');
+    open.stock.force('req-1', { state: 'reserved', generation: 1 });
+    expectProblem(await cancel('?user_id=u1'), 'outcome-unknown');
+    open.stock.force('req-1', { state: 'sold', paymentId: 'p' });
+    expectProblem(await cancel('?user_id=u1'), 'too-late-to-cancel');
+    await buy(open, { request_id: 'req-2' });
+    const other = await fetch(`${open.url}/orders/req-2?user_id=u1`, { method: 'DELETE' });
+    expectValid(Order, await other.json());
   });
 
   test('a purchase that waits, and one that gets no answer', async () => {

@@ -20,9 +20,11 @@ const OF_BUY = {
   internal: 500,
 };
 
-/** What every path may answer, and the reads of orders. */
+/** What every path may answer, and the reads and cancellations of orders. */
 const OF_OTHERS = {
   'unknown-order': 404,
+  'not-the-buyer': 403,
+  'too-late-to-cancel': 409,
   'not-found': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,

@@ -21,6 +21,7 @@ describe('the configuration of a process', () => {
       host: '127.0.0.1',
       claimTtlMs: 600_000,
       temporalUiUrl: undefined,
+      temporalAddress: undefined,
       production: false,
       rateLimit: undefined,
     });
@@ -34,6 +35,7 @@ describe('the configuration of a process', () => {
       IDEMPOTENCY_TTL: '1.5',
       DEFAULT_CURRENCY: 'dollars',
       TEMPORAL_UI_URL: 'not a url',
+      TEMPORAL_ADDRESS: 'http://temporal',
       ENGINE_MODE: 'prod',
     };
     const load = () => loadApiConfig(faulty);

@@ -1,0 +1,17 @@
+import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
+import type { RequestId } from '../../domain/order';
+import { createLazyTemporalClient } from '../../platform/temporal-client';
+
+test('a cancellation fails within its bound while nobody listens where Temporal should, and can be asked for again', async () => {
+  const temporal = createLazyTemporalClient('127.0.0.1:1', 'default');
+  const cancelWorkflow = createCancelWorkflow(temporal.client);
+  try {
+    const startedAt = performance.now();
+    const fails = { name: 'ServiceError' };
+    await expect(cancelWorkflow('req-1' as RequestId)).rejects.toMatchObject(fails);
+    await expect(cancelWorkflow('req-1' as RequestId)).rejects.toMatchObject(fails);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  } finally {
+    await temporal.close();
+  }
+});

@@ -1,0 +1,205 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { createCancelOrder } from '../../api/cancel/cancel-order';
+import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
+import { createOrderView } from '../../api/order-view';
+import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
+import type { Order } from '../../domain/order';
+import { temporalAddress } from '../support/addresses';
+import { eventually } from '../support/eventually';
+import {
+  asItIs,
+  capturedOf,
+  endOf,
+  heldUp,
+  losesItsCharge,
+  owesAnEarlierGeneration,
+  type Arrange,
+} from '../support/held-up';
+import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
+import type { Step } from '../support/step-hooks';
+import { temporalCli } from '../support/temporal-cli';
+
+const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
+const saga = useSaga();
+
+/** DELETE /orders/<request_id>, by the order's buyer. */
+async function cancelByBuyer({ requestId, userId }: Order) {
+  const cancelOrder = createCancelOrder({
+    ledger: saga.ledger,
+    cancelWorkflow: createCancelWorkflow(saga.client),
+    view: createOrderView(),
+    isClosing: () => false,
+    // The machine of a test may be busy: the bound is not what is tested here.
+    waitMsMax: 20_000,
+  });
+  const raw = { rawId: requestId, query: `user_id=${userId}`, headers: {} };
+  const { status, body } = await cancelOrder.answer(raw);
+  return { status, body: JSON.parse(body) as Record<string, unknown> };
+}
+
+/** Nothing sold, nothing paid, nothing owed, nothing for the dead letters, and the buyer is told so. */
+async function expectCancelled(order: Order): Promise<void> {
+  expect(await saga.entryOf(order)).toMatchObject({
+    ...{ state: 'released', reason: 'cancelled', cancelledByBuyer: true, owed: [] },
+  });
+  expect(await saga.countsOf(order)).toEqual({
+    ...{ free: 1, held: 0, queued: 0, reserved: 0, sold: 0, supply: 1 },
+  });
+  expect(capturedOf(saga, order)).toBe(0);
+  expect(saga.lettersOf(order)).toEqual([]);
+  expect(await cancelByBuyer(order)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+}
+
+describe('an order that its buyer cancels', () => {
+  test('before its record was read ends as cancelled, charges nothing, and is found by its outcome', async () => {
+    const order = await saga.aQueuedOrder();
+    expect(await cancelByBuyer(order)).toMatchObject({ status: 200 });
+    const handle = await saga.start(order);
+    expect(await handle.result()).toEqual({ outcome: 'cancelled' });
+    const { typedSearchAttributes } = await handle.describe();
+    expect(typedSearchAttributes.get(ORDER_OUTCOME)).toBe('cancelled');
+    expect(saga.money.moneyOf(order.requestId)).toEqual({});
+    await expectCancelled(order);
+    // So does a replay of its letter, if it has one from an earlier try.
+    const temporal = {
+      address: temporalAddress(),
+      namespace: 'default',
+      taskQueue: saga.taskQueue,
+    };
+    const standing = await withOrderReplayer(temporal, (replayer) => replayer.look(order));
+    expect(standing).toEqual({ kind: 'cancelled' });
+  });
+
+  test('before its first step is taken never gets to it', async () => {
+    const { order, handle, letGo } = await heldUp(saga, 'before', 'reserveStock');
+    expect(await cancelByBuyer(order)).toMatchObject({ status: 200 });
+    letGo();
+    expect(await handle.result()).toEqual({ outcome: 'cancelled' });
+    expect(saga.money.moneyOf(order.requestId)).toEqual({});
+    await expectCancelled(order);
+  });
+
+  test.each<[string, 'before' | 'after', Step, Arrange]>([
+    ['while it is reserved', 'after', 'reserveStock', asItIs],
+    ['while an earlier generation is settled', 'before', 'refundPayment', owesAnEarlierGeneration],
+    ['before it is charged', 'before', 'chargePayment', asItIs],
+    ['while its charge is taken and not told', 'after', 'chargePayment', asItIs],
+  ])('%s gets everything back', async (_, when, step, arrange) => {
+    const { order, handle, letGo } = await heldUp(saga, when, step, arrange);
+    const answer = cancelByBuyer(order);
+    // A local activity is not interrupted, and a regular one may go on beside the compensation.
+    await markedOrDone(order);
+    letGo();
+    expect(await answer).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    expect(await endOf(handle)).toBe('cancelled');
+    await expectCancelled(order);
+  });
+
+  test.each<['before' | 'after', Step]>([
+    ['before', 'confirmSale'],
+    ['after', 'confirmSale'],
+  ])('%s %s is too late: it is sold, and paid once', async (when, step) => {
+    const { order, handle, letGo } = await heldUp(saga, when, step);
+    const answer = cancelByBuyer(order);
+    await markedOrDone(order);
+    letGo();
+    expect(await answer).toMatchObject({
+      status: 409,
+      body: { reason: 'confirmed', order: { status: 'confirmed' } },
+    });
+    expect(await handle.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
+    expect(capturedOf(saga, order)).toBe(1);
+  });
+
+  test('and has no run that is open is left to the ledger', async () => {
+    const order = await saga.aQueuedOrder();
+    await saga.ledger.reserve(order, 1);
+    await createCancelWorkflow(saga.client)(order.requestId);
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'reserved' });
+  });
+
+  test('while it is about to fail ends as cancelled, so that nobody tries it again', async () => {
+    const { order, handle, letGo } = await heldUp(saga, 'before', 'releaseStock', losesItsCharge);
+    const answer = cancelByBuyer(order);
+    await markedOrDone(order);
+    letGo();
+    expect(await answer).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    expect(await endOf(handle)).toBe('cancelled');
+    await expectCancelled(order);
+  });
+
+  test.each<['before' | 'after', Step]>([
+    ['before', 'refundPayment'],
+    ['before', 'deadLetter'],
+    ['after', 'deadLetter'],
+  ])('%s %s of its compensation has failed already', async (when, step) => {
+    const { order, handle, letGo } = await heldUp(saga, when, step, losesItsCharge);
+    expect(await cancelByBuyer(order)).toMatchObject({
+      status: 409,
+      body: { reason: 'failed', order: { status: 'failed', reason: 'payment-unknown' } },
+    });
+    letGo();
+    expect(await failureOf(handle)).toBe('payment-unknown');
+    expect(capturedOf(saga, order)).toBe(0);
+    expect(saga.lettersOf(order)).toHaveLength(1);
+    expect(await saga.countsOf(order)).toMatchObject({ free: 1, supply: 1 });
+  });
+});
+
+/** Waits until the ledger has heard of the cancellation, or has nothing to hear any more. */
+function markedOrDone(order: Order): Promise<unknown> {
+  return eventually(`the ledger knows that ${order.requestId} is cancelled`, async () => {
+    const entry = await saga.entryOf(order);
+    return entry?.cancelledByBuyer ?? entry?.state === 'sold';
+  });
+}
+
+describe('an order that was cancelled by its buyer', () => {
+  const cancelledDuringCharge = async () => {
+    const driven = await heldUp(saga, 'after', 'chargePayment');
+    expect(await cancelByBuyer(driven.order)).toMatchObject({ status: 200 });
+    driven.letGo();
+    await endOf(driven.handle);
+    return driven;
+  };
+
+  test('is not sold by a reset to any of its workflow tasks', async () => {
+    const specimen = await cancelledDuringCharge();
+    const tasks = await workflowTasksOf(specimen.handle);
+    expect(tasks.length).toBeGreaterThan(2);
+    await Promise.all(
+      tasks.map(async (_, index) => {
+        const { order, handle } = await cancelledDuringCharge();
+        const eventId = (await workflowTasksOf(handle))[index];
+        if (eventId === undefined) throw new Error(`workflow task ${index} is missing`);
+        const { runId } = await handle.describe();
+        expect(await endOf(await saga.reset(order, { runId, eventId }))).toBe('cancelled');
+        await expectCancelled(order);
+      }),
+    );
+  }, 60_000);
+
+  test('is not sold by the reset of the temporal command, nor by a start after a failure', async () => {
+    const { order } = await cancelledDuringCharge();
+    await temporalCli(
+      ...['workflow', 'reset', '--workflow-id', order.requestId],
+      ...['--type', 'FirstWorkflowTask', '--reason', 'for a test'],
+    );
+    expect(await endOf(saga.handleOf(order))).toBe('cancelled');
+    await expectCancelled(order);
+    // The run has completed, so the server itself refuses another one.
+    await expect(saga.start(order, 'ALLOW_DUPLICATE_FAILED_ONLY')).rejects.toThrow(
+      'Workflow execution already started',
+    );
+  });
+
+  test('and is reset while its cancellation is on its way is still cancelled', async () => {
+    const { order, letGo } = await heldUp(saga, 'after', 'chargePayment');
+    // The gateway has marked it and died before it asked Temporal.
+    expect(await saga.ledger.cancel(order)).toMatchObject({ kind: 'under-way' });
+    const again = await saga.reset(order);
+    expect(await again.result()).toEqual({ outcome: 'cancelled' });
+    letGo();
+    await expectCancelled(order);
+  });
+});

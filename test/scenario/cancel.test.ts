@@ -1,0 +1,151 @@
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { engineProgram } from '../../stack/engine';
+import { freePorts } from '../../stack/ground/ports';
+import { spawnGuarded } from '../../stack/processes/guarded-process';
+import { redisAddr, temporalAddress } from '../support/addresses';
+import { whenQuiet } from '../support/balance';
+import { buy, chargesOf, getJson } from '../support/buyers';
+import { startEngine, type Engine } from '../support/engine';
+import { eventually } from '../support/eventually';
+import { flashSale } from '../support/flash-sale';
+import { anItem } from '../support/purchases';
+
+const ROOT = join(__dirname, '..', '..');
+/** Longer than a test takes to step in, shorter than its patience. */
+const SLOW_MS = 5_000;
+
+let engine: Engine;
+let connection: Connection;
+beforeAll(async () => {
+  connection = await Connection.connect({ address: temporalAddress() });
+  engine = await startEngine();
+}, 90_000);
+afterAll(async () => {
+  await engine.stop();
+  await connection.close();
+}, 60_000);
+
+/** An accepted order of a fresh item with three units; one whose name begins with `slow` is charged slowly. */
+async function anOrder(name: string, gateway = engine.gateway) {
+  const itemId = anItem();
+  await engine.redis.set(`inventory:${itemId}`, 3);
+  const request_id = `${name}-${itemId}`;
+  await misbehave({
+    declineRate: 0,
+    rules: [{ kind: 'slow', operation: 'charge', delayMs: SLOW_MS, keyPrefix: 'slow' }],
+  });
+  const answer = await buy(gateway, { user_id: 'u1', item_id: itemId, amount: 1, request_id });
+  expect(answer.status).toBe(202);
+  return { itemId, request_id };
+}
+type Order = Awaited<ReturnType<typeof anOrder>>;
+
+async function misbehave(misbehaviour: object): Promise<void> {
+  const response = await fetch(`${engine.payments}/misbehaviour`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(misbehaviour),
+  });
+  expect(response.status).toBe(200);
+}
+
+async function cancel({ request_id }: Order, gateway = engine.gateway, user = 'u1') {
+  const url = `${gateway}/orders/${request_id}?user_id=${user}`;
+  const response = await fetch(url, { method: 'DELETE' });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+const becomes = ({ request_id }: Order, wanted: string) =>
+  eventually(`${request_id} is ${wanted}`, async () => {
+    const { status } = await getJson(`${engine.gateway}/orders/${request_id}`);
+    return status === wanted;
+  });
+
+/** Nothing of the order is left but its name. */
+async function expectGivenBack({ itemId, request_id }: Order): Promise<void> {
+  expect(await whenQuiet(engine, itemId)).toMatchObject({ free: 3, sold: 0, supply: 3 });
+  const charges = await chargesOf(engine.payments, request_id);
+  expect(charges.filter(({ status }) => status === 'captured')).toEqual([]);
+}
+
+test('a buyer cancels an order while it is being charged, and only once it is confirmed it is too late', async () => {
+  const slow = await anOrder('slow');
+  await becomes(slow, 'reserved');
+  expect((await cancel(slow, engine.gateway, 'u2')).status).toBe(403);
+  expect(await cancel(slow)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+  await expectGivenBack(slow);
+
+  const quick = await anOrder('quick');
+  await becomes(quick, 'confirmed');
+  const { status, body } = await cancel(quick);
+  expect([status, body['type'], body['reason']]).toEqual([
+    ...[409, '/problems/too-late-to-cancel', 'confirmed'],
+  ]);
+  expect(await whenQuiet(engine, quick.itemId)).toMatchObject({ free: 2, sold: 1 });
+});
+
+test('an order that is cancelled before ingest has read it is never charged, and its run says so', async () => {
+  await engine.process.ingest.kill('SIGSTOP');
+  const order = await anOrder('unread');
+  const answer = await cancel(order);
+  await engine.process.ingest.kill('SIGCONT');
+  expect(answer).toMatchObject({ status: 200, body: { status: 'cancelled', generation: 0 } });
+  const handle = new Client({ connection }).workflow.getHandle(order.request_id);
+  await eventually('its workflow is started', () => handle.describe());
+  expect(await handle.result()).toEqual({ outcome: 'cancelled' });
+  expect(await chargesOf(engine.payments, order.request_id)).toEqual([]);
+  await expectGivenBack(order);
+  const letters = await flashSale(engine, 'dlq', 'ls', '--item', order.itemId, '--json');
+  expect(letters.json()).toEqual([]);
+});
+
+test('the command cancels an order, and says when it is too late', async () => {
+  const slow = await anOrder('slow');
+  await becomes(slow, 'reserved');
+  const ran = await flashSale(engine, 'cancel', slow.request_id, '--user', 'u1', '--json');
+  expect([ran.code, ran.json()]).toMatchObject([0, { status: 'cancelled' }]);
+  await expectGivenBack(slow);
+
+  const quick = await anOrder('quick');
+  await becomes(quick, 'confirmed');
+  const late = await flashSale(engine, 'cancel', quick.request_id, '--user', 'u1');
+  expect([late.code, late.out]).toEqual([1, expect.stringContaining('409 too-late-to-cancel')]);
+});
+
+test('a gateway whose Temporal is away starts and sells, cancels what is queued, and answers 503 for what is reserved', async () => {
+  const program = engineProgram(ROOT, 'api', {
+    port: (await freePorts()).gateway,
+    env: {
+      ...process.env,
+      REDIS_ADDR: redisAddr().replace('redis://', ''),
+      ORDERS_TOPIC: engine.topics.ordersTopic,
+      // Nobody listens there.
+      TEMPORAL_ADDRESS: '127.0.0.1:1',
+    },
+    logFile: join(process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var'), 'api-alone.log'),
+  });
+  const alone = spawnGuarded(ROOT, program);
+  try {
+    await eventually('the gateway is open', async () => {
+      await program.probe();
+      return true;
+    });
+    const slow = await anOrder('slow', program.url);
+    await becomes(slow, 'reserved');
+    const answer = await cancel(slow, program.url);
+    expect([answer.status, answer.body['type']]).toEqual([503, '/problems/outcome-unknown']);
+    // The other gateway has its Temporal: asking again is safe.
+    expect(await cancel(slow)).toMatchObject({ status: 200 });
+    await expectGivenBack(slow);
+
+    await engine.process.ingest.kill('SIGSTOP');
+    const queued = await anOrder('unread', program.url);
+    const cancelled = await cancel(queued, program.url);
+    await engine.process.ingest.kill('SIGCONT');
+    expect(cancelled.status).toBe(200);
+    await expectGivenBack(queued);
+  } finally {
+    await alone.stop(program.stopMsMax);
+  }
+});
