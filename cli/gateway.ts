@@ -29,6 +29,16 @@ export type BuyAnswer =
       readonly body: unknown;
     };
 
+/** `body` is the gateway's own document. `under-way`: not decided yet, asking again is safe. */
+export type CancelAnswer =
+  | {
+      readonly kind: 'cancelled' | 'under-way';
+      readonly parsed: OrderBody;
+      readonly retryAfterMs?: number;
+      readonly body: unknown;
+    }
+  | Extract<BuyAnswer, { kind: 'problem' }>;
+
 export interface Found<T> {
   readonly parsed: T;
   readonly body: unknown;
@@ -38,6 +48,7 @@ export interface Found<T> {
 export interface Gateway {
   readonly url: string;
   readonly buy: (purchase: BuyBody) => Promise<BuyAnswer>;
+  readonly cancel: (requestId: string, userId: string) => Promise<CancelAnswer>;
   /** Undefined: no order was accepted under this id. */
   readonly order: (requestId: string) => Promise<Found<OrderBody> | undefined>;
   /** Undefined: nothing is sold under this id. */
@@ -92,15 +103,30 @@ export function createGateway(
       const { status, headers, body } = await answerTo(http.post('/buy', purchase));
       if (status === 202) return { kind: 'accepted', trace: parseTrace(body), body };
       const problem = readAs(url, status, () => parseProblem(body));
-      const seconds = Number(headers['retry-after'] ?? NaN);
-      const retry = Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 };
-      return { kind: 'problem', problem, body, ...retry };
+      return { kind: 'problem', problem, body, ...retryAfter(headers) };
+    },
+    cancel: async (requestId, userId) => {
+      const [id, user] = [requestId, userId].map(encodeURIComponent);
+      const asked = http.delete(`/orders/${id}?user_id=${user}`);
+      const { status, headers, body } = await answerTo(asked);
+      const retry = retryAfter(headers);
+      if (status !== 200 && status !== 202) {
+        const problem = readAs(url, status, () => parseProblem(body));
+        return { kind: 'problem', problem, body, ...retry };
+      }
+      const parsed = readAs(url, status, () => parseOrder(body));
+      return { kind: status === 200 ? 'cancelled' : 'under-way', parsed, body, ...retry };
     },
     order: (requestId) =>
       find(`/orders/${encodeURIComponent(requestId)}`, 'unknown-order', parseOrder),
     item: (itemId) => find(`/items/${encodeURIComponent(itemId)}`, 'unknown-item', parseItem),
     close: http.close,
   };
+}
+
+function retryAfter(headers: HttpAnswer['headers']): { readonly retryAfterMs?: number } {
+  const seconds = Number(headers['retry-after'] ?? NaN);
+  return Number.isFinite(seconds) ? { retryAfterMs: seconds * 1000 } : {};
 }
 
 function noAnswer(url: string, error: unknown): GatewayFault {

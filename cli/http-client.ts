@@ -13,6 +13,8 @@ export interface HttpClient {
   readonly get: (path: string) => Promise<HttpAnswer>;
   /** Sends a JSON body. Throws NoAnswerError when no whole answer comes. */
   readonly post: (path: string, body: unknown) => Promise<HttpAnswer>;
+  /** Sends no body. Throws NoAnswerError when no whole answer comes. */
+  readonly delete: (path: string) => Promise<HttpAnswer>;
   readonly close: () => void;
 }
 
@@ -47,7 +49,11 @@ export function createHttpClient(
   const agent = secure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   const request = secure ? httpsRequest : httpRequest;
 
-  const send = (method: 'GET' | 'POST', path: string, body?: string): Promise<HttpAnswer> =>
+  const send = (
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: string,
+  ): Promise<HttpAnswer> =>
     new Promise((resolve, reject) => {
       const headers =
         body === undefined
@@ -78,6 +84,7 @@ export function createHttpClient(
   return {
     get: (path) => send('GET', path),
     post: (path, body) => send('POST', path, JSON.stringify(body)),
+    delete: (path) => send('DELETE', path),
     close: () => {
       agent.destroy();
     },

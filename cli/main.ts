@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { buy } from './commands/buy';
+import { cancel } from './commands/cancel';
 import { doctor } from './commands/doctor';
 import { order } from './commands/order';
 import { scenarios } from './commands/scenarios';
@@ -61,6 +62,7 @@ interface Trace {
 const commands: Commands = {
   buy: (options) => atGateway(options, (deps) => buy(deps, options)),
   order: (options) => atGateway(options, (deps) => order(deps, options)),
+  cancel: (options) => atGateway(options, (deps) => cancel(deps, options)),
   stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
   ...createStockCommands({
     terminal,

@@ -21,6 +21,9 @@ export interface Commands extends DlqCommands, StockCommands {
     },
   ) => Promise<ExitCode>;
   readonly order: (options: CommonOptions & { readonly requestId: string }) => Promise<ExitCode>;
+  readonly cancel: (
+    options: CommonOptions & { readonly requestId: string; readonly user: string },
+  ) => Promise<ExitCode>;
   readonly scenarios: (options: CommonOptions) => Promise<ExitCode>;
 }
 
@@ -94,6 +97,14 @@ function describeProgram(
   ]).action(async (requestId: string, options: CommonOptions) => {
     end(await commands.order({ ...options, requestId }));
   });
+
+  add(program, 'cancel <request_id>', 'Cancel an order, which its buyer can until it is paid', [
+    'flash-sale cancel req-123 --user u1',
+  ])
+    .requiredOption('--user <id>', 'the buyer of the order')
+    .action(async (requestId: string, options: CommonOptions & { user: string }) => {
+      end(await commands.cancel({ ...options, requestId }));
+    });
 
   addStockCommands(program, commands, end);
   addDlqCommands(program, commands, end);

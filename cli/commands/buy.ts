@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../domain/order-status';
 import { GatewayFault, type BuyBody, type Found, type Gateway } from '../gateway';
-import type { OrderBody, Problem } from '../gateway-answers';
+import type { OrderBody } from '../gateway-answers';
 import { orderText, traceLink, type TraceFallback } from '../output/order-text';
+import { problemText } from '../output/problem-text';
 import { table } from '../output/table';
-import { paint, plain, printJson, type ExitCode, type Terminal } from '../output/terminal';
+import { printJson, type ExitCode, type Terminal } from '../output/terminal';
 import { PlainFault } from '../plain-fault';
 
 export interface BuyDeps {
@@ -48,7 +49,10 @@ export async function buy(deps: BuyDeps, options: BuyOptions): Promise<ExitCode>
   });
   if (answer.kind === 'problem') {
     if (options.json) printJson(terminal, answer.body);
-    else printProblem(terminal, answer.problem, requestId, trace);
+    else {
+      const again = `Try again with --request-id ${requestId}`;
+      terminal.out(problemText(terminal, answer.problem, { again, trace }));
+    }
     return 1;
   }
   if (!options.json) {
@@ -99,19 +103,4 @@ async function follow(
     }
     await sleep(pollMs);
   }
-}
-
-function printProblem(
-  terminal: Terminal,
-  { status, type, title, detail, errors, order }: Problem,
-  requestId: string,
-  trace: TraceFallback,
-): void {
-  const word = paint(terminal, 'red', `${status} ${plain(type)}`);
-  terminal.out(`${word}  ${plain(title)}: ${plain(detail)}\n`);
-  for (const { path, message } of errors) {
-    terminal.out(`  ${plain(path || 'the request')} ${plain(message)}\n`);
-  }
-  if (order) terminal.out(orderText(terminal, order, trace));
-  else if (status === 503) terminal.out(`  Try again with --request-id ${plain(requestId)}\n`);
 }

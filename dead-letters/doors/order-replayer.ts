@@ -4,6 +4,7 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Order } from '../../domain/order';
 import { ORDER_WORKFLOW, type OrderInput, type OrderReplay } from '../../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../../workflows/order-start';
@@ -84,9 +85,15 @@ function createOrderReplayer(
   };
 }
 
+/** A run that completed without a sale says so here: see OrderCancelled. */
+const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
+
 type Described = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>;
 
-function standing({ type, memo, status, runId, closeTime }: Described, order: Order): Standing {
+function standing(
+  { type, memo, status, runId, closeTime, typedSearchAttributes }: Described,
+  order: Order,
+): Standing {
   const known = fingerprintInMemo(memo);
   // Where somebody has started the workflow by hand there is no memo, and the ledger tells the two apart.
   if (type !== ORDER_WORKFLOW || (known !== undefined && known !== order.fingerprint)) {
@@ -94,7 +101,9 @@ function standing({ type, memo, status, runId, closeTime }: Described, order: Or
   }
   switch (status.name) {
     case 'COMPLETED':
-      return { kind: 'sold' };
+      return {
+        kind: typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled' ? 'cancelled' : 'sold',
+      };
     case 'CANCELLED':
       return { kind: 'cancelled' };
     case 'FAILED':

@@ -14,6 +14,7 @@ function recordedCommands() {
     doctor: record('doctor'),
     buy: record('buy'),
     order: record('order'),
+    cancel: record('cancel'),
     stockShow: record('stock show'),
     stockRestock: record('restock'),
     saleSet: record('sale set'),
@@ -45,6 +46,7 @@ test.each([
     { item: '101', user: 'u1', amount: 3, requestId: 'r', wait: true, url: 'http://x' },
   ],
   ['order req-1', 'order', { requestId: 'req-1' }],
+  ['cancel req-1 --user u1', 'cancel', { requestId: 'req-1', user: 'u1' }],
   ['stock show 101', 'stock show', { item: '101' }],
   ['stock add 101 50', 'restock', { item: '101', units: { add: 50 } }],
   [
@@ -99,6 +101,8 @@ test.each([
   ['buy --item 101', /--user <id>' not specified/],
   ['buy --item 101 --user u1 --amount 1.5', /whole number from 1 to 1000/],
   ['order', /missing required argument 'request_id'/],
+  ['cancel req-1', /required option '--user <id>'/],
+  ['cancel --user u1', /missing required argument 'request_id'/],
   ['order one two', /too many arguments/],
   ['dlq ls --reason bad-luck', /Allowed choices are payment-declined/],
   ['dlq ls --since yesterday', /--since <time>.* It must be a time such as/],
@@ -130,7 +134,7 @@ test.each([
 });
 
 test.each([
-  ...['doctor', 'buy', 'order', 'stock show', 'scenarios'],
+  ...['doctor', 'buy', 'order', 'cancel', 'stock show', 'scenarios'],
   ...['stock add', 'stock set', 'sale show', 'sale set', 'sale clear'],
   ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],
 ])('"%s --help" explains --json and gives an example', async (name) => {
