@@ -10,7 +10,11 @@ import {
   loadWorkerConfig,
 } from '../../platform/config';
 
-const ADDRESSES = { REDIS_ADDR: 'redis:6379', KAFKA_ADDR: 'k1:9092, k2:9092' };
+const ADDRESSES = {
+  REDIS_ADDR: 'redis:6379',
+  KAFKA_ADDR: 'k1:9092, k2:9092',
+  TEMPORAL_ADDRESS: 'temporal:7233',
+};
 
 describe('the configuration of a process', () => {
   test('needs nothing but addresses', () => {
@@ -21,7 +25,7 @@ describe('the configuration of a process', () => {
       host: '127.0.0.1',
       claimTtlMs: 600_000,
       temporalUiUrl: undefined,
-      temporalAddress: undefined,
+      temporal: { address: 'temporal:7233', namespace: 'default', security: undefined },
       production: false,
       rateLimit: undefined,
     });
