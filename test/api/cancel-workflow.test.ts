@@ -3,7 +3,7 @@ import type { RequestId } from '../../domain/order';
 import { createLazyTemporalClient } from '../../platform/temporal-client';
 
 test('a cancellation fails within its bound while nobody listens where Temporal should, and can be asked for again', async () => {
-  const temporal = createLazyTemporalClient('127.0.0.1:1', 'default');
+  const temporal = createLazyTemporalClient({ address: '127.0.0.1:1', namespace: 'default' });
   const cancelWorkflow = createCancelWorkflow(temporal.client);
   try {
     const startedAt = performance.now();

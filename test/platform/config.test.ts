@@ -59,20 +59,21 @@ describe('the configuration of a process', () => {
   test('opens the gateway to operators with a token, which is never quoted', () => {
     expect(loadApiConfig(ADDRESSES).operator).toBeUndefined();
     const token = 'sixteen-letters-';
-    const env = { ...ADDRESSES, OPERATOR_TOKEN: token };
-    expect(() => loadApiConfig(env)).toThrow('TEMPORAL_ADDRESS is required');
-    const { operator } = loadApiConfig({ ...env, TEMPORAL_ADDRESS: 'temporal:7233' });
+    const { operator } = loadApiConfig({ ...ADDRESSES, OPERATOR_TOKEN: token });
     expect(operator).toMatchObject({ temporal: { address: 'temporal:7233' } });
     expect(operator?.token.reveal()).toBe(token);
     for (const wrong of ['too-short', 'with a space in its midst']) {
-      const load = () => loadApiConfig({ ...env, OPERATOR_TOKEN: wrong });
+      const load = () => loadApiConfig({ ...ADDRESSES, OPERATOR_TOKEN: wrong });
       expect(load).toThrow('OPERATOR_TOKEN must be at least 16 characters without a space');
       expect(load).not.toThrow(wrong);
     }
   });
 
   test('asks of each process only what it uses', () => {
-    expect(() => loadIngestConfig(ADDRESSES)).toThrow('TEMPORAL_ADDRESS is required');
+    expect(() => loadWorkerConfig(ADDRESSES)).toThrow('PAYMENT_URL is required');
+    expect(() => loadIngestConfig({ ...ADDRESSES, TEMPORAL_ADDRESS: '' })).toThrow(
+      'TEMPORAL_ADDRESS is required',
+    );
     expect(loadSimulatorConfig({ PAYMENT_LEDGER_FILE: 'ledger.jsonl' }).declineRate).toBe(0.1);
   });
 });
@@ -100,6 +101,7 @@ describe('what it takes to connect', () => {
       KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
       KAFKA_SASL_USERNAME: 'engine',
       KAFKA_SASL_PASSWORD: 'hidden two',
+      TEMPORAL_ADDRESS: 't:7233',
     };
     const { redis, kafka } = loadApiConfig(env);
     expect(redis).toMatchObject({ addrs: ['r1:6379', 'r2:6379'], cluster: true, username: 'sale' });
