@@ -136,7 +136,7 @@ describe('the gateway answers with a problem', () => {
     ['GET', '/buy', 'POST'],
     ['DELETE', '/buy', 'POST'],
     ['POST', '/items/101', 'HEAD, GET'],
-    ['DELETE', '/orders/req-1', 'HEAD, GET'],
+    ['PUT', '/orders/req-1', 'HEAD, GET, DELETE'],
   ])('the wrong method %s %s', async (method, path, allow) => {
     const { status, headers, body } = await reply(await fetch(open.url + path, { method }));
     expect(status).toBe(405);
