@@ -1,0 +1,37 @@
+# One image for every process: the command says which one runs.
+#   node dist/api/main.js  dist/ingest/main.js  dist/worker/main.js  dist/payments/simulator/main.js  dist/stack/setup/main.js
+# Debian, not Alpine: Temporal's native core is built for glibc.
+ARG NODE_IMAGE=node:22.23.3-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --no-fund --no-audit --loglevel=error
+COPY . .
+RUN npm run build && find dist -name '.*' -type f -delete
+
+FROM ${NODE_IMAGE} AS packages
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# Temporal's package carries its core for five platforms, 140 MB; only one of them can run here.
+RUN npm ci --omit=dev --no-fund --no-audit --loglevel=error \
+  && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \
+    ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -r {} + \
+  && ls node_modules/@temporalio/core-bridge/releases/*/index.node
+
+FROM ${NODE_IMAGE}
+WORKDIR /app
+# The simulator's ledger. A volume that is mounted here takes over the owner.
+RUN install -d -o 1000 -g 1000 /data
+COPY --from=packages /app/node_modules node_modules
+COPY package.json ./
+COPY cli/flash-sale.mjs cli/
+COPY --from=build /app/dist dist
+# The loopback default is for laptops; a container's own loopback is reached by nobody.
+ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps HOST=0.0.0.0 PAYMENT_LEDGER_FILE=/data/ledger.jsonl
+# By number, so that an orchestrator can see that it is not root.
+USER 1000:1000
+# Whoever runs another process than the gateway sets PORT; ready or not is for the orchestrator to ask.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT||8080}/livez`).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
+CMD ["node", "dist/api/main.js"]
