@@ -45,7 +45,10 @@ describe('the documents', () => {
     const shown = [...read('.env.example').matchAll(/^#? ?([A-Z_]+)=/gm)].map((match) => match[1]);
     const missing = loaded.filter((name) => name !== REFUSED && !shown.includes(name));
     expect(missing).toEqual([]);
-    const stack = ['stack', 'cli'].flatMap((folder) => sources(folder)).join('\n');
+    const stack = ['stack', 'cli']
+      .flatMap((folder) => sources(folder))
+      .concat(read('docker-compose.yml'))
+      .join('\n');
     const unknown = shown.filter((name) => name && !loaded.includes(name) && !stack.includes(name));
     expect(unknown).toEqual([]);
   });

@@ -1,0 +1,8 @@
+/** What is wrong with an image reference: it must name one version, and not musl for what is ours. */
+export function imageFaults(where: string, image: string | undefined): string[] {
+  if (image === undefined) return [`${where} names no image`];
+  const [, tag] = /:([^:/]+)$/.exec(image) ?? [];
+  if (tag === undefined) return [`${where}: ${image} has no tag`];
+  const isPinned = /\d+\.\d+\.\d+/.test(tag);
+  return isPinned ? [] : [`${where}: ${image} is not pinned to a version`];
+}
