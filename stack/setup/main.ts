@@ -12,24 +12,24 @@ import { DEMO_ITEM, putDemoItemOnSale } from '../demo-item';
  */
 async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
-  const { ordersTopic, deadLetterTopic, temporalAddress, temporalNamespace } = config;
+  const { ordersTopic, deadLetterTopic, temporal } = config;
   const logger = createLogger('setup', config.logLevel);
   // The first process of a container is ended by no signal that it does not listen for.
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-  await ensureTopics(config.kafkaAddrs, saleTopics({ ordersTopic, deadLetterTopic }), { logger });
+  await ensureTopics(config.kafka, saleTopics({ ordersTopic, deadLetterTopic }), { logger });
   logger.info({ ordersTopic, deadLetterTopic }, 'the topics are there');
 
-  await prepareNamespace(temporalAddress, temporalNamespace, {
+  await prepareNamespace(temporal, {
     report: (line) => {
       logger.warn(line.trim());
     },
     signal: new AbortController().signal,
   });
-  logger.info({ temporalNamespace }, 'Temporal knows the search attributes');
+  logger.info({ namespace: temporal.namespace }, 'Temporal knows the search attributes');
 
   if (config.production) return;
-  const stock = await putDemoItemOnSale(config.redisAddr);
+  const stock = await putDemoItemOnSale(config.redis);
   logger.info({ item: DEMO_ITEM, stock }, 'the demo item is on sale');
 }
 

@@ -1,0 +1,72 @@
+import {
+  composeEnvironments,
+  environmentFaults,
+  manifestEnvironments,
+} from './rules/environment-rules';
+import { parseCompose, readProduction, readText, readTrial, spoiled } from './rules/files';
+
+const ENVIRONMENTS = {
+  'docker-compose.yml': composeEnvironments(parseCompose(readText('docker-compose.yml'))),
+  'k8s/': manifestEnvironments(readTrial()),
+  'k8s/production/': manifestEnvironments(readProduction()),
+};
+
+describe.each(Object.entries(ENVIRONMENTS))('the environment in %s', (where, environments) => {
+  test('has what each process requires, and nothing that it does not know', () => {
+    expect(environmentFaults(environments)).toEqual([]);
+  });
+
+  test('is looked at for every process', () => {
+    const programs = environments.map(({ program }) => program.split('/')[1]).sort();
+    const ours = ['api', 'ingest', 'stack', 'worker'];
+    expect(programs).toEqual(where.includes('production') ? ours : [...ours, 'payments'].sort());
+  });
+});
+
+describe('the check of environments', () => {
+  const gateway = ENVIRONMENTS['docker-compose.yml'].filter(({ name }) => name === 'gateway');
+
+  test.each<[string, RegExp, (own: Record<string, string>) => void]>([
+    [
+      'an unknown variable',
+      /^gateway does not know REDIS_HOST$/,
+      (own) => {
+        own['REDIS_HOST'] = 'redis';
+      },
+    ],
+    [
+      'a variable of another process',
+      /^gateway does not know PAYMENT_URL$/,
+      (own) => {
+        own['PAYMENT_URL'] = 'http://payments:8090';
+      },
+    ],
+    [
+      'a required one that is missing',
+      /^gateway: .*\n.*KAFKA_ADDR is required/,
+      (own) => {
+        delete own['KAFKA_ADDR'];
+      },
+    ],
+    [
+      'a value that is refused',
+      /IDEMPOTENCY_TTL must be a number/,
+      (own) => {
+        own['IDEMPOTENCY_TTL'] = 'long';
+      },
+    ],
+  ])('finds %s', (_what, fault, spoil) => {
+    const planted = spoiled(gateway, ([found]) => {
+      if (found) spoil(found.own);
+    });
+    expect(environmentFaults(planted)).toEqual([expect.stringMatching(fault)]);
+  });
+
+  test('finds a shared variable that no process knows', () => {
+    const planted = gateway.map((environment) => ({
+      ...environment,
+      shared: { REDIS_TSL: 'true' },
+    }));
+    expect(environmentFaults(planted)).toEqual(['no process knows REDIS_TSL']);
+  });
+});

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import {
+  loadApiConfig,
+  loadIngestConfig,
+  loadSimulatorConfig,
+  loadWorkerConfig,
+  type Env,
+} from '../../../platform/config';
+import type { ComposeFile, Manifest } from './files';
+import { withDefaults } from './files';
+import { containers } from './workloads';
+
+/** Which program reads which configuration. */
+const LOADERS: Record<string, (env: Env) => unknown> = {
+  'dist/api/main.js': loadApiConfig,
+  'dist/ingest/main.js': loadIngestConfig,
+  'dist/worker/main.js': loadWorkerConfig,
+  'dist/payments/simulator/main.js': loadSimulatorConfig,
+  'dist/stack/setup/main.js': loadIngestConfig,
+};
+
+/** The environment of a container: what is meant for it alone, and what it shares with the other processes. */
+interface Environment {
+  readonly name: string;
+  readonly program: string;
+  readonly own: Record<string, string>;
+  readonly shared?: Record<string, string>;
+}
+
+/**
+ * Runs the real loader of each container's program on its environment: what the loader finds wrong or missing, and what
+ * it never looks at. A variable that is shared must be read by one of them.
+ */
+export function environmentFaults(environments: readonly Environment[]): string[] {
+  const read = new Set<string>();
+  const faults = environments.flatMap(({ name, program, own, shared = {} }) => {
+    const load = LOADERS[program];
+    if (!load) return [`${name} runs ${program}, which has no configuration`];
+    const seen = new Set<string>();
+    const problems = withFiles({ ...shared, ...own }, (env) => {
+      try {
+        load(watched(env, seen));
+        return [];
+      } catch (error) {
+        return [`${name}: ${error instanceof Error ? error.message : String(error)}`];
+      }
+    });
+    for (const variable of seen) read.add(variable);
+    const unknown = Object.keys(own).filter((variable) => !seen.has(variable));
+    return [...problems, ...unknown.map((variable) => `${name} does not know ${variable}`)];
+  });
+  const unread = new Set(
+    environments.flatMap(({ shared = {} }) => Object.keys(shared)).filter((v) => !read.has(v)),
+  );
+  return [...faults, ...[...unread].map((variable) => `no process knows ${variable}`)];
+}
+
+export function composeEnvironments({ services }: ComposeFile): Environment[] {
+  return Object.entries(services).flatMap(([name, { command = [], environment = {}, build }]) => {
+    const program = command[1] ?? '';
+    if (!build || !program.startsWith('dist/')) return [];
+    const entries = Object.entries(environment);
+    return [
+      { name, program, own: Object.fromEntries(entries.map(([k, v]) => [k, withDefaults(v)])) },
+    ];
+  });
+}
+
+export function manifestEnvironments(manifests: readonly Manifest[]): Environment[] {
+  const maps = new Map(
+    manifests
+      .filter(({ kind }) => kind === 'ConfigMap')
+      .map(({ metadata, data }) => [metadata.name, data]),
+  );
+  return containers(manifests).flatMap(({ container }) => {
+    const program = container.command?.[1] ?? '';
+    if (!program.startsWith('dist/')) return [];
+    const own = Object.fromEntries(
+      (container.env ?? []).map(({ name, value = '' }) => [name, value]),
+    );
+    const shared = (container.envFrom ?? []).map(
+      ({ configMapRef }) => maps.get(configMapRef?.name ?? '') ?? { MISSING_CONFIG_MAP: 'yes' },
+    );
+    return [
+      {
+        name: container.name,
+        program,
+        own,
+        shared: Object.assign({}, ...shared) as Environment['own'],
+      },
+    ];
+  });
+}
+
+/** The environment with a note of every name that is asked for. */
+function watched(env: Env, seen: Set<string>): Env {
+  return new Proxy(env, {
+    get: (target, name) => {
+      seen.add(String(name));
+      return Reflect.get(target, name) as string | undefined;
+    },
+  });
+}
+
+/** Files that are mounted in a container are there while `use` runs, in a folder of this machine. */
+function withFiles<T>(env: Record<string, string>, use: (env: Env) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), 'flash-sale-secrets-'));
+  try {
+    const placed = Object.entries(env).map(([name, value]) => {
+      if (!value.startsWith('/secrets/')) return [name, value];
+      const file = join(folder, value.replaceAll('/', '-'));
+      writeFileSync(file, `the content of ${basename(value)}\n`);
+      return [name, file];
+    });
+    return use(Object.fromEntries(placed) as Env);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
