@@ -14,7 +14,7 @@ const unit = {
   ...common,
   displayName: 'unit',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay)/'],
+  testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay|container)/'],
 };
 /** Real Redis, Kafka and Temporal of this run's own, on free ports; absent when no file of it is selected. */
 const integration = {
@@ -26,6 +26,12 @@ const integration = {
 };
 /** Tests nothing: writes the histories that the replay tests read. */
 const recorder = { ...integration, testMatch: ['<rootDir>/test/replay/record.ts'] };
+/** Needs a Docker engine: npm run test:compose. */
+const container = {
+  ...common,
+  displayName: 'container',
+  testMatch: ['<rootDir>/test/container/*.test.ts'],
+};
 
 /** @type {import('jest').Config} */
 module.exports = {
@@ -33,5 +39,10 @@ module.exports = {
   maxWorkers: 2,
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
-  projects: process.env.RECORD_HISTORIES === undefined ? [unit, integration] : [recorder],
+  projects: selected(),
 };
+
+function selected() {
+  if (process.env.RECORD_HISTORIES !== undefined) return [recorder];
+  return process.env.FLASH_SALE_TESTS === 'container' ? [container] : [unit, integration];
+}

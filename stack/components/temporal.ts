@@ -98,7 +98,7 @@ function serverArgs({ ports, temporalNamespace }: StackSettings, dbFile: string)
 /** Far above what two cores can do, so that the limits of a shared cluster never bite here. */
 const RPS = 100_000;
 
-const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
+export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
   // One server has no use for partitions; each costs a poller and a hop.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,

@@ -1,9 +1,14 @@
-import type { Engine } from './engine';
 import { chargesOf, getJson } from './buyers';
 import { eventually } from './eventually';
 
+/** A running engine, as a buyer and an accountant see it: base URLs. */
+export interface Doors {
+  readonly gateway: string;
+  readonly payments: string;
+}
+
 /** Waits until nothing of the item is on its way any more, and returns its stock. */
-export function whenQuiet(engine: Engine, itemId: string, withinMs = 60_000) {
+export function whenQuiet(engine: Pick<Doors, 'gateway'>, itemId: string, withinMs = 60_000) {
   return eventually(
     `item ${itemId} is quiet`,
     async () => {
@@ -23,7 +28,7 @@ export function whenQuiet(engine: Engine, itemId: string, withinMs = 60_000) {
  * and free units make the supply, and the provider has exactly one charge for each confirmed order and none for others.
  */
 export async function expectBalance(
-  engine: Engine,
+  engine: Doors,
   sale: {
     itemId: string;
     supply: number;

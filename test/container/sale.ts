@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { buy, type BuyBody } from '../support/buyers';
+import { eventually } from '../support/eventually';
+
+/** Longer than a process may take to end, to start and to be found again. */
+const DECIDED_MS_MAX = 120_000;
+
+export interface Sale {
+  readonly accepted: readonly BuyBody[];
+  /** How many got 202 to their very first try. */
+  readonly acceptedAtOnce: number;
+}
+
+/**
+ * Sells one unit each to a stream of buyers, `perSecond` of them, for as long as `meanwhile` runs. Each sends the same
+ * request again until it is decided, as a good client does. Rejects on an answer that no good client could act on.
+ */
+export async function sellWhile(
+  gateway: string,
+  itemId: string,
+  { perSecond, meanwhile }: { perSecond: number; meanwhile: () => Promise<void> },
+): Promise<Sale> {
+  const decisions: Promise<{ body: BuyBody; accepted: boolean; tries: number }>[] = [];
+  const over = new AbortController();
+  const disturbed = meanwhile().finally(() => {
+    over.abort();
+  });
+  while (!over.signal.aborted) {
+    const name = `${itemId}-${String(decisions.length)}`;
+    decisions.push(
+      insist(gateway, { user_id: name, item_id: itemId, amount: 1, request_id: name }),
+    );
+    await pause(1000 / perSecond);
+  }
+  await disturbed;
+  const decided = await Promise.all(decisions);
+  return {
+    accepted: decided.filter(({ accepted }) => accepted).map(({ body }) => body),
+    acceptedAtOnce: decided.filter(({ accepted, tries }) => accepted && tries === 1).length,
+  };
+}
+
+async function insist(gateway: string, body: BuyBody) {
+  let tries = 0;
+  return eventually(
+    `${body.request_id} is decided`,
+    async () => {
+      tries += 1;
+      const { status, body: answer } = await buy(gateway, body);
+      const type = String(answer['type']);
+      if (status === 202) return { body, accepted: true, tries };
+      // Ours, from a try whose answer was lost.
+      if (type.endsWith('/duplicate-request')) return { body, accepted: true, tries };
+      if (type.endsWith('/sold-out')) return { body, accepted: false, tries };
+      expect([0, 503, 409]).toContain(status);
+      return false;
+    },
+    DECIDED_MS_MAX,
+  );
+}

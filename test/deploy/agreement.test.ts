@@ -1,0 +1,156 @@
+import {
+  loadApiConfig,
+  loadIngestConfig,
+  loadSimulatorConfig,
+  loadWorkerConfig,
+} from '../../platform/config';
+import { ORDERS_PARTITIONS } from '../../orderlog/topics';
+import { DYNAMIC_CONFIG } from '../../stack/components/temporal';
+import { PORTS } from '../../stack/ground/settings';
+import { parseCompose, readProduction, readText, readTrial } from './rules/files';
+import { containers } from './rules/workloads';
+
+const { services } = parseCompose(readText('docker-compose.yml'));
+const trial = readTrial();
+const production = readProduction();
+const VERSION = (JSON.parse(readText('package.json')) as { version: string }).version;
+
+/** The ports of a service of the trial on Kubernetes. */
+const servicePorts = (name: string) =>
+  trial
+    .filter(({ kind, metadata }) => kind === 'Service' && metadata.name === name)
+    .flatMap(({ spec }) => (spec?.ports ?? []).map(({ port }) => port));
+
+const composePorts = (name: string) =>
+  (services[name]?.ports ?? []).map((text) => {
+    const [, variable = '', standard = '', inside = ''] =
+      /\$\{(\w+):-(\d+)\}:(\d+)$/.exec(text) ?? [];
+    return { variable, standard: Number(standard), inside: Number(inside) };
+  });
+
+describe('ports', () => {
+  const ENV = {
+    REDIS_ADDR: 'r:1',
+    KAFKA_ADDR: 'k:1',
+    TEMPORAL_ADDRESS: 't:1',
+    PAYMENT_URL: 'http://p',
+    PAYMENT_LEDGER_FILE: 'l',
+  };
+
+  test.each([
+    ['gateway', loadApiConfig(ENV).port],
+    ['ingest', loadIngestConfig(ENV).port],
+    ['worker', loadWorkerConfig(ENV).port],
+    ['payments', loadSimulatorConfig(ENV).port],
+  ])('%s listens on its own everywhere', (name, port) => {
+    expect(services[name]?.environment?.['PORT']).toBe(port);
+    for (const { container } of containers([...trial, ...production])) {
+      if (container.name !== name) continue;
+      expect(container.ports).toEqual([{ name: 'http', containerPort: port }]);
+      expect(container.env).toContainEqual({ name: 'PORT', value: String(port) });
+    }
+  });
+
+  test.each([
+    ['gateway', ['gateway']],
+    ['payments', ['payment']],
+    ['redis', ['redis']],
+    ['redpanda', ['kafka']],
+    ['temporal', ['temporal', 'temporalUi']],
+  ] as const)(
+    '%s is reached on the ports of npm start, moved by the same variables',
+    (name, parts) => {
+      const expected = parts.map((part) => PORTS[part]);
+      expect(composePorts(name).map(({ variable, standard }) => ({ variable, standard }))).toEqual(
+        expected,
+      );
+      expect(composePorts(name).map(({ inside }) => inside)).toEqual(
+        expected.map(({ standard }) => standard),
+      );
+      expect(servicePorts(name)).toEqual(
+        expect.arrayContaining(expected.map(({ standard }) => standard)),
+      );
+    },
+  );
+
+  test('README names each', () => {
+    const readme = readText('README.md');
+    for (const port of [8080, 9101, 9102, 8090, 19_092, 9092, 8233, 30_000]) {
+      expect(readme).toContain(String(port));
+    }
+  });
+});
+
+describe('versions', () => {
+  test('the image of the engine is that of package.json', () => {
+    const images = [
+      ...Object.values(services)
+        .filter(({ build }) => build)
+        .map(({ image }) => image),
+      ...containers([...trial, ...production]).map(({ container }) => container.image),
+    ].filter((image) => image?.startsWith('flash-sale-engine'));
+    expect(new Set(images)).toEqual(new Set([`flash-sale-engine:${VERSION}`]));
+    expect(readText('k8s', 'production', 'kustomization.yaml')).toContain(`newTag: ${VERSION}`);
+  });
+
+  test.each(['redis', 'redpanda', 'temporal'])(
+    '%s is the same in compose and on Kubernetes',
+    (name) => {
+      const [found] = containers(trial).filter(({ container }) => container.name === name);
+      expect(found?.container.image).toBe(services[name]?.image);
+    },
+  );
+});
+
+describe('settings', () => {
+  const argsOf = (name: string) =>
+    containers(trial).find(({ container }) => container.name === name)?.container.args ?? [];
+
+  test('Temporal runs with what was measured, wherever it runs', () => {
+    const measured = Object.entries(DYNAMIC_CONFIG).map(
+      ([key, value]) => `--dynamic-config-value=${key}=${String(value)}`,
+    );
+    for (const args of [services['temporal']?.command ?? [], argsOf('temporal')]) {
+      expect(args.filter((arg) => arg.startsWith('--dynamic-config-value'))).toEqual(measured);
+      expect(args.filter((arg) => arg.startsWith('--sqlite-pragma'))).toEqual([
+        '--sqlite-pragma=journal_mode=WAL',
+        '--sqlite-pragma=synchronous=NORMAL',
+      ]);
+    }
+  });
+
+  test('Redis keeps its data in the same way, wherever it runs', () => {
+    expect(argsOf('redis')).toEqual(services['redis']?.command);
+  });
+
+  test('ingest scales to as many copies as the topic has partitions, and no further', () => {
+    const scaled = production.find(
+      ({ kind, metadata }) => kind === 'ScaledObject' && metadata.name === 'ingest',
+    );
+    expect(scaled?.spec?.maxReplicaCount).toBe(ORDERS_PARTITIONS);
+  });
+
+  test('what scales reads the topic, the group and the task queue that the processes use', () => {
+    const settings = production.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
+    const triggers = production.flatMap(({ spec }) => spec?.triggers ?? []);
+    const defaults = {
+      ...loadIngestConfig({ REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1' }),
+    };
+    expect(triggers).toMatchObject([
+      {
+        metadata: {
+          topic: defaults.ordersTopic,
+          consumerGroup: defaults.consumerGroup,
+          bootstrapServers: settings['KAFKA_ADDR'],
+        },
+      },
+      {
+        metadata: {
+          taskQueue: defaults.taskQueue,
+          endpoint: settings['TEMPORAL_ADDRESS'],
+          namespace: settings['TEMPORAL_NAMESPACE'],
+        },
+      },
+    ]);
+  });
+});
