@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { composeFaults } from './rules/compose-rules';
 import { composeSchemaFaults } from './rules/compose-schema';
-import { parseCompose, readText, spoiled, type Service } from './rules/files';
+import { parseCompose, readText, ROOT, spoiled, type Service } from './rules/files';
 
 const COMPOSE = readText('docker-compose.yml');
 const KAFKA = readText('compose.kafka.yaml');
@@ -138,4 +140,14 @@ describe('the checks of compose files', () => {
     });
     expect(composeFaults(planted)).toEqual([fault]);
   });
+});
+
+test('npm run test:compose says in one sentence that there is no Docker engine', () => {
+  const script = join(ROOT, 'test', 'container', 'run.mjs');
+  const { status, stderr } = spawnSync(process.execPath, [script], {
+    env: { PATH: '/nowhere' },
+    encoding: 'utf8',
+  });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^No Docker engine answers.*\n$/);
 });

@@ -5,6 +5,7 @@ const KINDS = [
   ['integration', 'on real Redis, Kafka and Temporal'],
   ['scenario', 'the built processes, for real, with crowds and kills'],
   ['replay', 'recorded workflow histories against the current code'],
+  ['container', 'the compose project on a Docker engine'],
   ['protocol', 'random walks of the protocol'],
 ];
 
