@@ -98,6 +98,30 @@ module.exports = {
       to: { path: '^dead-letters/' },
     },
     {
+      name: 'registry-and-audit-name-workflows-only',
+      severity: 'error',
+      comment: 'They are used by processes and name workflows; they load no workflow code.',
+      from: { path: '^(registry|audit)/' },
+      to: {
+        path: `^(${PROCESSES}|workflows|activities)/`,
+        pathNot: '^workflows/(contract|order-start)[.]ts$',
+      },
+    },
+    {
+      name: 'registry-and-audit-stand-on-the-adapters',
+      severity: 'error',
+      comment: 'The ledger knows nothing of who opens, audits or rebuilds it.',
+      from: { path: `^(${ADAPTERS})/` },
+      to: { path: '^(registry|audit)/' },
+    },
+    {
+      name: 'the-registry-is-below-the-audit',
+      severity: 'error',
+      comment: 'The gateway opens ledgers and never audits them.',
+      from: { path: '^(registry|api|ingest)/' },
+      to: { path: '^audit/' },
+    },
+    {
       name: 'platform-is-the-ground',
       severity: 'error',
       comment: 'platform/ knows nothing of stock, orders or payments.',

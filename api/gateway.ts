@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../domain/order';
 import type { Logger } from '../platform/logger';
+import type { LedgerKeeper } from '../registry/ledger-keeper';
 import type { Admission } from '../stock/admission';
 import type { StockLedger } from '../stock/stock-ledger';
 import { createApp } from './app';
@@ -42,6 +43,8 @@ const LATE_ORDERS_MS_MAX = 3_000;
 
 export interface GatewayDeps {
   readonly admission: Admission;
+  /** Opens the ledgers of items that are new, and knows those that are lost. */
+  readonly ledgers: LedgerKeeper;
   readonly ledger: Pick<StockLedger, 'findOrder' | 'item' | 'cancel'>;
   readonly appender: OrderAppender;
   /** Absent: an order that is reserved already cannot be cancelled here. */
@@ -79,7 +82,7 @@ export interface Gateway {
 
 /** Puts the parts of the gateway together; its clients come in as arguments and stay the caller's to close. */
 export function createGateway(deps: GatewayDeps): Gateway {
-  const { admission, ledger, appender, logger, limits = {} } = deps;
+  const { admission, ledgers, ledger, appender, logger, limits = {} } = deps;
   let closing = false;
   const isClosing = () => closing;
 
@@ -89,7 +92,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const view = createOrderView(deps.trace);
   const readBody = createBodyReader(limits.bodyDeadlineMs);
   const buy = createBuy({
-    ...{ admission, appender, inFlight, isClosing, view, faults },
+    ...{ admission, ledgers, appender, inFlight, isClosing, view, faults },
     readBody,
     onBatch: metrics.admissionBatch,
     ...(deps.rateLimit && { rateLimit: createRateLimit(deps.rateLimit) }),

@@ -9,6 +9,9 @@ import { createLogger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { createLazyTemporalClient } from '../platform/temporal-client';
+import { createLedgerKeeper } from '../registry/ledger-keeper';
+import { createLedgerRegistry } from '../registry/ledger-registry';
+import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
 import { createAdmission } from '../stock/redis-admission';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createCancelWorkflow } from './cancel/cancel-workflow';
@@ -31,6 +34,14 @@ async function main() {
   onShutdown('redis', () => redis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 
+  // On the way of a purchase only for items without a ledger yet.
+  const temporal = createLazyTemporalClient(config.temporal);
+  onShutdown('temporal', temporal.close);
+  const ledgers = createLedgerKeeper({
+    opening: createLedgerOpening(redis),
+    registry: createLedgerRegistry(temporal.client, config.taskQueue),
+  });
+
   const { production } = config;
   const kafka = createKafka('flash-sale-api', config.kafka, logger);
   const producer = await createSafeProducer({
@@ -41,15 +52,12 @@ async function main() {
   });
   const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
 
-  // Not on the way of a purchase: only to cancel what a workflow works on already.
-  const temporal = createLazyTemporalClient(config.temporal);
-  onShutdown('temporal', () => temporal.close());
-
   const { claimTtlMs, orderRetentionMs, temporalUiUrl } = config;
   const { namespace } = config.temporal;
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const gateway = createGateway({
     admission: createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
+    ledgers,
     ledger: createStockLedger(redis),
     appender: log.watched,
     cancelWorkflow: createCancelWorkflow(temporal.client),

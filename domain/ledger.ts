@@ -63,7 +63,9 @@ export type HoldAnswer =
   | { readonly kind: 'limit'; readonly unitsPerUser: number; readonly owned: number }
   | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
   | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
-  | { readonly kind: 'unknown-item' };
+  | { readonly kind: 'unknown-item' }
+  /** The item's ledger was never opened, or Redis has lost it; `known`: there is a stock key all the same. */
+  | { readonly kind: 'unopened'; readonly known: boolean };
 
 /** What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case. */
 export type ReserveAnswer = { readonly owed: readonly number[] } & (

@@ -74,6 +74,10 @@ export interface WorkerConfig
   extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
   /** Base URL of the payment provider. */
   readonly paymentUrl: string;
+  /** Whose progress in the log tells the audit whether a record was lost. */
+  readonly consumerGroup: string;
+  /** How often all items are audited; 0: never. */
+  readonly auditEveryMs: number;
 }
 
 export interface SimulatorConfig extends ProcessConfig {
@@ -126,6 +130,8 @@ export function loadWorkerConfig(env: Env): WorkerConfig {
     ...kafkaConfig(read),
     ...temporalConfig(read),
     paymentUrl: read.url('PAYMENT_URL'),
+    consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
+    auditEveryMs: read.integer('AUDIT_EVERY', 60, { min: 0, max: 86_400 }) * 1000,
   });
 }
 

@@ -1,14 +1,12 @@
 import type {
   CancelAnswer,
   HoldAnswer,
-  LedgerEntry,
-  LedgerState,
   ReleaseAnswer,
   ReserveAnswer,
   Sale,
   StockCounts,
 } from '../domain/ledger';
-import type { ReleaseReason } from '../domain/order';
+import { parseEntry, parseOwed } from './stored-entry';
 
 /**
  * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
@@ -39,6 +37,8 @@ export function parseHoldAnswer(reply: unknown): HoldAnswer {
     case 'mismatch':
     case 'unknown-item':
       return { kind };
+    case 'unopened':
+      return { kind, known: integer(rest[0]) === 1 };
     default:
       throw unexpected(reply);
   }
@@ -93,56 +93,6 @@ export function parseCancelAnswer(reply: unknown): CancelAnswer {
   }
 }
 
-/** The stored form of an entry, as the scripts write it. */
-interface StoredEntry {
-  readonly state: LedgerState;
-  readonly units: number;
-  readonly user: string;
-  readonly fingerprint: string;
-  readonly generation: number;
-  readonly fence: number;
-  /** "1,2," */
-  readonly owed: string;
-  readonly price: number;
-  readonly currency: string;
-  readonly reason?: ReleaseReason;
-  readonly cancelled_by_buyer?: true;
-  readonly payment_id?: string;
-  readonly lease_until?: number;
-  readonly accepted_at: number;
-  readonly finished_at?: number;
-  /** "held@1700000000000 queued@1700000000005 " */
-  readonly timeline: string;
-}
-
-export function parseEntry(raw: string): LedgerEntry {
-  const stored = JSON.parse(raw) as StoredEntry;
-  return {
-    state: stored.state,
-    units: stored.units,
-    userId: stored.user,
-    fingerprint: stored.fingerprint,
-    generation: stored.generation,
-    fence: stored.fence,
-    owed: parseOwed(stored.owed),
-    priceMinor: stored.price,
-    currency: stored.currency,
-    acceptedAt: stored.accepted_at,
-    timeline: stored.timeline
-      .trim()
-      .split(' ')
-      .map((step) => {
-        const [state, at] = step.split('@');
-        return { at: Number(at), state: state as LedgerState };
-      }),
-    ...(stored.reason !== undefined && { reason: stored.reason }),
-    ...(stored.cancelled_by_buyer && { cancelledByBuyer: true }),
-    ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
-    ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
-    ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
-  };
-}
-
 /** Undefined for an unknown item. */
 export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } | undefined {
   if (reply === null) return undefined;
@@ -181,10 +131,6 @@ function saleNumber(sale: ReadonlyMap<string, string>, field: string): number | 
   const raw = sale.get(field);
   if (raw === undefined || /^\d{1,15}$/.test(raw)) return raw === undefined ? raw : Number(raw);
   throw new Error(`BADSALE ${field} must be a whole number, not ${raw.slice(0, 40)}`);
-}
-
-function parseOwed(owed: string): number[] {
-  return owed.split(',').filter(Boolean).map(Number);
 }
 
 function optionalPayment(paymentId: unknown) {

@@ -7,8 +7,8 @@ export function itemKeys(itemId: ItemId): [string, ...string[]] {
   const key = (name: string) => `{${free}}:${name}`;
   return [
     free,
-    key('orders'),
-    key('counts'),
+    ordersKey(itemId),
+    countsKey(itemId),
     key('buyers'),
     key('leases'),
     saleKey(itemId),
@@ -23,6 +23,10 @@ export function freeUnitsKey(itemId: ItemId): string {
 
 export function ordersKey(itemId: ItemId): string {
   return `{${freeUnitsKey(itemId)}}:orders`;
+}
+
+export function countsKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:counts`;
 }
 
 export function saleKey(itemId: ItemId): string {

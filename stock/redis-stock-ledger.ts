@@ -1,16 +1,12 @@
 import type { ConfirmAnswer } from '../domain/ledger';
 import type { ItemId, Order } from '../domain/order';
-import {
-  parseCancelAnswer,
-  parseEntry,
-  parseItem,
-  parseReleaseAnswer,
-  parseReserveAnswer,
-} from './answers';
-import { claimKey, itemKeys, ordersKey } from './keys';
+import { parseCancelAnswer, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
+import { claimKey, countsKey, itemKeys, ordersKey } from './keys';
 import type { RedisConnection } from '../platform/redis';
 import { defineLedgerScripts } from './scripts';
 import type { StockLedger } from './stock-ledger';
+import { parseEntry } from './stored-entry';
+import { LedgerNotOpenError } from './upkeep/ledger-opening';
 
 /** The ledger on Redis. `redis` should be a connection that waits for Redis to come back. */
 export function createStockLedger(redis: RedisConnection): StockLedger {
@@ -44,8 +40,18 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
     },
 
     async maySettle({ itemId, requestId, generation }) {
-      const raw = await redis.hget(ordersKey(itemId), requestId);
-      if (raw === null) return true;
+      // In one instant: where the ledger is lost, a missing entry says nothing, and a yes would refund what is sold.
+      const replies = await redis
+        .multi()
+        .hget(ordersKey(itemId), requestId)
+        .hexists(countsKey(itemId), 'opened')
+        .exec();
+      const [raw, opened] = (replies ?? []).map(([error, value]) => {
+        if (error) throw error;
+        return value;
+      });
+      if (opened !== 1) throw new LedgerNotOpenError(itemId);
+      if (typeof raw !== 'string') return true;
       const { state, generation: current } = parseEntry(raw);
       return current !== generation || (state !== 'reserved' && state !== 'sold');
     },

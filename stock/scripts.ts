@@ -15,6 +15,10 @@ const SCRIPTS = {
   ledgerGiveBack: 'give-back',
   ledgerCancel: 'cancel',
   ledgerItem: 'item',
+  ledgerOpen: 'open',
+  ledgerRebuild: 'rebuild',
+  ledgerRecount: 'recount',
+  ledgerReclaim: 'reclaim',
   ledgerRestock: 'restock',
   ledgerChangeSale: 'change-sale',
 } as const;
@@ -34,6 +38,10 @@ declare module 'ioredis' {
     ledgerGiveBack(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerCancel(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerItem(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerOpen(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerRebuild(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerRecount(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerReclaim(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerRestock(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerChangeSale(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
   }

@@ -1,4 +1,6 @@
+import { Client } from '@temporalio/client';
 import {
+  createAuditActivities,
   createDeadLetterActivities,
   createPaymentActivities,
   createStockActivities,
@@ -16,8 +18,13 @@ import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
+import { createLedgerKeeper } from '../registry/ledger-keeper';
+import { createLedgerRegistry } from '../registry/ledger-registry';
+import { createOpeningLedger } from '../registry/opening-ledger';
+import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createOrderWorker } from './order-worker';
+import { createStockAudit, scheduleStockAudit } from './stock-audit';
 import { openSdkMetrics } from './sdk-metrics';
 
 /** Below the 10 s of an activity attempt, so that a silent provider is our fault to report, not the server's to guess. */
@@ -34,7 +41,6 @@ async function main(): Promise<void> {
   const redis = connectPatientRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
-  const ledger = createStockLedger(redis);
 
   const { production } = config;
   const kafka = createKafka('worker', config.kafka, logger);
@@ -48,17 +54,26 @@ async function main(): Promise<void> {
 
   const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
+  const client = new Client({ connection, namespace: config.temporalNamespace });
+  const keeper = createLedgerKeeper({
+    opening: createLedgerOpening(redis),
+    registry: createLedgerRegistry(client, config.taskQueue),
+  });
+  const ledger = createOpeningLedger(createStockLedger(redis), keeper);
+  const provider = createHttpPaymentProvider({
+    baseUrl: config.paymentUrl,
+    timeoutMs: PAYMENT_MS_MAX,
+  });
+  const auditDeps = { config, redis, client, kafka, ledger, provider, logger };
   const worker = await createOrderWorker({
     connection,
     namespace: config.temporal.namespace,
     taskQueue: config.taskQueue,
     activities: {
       ...createStockActivities(ledger),
-      ...createPaymentActivities(
-        createHttpPaymentProvider({ baseUrl: config.paymentUrl, timeoutMs: PAYMENT_MS_MAX }),
-        ledger,
-      ),
+      ...createPaymentActivities(provider, ledger),
       ...createDeadLetterActivities(createDeadLetterWriter(producer), encodeOrder),
+      ...createAuditActivities(createStockAudit(auditDeps)),
     },
   });
 
@@ -80,6 +95,7 @@ async function main(): Promise<void> {
     return running;
   });
   running.catch(fail);
+  scheduleStockAudit(auditDeps);
   logger.info({ port: health.port, taskQueue: config.taskQueue }, 'worker is polling');
 }
 

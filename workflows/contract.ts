@@ -1,4 +1,4 @@
-import type { Order } from '../domain/order';
+import type { ItemId, Order } from '../domain/order';
 
 /** The workflow's type name: what `temporal workflow start --type` takes. */
 export const ORDER_WORKFLOW = 'orderWorkflow';
@@ -53,6 +53,29 @@ export interface OrderMemo {
 export interface OrderReplay {
   readonly by: string;
   readonly why: string;
-  /** The dead letter that it was started from. */
-  readonly letterId: string;
+  /** The dead letter that it was started from; absent where an audit has found it without a run. */
+  readonly letterId?: string;
 }
+
+/** The type of the workflow that says, outside Redis, that an item has a ledger. */
+export const LEDGER_WORKFLOW = 'itemLedgerWorkflow';
+
+/** A slash cannot stand in a request_id: no buyer can take the id of an item's ledger for an order. */
+export function ledgerWorkflowId(itemId: ItemId): string {
+  return `ledger/${itemId}`;
+}
+
+/** The item of a workflow of that type. */
+export function itemOfLedgerWorkflow(workflowId: string): ItemId {
+  return workflowId.slice('ledger/'.length) as ItemId;
+}
+
+/** Memo of an item's ledger workflow. */
+export interface LedgerMemo {
+  readonly itemId: string;
+  /** The ledger in Redis has the same one, or it is not the ledger that was registered. */
+  readonly token: string;
+}
+
+/** The type of the workflow that a schedule starts every minute. */
+export const AUDIT_WORKFLOW = 'stockAuditWorkflow';

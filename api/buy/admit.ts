@@ -1,11 +1,11 @@
 import { assertNever } from '../../domain/invariant';
 import type { HoldAnswer } from '../../domain/ledger';
-import type { Verdict } from '../../stock/admission';
+import type { OpenedVerdict } from './admit-opened';
 
 /** Why a purchase is turned away, with what its buyer should know. */
 export type Rejection =
   | { readonly kind: 'request-id-reused' }
-  | Exclude<HoldAnswer, { readonly kind: 'held' | 'mismatch' }>;
+  | Exclude<OpenedVerdict['hold'], { readonly kind: 'held' | 'mismatch' }>;
 
 export type Decision =
   | { readonly kind: 'accept'; readonly hold: Extract<HoldAnswer, { readonly kind: 'held' }> }
@@ -18,7 +18,7 @@ export type Decision =
     };
 
 /** The admission table: what claim and hold mean together. */
-export function decide({ claim, hold }: Verdict): Decision {
+export function decide({ claim, hold }: OpenedVerdict): Decision {
   if (claim === 'other') {
     return reject(REUSED, { undoHold: hold.kind === 'held', dropClaim: false });
   }
@@ -36,6 +36,7 @@ export function decide({ claim, hold }: Verdict): Decision {
     case 'limit':
     case 'closed':
     case 'unknown-item':
+    case 'no-ledger':
       return reject(hold, { undoHold: false, dropClaim: claim === 'new' });
     default:
       return assertNever(hold);

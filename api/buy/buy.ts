@@ -10,7 +10,9 @@ import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
 import type { OrderView } from '../order-view';
 import { RequestFault } from '../request-fault';
+import type { LedgerKeeper } from '../../registry/ledger-keeper';
 import { decide, type Decision } from './admit';
+import { createAdmitOpened } from './admit-opened';
 import { createBatcher } from './batch';
 import type { InFlight } from './in-flight';
 import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
@@ -30,6 +32,7 @@ const UNDO_WAIT_MS_MAX = 250;
 
 export interface BuyDeps {
   readonly admission: Admission;
+  readonly ledgers: LedgerKeeper;
   readonly appender: OrderAppender;
   readonly readBody: ReturnType<typeof createBodyReader>;
   readonly inFlight: InFlight;
@@ -56,6 +59,7 @@ export interface Buy {
 export function createBuy(deps: BuyDeps): Buy {
   const { inFlight, faults, view, now = Date.now } = deps;
   const { claimAndHold, undo, queue } = createBatchedAdmission(deps);
+  const admit = createAdmitOpened({ claimAndHold, ledgers: deps.ledgers, faults });
   const { place, whenSettled } = createPlaceOrder({
     appender: deps.appender,
     queue,
@@ -76,7 +80,7 @@ export function createBuy(deps: BuyDeps): Buy {
   const carryOut = async (purchase: Purchase): Promise<Answer> => {
     const { requestId } = purchase;
     const attempt = { ...purchase, fingerprint: fingerprint(purchase), token: nextToken() };
-    const verdict = await claimAndHold(attempt);
+    const verdict = await admit(attempt);
     if (verdict instanceof Error) {
       faults.report('no answer to claim and hold', verdict);
       // In the background, for Redis is not well. Whose the claim is we do not know, so it stays until it expires.

@@ -46,6 +46,13 @@ export function rejectionProblem(
     }
     case 'unknown-item':
       return problem('unknown-item', { requestId, members: { item_id: itemId } });
+    case 'no-ledger':
+      if (rejection.why === 'unreachable') return problem('not-accepted', { requestId });
+      return problem('not-accepted', {
+        requestId,
+        detail: 'The stock of this item is being restored; nothing is sold until then.',
+        members: { ledger: 'lost' },
+      });
     default:
       return assertNever(rejection);
   }

@@ -3,7 +3,7 @@ import { createDeadLetterReader, type DeadLetterReader } from '../../dead-letter
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
-import { parseEntry } from '../../stock/answers';
+import { parseEntry } from '../../stock/stored-entry';
 import { freeUnitsKey, ordersKey } from '../../stock/keys';
 import { createGateway, type Gateway } from '../gateway';
 import { withRedis } from '../redis-connection';

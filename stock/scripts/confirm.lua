@@ -9,6 +9,7 @@
   Returns  "sold" | "lost"
 ]]
 local requestId, generation, fence, paymentId = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+requireLedger()
 local entry = readEntry(requestId)
 if not entry or entry.generation ~= generation then
   return 'lost'

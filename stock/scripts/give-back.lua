@@ -8,6 +8,7 @@
   Returns  1 given back | 0 left alone: no entry, another request's, or already with a workflow
 ]]
 local requestId, fingerprint, reason = ARGV[1], ARGV[2], ARGV[3]
+requireLedger()
 local entry = readEntry(requestId)
 if not entry or entry.fingerprint ~= fingerprint or (entry.state ~= 'held' and entry.state ~= 'queued') then
   return 0

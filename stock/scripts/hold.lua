@@ -18,6 +18,7 @@
            {"limit", units per user, units the user has}
            {"closed", "not-open" | "over", the time in ms}
            {"unknown-item"}
+           {"unopened", 1 when the item is known, else 0}   never opened, or lost: only the registry can tell
 ]]
 local requestId, user, units, fingerprint, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = nowMs()
@@ -42,7 +43,10 @@ if entry then
   return { 'held', entry.accepted_at, entry.price, entry.currency }
 end
 
-local free, known = openStock()
+local free, known, opened = openStock()
+if not opened then
+  return { 'unopened', known and 1 or 0 }
+end
 if not known then
   return { 'unknown-item' }
 end

@@ -51,19 +51,28 @@ local function wholeUnits(raw)
   return tonumber(raw)
 end
 
--- Free units, and whether the item is known. A difference from what the last script left was made from
--- outside (SET inventory:<item>): supply moves by it and the change is recorded, before anything else.
+-- Every script that knows an order only by its entry asks this first: where Redis has lost the ledger, "no entry" does
+-- not mean that there was none, and a wrong "lost" or "settled" would give money back for units that are sold.
+local function requireLedger()
+  if redis.call('HEXISTS', countsKey, 'opened') == 0 then
+    error({ err = 'NOLEDGER the ledger of ' .. freeKey .. ' is not open' })
+  end
+end
+
+-- Free units, whether the item is known, and whether its ledger is open. A difference from what the last script left
+-- was made from outside (SET inventory:<item>): supply moves by it and the change is recorded, before anything else.
 local function openStock()
   local raw = redis.call('GET', freeKey)
   local free = wholeUnits(raw or '0')
-  local change = free - tonumber(redis.call('HGET', countsKey, 'free') or 0)
+  local counts = redis.call('HMGET', countsKey, 'free', 'opened')
+  local change = free - tonumber(counts[1] or 0)
   if change ~= 0 then
     redis.call('HINCRBY', countsKey, 'supply', whole(change))
     redis.call('HSET', countsKey, 'free', whole(free))
     redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*',
       'state', 'adjusted', 'units', whole(change), 'free', whole(free))
   end
-  return free, raw ~= false
+  return free, raw ~= false, counts[2] ~= false
 end
 
 local function writeFree(free)

@@ -4,6 +4,7 @@
 
   Returns  for each request_id: 1 queued or further | 0 no entry
 ]]
+requireLedger()
 local now = nowMs()
 local free
 local answers = {}

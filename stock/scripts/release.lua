@@ -16,6 +16,7 @@
            {"sold", generation, owed, payment id or ""}
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+requireLedger()
 local now = nowMs()
 
 local entry = readEntry(requestId)

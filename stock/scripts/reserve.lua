@@ -18,6 +18,7 @@
            {"mismatch", 0, ""}    the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+requireLedger()
 local now = nowMs()
 
 local entry = readEntry(requestId)

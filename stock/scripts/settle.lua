@@ -7,6 +7,7 @@
   Returns  "settled" | "kept" (it is the reserved or the sold generation)
 ]]
 local requestId, generation = ARGV[1], tonumber(ARGV[2])
+requireLedger()
 local entry = readEntry(requestId)
 if not entry then
   return 'settled'

@@ -1,6 +1,9 @@
 import { decide } from '../../api/buy/admit';
-import type { HoldAnswer, LedgerEntry } from '../../domain/ledger';
+import type { OpenedVerdict } from '../../api/buy/admit-opened';
+import type { LedgerEntry } from '../../domain/ledger';
 import type { Verdict } from '../../stock/admission';
+
+type HoldAnswer = OpenedVerdict['hold'];
 
 const ENTRY: LedgerEntry = {
   ...{ state: 'queued', units: 1, userId: 'u1', fingerprint: 'f', generation: 0, fence: 0 },
@@ -17,6 +20,8 @@ const REJECTIONS: HoldAnswer[] = [
   { kind: 'closed', when: 'not-open', opensAt: 1 },
   { kind: 'closed', when: 'over', closesAt: 1 },
   { kind: 'unknown-item' },
+  { kind: 'no-ledger', why: 'lost' },
+  { kind: 'no-ledger', why: 'unreachable' },
 ];
 const EVERY_HOLD = [HELD, MISMATCH, EXISTS, IN_PROGRESS, ...REJECTIONS];
 const OWN_CLAIMS: Verdict['claim'][] = ['new', 'same'];

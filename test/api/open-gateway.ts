@@ -38,6 +38,7 @@ export async function openGateway({
   );
   const gateway = createGateway({
     admission: stock.admission,
+    ledgers: { resolve: ({ known }) => Promise.resolve(known ? 'opened' : 'unknown') },
     ledger: stock.ledger,
     appender,
     probes: { redis: () => true, kafka: () => true },

@@ -18,7 +18,7 @@ admissionContract('Redis', () => underTest);
 describe('the claim of a request', () => {
   test('is idempotency:<request_id> with fingerprint and item, and lives ten minutes', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
     const key = `idempotency:${attempt.requestId}`;
     expect(await redis.get(key)).toBe(`${attempt.fingerprint}|${attempt.itemId}`);
@@ -28,7 +28,7 @@ describe('the claim of a request', () => {
 
   test('lives as long as the order is kept once the order is accepted, also if it had been dropped', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
     await redis.del(`idempotency:${attempt.requestId}`);
     await underTest.admission.queue([attempt]);
@@ -37,7 +37,7 @@ describe('the claim of a request', () => {
 
   test('of another request is left alone by an order that was accepted beside it', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
     await redis.set(`idempotency:${attempt.requestId}`, 'another|1', 'PX', 5_000);
     await underTest.admission.queue([attempt]);
@@ -60,7 +60,7 @@ describe('a stock key written by hand', () => {
 
   test('with a mistyped price is an error, not a present', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.setFree(attempt.itemId, 1);
     await redis.hset(`{inventory:${attempt.itemId}}:sale`, 'price', '9,99');
     const [verdict] = await underTest.admission.claimAndHold([attempt]);
     expect(messageOf(verdict)).toContain('BADSALE');

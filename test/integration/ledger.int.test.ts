@@ -194,6 +194,7 @@ describe('the event stream', () => {
     });
     expect(told).toEqual([
       'adjusted 3',
+      'opened 3',
       'held 2',
       'queued 2',
       'reserved 2',

@@ -14,6 +14,7 @@ import type { StockLedger } from '../../stock/stock-ledger';
  * - one process, one clock: nothing is lost, nothing is slow, no call fails (wrap it to make one fail);
  * - claims never expire, and what a dead attempt held is reclaimed all at once, not a few at a time;
  * - an entry that is queued keeps the end of the lease that it no longer has;
+ * - an item's ledger is open as soon as it has stock, and is never lost;
  * - it writes no events, and has no reserve, confirm or release: `force` puts an order into a later state.
  */
 export interface FakeStock {
@@ -143,7 +144,7 @@ function hold(item: Item | undefined, attempt: Attempt, leaseMs: number): Verdic
     item.entries.set(attempt.requestId, renewed);
     return { kind: 'held', ...priceOf(existing), acceptedAt: existing.acceptedAt };
   }
-  if (!item) return { kind: 'unknown-item' };
+  if (!item) return { kind: 'unopened', known: false };
   const { opensAt, closesAt } = item.sale;
   if (opensAt !== undefined && now < opensAt) return { kind: 'closed', when: 'not-open', opensAt };
   if (closesAt !== undefined && now >= closesAt) return { kind: 'closed', when: 'over', closesAt };

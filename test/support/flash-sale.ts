@@ -22,6 +22,7 @@ export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
     ORDERS_TOPIC: ordersTopic,
     DLQ_TOPIC: deadLetterTopic,
     TASK_QUEUE: engine.taskQueue,
+    CONSUMER_GROUP: engine.consumerGroup,
   };
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [MAIN, ...words], { env }, (error, out, err) => {

@@ -3,6 +3,7 @@ import type { Sale, StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import type { Admission } from '../../stock/admission';
 import type { RedisConnection } from '../../platform/redis';
+import { itemKeys } from '../../stock/keys';
 import { createAdmission } from '../../stock/redis-admission';
 import { createStockOperations } from '../../stock/operations/redis-stock-operations';
 import type { StockOperations } from '../../stock/operations/stock-operations';
@@ -15,11 +16,15 @@ export interface RedisStock<Connection extends RedisConnection = Redis> {
   readonly admission: Admission;
   readonly ledger: StockLedger;
   readonly operations: StockOperations;
+  /** What an operator does with redis-cli; the item's ledger is open after it. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
   /** Replaces how a known item is sold. */
   readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
   readonly countsOf: (itemId: ItemId) => Promise<StockCounts>;
 }
+
+/** Items of these tests are opened past the registry, as what comes after that is tested. */
+export const TOKEN = 'of-a-test';
 
 /** Both doors of the real ledger over one connection, which the caller closes. */
 export function openRedisStock(holdLeaseMs?: number): RedisStock {
@@ -44,7 +49,14 @@ export function redisStockOn<Connection extends RedisConnection>(
       holdLeaseMs,
     }),
     setFree: async (itemId, units) => {
-      await redis.set(`inventory:${itemId}`, units);
+      const keys = itemKeys(itemId);
+      const replies = await redis
+        .pipeline()
+        .set(`inventory:${itemId}`, units)
+        .ledgerOpen(...keys, 'begin', TOKEN)
+        .ledgerOpen(...keys, 'finish', TOKEN)
+        .exec();
+      for (const [error] of replies ?? []) if (error) throw error;
     },
     setSale: async (itemId, sale) => {
       const answer = await operations.changeSale(

@@ -63,6 +63,12 @@ export function useSaga() {
     get ledger() {
       return stock.ledger;
     },
+    get redis() {
+      return stock.redis;
+    },
+    get taskQueue() {
+      return temporal.taskQueue;
+    },
     get client() {
       return temporal.client;
     },

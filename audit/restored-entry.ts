@@ -1,0 +1,70 @@
+import type { LedgerEntry, TimelineStep } from '../domain/ledger';
+import type { Order } from '../domain/order';
+import type { RunStory, Standing } from './run-story';
+
+/** The entry of an order that is in the log and was not started yet: its units are held for it. */
+export function queuedEntry(order: Order): LedgerEntry {
+  return {
+    ...entryOf(order),
+    state: 'queued',
+    timeline: [{ at: order.acceptedAt, state: 'queued' }],
+  };
+}
+
+/**
+ * The entry of an order from the stories of its runs, oldest first; undefined where the id was another request's. Where
+ * the stories leave a doubt about money, the generation counts as owed: to settle one twice changes nothing.
+ */
+export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undefined {
+  const own = stories.filter(({ foreign }) => !foreign);
+  const last = own.at(-1);
+  if (!last) return undefined;
+  // Nothing comes after a sale, whatever a later run was told.
+  const sold = own.find(({ stands }) => stands?.state === 'sold');
+  const told = own.findLast(({ stands }) => stands !== undefined);
+  const { stands, finishedAt } = sold ?? told ?? last;
+  if (!stands) return queuedEntry(last.order);
+
+  const generations = own.flatMap((story) => story.generations);
+  const settled = new Set(own.flatMap((story) => story.settled));
+  const paid = stands.state === 'sold' ? stands.generation : undefined;
+  const owed = [...new Set(generations)].filter(
+    (generation) => generation !== paid && !settled.has(generation),
+  );
+  const at = finishedAt ?? last.order.acceptedAt;
+  const timeline: TimelineStep[] = [
+    { at: last.order.acceptedAt, state: 'queued' },
+    { at, state: stands.state },
+  ];
+  return {
+    ...entryOf(last.order),
+    ...{ state: stands.state, timeline, owed: owed.sort((one, other) => one - other) },
+    generation: 'generation' in stands ? stands.generation : Math.max(0, ...generations),
+    fence: Math.max(...own.map(({ fence }) => fence)),
+    ...outcomeOf(stands),
+    ...(stands.state !== 'reserved' && { finishedAt: at }),
+  };
+}
+
+function outcomeOf(stands: Standing): Partial<LedgerEntry> {
+  if (stands.state === 'released') return { reason: stands.reason };
+  return stands.state === 'sold' && stands.paymentId !== undefined
+    ? { paymentId: stands.paymentId }
+    : {};
+}
+
+function entryOf(order: Order): LedgerEntry {
+  const { userId, fingerprint, priceMinor, currency, acceptedAt } = order;
+  return {
+    ...{
+      state: 'queued',
+      units: order.amount,
+      userId,
+      fingerprint,
+      priceMinor,
+      currency,
+      acceptedAt,
+    },
+    ...{ generation: 0, fence: 0, owed: [], timeline: [] },
+  };
+}

@@ -1,0 +1,23 @@
+import type { Kafka } from 'kafkajs';
+import type { ItemId, Order, RequestId } from '../domain/order';
+import { decodeOrder } from './order-record';
+import { readLog } from './read-log';
+
+/** A week of a busy shop; ten thousand records take about a second. */
+const READ_MS_MAX = 300_000;
+
+/** Every order of an item in the log, by its id; of two records under one id the first counts, as at ingest. */
+export async function readOrders(
+  kafka: Kafka,
+  topic: string,
+  itemId: ItemId,
+): Promise<ReadonlyMap<RequestId, Order>> {
+  const orders = new Map<RequestId, Order>();
+  await readLog(kafka, topic, { fromOffset: '0', msMax: READ_MS_MAX }, ({ value }) => {
+    const decoded = decodeOrder(value);
+    if (decoded.kind !== 'order' || decoded.order.itemId !== itemId) return;
+    const { order } = decoded;
+    if (!orders.has(order.requestId)) orders.set(order.requestId, order);
+  });
+  return orders;
+}

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { Redis } from 'ioredis';
+import type { Kafka } from 'kafkajs';
+import { auditStock, type AuditSummary } from '../audit/audit-stock';
+import { ensureAuditSchedule } from '../audit/audit-schedule';
+import { createChargeLookup } from '../audit/charge-lookup';
+import { createOrderRuns } from '../audit/order-runs';
+import { createProducer } from '../orderlog/kafka-client';
+import { isLogRead } from '../orderlog/log-is-read';
+import { encodeOrder } from '../orderlog/order-record';
+import { createSafeProducer } from '../orderlog/safe-producer';
+import { partitionCount } from '../orderlog/topics';
+import type { PaymentProvider } from '../payments/payment-provider';
+import type { Order } from '../domain/order';
+import type { WorkerConfig } from '../platform/config';
+import type { Logger } from '../platform/logger';
+import { createLedgerRegistry } from '../registry/ledger-registry';
+import type { StockLedger } from '../stock/stock-ledger';
+import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
+import { createLedgerRepair } from '../stock/upkeep/ledger-repair';
+import { createAuditMetrics } from './audit-metrics';
+
+const CLOSE_MS_MAX = 5_000;
+
+export interface StockAuditDeps {
+  readonly config: WorkerConfig;
+  readonly redis: Redis;
+  readonly client: Client;
+  readonly kafka: Kafka;
+  readonly ledger: StockLedger;
+  readonly provider: PaymentProvider;
+  readonly logger: Logger;
+}
+
+/** The audit of all items on this worker's connections; what it finds goes into the log and the metrics. */
+export function createStockAudit(deps: StockAuditDeps): () => Promise<AuditSummary> {
+  const { config, redis, client, kafka, ledger, provider, logger } = deps;
+  const metrics = createAuditMetrics();
+  return async () => {
+    const summary = await auditStock({
+      ...{ ledger, provider },
+      repair: createLedgerRepair(redis),
+      opening: createLedgerOpening(redis),
+      registry: createLedgerRegistry(client, config.taskQueue),
+      runs: createOrderRuns(client, config.taskQueue),
+      lookUpCharges: await createChargeLookup(provider, config.paymentUrl),
+      isLogRead: () => isLogRead(kafka, config.ordersTopic, config.consumerGroup),
+      appendOrder: (order) => appendOrder(order, deps),
+      wait: (ms) => sleep(ms),
+      onItem: ({ itemId, differences, mended }) => {
+        for (const difference of differences) {
+          logger.warn({ itemId, ...difference }, 'the books of an item differ');
+        }
+        for (const difference of mended) logger.info({ itemId, ...difference }, 'mended');
+      },
+    });
+    metrics.audited(summary);
+    logger.info(summary, 'stock audit');
+    return summary;
+  };
+}
+
+/** A producer of its own: a lost record is rare, and a connection that waits for one is not worth having. */
+async function appendOrder(
+  order: Order,
+  { kafka, config, logger }: Pick<StockAuditDeps, 'kafka' | 'config' | 'logger'>,
+): Promise<void> {
+  const producer = await createSafeProducer({
+    createProducer: () => createProducer(kafka),
+    topic: config.ordersTopic,
+    partitions: await partitionCount(kafka, config.ordersTopic),
+    logger,
+  });
+  try {
+    await producer.append({ key: order.requestId, value: encodeOrder(order) });
+  } finally {
+    await producer.close(CLOSE_MS_MAX);
+  }
+}
+
+/** Lets Temporal start the audit as often as is configured. Orders are worked off without it, too. */
+export function scheduleStockAudit({
+  client,
+  config,
+  logger,
+}: Pick<StockAuditDeps, 'client' | 'config' | 'logger'>): void {
+  const { taskQueue, auditEveryMs: everyMs } = config;
+  if (everyMs === 0) return;
+  ensureAuditSchedule(client, { taskQueue, everyMs }).catch((error: unknown) => {
+    logger.error({ err: error }, 'the stock audit is not scheduled');
+  });
+}
