@@ -12,6 +12,7 @@ import { probeKafka } from './doctor/probe-kafka';
 import { probeRedis } from './doctor/probe-redis';
 import { probeTemporal } from './doctor/probe-temporal';
 import { createGateway, type Gateway } from './gateway';
+import { createLedgerCommands } from './ledger-wiring';
 import type { Terminal } from './output/terminal';
 import { runCommandLine, type Commands } from './program';
 import { runScenarios } from './scenarios/run-scenarios';
@@ -64,6 +65,13 @@ const commands: Commands = {
   order: (options) => atGateway(options, (deps) => order(deps, options)),
   cancel: (options) => atGateway(options, (deps) => cancel(deps, options)),
   stockShow: (options) => atGateway(options, (deps) => stockShow(deps, options)),
+  ...createLedgerCommands({
+    ...{ terminal, names },
+    find: (options) => {
+      const found = find(options);
+      return { ...stackAccess(found, env), payments: found.addresses.payments };
+    },
+  }),
   ...createStockCommands({
     terminal,
     find: (options) => stackAccess(find(options), env),

@@ -4,11 +4,12 @@ import { AMOUNT_MAX } from '../domain/order';
 import { isCurrency, PRICE_MINOR_MAX, RESTOCK_UNITS_MAX, SALE_TIME_MAX } from '../domain/sale';
 import type { SaleSetOptions } from './commands/sale-set';
 import type { StockRestockOptions } from './commands/stock-restock';
+import { addLedgerCommands, type LedgerCommands } from './ledger-program';
 import type { ExitCode } from './output/terminal';
 import { add, wholeNumber, type CommonOptions } from './usage';
 
 /** What the words after `stock` and `sale` end in. */
-export interface StockCommands {
+export interface StockCommands extends LedgerCommands {
   readonly stockShow: (options: CommonOptions & { readonly item: string }) => Promise<ExitCode>;
   readonly stockRestock: (options: CommonOptions & StockRestockOptions) => Promise<ExitCode>;
   readonly saleSet: (options: CommonOptions & SaleSetOptions) => Promise<ExitCode>;
@@ -38,6 +39,7 @@ export function addStockCommands(program: Command, commands: StockCommands, end:
   };
   restock('add', 'More units of an item; an unknown item is on sale from then on', 1);
   restock('set', 'So many units are free from now on, whatever was free before', 0);
+  addLedgerCommands(stock, commands, end);
   addSaleCommands(program, commands, end);
 }
 

@@ -23,7 +23,7 @@ export function createStockCommands({
   terminal,
   find,
   defaultCurrency,
-}: StockWiring): Omit<StockCommands, 'stockShow'> {
+}: StockWiring): Pick<StockCommands, 'stockRestock' | 'saleSet' | 'saleClear'> {
   const doors = (options: CommonOptions) => {
     const { redis: addr } = find(options);
     return {

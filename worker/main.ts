@@ -54,7 +54,7 @@ async function main(): Promise<void> {
 
   const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
-  const client = new Client({ connection, namespace: config.temporalNamespace });
+  const client = new Client({ connection, namespace: config.temporal.namespace });
   const keeper = createLedgerKeeper({
     opening: createLedgerOpening(redis),
     registry: createLedgerRegistry(client, config.taskQueue),

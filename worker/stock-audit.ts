@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import type { Redis } from 'ioredis';
 import type { Kafka } from 'kafkajs';
 import { auditStock, type AuditSummary } from '../audit/audit-stock';
 import { ensureAuditSchedule } from '../audit/audit-schedule';
@@ -15,6 +14,7 @@ import type { PaymentProvider } from '../payments/payment-provider';
 import type { Order } from '../domain/order';
 import type { WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
+import type { RedisConnection } from '../platform/redis';
 import { createLedgerRegistry } from '../registry/ledger-registry';
 import type { StockLedger } from '../stock/stock-ledger';
 import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
@@ -25,7 +25,7 @@ const CLOSE_MS_MAX = 5_000;
 
 export interface StockAuditDeps {
   readonly config: WorkerConfig;
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   readonly client: Client;
   readonly kafka: Kafka;
   readonly ledger: StockLedger;

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import type { ItemId } from '../../domain/order';
+import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from '../keys';
 import { defineLedgerScripts } from '../scripts';
 
@@ -14,7 +14,7 @@ export interface LedgerOpening {
   finish(itemId: ItemId, registered: string): Promise<'opened' | 'lost'>;
 }
 
-export function createLedgerOpening(redis: Redis): LedgerOpening {
+export function createLedgerOpening(redis: RedisConnection): LedgerOpening {
   defineLedgerScripts(redis);
   const step = async (itemId: ItemId, ...args: readonly [string, string]) => {
     const [kind, token] = (await redis.ledgerOpen(...itemKeys(itemId), ...args)) as string[];

@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId, RequestId } from '../../domain/order';
+import type { RedisConnection } from '../../platform/redis';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../keys';
 import { defineLedgerScripts } from '../scripts';
 import { formatEntry, readEntry } from '../stored-entry';
@@ -62,7 +62,7 @@ export interface StoredOrder {
 const PAGE_SIZE = 500;
 
 /** The keepers' side of the ledger on Redis. */
-export function createLedgerRepair(redis: Redis): LedgerRepair {
+export function createLedgerRepair(redis: RedisConnection): LedgerRepair {
   defineLedgerScripts(redis);
   const recount = async (itemId: ItemId, mode: 'look' | 'mend' | 'accept', ...args: string[]) => {
     const [token = '', by = '', why = ''] = args;

@@ -1,0 +1,247 @@
+import { auditItem } from '../../audit/audit-item';
+import { createOrderRuns } from '../../audit/order-runs';
+import { repairItem } from '../../audit/repair-item';
+import type { Order } from '../../domain/order';
+import { createLedgerRegistry } from '../../registry/ledger-registry';
+import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../stock/keys';
+import { createLedgerOpening } from '../../stock/upkeep/ledger-opening';
+import { createLedgerRepair } from '../../stock/upkeep/ledger-repair';
+import { eventually } from '../support/eventually';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, TOKEN } from '../support/redis-stock';
+import { aSignal, failureOf, useSaga } from '../support/saga';
+
+const saga = useSaga();
+const { money, start } = saga;
+/** What a repair has appended to the log, which nobody reads here. */
+const appended: Order[] = [];
+/** How far the audit's clock is ahead, so that a test need not wait for an order to grow old. */
+let aheadMs = 0;
+beforeEach(() => {
+  aheadMs = 0;
+  appended.length = 0;
+});
+
+function books() {
+  return {
+    repair: createLedgerRepair(saga.redis),
+    opening: createLedgerOpening(saga.redis),
+    registry: createLedgerRegistry(saga.client, saga.taskQueue),
+    runs: createOrderRuns(saga.client, saga.taskQueue),
+    ...{ ledger: saga.ledger, provider: money.provider },
+    lookUpCharges: async (requestId: string, generations: number) =>
+      Promise.all(
+        Array.from({ length: generations }, async (_, i) => {
+          const key = `${requestId}:${String(i + 1)}`;
+          const found = await money.provider.find(key);
+          const amountMinor = money.amountOf(key);
+          const charged = found?.kind === 'charged';
+          return { generation: i + 1, charged, ...(amountMinor !== undefined && { amountMinor }) };
+        }),
+      ),
+    isLogRead: () => Promise.resolve(true),
+    appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
+    wait: () => Promise.resolve(),
+    now: () => Date.now() + aheadMs,
+  };
+}
+
+async function differencesOf({ itemId }: Pick<Order, 'itemId'>) {
+  const answer = await auditItem(books(), { itemId });
+  if (answer.kind === 'unknown') throw new Error('the item is unknown');
+  return answer.differences;
+}
+
+const kindsOf = async (order: Pick<Order, 'itemId'>) =>
+  (await differencesOf(order)).map(({ kind }) => kind).sort();
+
+async function repaired({ itemId }: Pick<Order, 'itemId'>) {
+  const differences = await differencesOf({ itemId });
+  await repairItem(books(), { itemId, differences, by: 'ann', why: 'a test' });
+}
+
+async function aRegisteredOrder(units: { supply?: number; amount?: number } = {}): Promise<Order> {
+  const order = await saga.aQueuedOrder(units);
+  await books().registry.register(order.itemId, TOKEN);
+  return order;
+}
+
+async function aSoldOrder(): Promise<Order> {
+  const order = await aRegisteredOrder({ supply: 3, amount: 2 });
+  await (await start(order)).result();
+  return order;
+}
+
+/** Changes an entry as nobody should, and the counts with it. */
+async function rewrite(order: Order, from: string, change: Record<string, unknown>): Promise<void> {
+  const key = ordersKey(order.itemId);
+  const entry = JSON.parse((await saga.redis.hget(key, order.requestId)) ?? '{}') as object;
+  await saga.redis.hset(key, order.requestId, JSON.stringify({ ...entry, ...change }));
+  await saga.redis.hincrby(countsKey(order.itemId), from, -order.amount);
+  await saga.redis.hincrby(countsKey(order.itemId), String(change['state']), order.amount);
+}
+
+describe('an audit', () => {
+  test('finds nothing where an order was sold and another one failed', async () => {
+    const order = await aSoldOrder();
+    money.declineIf((key) => key.startsWith('poor-'));
+    const poor = anOrder({ ...order, requestId: `poor-${anItem()}` as never, amount: 1 });
+    await failureOf(await start(poor));
+    expect(await differencesOf(order)).toEqual([]);
+  });
+
+  test('tells an unknown item from one that nobody has bought from yet', async () => {
+    expect(await auditItem(books(), { itemId: anItem() })).toEqual({ kind: 'unknown' });
+    const fresh = anItem();
+    await saga.redis.set(freeUnitsKey(fresh), 1);
+    expect(await auditItem(books(), { itemId: fresh })).toMatchObject({ differences: [] });
+  });
+
+  test('finds counts that differ, and a repair writes what the entries say', async () => {
+    const order = await aSoldOrder();
+    await saga.redis.hset(countsKey(order.itemId), 'sold', 7);
+    await saga.redis.hset(`{inventory:${order.itemId}}:buyers`, 'ghost', 1);
+    expect(await differencesOf(order)).toMatchObject([
+      { kind: 'counts', there: 'sold is 7', should: '2' },
+      { kind: 'counts', there: 'buyer ghost is 1', should: '0' },
+    ]);
+    await repaired(order);
+    expect(await differencesOf(order)).toEqual([]);
+    expect(await saga.countsOf(order)).toMatchObject({ free: 1, sold: 2, supply: 3 });
+  });
+
+  test.each([
+    ['no JSON', 'nonsense'],
+    ['a state of its own', '{"state":"mine","units":1}'],
+    ['less than nothing', '{"state":"sold","units":-1}'],
+  ])(
+    'names an entry written by hand with %s, and a repair changes nothing',
+    async (_name, text) => {
+      const order = await aSoldOrder();
+      await saga.redis.hset(ordersKey(order.itemId), 'by-hand', text);
+      await saga.redis.hset(countsKey(order.itemId), 'sold', 7);
+      expect(await differencesOf(order)).toMatchObject([
+        { kind: 'entry-unreadable', requestId: 'by-hand' },
+      ]);
+      await repaired(order);
+      expect(await saga.redis.hget(ordersKey(order.itemId), 'by-hand')).toBe(text);
+      expect(await saga.redis.hget(countsKey(order.itemId), 'sold')).toBe('7');
+      await expect(
+        books().repair.mendCounts(order.itemId, { by: 'ann', why: 'a test' }),
+      ).rejects.toThrow('by-hand cannot be read');
+    },
+  );
+
+  test('names a stock key that is no number', async () => {
+    const order = await aSoldOrder();
+    await saga.redis.set(freeUnitsKey(order.itemId), 'many');
+    expect(await kindsOf(order)).toEqual(['stock-unreadable']);
+  });
+
+  test('says of a lost ledger nothing but that it is lost', async () => {
+    const order = await aSoldOrder();
+    await saga.redis.del(...itemKeys(order.itemId));
+    expect(await kindsOf(order)).toEqual(['ledger-lost']);
+  });
+
+  test('registers an open ledger that Temporal has forgotten', async () => {
+    const order = await saga.aQueuedOrder();
+    await (await start(order)).result();
+    expect(await kindsOf(order)).toEqual(['ledger-unregistered']);
+    await repaired(order);
+    expect(await books().registry.find(order.itemId)).toBe(TOKEN);
+    expect(await differencesOf(order)).toEqual([]);
+  });
+
+  test('names money that does not fit, and leaves it alone', async () => {
+    const sold = await aSoldOrder();
+    await money.provider.refund(`${sold.requestId}:1`);
+    expect(await kindsOf(sold)).toEqual(['charge-missing']);
+    await repaired(sold);
+    expect(money.moneyOf(sold.requestId)).toEqual({ '1': 'refunded' });
+  });
+
+  test('names a confirmed order without an entry, and believes no counts then', async () => {
+    const order = await aSoldOrder();
+    await saga.redis.hdel(ordersKey(order.itemId), order.requestId);
+    expect(await kindsOf(order)).toEqual(['counts', 'counts', 'counts', 'entry-missing']);
+    await repaired(order);
+    expect(await saga.redis.hget(countsKey(order.itemId), 'sold')).toBe('2');
+  });
+});
+
+describe('a repair', () => {
+  test('gives back a hold whose lease is over', async () => {
+    const stock = openRedisStock(0);
+    const purchase = aPurchase({ itemId: anItem() });
+    await stock.setFree(purchase.itemId, 1);
+    await books().registry.register(purchase.itemId, TOKEN);
+    await stock.admission.claimAndHold([anAttempt(purchase)]);
+    await stock.redis.quit();
+    aheadMs = 10_000;
+    expect(await kindsOf(purchase)).toEqual(['hold-expired']);
+    await repaired(purchase);
+    expect(await saga.countsOf(purchase)).toMatchObject({ free: 1, held: 0 });
+    expect(await differencesOf(purchase)).toEqual([]);
+  });
+
+  test('appends the record of a queued order that was lost, as it was', async () => {
+    const order = await aRegisteredOrder();
+    aheadMs = 120_000;
+    expect(await kindsOf(order)).toEqual(['record-lost']);
+    await repaired(order);
+    const acceptedAt = (await saga.entryOf(order))?.acceptedAt;
+    expect(appended).toEqual([{ ...order, acceptedAt }]);
+  });
+
+  test('lets an order go on whose workflow was terminated in mid-charge, and it is charged once', async () => {
+    const order = await aRegisteredOrder();
+    const [charging, answered] = [aSignal(), aSignal()];
+    money.faultNext(() => {
+      charging.give();
+      return answered.given;
+    });
+    const handle = await start(order);
+    await charging.given;
+    await handle.terminate('an operator slipped');
+    answered.give();
+    expect(await kindsOf(order)).toEqual(['workflow-over']);
+    await repaired(order);
+    await eventually('it is sold', async () => (await saga.entryOf(order))?.state === 'sold');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    await eventually('the books agree', async () => (await differencesOf(order)).length === 0);
+  });
+
+  test('sells a reserved order whose workflow was confirmed', async () => {
+    const order = await aSoldOrder();
+    await rewrite(order, 'sold', { state: 'reserved', owed: '1,', finished_at: undefined });
+    expect(await kindsOf(order)).toEqual(['workflow-over']);
+    await repaired(order);
+    expect(await saga.countsOf(order)).toMatchObject({ free: 1, reserved: 0, sold: 2, supply: 3 });
+    expect(await differencesOf(order)).toEqual([]);
+  });
+
+  test('gives back a reserved order whose workflow was cancelled, and its money', async () => {
+    const order = await aSoldOrder();
+    const other = await aRegisteredOrder();
+    const handle = await start(other, 'REJECT_DUPLICATE');
+    await handle.result();
+    expect(await differencesOf(order)).toEqual([]);
+    const runs = { ...books().runs, look: () => Promise.resolve(CANCELLED) };
+    await rewrite(order, 'sold', { state: 'reserved', owed: '1,', finished_at: undefined });
+    const differences = [
+      { kind: 'workflow-over', there: '', should: '', mend: 'give-up', ...order } as const,
+    ];
+    const { itemId } = order;
+    await repairItem({ ...books(), runs }, { itemId, differences, by: 'ann', why: 'a test' });
+    expect(await saga.entryOf(order)).toMatchObject({
+      state: 'released',
+      reason: 'cancelled',
+      owed: [],
+    });
+    expect(await saga.countsOf(order)).toMatchObject({ free: 3, reserved: 0, supply: 3 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+  });
+});
+
+const CANCELLED = { status: 'cancelled', runId: 'run', fingerprint: undefined } as const;
