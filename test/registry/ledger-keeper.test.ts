@@ -39,10 +39,11 @@ function aKeeper({ registered, mine = 'mine' }: { registered?: string; mine?: st
     calls,
     clock,
     hang,
-    release: () =>
+    release: () => {
       waiting.forEach((resolve) => {
         resolve();
-      }),
+      });
+    },
   };
 }
 

@@ -43,7 +43,7 @@ describe('the audit of all items', () => {
     await isMetric('ledger_audit_items', 1);
     await isMetric(counts, 0);
 
-    await engine.redis.hincrby(countsKey(itemId as never), 'queued', 5);
+    await engine.redis.hincrby(countsKey(itemId), 'queued', 5);
     await isMetric(counts, 1);
     const audit = await flashSale(engine, 'stock', 'audit', itemId, '--json');
     expect(audit.code).toBe(1);
