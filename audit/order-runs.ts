@@ -4,6 +4,7 @@ import {
   type Client,
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
 import type { ItemId, Order, RequestId } from '../domain/order';
 import { ORDER_WORKFLOW, type OrderConfirmed, type OrderReplay } from '../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../workflows/order-start';
@@ -111,15 +112,24 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
 }
 
 function orderRun(
-  run: Pick<WorkflowExecutionInfo, 'status' | 'runId' | 'memo' | 'closeTime'>,
+  run: Pick<
+    WorkflowExecutionInfo,
+    'status' | 'runId' | 'memo' | 'closeTime' | 'typedSearchAttributes'
+  >,
 ): OrderRun {
+  const closedAs = STATUSES[run.status.name];
+  // A run that finds its buyer's mark completes all the same: see OrderCancelled.
+  const cancelled =
+    closedAs === 'confirmed' && run.typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';
   return {
-    status: STATUSES[run.status.name],
+    status: cancelled ? 'cancelled' : closedAs,
     runId: run.runId,
     fingerprint: fingerprintInMemo(run.memo),
     ...(run.closeTime && { closedAt: run.closeTime.getTime() }),
   };
 }
+
+const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 const STATUSES: Readonly<Record<WorkflowExecutionInfo['status']['name'], OrderRun['status']>> = {
   COMPLETED: 'confirmed',

@@ -42,6 +42,7 @@ export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undef
     generation: 'generation' in stands ? stands.generation : Math.max(0, ...generations),
     fence: Math.max(...own.map(({ fence }) => fence)),
     ...outcomeOf(stands),
+    ...(own.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),
     ...(stands.state !== 'reserved' && { finishedAt: at }),
   };
 }

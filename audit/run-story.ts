@@ -3,7 +3,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { assertNever } from '../domain/invariant';
 import type { ReleaseAnswer, ReserveAnswer } from '../domain/ledger';
 import type { Order, ReleaseReason } from '../domain/order';
-import { ORDER_FAILED, type OrderConfirmed, type OrderInput } from '../workflows/contract';
+import { ORDER_FAILED, type OrderInput, type OrderResult } from '../workflows/contract';
 
 type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
 export type HistoryEvent = NonNullable<History['events']>[number];
@@ -15,6 +15,8 @@ export interface RunStory {
   readonly stands?: Standing;
   /** The id is another request's: the ledger's entry is not this order's. */
   readonly foreign: boolean;
+  /** The run found the mark that its buyer has left. */
+  readonly cancelledByBuyer: boolean;
   /** The largest fence of a step that took effect, in ms; 0: none did. */
   readonly fence: number;
   /** Every generation that was named, whatever became of it. */
@@ -37,7 +39,7 @@ export type Standing =
 export function readRunStory(events: readonly HistoryEvent[]): RunStory {
   const input = payload(events[0]?.workflowExecutionStartedEventAttributes?.input) as OrderInput;
   const draft: Draft = {
-    ...{ order: input.order, foreign: false, late: false, fence: 0 },
+    ...{ order: input.order, foreign: false, cancelledByBuyer: false, late: false, fence: 0 },
     ...{ generations: new Set<number>(), settled: new Set<number>() },
   };
   const asked = new Map<string, { readonly step: string; readonly input: unknown }>();
@@ -60,9 +62,9 @@ export function readRunStory(events: readonly HistoryEvent[]): RunStory {
     if (question) takeAnswer(draft, question.step, question.input, payload(completed.result));
     takeEnd(draft, event);
   }
-  const { order, stands, foreign, fence, finishedAt } = draft;
+  const { order, stands, foreign, cancelledByBuyer, fence, finishedAt } = draft;
   return {
-    ...{ order, foreign, fence },
+    ...{ order, foreign, cancelledByBuyer, fence },
     ...(stands && { stands }),
     generations: [...draft.generations],
     settled: [...draft.settled],
@@ -77,6 +79,7 @@ interface Draft {
   readonly order: Order;
   stands?: Standing;
   foreign: boolean;
+  cancelledByBuyer: boolean;
   /** It was told that a later step has taken effect: it says nothing of how the order stands. */
   late: boolean;
   fence: number;
@@ -112,9 +115,14 @@ function takeEnd(draft: Draft, event: HistoryEvent): void {
   const { workflowExecutionCompletedEventAttributes: completed } = event;
   const failure = event.workflowExecutionFailedEventAttributes?.failure;
   if (completed) {
-    const { generation, paymentId } = payload(completed.result) as OrderConfirmed;
-    sold(draft, generation, paymentId);
-    draft.finishedAt = msOf(event.eventTime);
+    const result = payload(completed.result) as OrderResult;
+    const at = msOf(event.eventTime);
+    if (result.outcome === 'cancelled') {
+      ended(draft, 'cancelled', at);
+    } else {
+      sold(draft, result.generation, result.paymentId);
+      draft.finishedAt = at;
+    }
   }
   if (failure?.applicationFailureInfo?.type === ORDER_FAILED) {
     ended(draft, failure.message as ReleaseReason, msOf(event.eventTime));
@@ -141,6 +149,10 @@ function reserved(draft: Draft, answer: ReserveAnswer, fence: number): void {
     case 'over':
       draft.late = true;
       break;
+    case 'cancelled':
+      draft.cancelledByBuyer = true;
+      draft.stands = { state: 'released', reason: 'cancelled' };
+      break;
     case 'mismatch':
       draft.foreign = true;
       break;
@@ -156,7 +168,9 @@ function released(draft: Draft, answer: ReleaseAnswer, step: ReleaseStep): void 
     return;
   }
   draft.fence = Math.max(draft.fence, step.fence);
-  draft.stands = { state: 'released', reason: step.reason };
+  if (answer.cancelledByBuyer) draft.cancelledByBuyer = true;
+  const reason = answer.cancelledByBuyer ? 'cancelled' : step.reason;
+  draft.stands = { state: 'released', reason };
   // What the ledger knew of and no longer owed was settled before.
   for (const generation of draft.generations) {
     if (!answer.owed.includes(generation)) draft.settled.add(generation);

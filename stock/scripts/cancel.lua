@@ -12,6 +12,7 @@
            {"sold", entry}
            {"failed", entry}
 ]]
+requireLedger()
 local requestId, user = ARGV[1], ARGV[2]
 local entry, raw = readEntry(requestId)
 if not entry or entry.state == 'held' then

@@ -66,9 +66,6 @@ export function useSaga() {
     get redis() {
       return stock.redis;
     },
-    get taskQueue() {
-      return temporal.taskQueue;
-    },
     get client() {
       return temporal.client;
     },
