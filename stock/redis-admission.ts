@@ -36,6 +36,9 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
           hold(attempt, leaseMs, options.defaultPrice),
         ]),
       );
+      const refused = attempts.filter((_, i) => wasRefused(replies[2 * i], replies[2 * i + 1]));
+      // Without an answer these claims end by themselves, later.
+      if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
       return attempts.map((attempt, i) => toVerdict(attempt, replies[2 * i], replies[2 * i + 1]));
     },
 
@@ -87,7 +90,7 @@ function undoHold({ itemId, requestId, token }: Undo): Command {
   return ['ledgerUndo', ...itemKeys(itemId), requestId, token];
 }
 
-function dropClaim({ requestId }: Undo): Command {
+function dropClaim({ requestId }: Pick<Undo, 'requestId'>): Command {
   return ['del', claimKey(requestId)];
 }
 
@@ -109,6 +112,14 @@ function groupByItem(orders: readonly Queued[]) {
     groups.set(order.itemId, group);
   });
   return [...groups.values()];
+}
+
+/**
+ * Whether this attempt made its claim and the script then refused to hold, because somebody has written nonsense into the
+ * item's keys. That is a definite answer, after which the claim must not stand in the way of the buyer's next try.
+ */
+function wasRefused(claim = NO_REPLY, hold = NO_REPLY): boolean {
+  return claim[0] === null && claim[1] === null && /^BAD(STOCK|SALE) /.test(hold[0]?.message ?? '');
 }
 
 function toVerdict(attempt: Attempt, claim = NO_REPLY, hold = NO_REPLY): Verdict | Error {

@@ -20,6 +20,9 @@
            {"unknown-item"}
            {"unopened", 1 when the item is known, else 0}   never opened, or lost: only the registry can tell
 ]]
+-- A price times the largest amount is still a number that every part counts exactly.
+local PRICE_MAX = 9007199254740
+
 local requestId, user, units, fingerprint, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = nowMs()
 local leaseUntil = now + tonumber(ARGV[6])
@@ -43,6 +46,23 @@ if entry then
   return { 'held', entry.accepted_at, entry.price, entry.currency }
 end
 
+-- What no record of an order may say would be found out only after the order was accepted.
+local function badSale(fault)
+  error({ err = 'BADSALE ' .. saleKey .. ' ' .. fault })
+end
+local opensAt, closesAt = saleNumber('opens_at'), saleNumber('closes_at')
+if opensAt and closesAt and closesAt <= opensAt then
+  badSale('closes_at must be later than opens_at')
+end
+local price = saleNumber('price') or tonumber(ARGV[7])
+if price < 1 or price > PRICE_MAX then
+  badSale('price must be from 1 to ' .. whole(PRICE_MAX) .. ', not ' .. whole(price))
+end
+local currency = redis.call('HGET', saleKey, 'currency') or ARGV[8]
+if not string.find(currency, '^%u%u%u$') then
+  badSale('currency must be three capital letters, not ' .. string.sub(currency, 1, 40))
+end
+
 local free, known, opened = openStock()
 if not opened then
   return { 'unopened', known and 1 or 0 }
@@ -50,7 +70,6 @@ end
 if not known then
   return { 'unknown-item' }
 end
-local opensAt, closesAt = saleNumber('opens_at'), saleNumber('closes_at')
 if opensAt and now < opensAt then
   return { 'closed', 'not-open', opensAt }
 end
@@ -79,8 +98,7 @@ end
 entry = {
   units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
   generation = 0, fence = 0, owed = '', accepted_at = now,
-  price = saleNumber('price') or tonumber(ARGV[7]),
-  currency = redis.call('HGET', saleKey, 'currency') or ARGV[8],
+  price = price, currency = currency,
 }
 enter(entry, 'held', now)
 writeEntry(requestId, entry)

@@ -8,6 +8,9 @@ if not raw then
   return false
 end
 local free = wholeUnits(raw)
+for _, field in ipairs({ 'price', 'units_per_user', 'opens_at', 'closes_at' }) do
+  saleNumber(field)
+end
 local counts = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved', 'sold')
 local answer = { free }
 local supply = free

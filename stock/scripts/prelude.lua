@@ -155,7 +155,7 @@ local function saleNumber(field)
   if not raw then
     return nil
   end
-  if not string.find(raw, '^%d+$') then
+  if not (string.find(raw, '^%d+$') and #raw <= 15) then
     error({ err = 'BADSALE ' .. saleKey .. ' ' .. field .. ' must be a whole number, not ' .. string.sub(raw, 1, 40) })
   end
   return tonumber(raw)

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { admissionContract, CONTRACT_LEASE_MS } from '../contract/admission.contract';
-import { anAttempt, anItem, aPurchase } from '../support/purchases';
+import { decodeOrder, encodeOrder } from '../../orderlog/order-record';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
 let underTest: RedisStock;
@@ -55,16 +56,76 @@ describe('a stock key written by hand', () => {
       expect(messageOf(verdict)).toContain('BADSTOCK');
       expect(await redis.get(`inventory:${attempt.itemId}`)).toBe(value);
       expect(await redis.exists(`{inventory:${attempt.itemId}}:orders`)).toBe(0);
+      expect(await redis.exists(`idempotency:${attempt.requestId}`)).toBe(0);
     },
   );
+});
 
-  test('with a mistyped price is an error, not a present', async () => {
+describe('a sale written by hand', () => {
+  const BAD_SALES: [string, Record<string, string>][] = [
+    ['a mistyped price', { price: '9,99' }],
+    ['a price of nothing', { price: '0' }],
+    ['a price that no record may hold', { price: '9007199254741' }],
+    ['a price of 20 digits', { price: '99999999999999999999' }],
+    ['a currency in small letters', { currency: 'usd' }],
+    ['a currency of four letters', { currency: 'EURO' }],
+    ['a negative limit', { units_per_user: '-1' }],
+    ['an opening that is no time', { opens_at: 'tomorrow' }],
+    ['an opening of 20 digits', { opens_at: '99999999999999999999' }],
+    ['a window that ends before it starts', { opens_at: '2000', closes_at: '1000' }],
+    ['a window without length', { opens_at: '2000', closes_at: '2000' }],
+  ];
+
+  test.each(BAD_SALES)('with %s is an error that changes nothing', async (_, sale) => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(attempt.itemId, 1);
-    await redis.hset(`{inventory:${attempt.itemId}}:sale`, 'price', '9,99');
+    await redis.hset(`{inventory:${attempt.itemId}}:sale`, sale);
     const [verdict] = await underTest.admission.claimAndHold([attempt]);
     expect(messageOf(verdict)).toContain('BADSALE');
     expect(await redis.get(`inventory:${attempt.itemId}`)).toBe('1');
+    expect(await redis.exists(`{inventory:${attempt.itemId}}:orders`)).toBe(0);
+    expect(await redis.exists(`idempotency:${attempt.requestId}`)).toBe(0);
+  });
+
+  test('harms nobody else in the same round trip', async () => {
+    const bad = anAttempt(aPurchase({ itemId: anItem() }));
+    const good = anAttempt(aPurchase({ itemId: anItem() }));
+    for (const { itemId } of [bad, good]) await redis.set(`inventory:${itemId}`, 1);
+    await redis.hset(`{inventory:${bad.itemId}}:sale`, { price: '99999999999999999999' });
+    const verdicts = await underTest.admission.claimAndHold([bad, good]);
+    expect(verdicts[0]).toBeInstanceOf(Error);
+    expect(verdicts[1]).toMatchObject({ claim: 'new', hold: { kind: 'held' } });
+  });
+
+  test('leaves the claim of an order that was accepted before', async () => {
+    const attempt = anAttempt(aPurchase({ itemId: anItem() }));
+    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.admission.claimAndHold([attempt]);
+    await underTest.admission.queue([attempt]);
+    await redis.del(`{inventory:${attempt.itemId}}:orders`);
+    await redis.hset(`{inventory:${attempt.itemId}}:sale`, { price: '0' });
+    const [verdict] = await underTest.admission.claimAndHold([attempt]);
+    expect(messageOf(verdict)).toContain('BADSALE');
+    expect(await redis.exists(`idempotency:${attempt.requestId}`)).toBe(1);
+  });
+
+  test('is read as an error, too, where it is mistyped', async () => {
+    const itemId = anItem();
+    await redis.set(`inventory:${itemId}`, 1);
+    await redis.hset(`{inventory:${itemId}}:sale`, { opens_at: 'tomorrow' });
+    await expect(underTest.ledger.item(itemId)).rejects.toThrow('BADSALE');
+  });
+
+  test('at the highest price makes a record that can be read', async () => {
+    const purchase = aPurchase({ itemId: anItem(), amount: 1_000 });
+    await redis.set(`inventory:${purchase.itemId}`, 1_000);
+    await redis.hset(`{inventory:${purchase.itemId}}:sale`, { price: '9007199254740' });
+    const [verdict] = await underTest.admission.claimAndHold([anAttempt(purchase)]);
+    if (!verdict || verdict instanceof Error || verdict.hold.kind !== 'held') {
+      throw new Error(`not held: ${JSON.stringify(verdict)}`);
+    }
+    const record = encodeOrder({ ...anOrder(purchase), ...verdict.hold });
+    expect(decodeOrder(record)).toMatchObject({ kind: 'order' });
   });
 });
 

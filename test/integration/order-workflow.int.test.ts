@@ -1,7 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { Order } from '../../domain/order';
 import { encodeOrder } from '../../orderlog/order-record';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
 import { aSignal, failureOf, useSaga } from '../support/saga';
+import type { Step } from '../support/step-hooks';
 
 const saga = useSaga();
 const { money, aQueuedOrder, start, reset, lettersOf, countsOf: counts } = saga;
@@ -127,6 +130,39 @@ describe('an order that cannot be sold', () => {
     expect(await failureOf(await start(other))).toBe('request-id-reused');
     expect(await counts(order)).toMatchObject({ free: 4, queued: 1, supply: 5 });
     expect(money.moneyOf(order.requestId)).toEqual({});
+  });
+});
+
+describe('an order whose stock key somebody has overwritten with a word', () => {
+  /** Spoils the key before the first try of a step, and mends it before the second one. */
+  const spoilDuring = (order: Order, step: Step) => {
+    const { redis } = openStock;
+    const key = `inventory:${order.itemId}`;
+    saga.onStep(order, 'before', step, async () => {
+      const free = await redis.getset(key, 'plenty');
+      saga.onStep(order, 'before', step, async () => {
+        seen.push((await saga.entryOf(order))?.state);
+        await redis.set(key, free ?? '0');
+      });
+    });
+  };
+  const seen: unknown[] = [];
+  let openStock: RedisStock;
+  beforeAll(() => {
+    openStock = openRedisStock();
+  });
+  afterAll(() => openStock.redis.quit());
+
+  test.each([
+    ['reserveStock', 'queued'],
+    ['confirmSale', 'reserved'],
+  ] as const)('waits in %s as it stands, and is sold once it is mended', async (step, state) => {
+    const order = await aQueuedOrder({ supply: 3 });
+    spoilDuring(order, step);
+    await expect((await start(order)).result()).resolves.toMatchObject({ outcome: 'confirmed' });
+    expect(seen.splice(0)).toEqual([state]);
+    expect(await counts(order)).toMatchObject({ free: 2, sold: 1, supply: 3 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
   });
 });
 

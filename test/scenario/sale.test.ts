@@ -138,6 +138,31 @@ describe('bad input', () => {
     expect(await traces()).toEqual(before);
   });
 
+  const BROKEN: [string, (itemId: string) => Promise<unknown>][] = [
+    ['a stock that is no number', (itemId) => engine.redis.set(`inventory:${itemId}`, 'plenty')],
+    ['a price that is no number', (itemId) => writeSale(itemId, { price: '9,99' })],
+    ['an opening that is no time', (itemId) => writeSale(itemId, { opens_at: 'tomorrow' })],
+  ];
+
+  test.each(BROKEN)('of an operator, %s: 503 until it is mended', async (_name, spoil) => {
+    const itemId = anItem();
+    const body = { user_id: 'u1', item_id: itemId, amount: 1, request_id: `${itemId}-1` };
+    await engine.redis.set(`inventory:${itemId}`, 2);
+    await spoil(itemId);
+    const refused = await buy(engine.gateway, body);
+    expect([refused.status, refused.body['type']]).toEqual([503, '/problems/not-accepted']);
+    expect((await getJson(`${engine.gateway}/items/${itemId}`))['status']).toBe(503);
+
+    await engine.redis.del(`{inventory:${itemId}}:sale`);
+    await engine.redis.set(`inventory:${itemId}`, 2);
+    // The refusal has burnt nothing: the id is free for another amount.
+    expect((await buy(engine.gateway, { ...body, amount: 2 })).status).toBe(202);
+    await isFinal(body.request_id);
+  });
+
+  const writeSale = (itemId: string, fields: Record<string, string>) =>
+    engine.redis.hset(`{inventory:${itemId}}:sale`, fields);
+
   test('in the log goes to the dead letters, and the order behind it is sold', async () => {
     const itemId = anItem();
     await engine.redis.set(`inventory:${itemId}`, 1);
