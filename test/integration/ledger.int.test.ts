@@ -72,6 +72,15 @@ describe('an order on its way to a sale', () => {
     expect(await counts(order)).toEqual({ ...none, reserved: 2, supply: 2 });
   });
 
+  test('that was never held is one of as many as there are units, however many ask at once', async () => {
+    const itemId = anItem();
+    const crowd = Array.from({ length: 20 }, () => anOrder(aPurchase({ itemId })));
+    await stock.setFree(itemId, 3);
+    const answers = await Promise.all(crowd.map((order) => stock.ledger.reserve(order, 10)));
+    expect(answers.filter(({ kind }) => kind === 'reserved')).toHaveLength(3);
+    expect(await stock.countsOf(itemId)).toEqual({ ...none, reserved: 3, supply: 3 });
+  });
+
   test('is a mismatch for another request under its id, which neither takes nor gives back anything', async () => {
     const order = await aQueuedOrder(2);
     const other = anOrder({ ...order, amount: 2 });

@@ -1,0 +1,90 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { createPaymentActivities } from '../../activities';
+import type { Order } from '../../domain/order';
+import { aSignal, failureOf, useSaga } from '../support/saga';
+
+const saga = useSaga();
+const { money, aQueuedOrder, start, reset } = saga;
+
+const moneyOf = (order: Order) => money.moneyOf(order.requestId);
+const noAnswer = () => {
+  throw ApplicationFailure.nonRetryable('no answer, ever');
+};
+
+describe('the money of an order', () => {
+  test('is kept when another run has sold it while this one gave up', async () => {
+    const order = await aQueuedOrder();
+    saga.onStep(order, 'after', 'chargePayment', async () => {
+      await saga.ledger.confirm({
+        ...order,
+        ...{ generation: 1, fence: Date.now() + 60_000, paymentId: 'pay-of-another-run' },
+      });
+      noAnswer();
+    });
+    await expect((await start(order)).result()).resolves.toMatchObject({ outcome: 'confirmed' });
+    expect(moneyOf(order)).toEqual({ '1': 'captured' });
+    expect(await saga.countsOf(order)).toMatchObject({ free: 0, sold: 1 });
+  });
+
+  test('is taken once when the order is reset while its charge was taken and not told', async () => {
+    const order = await aQueuedOrder();
+    const [charged, goOn] = [aSignal(), aSignal()];
+    saga.onStep(order, 'after', 'chargePayment', () => {
+      charged.give();
+      return goOn.given;
+    });
+    await start(order);
+    await charged.given;
+    const again = await reset(order);
+    await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed', generation: 1 });
+    goOn.give();
+    expect(Object.values(moneyOf(order))).toEqual(['captured']);
+  });
+
+  test('of an earlier generation goes back before a later one is charged, also when its own run was reset', async () => {
+    const order = await aQueuedOrder();
+    const [refunding, goOn] = [aSignal(), aSignal()];
+    money.faultNext(noAnswer, async () => {
+      refunding.give();
+      await goOn.given;
+      throw new Error('the provider is away');
+    });
+    await start(order);
+    await refunding.given;
+    expect((await saga.entryOf(order))?.owed).toEqual([1]);
+    const again = await reset(order);
+    await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed', generation: 2 });
+    goOn.give();
+    expect(moneyOf(order)).toEqual({ '1': 'refunded', '2': 'captured' });
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'sold', owed: [] });
+  });
+
+  test('stays where it is when a refund of the sold generation is asked for, however late', async () => {
+    const order = await aQueuedOrder();
+    await (await start(order)).result();
+    const activities = createPaymentActivities(money.provider, saga.ledger);
+    const late = activities.refundPayment({ ...order, generation: 1 });
+    await expect(late).resolves.toBe('kept');
+    expect(moneyOf(order)).toEqual({ '1': 'captured' });
+  });
+
+  test('is never taken under a key that was settled before its charge arrived', async () => {
+    const order = await aQueuedOrder();
+    const [charging, goOn] = [aSignal(), aSignal()];
+    saga.onStep(order, 'before', 'chargePayment', () => {
+      charging.give();
+      return goOn.given;
+    });
+    const handle = await start(order);
+    await charging.given;
+    await handle.cancel();
+    expect(await failureOf(handle)).toBe('CancelledFailure');
+    goOn.give();
+    const late = { key: `${order.requestId}:1`, amountMinor: 1000, currency: 'USD' };
+    const context = { requestId: order.requestId, itemId: order.itemId, userId: order.userId };
+    await expect(money.provider.charge({ ...late, context })).resolves.toMatchObject({
+      kind: 'declined',
+    });
+    expect(moneyOf(order)).toEqual({ '1': 'blocked' });
+  });
+});
