@@ -7,6 +7,8 @@ export interface AnswersGate {
   /** From now on what is sent takes effect, and no answer comes back. */
   readonly hold: () => void;
   readonly letThrough: () => void;
+  /** Breaks every connection, with whatever was held back on it; new ones go through. */
+  readonly cut: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -41,6 +43,13 @@ export async function openAnswersGate(target: string): Promise<AnswersGate> {
     letThrough: () => {
       held = false;
       for (const { near, far } of pairs) far.pipe(near);
+    },
+    cut: () => {
+      held = false;
+      for (const { near, far } of pairs) {
+        near.destroy();
+        far.destroy();
+      }
     },
     close: async () => {
       for (const { near, far } of pairs) {

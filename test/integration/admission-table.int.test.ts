@@ -1,0 +1,163 @@
+import { buy, openGateway, PURCHASE, type OpenGateway } from '../api/open-gateway';
+import type { ItemId, Purchase } from '../../domain/order';
+import { claimKey, claimValue } from '../../stock/keys';
+import { anAttempt, anItem, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+
+/** The table of admission, cell by cell, through a gateway on the real Redis; only the log is a fake. */
+let stock: RedisStock;
+let open: OpenGateway;
+
+beforeAll(async () => {
+  stock = openRedisStock();
+  open = await openGateway({
+    change: () => ({ admission: stock.admission, ledger: stock.ledger }),
+  });
+});
+afterAll(async () => {
+  await open.close();
+  await stock.redis.quit();
+});
+
+const SUPPLY = 3;
+const IN_AN_HOUR = Date.now() + 3_600_000;
+
+const hold = (purchase: Purchase) => stock.admission.claimAndHold([anAttempt(purchase)]);
+
+/** What brings the ledger to each answer, and what the buyer is told unless the id is claimed by another request. */
+const HOLDS = {
+  held: { prepare: () => Promise.resolve(), status: 202, told: { status: 'queued' } },
+  'in-progress': {
+    prepare: hold,
+    ...{ status: 409, told: { type: '/problems/request-in-progress' } },
+  },
+  exists: {
+    prepare: async (purchase: Purchase) => {
+      await hold(purchase);
+      await stock.admission.queue([anAttempt(purchase)]);
+    },
+    ...{ status: 409, told: { type: '/problems/duplicate-request', order: { status: 'queued' } } },
+  },
+  mismatch: {
+    prepare: (purchase: Purchase) => hold(aPurchase({ ...purchase, userId: 'another' })),
+    ...{ status: 422, told: { type: '/problems/request-id-reused' } },
+  },
+  'sold-out': {
+    prepare: ({ itemId }: Purchase) => stock.setFree(itemId, 0),
+    ...{ status: 409, told: { type: '/problems/sold-out', final: true } },
+  },
+  limit: {
+    prepare: async ({ itemId, userId }: Purchase) => {
+      await stock.setSale(itemId, { unitsPerUser: 1 });
+      await hold(aPurchase({ itemId, userId }));
+    },
+    ...{ status: 409, told: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1 } },
+  },
+  'closed: not open': {
+    prepare: ({ itemId }: Purchase) => stock.setSale(itemId, { opensAt: IN_AN_HOUR }),
+    ...{ status: 409, told: { type: '/problems/sale-not-open' } },
+  },
+  'closed: over': {
+    prepare: ({ itemId }: Purchase) => stock.setSale(itemId, { closesAt: 1 }),
+    ...{ status: 409, told: { type: '/problems/sale-over' } },
+  },
+  'unknown-item': {
+    prepare: ({ itemId }: Purchase) => stock.redis.del(`inventory:${itemId}`),
+    ...{ status: 404, told: { type: '/problems/unknown-item' } },
+  },
+} satisfies Record<
+  string,
+  { prepare: (purchase: Purchase) => Promise<unknown>; status: number; told: object }
+>;
+
+/** What the claim is when the request comes. */
+const CLAIMS = {
+  new: () => undefined,
+  same: (purchase: Purchase) => claimValue(anAttempt(purchase)),
+  other: ({ itemId }: Purchase) => `another|${itemId}`,
+};
+type Claim = keyof typeof CLAIMS;
+type Hold = keyof typeof HOLDS;
+
+const CELLS = (Object.keys(CLAIMS) as Claim[]).flatMap((claim) =>
+  (Object.keys(HOLDS) as Hold[]).map((answer) => [claim, answer] as const),
+);
+
+/** What the claim must be afterwards: nobody's when the request was rejected and had made it. */
+function claimAfter(claim: Claim, answer: Hold, purchase: Purchase): string | null {
+  if (claim === 'other') return CLAIMS.other(purchase);
+  const lives = answer === 'held' || answer === 'in-progress' || answer === 'exists';
+  return lives || claim === 'same' ? CLAIMS.same(purchase) : null;
+}
+
+describe('the admission table', () => {
+  test.each(CELLS)('a claim that is %s, and %s', async (claim, answer) => {
+    const purchase = aPurchase({ itemId: anItem() });
+    const { prepare, status, told } = HOLDS[answer];
+    await stock.setFree(purchase.itemId, SUPPLY);
+    await prepare(purchase);
+    const value = CLAIMS[claim](purchase);
+    if (value === undefined) await stock.redis.del(claimKey(purchase.requestId));
+    else await stock.redis.set(claimKey(purchase.requestId), value, 'PX', 60_000);
+    const before = await booksOf(purchase.itemId);
+
+    const reply = await buyAs(purchase);
+    const reused = { status: 422, told: { type: '/problems/request-id-reused' } };
+    const expected = claim === 'other' ? reused : { status, told };
+    expect(reply.status).toBe(expected.status);
+    expect(reply.body).toMatchObject({ ...expected.told, request_id: purchase.requestId });
+
+    const accepted = expected.status === 202;
+    const taken = { free: SUPPLY - 1, queued: 1 };
+    expect(await booksOf(purchase.itemId)).toEqual({ ...before, ...(accepted && taken) });
+    expect(await stock.redis.get(claimKey(purchase.requestId))).toBe(
+      claimAfter(claim, answer, purchase),
+    );
+  });
+});
+
+describe('an id that has an order', () => {
+  test.each([
+    ['another user', { user_id: 'another' }],
+    ['another amount', { amount: 2 }],
+  ])('is refused for %s, with or without its claim, and nothing is taken', async (_, other) => {
+    const purchase = aPurchase({ itemId: anItem() });
+    await stock.setFree(purchase.itemId, SUPPLY);
+    expect((await buyAs(purchase)).status).toBe(202);
+    const before = await booksOf(purchase.itemId);
+    expect((await buyAs(purchase, other)).status).toBe(422);
+    await stock.redis.del(claimKey(purchase.requestId));
+    expect((await buyAs(purchase, other)).status).toBe(422);
+    expect(await booksOf(purchase.itemId)).toEqual(before);
+  });
+
+  test('is refused for another item as long as its claim lives, and nothing is taken there', async () => {
+    const purchase = aPurchase({ itemId: anItem() });
+    const elsewhere = anItem();
+    for (const itemId of [purchase.itemId, elsewhere]) await stock.setFree(itemId, SUPPLY);
+    expect((await buyAs(purchase)).status).toBe(202);
+    expect((await buyAs(purchase, { item_id: elsewhere })).status).toBe(422);
+    expect(await booksOf(elsewhere)).toMatchObject({ free: SUPPLY, held: 0 });
+  });
+
+  test('is shown to its own request also when the claim has expired', async () => {
+    const purchase = aPurchase({ itemId: anItem() });
+    await stock.setFree(purchase.itemId, SUPPLY);
+    await buyAs(purchase);
+    await stock.redis.del(claimKey(purchase.requestId));
+    const { status, body } = await buyAs(purchase);
+    expect(status).toBe(409);
+    expect(body).toMatchObject({ type: '/problems/duplicate-request', order: { amount: 1 } });
+    expect(await booksOf(purchase.itemId)).toMatchObject({ free: SUPPLY - 1, queued: 1 });
+  });
+});
+
+function buyAs({ userId, itemId, amount, requestId }: Purchase, other: object = {}) {
+  const fields = { user_id: userId, item_id: itemId, amount, request_id: requestId };
+  return buy(open, { ...PURCHASE, ...fields, ...other });
+}
+
+/** The counts of an item; for an unknown one, only that it has none. */
+async function booksOf(itemId: ItemId) {
+  return (await stock.ledger.item(itemId))?.counts ?? { free: 0 };
+}
