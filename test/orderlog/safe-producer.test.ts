@@ -178,6 +178,15 @@ describe('append', () => {
     expect(sends).toBe(1);
   });
 
+  test('sends what exceeds one batch one send after the other, in order', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const names = Array.from({ length: 1_200 }, (_, i) => `order-${i}`);
+    await Promise.all(names.map((name) => producer.append(entry(name))));
+    expect(log.values()).toEqual(names);
+    expect(log.state.inFlightMax).toBe(1);
+  });
+
   test('keeps a batch below half a megabyte, whatever its number of records', async () => {
     let sends = 0;
     const log = createFakeLog(TOPIC, () => {
