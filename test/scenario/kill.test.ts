@@ -1,7 +1,6 @@
 import { expectBalance } from '../support/balance';
-import { buy } from '../support/buyers';
+import { insist } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
-import { eventually } from '../support/eventually';
 import { anItem } from '../support/purchases';
 
 let engine: Engine;
@@ -19,21 +18,6 @@ const DEATHS = new Map<number, 'api' | 'ingest' | 'worker'>([
   [130, 'worker'],
 ]);
 
-/** Tries the same request until it is decided, as a browser's retry would. */
-async function insist(body: Parameters<typeof buy>[1] & { request_id: string }): Promise<boolean> {
-  return eventually(
-    `${body.request_id} is decided`,
-    async () => {
-      const { status, body: answer } = await buy(engine.gateway, body);
-      const type = String(answer['type']);
-      if (status === 202 || type === '/problems/duplicate-request') return { accepted: true };
-      expect([0, 503, 409]).toContain(status);
-      return type === '/problems/sold-out' && { accepted: false };
-    },
-    60_000,
-  ).then(({ accepted }) => accepted);
-}
-
 test('api, ingest and worker are killed in a burst of 200 orders, and every accepted order has one outcome', async () => {
   const itemId = anItem();
   await engine.redis.set(`inventory:${itemId}`, SUPPLY);
@@ -46,7 +30,7 @@ test('api, ingest and worker are killed in a burst of 200 orders, and every acce
   const restarts: Promise<void>[] = [];
   const decisions: Promise<boolean>[] = [];
   for (const [i, body] of crowd.entries()) {
-    decisions.push(insist(body));
+    decisions.push(insist(engine.gateway, body));
     const victim = DEATHS.get(i);
     if (victim) {
       await engine.process[victim].kill('SIGKILL');

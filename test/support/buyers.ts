@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { eventually } from './eventually';
 
 /** What the gateway answered; status 0 when the connection broke. */
 export interface BuyAnswer {
@@ -47,6 +48,21 @@ export function buy(
 }
 
 const BROKEN: BuyAnswer = { status: 0, body: {} };
+
+/** Tries the same request until it is decided, as a browser's retry would: true when there is an order of it. */
+export async function insist(gateway: string, body: BuyBody): Promise<boolean> {
+  return eventually(
+    `${body.request_id} is decided`,
+    async () => {
+      const { status, body: answer } = await buy(gateway, body);
+      const type = String(answer['type']);
+      if (status === 202 || type === '/problems/duplicate-request') return { accepted: true };
+      expect([0, 503, 409]).toContain(status);
+      return type === '/problems/sold-out' && { accepted: false };
+    },
+    60_000,
+  ).then(({ accepted }) => accepted);
+}
 
 export async function getJson(url: string): Promise<Record<string, unknown>> {
   const response = await fetch(url);

@@ -33,6 +33,11 @@ export interface Engine {
   readonly redis: RedisConnection;
   /** What a process has written so far. */
   readonly logFile: (name: EngineName) => string;
+  /** One more process of a kind, on a port of its own; `env` overrides what the first one got. */
+  readonly startAnother: (
+    name: EngineName,
+    env?: Readonly<Record<string, string>>,
+  ) => Promise<EngineProcess>;
   readonly stop: () => Promise<void>;
 }
 
@@ -62,8 +67,8 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     ...env,
   };
   const logFile = (part: EngineName) => join(dataDir, `${part}.log`);
-  const start = (part: EngineName, port: number) =>
-    startProcess(part, { port, env: shared, logFile: logFile(part) });
+  const start = (part: EngineName, port: number, own: Readonly<Record<string, string>> = {}) =>
+    startProcess(part, { port, env: { ...shared, ...own }, logFile: logFile(part) });
   const [simulator, worker, ingest, api] = await Promise.all([
     start('simulator', ports.payment),
     start('worker', ports.worker),
@@ -73,6 +78,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
   const access = loadRedisAccess({ ...process.env, ...env });
   const redis = connectPatientRedis(access, createLogger('test', 'silent'));
   const processes = { api, ingest, worker, simulator };
+  const others: EngineProcess[] = [];
   return {
     process: processes,
     gateway: api.url,
@@ -80,8 +86,13 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     topics,
     ...{ taskQueue, consumerGroup, redis },
     logFile,
+    startAnother: async (part, own) => {
+      const another = await start(part, (await freePorts()).gateway, own);
+      others.push(another);
+      return another;
+    },
     stop: async () => {
-      await Promise.all([api.stop(), ingest.stop(), worker.stop()]);
+      await Promise.all([...others, api, ingest, worker].map((one) => one.stop()));
       await simulator.stop();
       await redis.quit();
     },

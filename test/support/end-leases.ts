@@ -1,0 +1,15 @@
+import type { RedisConnection } from '../../platform/redis';
+import type { ItemId } from '../../domain/order';
+import { ordersKey } from '../../stock/keys';
+
+/** Moves the end of every hold of an item into the past: leases end on the server's clock, and nobody waits for that. */
+export async function endLeases(redis: RedisConnection, itemId: ItemId): Promise<void> {
+  const entries = await redis.hgetall(ordersKey(itemId));
+  for (const [requestId, raw] of Object.entries(entries)) {
+    const entry = JSON.parse(raw) as { state: string };
+    if (entry.state !== 'held') continue;
+    const over = JSON.stringify({ ...entry, lease_until: 1 });
+    await redis.hset(ordersKey(itemId), requestId, over);
+    await redis.zadd(`{inventory:${itemId}}:leases`, 1, requestId);
+  }
+}
