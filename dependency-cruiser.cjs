@@ -129,6 +129,13 @@ module.exports = {
       to: { path: '^(stock|orderlog|payments)/' },
     },
     {
+      name: 'nothing-needs-the-mutants',
+      severity: 'error',
+      comment: 'mutants/ breaks copies of the source; only its own tests know of it.',
+      from: { pathNot: '^(mutants|test)/' },
+      to: { path: '^mutants/' },
+    },
+    {
       name: 'no-test-code-in-production',
       severity: 'error',
       comment: 'What only tests use lives in test/.',

@@ -1,4 +1,4 @@
-// npm start, npm test, npm run check. Runs on a fresh clone, before any package is installed: Node alone.
+// npm start, npm test, npm run check, npm run mutants. Runs on a fresh clone, before any package is installed: Node alone.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -23,7 +23,7 @@ const NODE_MIN = [20, 19];
 /** npm scripts of package.json, in the order of how soon they find something. */
 const CHECKS = ['typecheck', 'lint', 'boundaries', 'unused', 'format:check'];
 
-const COMMANDS = { start, test, check };
+const COMMANDS = { start: runBuilt('stack'), test, check, mutants: runBuilt('mutants') };
 
 /** How often we look whether npm's shell still lives. */
 const PARENT_LOOK_MS = 500;
@@ -80,13 +80,16 @@ function unfit() {
   return undefined;
 }
 
-async function start(args) {
-  await build();
-  // A group of its own, so that Ctrl-C reaches it through us, once; the channel tells it when we are gone.
-  return run(process.execPath, [join(ROOT, 'dist', 'stack', 'main.js'), ...args], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    detached: true,
-  });
+/** The main.js of a folder, as a command. */
+function runBuilt(folder) {
+  return async (args) => {
+    await build();
+    // A group of its own, so that Ctrl-C reaches it through us, once; the channel tells it when we are gone.
+    return run(process.execPath, [join(ROOT, 'dist', folder, 'main.js'), ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
+    });
+  };
 }
 
 async function test(args) {

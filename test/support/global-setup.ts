@@ -12,11 +12,19 @@ export interface TestStack {
   readonly dataDir: string;
 }
 
+/** Set by whoever runs jest many times on the same components: their addresses are in the environment, and theirs to end. */
+const areGiven = () => process.env['TEST_COMPONENTS'] === 'given';
+
 /**
  * Brings up Redis, Kafka and Temporal for this run alone, on free ports and in a folder of its own, and tells the test
  * files where. If the run is killed, the guards end the components, and the next run removes the folder.
  */
 export default async function startComponents(): Promise<void> {
+  const workflowBundle = join(ROOT, 'dist', 'workflow-bundle.js');
+  if (areGiven()) {
+    process.env['WORKFLOW_BUNDLE'] = workflowBundle;
+    return;
+  }
   // Addresses of a running stack are not for tests: they fill and empty what they find.
   for (const name of ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']) {
     Reflect.deleteProperty(process.env, name);
@@ -40,7 +48,7 @@ export default async function startComponents(): Promise<void> {
     KAFKA_ADDR: stack.kafkaAddr,
     TEMPORAL_ADDRESS: stack.temporalAddress,
     TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
-    WORKFLOW_BUNDLE: join(ROOT, 'dist', 'workflow-bundle.js'),
+    WORKFLOW_BUNDLE: workflowBundle,
     TEST_DATA_DIR: dataDir,
   });
 }
