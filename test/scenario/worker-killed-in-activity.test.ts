@@ -1,4 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
+import { Redis } from 'ioredis';
 import { createKafka } from '../../orderlog/kafka-client';
 import { readDeadLetters } from '../../orderlog/dead-letters';
 import { ensureTopics, saleTopics, withAdmin } from '../../orderlog/topics';
@@ -28,6 +29,8 @@ const SLOW_MS = 2_500;
 interface Scene {
   readonly engine: Engine;
   readonly redisGate: AnswersGate;
+  /** Past the gate: what took effect is to be seen while its answers are held back. */
+  readonly redis: Redis;
   readonly temporal: Client;
   readonly itemId: ReturnType<typeof anItem>;
 }
@@ -44,6 +47,7 @@ beforeAll(async () => {
 }, 150_000);
 afterAll(async () => {
   await Promise.all(scenes.map(({ engine }) => engine.stop()));
+  await Promise.all(scenes.map(({ redis }) => redis.quit()));
   await Promise.all(scenes.map(({ redisGate }) => redisGate.close()));
   await connection.close();
 }, 60_000);
@@ -133,7 +137,9 @@ async function round(
 async function setScene(): Promise<Scene> {
   const redisGate = await openAnswersGate(redisAddr().replace('redis://', ''));
   const engine = await startEngine({ REDIS_ADDR: redisGate.address });
-  const scene = { engine, redisGate, temporal: new Client({ connection }), itemId: anItem() };
+  const redis = new Redis(redisAddr());
+  const temporal = new Client({ connection });
+  const scene = { engine, redisGate, redis, temporal, itemId: anItem() };
   scenes.push(scene);
   await engine.redis.set(`inventory:${scene.itemId}`, SUPPLY);
   return scene;
@@ -162,7 +168,7 @@ async function bringInside(scene: Scene): Promise<void> {
   await buyAll(scene, 'refund');
   await inStep(scene, 'refund', 'chargePayment');
   // Somebody gives the units up while they are paid for: the sale is lost, and the charge is to be refunded.
-  const ledger = createStockLedger(engine.redis);
+  const ledger = createStockLedger(scene.redis);
   for (const { request_id } of bodiesOf(itemId, 'refund')) {
     const order = anOrder(aPurchase({ requestId: request_id, itemId }));
     await ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
