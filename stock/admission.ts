@@ -28,6 +28,11 @@ export interface Admission {
    * false when the entry is gone (its lease ended and its units were reclaimed): such an order is not accepted.
    */
   queue(orders: readonly Queued[]): Promise<readonly (boolean | Error)[]>;
+  /**
+   * Whether `queue` was called for this request within its retention: its record is in the log, whatever has become
+   * of its hold. Throws when Redis gives no answer.
+   */
+  isAcknowledged(requestId: RequestId): Promise<boolean>;
 }
 
 export interface Undo {

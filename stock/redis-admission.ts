@@ -70,6 +70,11 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
       });
       return answers;
     },
+
+    async isAcknowledged(requestId) {
+      // `queue` alone lets a claim live longer than an undecided request's.
+      return (await redis.pttl(claimKey(requestId))) > options.claimTtlMs;
+    },
   };
 }
 

@@ -15,6 +15,8 @@ export type Decision =
       /** What this attempt has made and must not leave behind. */
       readonly undoHold: boolean;
       readonly dropClaim: boolean;
+      /** An earlier attempt of this request may have been written down: then this is no answer to it. */
+      readonly mayBeAcknowledged: boolean;
     };
 
 /** The admission table: what claim and hold mean together. */
@@ -36,6 +38,10 @@ export function decide({ claim, hold }: OpenedVerdict): Decision {
     case 'limit':
     case 'closed':
     case 'unknown-item':
+      return reject(hold, {
+        ...{ undoHold: false, dropClaim: claim === 'new' },
+        mayBeAcknowledged: claim === 'same',
+      });
     case 'no-ledger':
       return reject(hold, { undoHold: false, dropClaim: claim === 'new' });
     default:
@@ -47,7 +53,11 @@ const REUSED: Rejection = { kind: 'request-id-reused' };
 
 function reject(
   rejection: Rejection,
-  undo: { readonly undoHold: boolean; readonly dropClaim: boolean },
+  rest: {
+    readonly undoHold: boolean;
+    readonly dropClaim: boolean;
+    readonly mayBeAcknowledged?: boolean;
+  },
 ): Decision {
-  return { kind: 'reject', rejection, ...undo };
+  return { kind: 'reject', rejection, mayBeAcknowledged: false, ...rest };
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../../domain/invariant';
-import type { Purchase } from '../../domain/order';
+import type { Purchase, RequestId } from '../../domain/order';
 import { fingerprint } from '../../orderlog/fingerprint';
 import type { Admission, Attempt, Queued, Undo, Verdict } from '../../stock/admission';
 import type { FaultLog } from '../fault-log';
@@ -89,6 +89,9 @@ export function createBuy(deps: BuyDeps): Buy {
     }
     const decision: Decision = decide(verdict);
     if (decision.kind === 'reject') {
+      if (decision.mayBeAcknowledged && (await mayBeInTheLog(deps, requestId))) {
+        return problem('outcome-unknown', { requestId });
+      }
       await giveUp(attempt, decision);
       return rejectionProblem(decision.rejection, purchase, { view, now: now() });
     }
@@ -128,6 +131,19 @@ export function createBuy(deps: BuyDeps): Buy {
     },
     whenSettled,
   };
+}
+
+/**
+ * A gateway that was frozen can append a record whose hold was given away meanwhile. Until that order's workflow has
+ * begun the ledger does not know it, and "sold out" would be taken back by whatever becomes of it.
+ */
+async function mayBeInTheLog({ admission, faults }: BuyDeps, requestId: RequestId) {
+  try {
+    return await admission.isAcknowledged(requestId);
+  } catch (error) {
+    faults.report('no answer to whether an order is acknowledged', error, { requestId });
+    return true;
+  }
 }
 
 /** The admission door for single requests; each method gathers the requests of one turn of the event loop. */

@@ -35,6 +35,7 @@ describe('the admission table', () => {
         rejection: { kind: 'request-id-reused' },
         undoHold: hold.kind === 'held',
         dropClaim: false,
+        mayBeAcknowledged: false,
       });
     },
   );
@@ -49,6 +50,7 @@ describe('the admission table', () => {
       rejection: { kind: 'request-id-reused' },
       undoHold: false,
       dropClaim: claim === 'new',
+      mayBeAcknowledged: false,
     });
   });
 
@@ -59,13 +61,16 @@ describe('the admission table', () => {
         rejection: hold,
         undoHold: false,
         dropClaim: false,
+        mayBeAcknowledged: false,
       });
     }
   });
 
   test.each(REJECTIONS)('drops a claim of its own, and no other, with %j', (hold) => {
     const rejected = { kind: 'reject', rejection: hold, undoHold: false };
-    expect(decide({ claim: 'new', hold })).toEqual({ ...rejected, dropClaim: true });
-    expect(decide({ claim: 'same', hold })).toEqual({ ...rejected, dropClaim: false });
+    const fresh = { dropClaim: true, mayBeAcknowledged: false };
+    expect(decide({ claim: 'new', hold })).toEqual({ ...rejected, ...fresh });
+    const again = { dropClaim: false, mayBeAcknowledged: true };
+    expect(decide({ claim: 'same', hold })).toEqual({ ...rejected, ...again });
   });
 });

@@ -96,6 +96,20 @@ describe('POST /buy tells a repeated request', () => {
     expect(open.appender.records).toHaveLength(1);
   });
 
+  test('to come back while its record is in the log and its hold was given away, and promises no rejection', async () => {
+    open.appender.next = 'wait';
+    const first = buy(open);
+    await until(() => open.appender.records.length === 1);
+    open.stock.reclaim('req-1');
+    await open.stock.setFree(ITEM, 0);
+    open.appender.acknowledge();
+    for (const answer of [await first, await buy(open)]) {
+      expect(answer.status).toBe(503);
+      expect(answer.body).toMatchObject({ type: '/problems/outcome-unknown', request_id: 'req-1' });
+    }
+    expect((await buy(open, { request_id: 'req-2' })).status).toBe(409);
+  });
+
   test('that its id is taken when the payload is another, and takes nothing for it', async () => {
     await buy(open);
     const { status, body } = await buy(open, { amount: 2 });

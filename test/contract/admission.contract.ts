@@ -152,6 +152,20 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 3, held: 0, supply: 3 });
     });
 
+    test('remembers that an order was acknowledged, also when its hold was given away before', async () => {
+      const [frozen, quick] = [attempt({ amount: 3 }), attempt({ amount: 3 })];
+      const { admission } = make();
+      await hold(frozen);
+      expect(await admission.isAcknowledged(frozen.requestId)).toBe(false);
+      await waitForLease();
+      expect((await hold(quick)).kind).toBe('held');
+      expect(await admission.queue([frozen])).toEqual([false]);
+      expect((await hold(again(frozen))).kind).toBe('sold-out');
+      expect(await admission.isAcknowledged(frozen.requestId)).toBe(true);
+      expect(await admission.isAcknowledged(quick.requestId)).toBe(false);
+      expect(await admission.isAcknowledged(attempt().requestId)).toBe(false);
+    });
+
     test('never gives a queued order back', async () => {
       const first = attempt();
       await hold(first);

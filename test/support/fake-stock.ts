@@ -29,6 +29,8 @@ export interface FakeStock {
   /** Puts a claim there as if another request had made it. */
   readonly claim: (requestId: string, value: string) => void;
   readonly dropClaim: (requestId: string) => void;
+  /** Takes the units of a hold away, as whoever finds none does after its lease. */
+  readonly reclaim: (requestId: string) => void;
   /** Everything it knows, to compare before and after. */
   readonly snapshot: () => string;
 }
@@ -47,6 +49,7 @@ const DEFAULT_PRICE: Price = { priceMinor: 1000, currency: 'USD' };
 export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const items = new Map<string, Item>();
   const claims = new Map<string, string>();
+  const acknowledged = new Set<string>();
 
   const claimValue = ({ fingerprint, itemId }: Pick<Attempt, 'fingerprint' | 'itemId'>) =>
     `${fingerprint}|${itemId}`;
@@ -75,6 +78,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     const { requestId, itemId } = order;
     const entry = items.get(itemId)?.entries.get(requestId);
     if (!claims.has(requestId)) claims.set(requestId, claimValue(order));
+    acknowledged.add(requestId);
     if (entry?.state === 'held') items.get(itemId)?.entries.set(requestId, enter(entry, 'queued'));
     return entry !== undefined;
   };
@@ -87,6 +91,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
         return Promise.resolve();
       },
       queue: (orders) => Promise.resolve(orders.map(queue)),
+      isAcknowledged: (requestId) => Promise.resolve(acknowledged.has(requestId)),
     },
     ledger: {
       findOrder: (requestId: RequestId) => {
@@ -122,6 +127,12 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     },
     claim: (requestId, value) => claims.set(requestId, value),
     dropClaim: (requestId) => claims.delete(requestId),
+    reclaim: (requestId) => {
+      const [, item] = itemOf(requestId);
+      const entry = item?.entries.get(requestId);
+      if (!item || entry?.state !== 'held') throw new Error(`No hold of ${requestId}`);
+      giveBack(item, requestId, entry);
+    },
     snapshot: () =>
       JSON.stringify({
         claims: [...claims],
