@@ -4,6 +4,7 @@ import { createSafeProducer } from '../orderlog/safe-producer';
 import { checkTopic } from '../orderlog/topic-safety';
 import { partitionCount } from '../orderlog/topics';
 import { loadApiConfig } from '../platform/config';
+import { createFailpoints } from '../platform/failpoints/failpoints';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
@@ -15,6 +16,7 @@ import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
 import { createAdmission } from '../stock/redis-admission';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createCancelWorkflow } from './cancel/cancel-workflow';
+import { ADMISSION_CALLS, APPENDER_CALLS, aroundAcceptances, PRODUCER_CALLS } from './failpoints';
 import { createGateway } from './gateway';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createKafkaProbe } from './kafka-probe';
@@ -28,6 +30,7 @@ async function main() {
   const config = loadApiConfig(process.env);
   const logger = createLogger('api', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
+  const failpoints = createFailpoints('api', config.failpoints);
   collectDefaultMetrics();
 
   const redis = connectDoorRedis(config.redis, logger);
@@ -45,7 +48,11 @@ async function main() {
   const { production } = config;
   const kafka = createKafka('flash-sale-api', config.kafka, logger);
   const producer = await createSafeProducer({
-    createProducer: () => createProducer(createKafka('flash-sale-api', config.kafka, logger)),
+    createProducer: () =>
+      failpoints.around(
+        createProducer(createKafka('flash-sale-api', config.kafka, logger)),
+        PRODUCER_CALLS,
+      ),
     topic: config.ordersTopic,
     partitions: await checkTopic(kafka, config.ordersTopic, { production, logger }),
     logger,
@@ -56,11 +63,14 @@ async function main() {
   const { namespace } = config.temporal;
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const gateway = createGateway({
-    admission: createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
+    admission: failpoints.around(
+      createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
+      ADMISSION_CALLS,
+    ),
     ledgers,
     ledger: createStockLedger(redis),
-    appender: log.watched,
     cancelWorkflow: createCancelWorkflow(temporal.client),
+    appender: failpoints.around(log.watched, APPENDER_CALLS),
     probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
     defaultPrice,
     ...(config.rateLimit && { rateLimit: config.rateLimit }),
@@ -71,7 +81,7 @@ async function main() {
   onShutdown('late orders', gateway.settleLateOrders);
   onShutdown('producer', () => producer.close(PRODUCER_DRAIN_MS));
 
-  const server = createHttpServer(gateway.listener);
+  const server = createHttpServer(aroundAcceptances(failpoints, gateway.listener));
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);

@@ -5,12 +5,14 @@ import { createKafka, createProducer } from '../orderlog/kafka-client';
 import { createSafeProducer } from '../orderlog/safe-producer';
 import { checkTopic } from '../orderlog/topic-safety';
 import { loadIngestConfig } from '../platform/config';
+import { createFailpoints } from '../platform/failpoints/failpoints';
 import { startHealthServer } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
 import { createStockLedger } from '../stock/redis-stock-ledger';
+import { COMMIT_CALL, DEAD_LETTER_CALLS, LEDGER_CALLS, STARTER_CALLS } from './failpoints';
 import { createIngestMetrics } from './metrics';
 import { createOpenOrders } from './open-orders';
 import { createOrderStarter } from './order-starter';
@@ -24,6 +26,7 @@ async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
   const logger = createLogger('ingest', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
+  const failpoints = createFailpoints('ingest', config.failpoints);
 
   installTemporalRuntime(logger);
   const temporal = await connectTemporal(config.temporal);
@@ -45,15 +48,15 @@ async function main(): Promise<void> {
   });
   onShutdown('dead letters', () => letters.close(DRAIN_MS_MAX));
 
-  const starter = createOrderStarter(client, config.taskQueue);
+  const starter = failpoints.around(createOrderStarter(client, config.taskQueue), STARTER_CALLS);
   const openOrders = createOpenOrders({
     max: config.openOrdersMax,
     countOpen: () => starter.countOpen(),
   });
   const handle = createStartOrders({
     ...{ starter, openOrders, logger },
-    deadLetters: createDeadLetterWriter(letters),
-    ledger: createStockLedger(redis),
+    deadLetters: failpoints.around(createDeadLetterWriter(letters), DEAD_LETTER_CALLS),
+    ledger: failpoints.around(createStockLedger(redis), LEDGER_CALLS),
     metrics: createIngestMetrics(openOrders),
   });
   const { ordersTopic, consumerGroup: groupId } = config;
@@ -64,6 +67,9 @@ async function main(): Promise<void> {
     logger,
     handle,
     onDead: fail,
+    ...(failpoints.isSet && {
+      aroundCommit: (commit: () => Promise<void>) => failpoints.between(COMMIT_CALL, commit),
+    }),
   });
   onShutdown('consumer', () => consumer.stop());
 

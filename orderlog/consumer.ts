@@ -1,6 +1,11 @@
 import type { Consumer, Kafka } from 'kafkajs';
 import type { Logger } from '../platform/logger';
-import { consumeBatch, type BatchTiming, type HandleChunk } from './consuming/batch';
+import {
+  consumeBatch,
+  type AroundCommit,
+  type BatchTiming,
+  type HandleChunk,
+} from './consuming/batch';
 import { lagGauge } from './consuming/lag';
 import { watchConsumer, type WatchdogTiming } from './consuming/watchdog';
 import { within } from './within';
@@ -34,6 +39,8 @@ export interface ConsumerOptions {
   /** Called once when only a new process can go on consuming. */
   readonly onDead: (error: Error) => void;
   readonly timing?: ConsumerTiming;
+  /** Makes each commit, in place of a plain call: for faults on purpose. */
+  readonly aroundCommit?: AroundCommit;
 }
 
 export interface OrderLogConsumer {
@@ -49,6 +56,7 @@ export interface OrderLogConsumer {
  */
 export async function startConsumer(options: ConsumerOptions): Promise<OrderLogConsumer> {
   const { kafka, topic, groupId, logger, handle, onDead, timing = CONSUMER_TIMING } = options;
+  const { aroundCommit } = options;
   const consumer = kafka.consumer({
     groupId,
     sessionTimeout: timing.sessionMs,
@@ -75,7 +83,10 @@ export async function startConsumer(options: ConsumerOptions): Promise<OrderLogC
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
       eachBatch: (payload) =>
-        consumeBatch(payload, { handle, logger, timing, stopping: stopping.signal }),
+        consumeBatch(payload, {
+          ...{ handle, logger, timing, stopping: stopping.signal },
+          ...(aroundCommit && { aroundCommit }),
+        }),
     });
   } catch (error) {
     watchdog.stop();

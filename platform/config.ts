@@ -4,6 +4,7 @@ import {
   type KafkaAccess,
   type RedisAccess,
 } from './config/access';
+import { readFailpoints, type FailpointConfig } from './config/failpoints';
 import { createReader, type Env, type Reader } from './config/reader';
 import type { Secret } from './config/secret';
 import { readTemporalAccess, type TemporalAccess } from './config/temporal-access';
@@ -48,7 +49,7 @@ export interface OperatorConfig extends TemporalConfig {
 }
 
 export interface ApiConfig
-  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig, FailpointConfig {
   /** Base URL of the Temporal Web UI for trace links; absent: no links. */
   readonly temporalUiUrl: string | undefined;
   /** How long a claim lives while its order is not accepted. */
@@ -64,14 +65,14 @@ export interface ApiConfig
 }
 
 export interface IngestConfig
-  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig, FailpointConfig {
   readonly consumerGroup: string;
   /** Orders that may be open in Temporal at once. */
   readonly openOrdersMax: number;
 }
 
 export interface WorkerConfig
-  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig {
+  extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig, FailpointConfig {
   /** Base URL of the payment provider. */
   readonly paymentUrl: string;
   /** Whose progress in the log tells the audit whether a record was lost. */
@@ -103,6 +104,7 @@ export function loadApiConfig(env: Env): ApiConfig {
     defaultCurrency: read.matching('DEFAULT_CURRENCY', 'USD', /^[A-Z]{3}$/, 'an ISO 4217 code'),
     rateLimit: rateLimit(read),
     operator: operatorConfig(read),
+    failpoints: readFailpoints(read),
   });
 }
 
@@ -117,6 +119,7 @@ export function loadIngestConfig(env: Env): IngestConfig {
     ...temporalConfig(read),
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     openOrdersMax: read.integer('OPEN_ORDERS_MAX', 500, { min: 1, max: 100_000 }),
+    failpoints: readFailpoints(read),
   });
 }
 
@@ -132,6 +135,7 @@ export function loadWorkerConfig(env: Env): WorkerConfig {
     paymentUrl: read.url('PAYMENT_URL'),
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     auditEveryMs: read.integer('AUDIT_EVERY', 60, { min: 0, max: 86_400 }) * 1000,
+    failpoints: readFailpoints(read),
   });
 }
 

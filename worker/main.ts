@@ -12,6 +12,7 @@ import { createSafeProducer } from '../orderlog/safe-producer';
 import { checkTopic } from '../orderlog/topic-safety';
 import { createHttpPaymentProvider } from '../payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
+import { createFailpoints } from '../platform/failpoints/failpoints';
 import { startHealthServer } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
@@ -23,6 +24,7 @@ import { createLedgerRegistry } from '../registry/ledger-registry';
 import { createOpeningLedger } from '../registry/opening-ledger';
 import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
 import { createStockLedger } from '../stock/redis-stock-ledger';
+import { DEAD_LETTER_CALLS, LEDGER_CALLS, PAYMENT_CALLS } from './failpoints';
 import { createOrderWorker } from './order-worker';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 import { openSdkMetrics } from './sdk-metrics';
@@ -34,6 +36,7 @@ async function main(): Promise<void> {
   const config = loadWorkerConfig(process.env);
   const logger = createLogger('worker', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
+  const failpoints = createFailpoints('worker', config.failpoints);
 
   const sdkMetrics = await openSdkMetrics();
   installTemporalRuntime(logger, sdkMetrics.address);
@@ -59,11 +62,14 @@ async function main(): Promise<void> {
     opening: createLedgerOpening(redis),
     registry: createLedgerRegistry(client, config.taskQueue),
   });
-  const ledger = createOpeningLedger(createStockLedger(redis), keeper);
-  const provider = createHttpPaymentProvider({
-    baseUrl: config.paymentUrl,
-    timeoutMs: PAYMENT_MS_MAX,
-  });
+  const ledger = createOpeningLedger(
+    failpoints.around(createStockLedger(redis), LEDGER_CALLS),
+    keeper,
+  );
+  const provider = failpoints.around(
+    createHttpPaymentProvider({ baseUrl: config.paymentUrl, timeoutMs: PAYMENT_MS_MAX }),
+    PAYMENT_CALLS,
+  );
   const auditDeps = { config, redis, client, kafka, ledger, provider, logger };
   const worker = await createOrderWorker({
     connection,
@@ -72,7 +78,10 @@ async function main(): Promise<void> {
     activities: {
       ...createStockActivities(ledger),
       ...createPaymentActivities(provider, ledger),
-      ...createDeadLetterActivities(createDeadLetterWriter(producer), encodeOrder),
+      ...createDeadLetterActivities(
+        failpoints.around(createDeadLetterWriter(producer), DEAD_LETTER_CALLS),
+        encodeOrder,
+      ),
       ...createAuditActivities(createStockAudit(auditDeps)),
     },
   });

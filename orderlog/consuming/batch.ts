@@ -34,11 +34,15 @@ export interface LogRecord {
  */
 export type HandleChunk = (records: readonly LogRecord[], signal: AbortSignal) => Promise<void>;
 
+/** Makes the commit that it is given, once. */
+export type AroundCommit = (commit: () => Promise<void>) => Promise<void>;
+
 interface Deps {
   readonly handle: HandleChunk;
   readonly logger: Logger;
   readonly timing: BatchTiming;
   readonly stopping: AbortSignal;
+  readonly aroundCommit?: AroundCommit;
 }
 
 /** Works through one fetch of one partition, chunk by chunk, and commits behind each. Throws what a commit or the membership throws. */
@@ -55,9 +59,9 @@ export async function consumeBatch(payload: EachBatchPayload, deps: Deps): Promi
     const next = BigInt(last.offset) + 1n;
     payload.resolveOffset(last.offset);
     // Only our own partition: the library's list of uncommitted offsets covers those other workers are busy with.
-    await payload.commitOffsetsIfNecessary({
-      topics: [{ topic, partitions: [{ partition, offset: String(next) }] }],
-    });
+    const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(next) }] }] };
+    const commit = () => payload.commitOffsetsIfNecessary(offsets);
+    await (deps.aroundCommit?.(commit) ?? commit());
     lagGauge()
       .labels({ topic, partition })
       .set(Number(BigInt(highWatermark) - next));

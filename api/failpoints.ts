@@ -1,0 +1,46 @@
+import type { RequestListener, ServerResponse } from 'node:http';
+import type { Producer } from 'kafkajs';
+import type { Failpoints } from '../platform/failpoints/failpoints';
+import type { Call } from '../platform/failpoints/points';
+import type { Admission } from '../stock/admission';
+import type { OrderAppender } from './buy/place-order';
+
+/** Every call of the gateway that changes something elsewhere; what it only reads needs no failpoint. */
+export const ADMISSION_CALLS = {
+  claimAndHold: 'hold',
+  undo: 'undo',
+  queue: 'queue',
+} as const satisfies Record<keyof Omit<Admission, 'isAcknowledged'>, Call<'api'>>;
+
+/** `after` is the acknowledged record, as the gateway learns of it. */
+export const APPENDER_CALLS = {
+  append: 'append',
+} as const satisfies Record<keyof OrderAppender, Call<'api'>>;
+
+/** The batch on its way to the broker: a lost answer here makes the safe producer write it twice. */
+export const PRODUCER_CALLS = {
+  send: 'send',
+} as const satisfies Partial<Record<keyof Producer, Call<'api'>>>;
+
+export const ANSWER_CALL: Call<'api'> = 'answer';
+
+/** The listener with its failpoints before an acceptance is written and after it has left for the buyer. */
+export function aroundAcceptances(
+  failpoints: Failpoints<'api'>,
+  listener: RequestListener,
+): RequestListener {
+  if (!failpoints.isSet) return listener;
+  return (request, response) => {
+    const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+    response.writeHead = (status: number, ...rest: unknown[]) => {
+      if (status === 202) {
+        failpoints.pass(ANSWER_CALL, 'before');
+        response.once('finish', () => {
+          failpoints.pass(ANSWER_CALL, 'after');
+        });
+      }
+      return writeHead(status, ...rest);
+    };
+    listener(request, response);
+  };
+}

@@ -1,0 +1,144 @@
+import { createFailpoints } from '../../platform/failpoints/failpoints';
+import { parseFailpoints, type Failpoint } from '../../platform/failpoints/parse';
+import { CALLS, pointsOf, PROCESS_NAMES, type ProcessName } from '../../platform/failpoints/points';
+import { loadApiConfig } from '../../platform/config';
+import * as api from '../../api/failpoints';
+import * as ingest from '../../ingest/failpoints';
+import * as worker from '../../worker/failpoints';
+
+const needed = {
+  REDIS_ADDR: '127.0.0.1:1',
+  KAFKA_ADDR: '127.0.0.1:2',
+  TEMPORAL_ADDRESS: '127.0.0.1:3',
+};
+
+describe('FAILPOINTS', () => {
+  test('names points, what happens there, and at which passing', () => {
+    const text = 'worker.charge.after=kill@3, api.hold.before=freeze,ingest.start.after=drop@2';
+    expect(parseFailpoints(text)).toEqual({
+      failpoints: [
+        { point: 'worker.charge.after', action: 'kill', hit: 3 },
+        { point: 'api.hold.before', action: 'freeze', hit: 1 },
+        { point: 'ingest.start.after', action: 'drop', hit: 2 },
+      ],
+      problems: [],
+    });
+  });
+
+  test('is absent or empty: no point acts', () => {
+    expect(loadApiConfig(needed).failpoints).toEqual([]);
+    expect(loadApiConfig({ ...needed, FAILPOINTS: ' ' }).failpoints).toEqual([]);
+  });
+
+  test.each([
+    ['nonsense', 'must be <point>=<action>@<hit>, not "nonsense"'],
+    ['api.hold.after=kill@x', 'must be <point>=<action>@<hit>, not "api.hold.after=kill@x"'],
+    ['api.hold.after=kill@0', 'counts the hits of api.hold.after from 1'],
+    ['api.sell.after=kill', 'knows no point "api.sell.after"'],
+    ['api.hold.after=explode', 'must do one of kill, freeze, drop at api.hold.after'],
+    ['api.hold.before=drop', 'has no answer to drop at api.hold.before'],
+    ['api.answer.after=drop', 'has no answer to drop at api.answer.after'],
+  ])('%s is told as a fault of the configuration', (text, fault) => {
+    expect(() => loadApiConfig({ ...needed, FAILPOINTS: text })).toThrow(`FAILPOINTS ${fault}`);
+  });
+
+  test('with an unknown point lists all that there are', () => {
+    const { problems } = parseFailpoints('nowhere=kill');
+    for (const point of PROCESS_NAMES.flatMap(pointsOf)) expect(problems[0]).toContain(point);
+  });
+
+  test('is refused in production', () => {
+    const env = { ...needed, FAILPOINTS: 'api.hold.after=kill', ENGINE_MODE: 'production' };
+    expect(() => loadApiConfig(env)).toThrow('FAILPOINTS is for tests');
+    expect(() => loadApiConfig({ ...env, FAILPOINTS: '' })).not.toThrow();
+  });
+});
+
+describe('the points', () => {
+  const NAMED: Record<ProcessName, readonly string[]> = {
+    api: [
+      ...Object.values({ ...api.ADMISSION_CALLS, ...api.APPENDER_CALLS, ...api.PRODUCER_CALLS }),
+      api.ANSWER_CALL,
+    ],
+    ingest: [
+      ...Object.values(ingest.STARTER_CALLS),
+      ...Object.values(ingest.DEAD_LETTER_CALLS),
+      ...Object.values(ingest.LEDGER_CALLS),
+      ingest.COMMIT_CALL,
+    ],
+    worker: [
+      ...Object.values(worker.LEDGER_CALLS),
+      ...Object.values(worker.PAYMENT_CALLS),
+      ...Object.values(worker.DEAD_LETTER_CALLS),
+    ],
+  };
+
+  test.each(PROCESS_NAMES)('of %s are those of its ports, each once', (process) => {
+    expect([...NAMED[process]].sort()).toEqual([...CALLS[process]].sort());
+  });
+});
+
+describe('failpoints', () => {
+  /** A port of two methods, and what has happened to it. */
+  function aPort() {
+    const log: string[] = [];
+    return {
+      log,
+      charge: (key: string) => {
+        log.push(`charge ${key}`);
+        return Promise.resolve(`paid ${key}`);
+      },
+      get size() {
+        return log.length;
+      },
+    };
+  }
+  const set = (failpoints: readonly Failpoint[], log: string[] = []) =>
+    createFailpoints('worker', failpoints, (action, { point }) => {
+      log.push(`${action} at ${point}`);
+      if (action === 'drop') throw new Error('lost');
+    });
+
+  test('that are not set hand back the very same object, also where another process has one', () => {
+    const port = aPort();
+    const none = set([]);
+    const elsewhere = set([{ point: 'api.hold.after', action: 'kill', hit: 1 }]);
+    for (const failpoints of [none, elsewhere]) {
+      expect(failpoints.around(port, { charge: 'charge' })).toBe(port);
+      expect(failpoints.isSet).toBe(false);
+    }
+  });
+
+  test('leave the gateway its own listener unless one is set', () => {
+    const listener = () => undefined;
+    expect(api.aroundAcceptances(createFailpoints('api', []), listener)).toBe(listener);
+  });
+
+  test('act before and after a call, at the named passing only', async () => {
+    const port = aPort();
+    const wrapped = set(
+      [
+        { point: 'worker.charge.before', action: 'freeze', hit: 2 },
+        { point: 'worker.charge.after', action: 'kill', hit: 1 },
+      ],
+      port.log,
+    ).around(port, { charge: 'charge' });
+    expect(await wrapped.charge('a')).toBe('paid a');
+    expect(await wrapped.charge('b')).toBe('paid b');
+    expect(await wrapped.charge('c')).toBe('paid c');
+    expect(port.log).toEqual([
+      ...['charge a', 'kill at worker.charge.after'],
+      ...['freeze at worker.charge.before', 'charge b', 'charge c'],
+    ]);
+    expect(wrapped.size).toBe(5);
+  });
+
+  test('lose the answer of a call that has taken effect', async () => {
+    const port = aPort();
+    const drop = [{ point: 'worker.charge.after', action: 'drop', hit: 1 }] as const;
+    const wrapped = set(drop).around(port, { charge: 'charge' });
+    await expect(wrapped.charge('a')).rejects.toThrow('lost');
+    expect(port.log).toEqual(['charge a']);
+    expect(await wrapped.charge('a')).toBe('paid a');
+  });
+});

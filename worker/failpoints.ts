@@ -1,0 +1,30 @@
+import type { DeadLetterWriter } from '../orderlog/dead-letters';
+import type { PaymentProvider } from '../payments/payment-provider';
+import type { Call } from '../platform/failpoints/points';
+import type { StockLedger } from '../stock/stock-ledger';
+
+/*
+  An activity needs no points of its own: between its start and its first call nothing leaves the process, and neither
+  does between its last call and its end. What the native core then tells the server lies behind that last point.
+*/
+
+/** The workers' part of the ledger: the rest is for ingest, the gateway and the operators. */
+type WorkerLedger = Omit<StockLedger, 'giveBack' | 'cancel' | 'findOrder' | 'item'>;
+
+export const LEDGER_CALLS = {
+  reserve: 'reserve',
+  confirm: 'confirm',
+  release: 'release',
+  maySettle: 'may-settle',
+  settle: 'settle',
+} as const satisfies Record<keyof WorkerLedger, Call<'worker'>>;
+
+export const PAYMENT_CALLS = {
+  charge: 'charge',
+  find: 'find',
+  refund: 'refund',
+} as const satisfies Record<keyof PaymentProvider, Call<'worker'>>;
+
+export const DEAD_LETTER_CALLS = {
+  write: 'dead-letter',
+} as const satisfies Record<keyof DeadLetterWriter, Call<'worker'>>;
