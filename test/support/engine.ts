@@ -4,24 +4,11 @@ import { ensureTopics, saleTopics } from '../../orderlog/topics';
 import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectPatientRedis, type RedisConnection } from '../../platform/redis';
-import { engineProgram, type EngineName } from '../../stack/engine';
+import type { EngineName } from '../../stack/engine';
+import { startEngineProcess, type EngineProcess } from '../../stack/engine-process';
 import { freePorts } from '../../stack/ground/ports';
-import { spawnGuarded, type GuardedProcess } from '../../stack/processes/guarded-process';
-import { eventually } from './eventually';
 
 const ROOT = join(__dirname, '..', '..');
-
-/** One process of the engine, as a test handles it. */
-export interface EngineProcess {
-  readonly url: string;
-  /** Of the process that runs now. */
-  readonly pid: () => number;
-  /** Sends a signal and, for SIGKILL, waits for the end. */
-  readonly kill: (signal: NodeJS.Signals) => Promise<void>;
-  /** Starts it again on the same port and waits until it is ready. */
-  readonly restart: () => Promise<void>;
-  readonly stop: () => Promise<void>;
-}
 
 export interface Engine {
   readonly process: Readonly<Record<EngineName, EngineProcess>>;
@@ -68,7 +55,11 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
   };
   const logFile = (part: EngineName) => join(dataDir, `${part}.log`);
   const start = (part: EngineName, port: number, own: Readonly<Record<string, string>> = {}) =>
-    startProcess(part, { port, env: { ...shared, ...own }, logFile: logFile(part) });
+    startEngineProcess(ROOT, part, {
+      port,
+      env: { ...shared, ...own },
+      logFile: logFile(part),
+    });
   const [simulator, worker, ingest, api] = await Promise.all([
     start('simulator', ports.payment),
     start('worker', ports.worker),
@@ -95,39 +86,6 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
       await Promise.all([...others, api, ingest, worker].map((one) => one.stop()));
       await simulator.stop();
       await redis.quit();
-    },
-  };
-}
-
-async function startProcess(
-  name: EngineName,
-  options: { port: number; env: NodeJS.ProcessEnv; logFile: string },
-): Promise<EngineProcess> {
-  const program = engineProgram(ROOT, name, options);
-  const ready = () =>
-    eventually(
-      `${name} is ready (see ${program.logFile})`,
-      async () => {
-        await program.probe();
-        return true;
-      },
-      60_000,
-    );
-  let running: GuardedProcess = spawnGuarded(ROOT, program);
-  await ready();
-  return {
-    url: program.url,
-    pid: () => running.pid,
-    kill: async (signal) => {
-      running.signal(signal);
-      if (signal === 'SIGKILL') await running.exited;
-    },
-    restart: async () => {
-      running = spawnGuarded(ROOT, program);
-      await ready();
-    },
-    stop: async () => {
-      await running.stop(program.stopMsMax);
     },
   };
 }
