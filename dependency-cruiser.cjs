@@ -1,4 +1,6 @@
-const PROCESSES = 'api|ingest|worker|stack|cli|bench';
+const PROCESSES = 'api|ingest|worker|stack|cli|bench|chaos';
+/** They put load and faults on a system that they have started themselves. */
+const HARNESSES = 'bench|chaos';
 const ADAPTERS = 'stock|orderlog|payments|platform|dead-letters';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -52,14 +54,21 @@ module.exports = {
       name: 'processes-are-strangers',
       severity: 'error',
       comment: 'Processes meet only through Redis, Kafka, Temporal and HTTP.',
-      from: { path: `^(${PROCESSES})/` },
+      from: { path: `^(${PROCESSES})/`, pathNot: `^(${HARNESSES})/` },
       to: { path: `^(${PROCESSES})/`, pathNot: '^$1/' },
+    },
+    {
+      name: 'harnesses-start-the-stack',
+      severity: 'error',
+      comment: 'Beside its own code a harness knows of the processes only how they are started.',
+      from: { path: `^(${HARNESSES})/` },
+      to: { path: `^(${PROCESSES})/`, pathNot: '^($1|stack)/' },
     },
     {
       name: 'clients-see-workflow-types-only',
       severity: 'error',
-      comment: 'api, ingest and cli name a workflow; they never load its code.',
-      from: { path: '^(api|ingest|cli)/' },
+      comment: 'Who starts or looks for a workflow names it and never loads its code.',
+      from: { path: '^(api|ingest|cli|bench|chaos)/' },
       to: {
         path: '^(workflows|activities)/',
         pathNot: '^workflows/(contract|order-start)[.]ts$',

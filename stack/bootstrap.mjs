@@ -1,4 +1,4 @@
-// npm start, npm test, npm run check, npm run mutants. Runs on a fresh clone, before any package is installed: Node alone.
+// npm start, npm test, npm run check, npm run mutants, npm run chaos. Runs on a fresh clone, before any package is installed: Node alone.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -23,7 +23,13 @@ const NODE_MIN = [20, 19];
 /** npm scripts of package.json, in the order of how soon they find something. */
 const CHECKS = ['typecheck', 'lint', 'boundaries', 'unused', 'format:check'];
 
-const COMMANDS = { start: runBuilt('stack'), test, check, mutants: runBuilt('mutants') };
+const COMMANDS = {
+  start: runBuilt('stack'),
+  test,
+  check,
+  mutants: runBuilt('mutants'),
+  chaos: runBuilt('chaos'),
+};
 
 /** How often we look whether npm's shell still lives. */
 const PARENT_LOOK_MS = 500;

@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { LedgerEntry } from '../../domain/ledger';
+import type { ItemId, Order, RequestId, UserId } from '../../domain/order';
+import { fingerprint } from '../../orderlog/fingerprint';
+import type { StockLedger } from '../../stock/stock-ledger';
+import { ORDER_WORKFLOW } from '../../workflows/contract';
+import { orderStartOptions } from '../../workflows/order-start';
+import { hasTrait, type Wish } from './wishes';
+
+/** A few times within a slow charge. */
+const LOOK_EVERY_MS = 300;
+
+/**
+ * Releases each `lost` order as soon as it is reserved, under the present time as its fence: what a second run of the
+ * workflow may do at any time. An order that is sold before anybody looks stays sold. Ends with `signal`.
+ */
+export async function loseSales(
+  ledger: StockLedger,
+  wishes: readonly Wish[],
+  signal: AbortSignal,
+): Promise<void> {
+  let open = wishes.filter((one) => hasTrait(one, 'lost'));
+  while (open.length > 0 && !signal.aborted) {
+    const left: Wish[] = [];
+    for (const one of open) if (!(await loseSale(ledger, one))) left.push(one);
+    open = left;
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** True once there is nothing more to do. */
+async function loseSale(ledger: StockLedger, one: Wish): Promise<boolean> {
+  const found = await ledger.findOrder(one.request_id as RequestId);
+  if (!found || found.entry.state === 'held' || found.entry.state === 'queued') return false;
+  if (found.entry.state === 'reserved') {
+    const order = orderOf(one, found.entry);
+    await ledger.release({ order, fence: Date.now(), reason: 'sale-lost' });
+  }
+  return true;
+}
+
+/** Starts a workflow under each `foreign` id, for an item that nobody sells. */
+export async function occupyIds(
+  client: Client,
+  taskQueue: string,
+  wishes: readonly Wish[],
+): Promise<void> {
+  for (const one of wishes.filter((candidate) => hasTrait(candidate, 'foreign'))) {
+    const other = { ...one, item_id: `${one.item_id}-elsewhere` };
+    const order = orderOf(other, { priceMinor: 1, currency: 'USD', acceptedAt: Date.now() });
+    const options = orderStartOptions({ order }, taskQueue, { kind: 'first' });
+    await client.workflow.start(ORDER_WORKFLOW, options);
+  }
+}
+
+/** The order that admission makes of a wish. */
+function orderOf(
+  one: Wish,
+  terms: Pick<LedgerEntry, 'priceMinor' | 'currency' | 'acceptedAt'>,
+): Order {
+  const purchase = {
+    requestId: one.request_id as RequestId,
+    userId: one.user_id as UserId,
+    itemId: one.item_id as ItemId,
+    amount: one.amount,
+  };
+  const { priceMinor, currency, acceptedAt } = terms;
+  return {
+    ...purchase,
+    ...{ priceMinor, currency, acceptedAt },
+    fingerprint: fingerprint(purchase),
+  };
+}

@@ -1,0 +1,66 @@
+/** What an order is to go through, besides the failpoint. It stands in the request_id, so that the provider sees it, too. */
+export type Trait =
+  | 'plain'
+  /** The provider says no. */
+  | 'declined'
+  /** The provider takes the money and its answer is lost. */
+  | 'doubtful'
+  /** While the order is being charged, its reservation is released, as by a later run. */
+  | 'lost'
+  /** A workflow of the same id is there already, for another order. */
+  | 'foreign';
+
+/** The body of a purchase. */
+export interface Wish {
+  readonly user_id: string;
+  readonly item_id: string;
+  readonly amount: number;
+  readonly request_id: string;
+}
+
+/** Enough for the harness to release an order while it is being charged. */
+const SLOW_CHARGE_MS = 1_500;
+
+/** What the payment simulator does to the orders of each trait. */
+export const PROVIDER_RULES = [
+  { kind: 'decline', keyPattern: '-declined:' },
+  { kind: 'drop-after', keyPattern: '-doubtful:' },
+  { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-lost:' },
+] as const;
+
+export function wish(itemId: string, index: number, trait: Trait, amount = 1): Wish {
+  const request_id = `${itemId}-${String(index)}-${trait}`;
+  return { user_id: `${itemId}-user-${String(index)}`, item_id: itemId, amount, request_id };
+}
+
+export function hasTrait({ request_id }: Wish, trait: Trait): boolean {
+  return request_id.endsWith(`-${trait}`);
+}
+
+export const BURST_ORDERS = 300;
+
+/** For a burst of 300: 250. Its orders want nearly twice as many. */
+export function burstUnits(orders: number): number {
+  return Math.floor((orders * 5) / 6);
+}
+
+/**
+ * A burst of orders for one and two units each. A tenth is declined; every other fate has a few. `foreign` ones come
+ * only where asked for: what starts them passes the worker's failpoints.
+ */
+export function burst(
+  itemId: string,
+  { orders, foreign }: { readonly orders: number; readonly foreign: boolean },
+): Wish[] {
+  return Array.from({ length: orders }, (_, index) =>
+    wish(itemId, index, traitAt(index, foreign), 1 + (index % 2)),
+  );
+}
+
+function traitAt(index: number, foreign: boolean): Trait {
+  if (index % 10 === 3) return 'declined';
+  if (index % 20 === 7) return 'doubtful';
+  if (index % 20 === 12) return 'lost';
+  if (foreign && index % 20 === 16) return 'foreign';
+  return 'plain';
+}

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { nameOf, planCases } from '../../chaos/cases';
+import { runChaos } from '../../chaos/run-chaos';
+import { violationsOf } from '../../chaos/table';
+import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
+
+const ROOT = join(__dirname, '..', '..');
+
+/** One of each kind; `npm run chaos` runs them all, with bursts five times as large. */
+const SOME = [
+  // Acknowledged and queued, and the buyer has not been told.
+  'api.answer.before=kill',
+  // In the log twice.
+  'api.send.after=drop',
+  // Started, and read again after the restart.
+  'ingest.commit.before=kill',
+  // Sold, and the workflow does not know it.
+  'worker.confirm.after=kill',
+  // Refunded and settled, and asked for again.
+  'worker.settle.after=drop',
+];
+const BURST_ORDERS = 60;
+
+let connection: Connection;
+const stopping = new AbortController();
+beforeAll(async () => {
+  connection = await Connection.connect({ address: temporalAddress() });
+});
+afterAll(async () => {
+  stopping.abort();
+  await connection.close();
+});
+
+test('processes that die or lose an answer at a failpoint break no promise, for one order and in a burst', async () => {
+  const cases = planCases().filter((one) => SOME.includes(nameOf(one)));
+  expect(cases.map(nameOf).sort()).toEqual([...SOME].sort());
+  const results = await runChaos(
+    {
+      root: ROOT,
+      redisAddr: redisAddr().replace('redis://', ''),
+      kafkaAddr: kafkaAddrs().join(','),
+      temporal: new Client({ connection }),
+      temporalAddress: temporalAddress(),
+      dataDir: join(process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var'), 'failpoints'),
+      env: process.env,
+      signal: stopping.signal,
+    },
+    { cases, lanes: 2, burstOrders: BURST_ORDERS, onResult: () => undefined },
+  );
+  expect(results.map((result) => [nameOf(result.case), violationsOf(result)])).toEqual(
+    cases.map((one) => [nameOf(one), []]),
+  );
+  // Two thirds of the burst find units, and some of each burst are sold.
+  for (const { burst } of results) expect(burst.confirmed).toBeGreaterThan(BURST_ORDERS / 4);
+}, 240_000);
