@@ -1,6 +1,6 @@
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId, RequestId } from '../../domain/order';
-import { parseEntry } from '../../stock/answers';
+import { parseEntry } from '../../stock/stored-entry';
 import { claimKey, itemKeys } from '../../stock/keys';
 import type { Lane } from '../lane/lane';
 import type { Purchased } from '../sale/buyer';

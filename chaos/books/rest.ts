@@ -1,5 +1,5 @@
 import type { ItemId } from '../../domain/order';
-import { parseEntry } from '../../stock/answers';
+import { parseEntry } from '../../stock/stored-entry';
 import { ordersKey } from '../../stock/keys';
 import { describeFault, until } from '../../stack/processes/until';
 import type { Lane } from '../lane/lane';
