@@ -90,7 +90,7 @@ describe('a sale written by hand', () => {
   test('harms nobody else in the same round trip', async () => {
     const bad = anAttempt(aPurchase({ itemId: anItem() }));
     const good = anAttempt(aPurchase({ itemId: anItem() }));
-    for (const { itemId } of [bad, good]) await redis.set(`inventory:${itemId}`, 1);
+    for (const { itemId } of [bad, good]) await underTest.setFree(itemId, 1);
     await redis.hset(`{inventory:${bad.itemId}}:sale`, { price: '99999999999999999999' });
     const verdicts = await underTest.admission.claimAndHold([bad, good]);
     expect(verdicts[0]).toBeInstanceOf(Error);
@@ -99,7 +99,7 @@ describe('a sale written by hand', () => {
 
   test('leaves the claim of an order that was accepted before', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await redis.set(`inventory:${attempt.itemId}`, 1);
+    await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
     await underTest.admission.queue([attempt]);
     await redis.del(`{inventory:${attempt.itemId}}:orders`);
@@ -111,14 +111,14 @@ describe('a sale written by hand', () => {
 
   test('is read as an error, too, where it is mistyped', async () => {
     const itemId = anItem();
-    await redis.set(`inventory:${itemId}`, 1);
+    await underTest.setFree(itemId, 1);
     await redis.hset(`{inventory:${itemId}}:sale`, { opens_at: 'tomorrow' });
     await expect(underTest.ledger.item(itemId)).rejects.toThrow('BADSALE');
   });
 
   test('at the highest price makes a record that can be read', async () => {
     const purchase = aPurchase({ itemId: anItem(), amount: 1_000 });
-    await redis.set(`inventory:${purchase.itemId}`, 1_000);
+    await underTest.setFree(purchase.itemId, 1_000);
     await redis.hset(`{inventory:${purchase.itemId}}:sale`, { price: '9007199254740' });
     const [verdict] = await underTest.admission.claimAndHold([anAttempt(purchase)]);
     if (!verdict || verdict instanceof Error || verdict.hold.kind !== 'held') {

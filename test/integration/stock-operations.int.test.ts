@@ -20,6 +20,7 @@ const setFree = (free: number, operationId = `set-${free}`) =>
 const change = (sale: SaleChange, force = false) =>
   stock.operations.changeSale(itemId, sale, { by: 'ann', force });
 const hold = async (userId: string, amount = 1) => {
+  await stock.open(itemId);
   const attempt = anAttempt(aPurchase({ itemId, userId, amount }));
   const [verdict] = await stock.admission.claimAndHold([attempt]);
   return verdict;

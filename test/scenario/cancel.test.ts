@@ -10,6 +10,7 @@ import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
 import { anItem } from '../support/purchases';
+import { redisStockOn } from '../support/redis-stock';
 
 const ROOT = join(__dirname, '..', '..');
 /** Longer than a test takes to step in, shorter than its patience. */
@@ -29,7 +30,8 @@ afterAll(async () => {
 /** An accepted order of a fresh item with three units; one whose name begins with `slow` is charged slowly. */
 async function anOrder(name: string, gateway = engine.gateway) {
   const itemId = anItem();
-  await engine.redis.set(`inventory:${itemId}`, 3);
+  // Its ledger is open already: a gateway without Temporal cannot open one.
+  await redisStockOn(engine.redis).setFree(itemId, 3);
   const request_id = `${name}-${itemId}`;
   await misbehave({
     declineRate: 0,

@@ -6,6 +6,8 @@ import { buy, getJson, insist, type BuyBody } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { anItem } from '../support/purchases';
+import { redisStockOn } from '../support/redis-stock';
+import type { ItemId } from '../../domain/order';
 
 let gate: AnswersGate;
 let engine: Engine;
@@ -20,6 +22,9 @@ afterAll(async () => {
 
 const SUPPLY = 20;
 
+/** Puts an item on sale whose ledger is open: what is held back is to be the answer of a hold. */
+const open = (itemId: ItemId, units: number) => redisStockOn(engine.redis).setFree(itemId, units);
+
 const crowdOf = (itemId: string, name: string, size: number): BuyBody[] =>
   Array.from({ length: size }, (_, i) => ({
     ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
@@ -29,7 +34,7 @@ const crowdOf = (itemId: string, name: string, size: number): BuyBody[] =>
 describe('a gateway that is frozen between its holds and their answers, for longer than the leases', () => {
   test('accepts nothing when it goes on, and no unit that went to another buyer is sold twice', async () => {
     const itemId = anItem();
-    await engine.redis.set(`inventory:${itemId}`, SUPPLY);
+    await open(itemId, SUPPLY);
     const { url } = await engine.startAnother('api', { REDIS_ADDR: redisAddr().slice(8) });
     const frozen = engine.process.api;
     const early = crowdOf(itemId, 'early', SUPPLY);
@@ -37,7 +42,7 @@ describe('a gateway that is frozen between its holds and their answers, for long
 
     // Its first use asks whether Redis knows the scripts; what is held back is to be the answer of a script.
     const warm = anItem();
-    await engine.redis.set(`inventory:${warm}`, 1);
+    await open(warm, 1);
     const [first] = crowdOf(warm, 'warm', 1);
     if (first) expect((await buy(frozen.url, first)).status).toBe(202);
 

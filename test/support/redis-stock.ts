@@ -18,6 +18,8 @@ export interface RedisStock<Connection extends RedisConnection = Redis> {
   readonly operations: StockOperations;
   /** What an operator does with redis-cli; the item's ledger is open after it. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
+  /** Opens the item's ledger, past the registry, without touching its units. May be called again. */
+  readonly open: (itemId: ItemId) => Promise<void>;
   /** Replaces how a known item is sold. */
   readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
   readonly countsOf: (itemId: ItemId) => Promise<StockCounts>;
@@ -57,6 +59,10 @@ export function redisStockOn<Connection extends RedisConnection>(
         .ledgerOpen(...keys, 'finish', TOKEN)
         .exec();
       for (const [error] of replies ?? []) if (error) throw error;
+    },
+    open: async (itemId) => {
+      await redis.ledgerOpen(...itemKeys(itemId), 'begin', TOKEN);
+      await redis.ledgerOpen(...itemKeys(itemId), 'finish', TOKEN);
     },
     setSale: async (itemId, sale) => {
       const answer = await operations.changeSale(
