@@ -4,6 +4,7 @@ import { parseEntry } from '../../stock/stored-entry';
 import { claimKey, itemKeys } from '../../stock/keys';
 import type { Lane } from '../lane/lane';
 import type { Purchased } from '../sale/buyer';
+import { ORDER_WORKFLOW } from '../../workflows/contract';
 
 /** The longest a claim may live whose order was never accepted: the default of IDEMPOTENCY_TTL. */
 export const CLAIM_MS_MAX = 600_000;
@@ -89,7 +90,9 @@ export async function gather(
 /** Every run of every workflow of an item, by Temporal's own index. */
 export async function runsOf({ temporal }: Pick<Lane, 'temporal'>, itemId: string): Promise<Run[]> {
   const runs: Run[] = [];
-  for await (const found of temporal.workflow.list({ query: `ItemId = '${itemId}'` })) {
+  // The item's entry in the registry has its id, too, and stays open.
+  const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
+  for await (const found of temporal.workflow.list({ query })) {
     const outcome = found.typedSearchAttributes
       .getAll()
       .find(({ key }) => key.name === 'OrderOutcome')?.value;

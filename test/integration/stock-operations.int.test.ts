@@ -143,6 +143,7 @@ describe('a change of the sale', () => {
   });
 
   test('leaves the price of an order that was admitted before', async () => {
+    await stock.open(itemId);
     await change({ priceMinor: 250, currency: 'EUR' });
     const purchase = aPurchase({ itemId });
     await stock.admission.claimAndHold([anAttempt(purchase)]);
