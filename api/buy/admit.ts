@@ -38,12 +38,11 @@ export function decide({ claim, hold }: OpenedVerdict): Decision {
     case 'limit':
     case 'closed':
     case 'unknown-item':
+    case 'no-ledger':
       return reject(hold, {
         ...{ undoHold: false, dropClaim: claim === 'new' },
         mayBeAcknowledged: claim === 'same',
       });
-    case 'no-ledger':
-      return reject(hold, { undoHold: false, dropClaim: claim === 'new' });
     default:
       return assertNever(hold);
   }

@@ -116,11 +116,9 @@ export function createBuy(deps: BuyDeps): Buy {
       const read = await readPurchase(request, deps.readBody);
       if (read.kind === 'gone') return undefined;
       if (read.kind === 'rejected') return read.answer;
-      const { requestId, userId } = read.purchase;
-      const waitMs = deps.rateLimit && (await deps.rateLimit.waitMs(userId));
-      if (waitMs !== undefined) {
-        return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });
-      }
+      const { requestId } = read.purchase;
+      const tooOften = deps.rateLimit && (await refuseTooOften(deps.rateLimit, read.purchase));
+      if (tooOften) return tooOften;
       // Asked again, for many bodies may have arrived while this one did.
       if (!inFlight.enter()) return problem('not-accepted', { requestId });
       return carryOut(read.purchase)
@@ -144,6 +142,16 @@ async function mayBeInTheLog({ admission, faults }: BuyDeps, requestId: RequestI
     faults.report('no answer to whether an order is acknowledged', error, { requestId });
     return true;
   }
+}
+
+/** The refusal of a user who asks too often; undefined for everybody else. */
+async function refuseTooOften(
+  rateLimit: RateLimit,
+  { requestId, userId }: Purchase,
+): Promise<Answer | undefined> {
+  const waitMs = await rateLimit.waitMs(userId);
+  if (waitMs === undefined) return undefined;
+  return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });
 }
 
 /** The admission door for single requests; each method gathers the requests of one turn of the event loop. */

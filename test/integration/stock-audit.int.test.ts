@@ -211,6 +211,8 @@ describe('a repair', () => {
     await charging.given;
     await handle.terminate('an operator slipped');
     answered.give();
+    // The server's listing may show the run as open for a second or more.
+    await eventually('its end is listed', async () => (await kindsOf(order)).length > 0);
     expect(await kindsOf(order)).toEqual(['workflow-over']);
     await repaired(order);
     await eventually('it is sold', async () => (await saga.entryOf(order))?.state === 'sold');
