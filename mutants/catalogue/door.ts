@@ -73,8 +73,8 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'api/buy/admit.ts',
-        find: "return reject(hold, { undoHold: false, dropClaim: claim === 'new' });",
-        replace: 'return reject(hold, { undoHold: false, dropClaim: false });',
+        find: "...{ undoHold: false, dropClaim: claim === 'new' },",
+        replace: '...{ undoHold: false, dropClaim: false },',
       },
     ],
     tests: ['test/api/buy.test.ts'],
