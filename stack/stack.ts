@@ -35,6 +35,8 @@ export interface Stack {
   readonly temporalAddress: string;
   readonly temporalUiUrl: string | undefined;
   readonly paymentUrl: string;
+  /** The process ids of what was started, by name; a process that was started again has its new one. */
+  readonly pids: ReadonlyMap<string, number>;
   /** Ends everything that was started, in the reverse order. May be called again. */
   readonly stop: () => Promise<void>;
 }
@@ -46,6 +48,7 @@ export interface Stack {
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { settings, report, fresh } = options;
   const dataDir = await claimDataDir(settings.dataDir, { fresh, signal: options.signal });
+  const pids = new Map<string, number>();
   const started: { layer: Layer; stop: () => Promise<void> }[] = [];
   const stop = async () => {
     for (const layer of LAYERS) {
@@ -62,7 +65,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const run = (layer: Layer) => async (program: SupervisedProgram) => {
     signal.throwIfAborted();
     rotateLog(program.logFile);
-    const supervised = supervise(settings.root, program, { report, onStart: dataDir.remember });
+    const onStart = (pid: number) => {
+      pids.set(program.name, pid);
+      dataDir.remember(pid);
+    };
+    const supervised = supervise(settings.root, program, { report, onStart });
     started.push({ layer, stop: supervised.stop });
     await untilAborted(supervised.ready, signal);
   };
@@ -80,7 +87,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       temporal: components.temporalAddress,
       ...(components.temporalUiUrl !== undefined && { temporalUi: components.temporalUiUrl }),
     });
-    return { ...components, paymentUrl, stop };
+    return { ...components, paymentUrl, pids, stop };
   } catch (error) {
     abort();
     await stop();
