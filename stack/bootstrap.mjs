@@ -1,4 +1,4 @@
-// npm start, npm test, npm run check, npm run mutants, npm run chaos. Runs on a fresh clone, before any package is installed: Node alone.
+// npm start, npm test, npm run check, npm run mutants, npm run chaos, npm run bench. Runs on a fresh clone, before any package is installed: Node alone.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -29,6 +29,7 @@ const COMMANDS = {
   check,
   mutants: runBuilt('mutants'),
   chaos: runBuilt('chaos'),
+  bench: runBuilt('bench'),
 };
 
 /** How often we look whether npm's shell still lives. */

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { LedgerEntry, StockCounts } from '../../domain/ledger';
+import type { ItemId } from '../../domain/order';
+import { parseEntry, parseItem } from '../../stock/answers';
+import { freeUnitsKey, itemKeys, ordersKey, saleKey } from '../../stock/keys';
+import { defineLedgerScripts } from '../../stock/scripts';
+
+/** Puts units on sale under an item of its own. */
+export async function putOnSale(
+  redis: Redis,
+  units: number,
+  sale: Readonly<Record<string, number>> = {},
+): Promise<ItemId> {
+  const itemId = `bench-${randomBytes(4).toString('hex')}` as ItemId;
+  for (const [field, value] of Object.entries(sale))
+    await redis.hset(saleKey(itemId), field, value);
+  await redis.set(freeUnitsKey(itemId), units);
+  return itemId;
+}
+
+/** An item's stock in one instant. */
+export async function stockOf(redis: Redis, itemId: ItemId): Promise<StockCounts> {
+  defineLedgerScripts(redis);
+  const item = parseItem(await redis.ledgerItem(...itemKeys(itemId)));
+  if (!item) throw new Error(`There is no item ${itemId}`);
+  return item.counts;
+}
+
+/** Every entry of an item's ledger, by request_id. */
+export async function entriesOf(redis: Redis, itemId: ItemId): Promise<Map<string, LedgerEntry>> {
+  const raw = await redis.hgetall(ordersKey(itemId));
+  return new Map(Object.entries(raw).map(([requestId, entry]) => [requestId, parseEntry(entry)]));
+}
+
+/** A prefix for the request_ids of one load. */
+export function freshPrefix(): string {
+  return `req-${randomBytes(6).toString('hex')}`;
+}

@@ -1,0 +1,55 @@
+/** Which purchases a load consists of. The body of the n-th is always the same text. */
+export type Purchases =
+  /** Each under an id of its own. */
+  | { readonly kind: 'fresh'; readonly itemId: string; readonly prefix: string }
+  /** The first `count` of the fresh ones, over and over. */
+  | {
+      readonly kind: 'repeated';
+      readonly itemId: string;
+      readonly prefix: string;
+      readonly count: number;
+    }
+  | { readonly kind: 'same'; readonly body: string };
+
+/** A closed loop: each connection asks, waits for the answer, and asks again. */
+export interface LoadPlan {
+  readonly port: number;
+  readonly connections: number;
+  readonly purchases: Purchases;
+  /** Answers of this status are what is measured. */
+  readonly wantedStatus: number;
+  /** Not counted: connections open, code is compiled. */
+  readonly warmMs: number;
+  /** The load ends after this time, or after `requestsMax`. */
+  readonly measureMs: number;
+  readonly requestsMax?: number;
+}
+
+export interface LoadResult {
+  /** From the end of the warm-up to the last answer, in ms. */
+  readonly tookMs: number;
+  /** Answers by HTTP status, and `broken` for connections that ended without one. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** Wanted answers per second. */
+  readonly rate: number;
+  /** Of the wanted answers, in ms. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** The bodies of a load, one after the other. */
+export function createBodies(purchases: Purchases): () => string {
+  let next = 0;
+  switch (purchases.kind) {
+    case 'same':
+      return () => purchases.body;
+    case 'fresh':
+      return () => purchaseBody(purchases, next++);
+    case 'repeated':
+      return () => purchaseBody(purchases, next++ % purchases.count);
+  }
+}
+
+function purchaseBody({ itemId, prefix }: { itemId: string; prefix: string }, n: number): string {
+  return `{"user_id":"u-${n}","item_id":"${itemId}","amount":1,"request_id":"${prefix}-${n}"}`;
+}

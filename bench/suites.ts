@@ -1,0 +1,15 @@
+import type { Suite } from './ground/context';
+import { door } from './suites/door';
+import { drain } from './suites/drain';
+import { duplicate, invalid, soldOut } from './suites/rejections';
+
+/** Every suite by the name that --suite takes, in the order in which they run. */
+export const SUITES = {
+  door,
+  'sold-out': soldOut,
+  duplicate,
+  invalid,
+  drain,
+} as const satisfies Readonly<Record<string, Suite>>;
+
+export type SuiteName = keyof typeof SUITES;
