@@ -1,4 +1,5 @@
 import type { Suite } from './ground/context';
+import { crowd } from './suites/crowd';
 import { door } from './suites/door';
 import { drain } from './suites/drain';
 import { duplicate, invalid, soldOut } from './suites/rejections';
@@ -10,6 +11,7 @@ export const SUITES = {
   duplicate,
   invalid,
   drain,
+  crowd,
 } as const satisfies Readonly<Record<string, Suite>>;
 
 export type SuiteName = keyof typeof SUITES;

@@ -1,6 +1,6 @@
 import { quantile } from '../report/statistics';
 import { openConnection, type Connection } from './connection';
-import { createBodies, type LoadPlan, type LoadResult } from './plan';
+import { createBodies, type ClosedLoopPlan, type ClosedLoopResult } from './plan';
 
 /** A server that answers nothing must not keep the bench for ever. */
 const LAST_ANSWERS_MS_MAX = 10_000;
@@ -9,7 +9,7 @@ const LAST_ANSWERS_MS_MAX = 10_000;
 const RECONNECT_MS = 20;
 
 /** Carries out one plan and reports when every request of it has been answered. */
-export function runClosedLoop(plan: LoadPlan): Promise<LoadResult> {
+export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
   const nextBody = createBodies(plan.purchases);
   const tally = createTally(plan);
   const open = new Set<Connection>();
@@ -66,7 +66,7 @@ export function runClosedLoop(plan: LoadPlan): Promise<LoadResult> {
 }
 
 /** Counts answers. What was asked before `begin` is not counted, whenever its answer comes. */
-function createTally({ wantedStatus }: LoadPlan) {
+function createTally({ wantedStatus }: ClosedLoopPlan) {
   const answers: Record<string, number> = {};
   const waitedMs: number[] = [];
   let beganAt = Infinity;
@@ -85,7 +85,7 @@ function createTally({ wantedStatus }: LoadPlan) {
     broken: () => {
       count('broken');
     },
-    result: (): LoadResult => {
+    result: (): ClosedLoopResult => {
       const tookMs = performance.now() - beganAt;
       const [p50, p99] = [quantile(waitedMs, 0.5), quantile(waitedMs, 0.99)];
       return { tookMs, answers, rate: (waitedMs.length / tookMs) * 1_000, p50, p99 };

@@ -1,10 +1,20 @@
 import { join } from 'node:path';
-import { startChild, type Child } from '../ground/child';
-import type { LoadPlan, LoadResult } from './plan';
+import { startChild } from '../ground/child';
+import type { ClosedLoopPlan, ClosedLoopResult, CrowdPlan, CrowdResult, LoadPlan } from './plan';
 
 /** The load generator's process: it carries out one plan at a time. */
-export type LoadGenerator = Child<LoadPlan, LoadResult>;
+export interface LoadGenerator {
+  readonly closedLoop: (plan: Omit<ClosedLoopPlan, 'kind'>) => Promise<ClosedLoopResult>;
+  readonly crowd: (plan: Omit<CrowdPlan, 'kind'>) => Promise<CrowdResult>;
+  readonly stop: () => void;
+}
 
 export function startGenerator(): LoadGenerator {
-  return startChild(join(__dirname, 'main.js'));
+  const child = startChild<LoadPlan, unknown>(join(__dirname, 'main.js'));
+  return {
+    closedLoop: async (plan) =>
+      (await child.ask({ ...plan, kind: 'closed-loop' })) as ClosedLoopResult,
+    crowd: async (plan) => (await child.ask({ ...plan, kind: 'crowd' })) as CrowdResult,
+    stop: child.stop,
+  };
 }

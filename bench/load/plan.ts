@@ -11,8 +11,11 @@ export type Purchases =
     }
   | { readonly kind: 'same'; readonly body: string };
 
+export type LoadPlan = ClosedLoopPlan | CrowdPlan;
+
 /** A closed loop: each connection asks, waits for the answer, and asks again. */
-export interface LoadPlan {
+export interface ClosedLoopPlan {
+  readonly kind: 'closed-loop';
   readonly port: number;
   readonly connections: number;
   readonly purchases: Purchases;
@@ -25,7 +28,7 @@ export interface LoadPlan {
   readonly requestsMax?: number;
 }
 
-export interface LoadResult {
+export interface ClosedLoopResult {
   /** From the end of the warm-up to the last answer, in ms. */
   readonly tookMs: number;
   /** Answers by HTTP status, and `broken` for connections that ended without one. */
@@ -33,6 +36,31 @@ export interface LoadResult {
   /** Wanted answers per second. */
   readonly rate: number;
   /** Of the wanted answers, in ms. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** A crowd of buyers before one item, each with a request_id of its own: `<prefix>-<n>`. */
+export interface CrowdPlan {
+  readonly kind: 'crowd';
+  readonly port: number;
+  readonly connections: number;
+  readonly buyers: number;
+  readonly itemId: string;
+  readonly prefix: string;
+  /** Who has no definite answer by then never gets one. */
+  readonly msMax: number;
+}
+
+export interface CrowdResult {
+  readonly tookMs: number;
+  /** By the type of the problem; `accepted` for 202. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** request_ids that were told that they are an order. */
+  readonly accepted: readonly string[];
+  /** Buyers who left without a definite answer. */
+  readonly unserved: number;
+  /** Of all answers, in ms. */
   readonly p50: number;
   readonly p99: number;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchContext } from '../ground/context';
 import { startMeter } from '../ground/usage';
-import type { LoadPlan, LoadResult } from '../load/plan';
+import type { ClosedLoopPlan, ClosedLoopResult } from '../load/plan';
 import { median } from '../report/statistics';
 
 /** Somebody who is measured beside others, under the same load. */
@@ -9,7 +9,7 @@ export interface Contestant {
   readonly name: string;
   readonly pid: number;
   /** The load for it in round `round`, without the times. */
-  readonly plan: (round: number) => Omit<LoadPlan, 'warmMs' | 'measureMs'>;
+  readonly plan: (round: number) => Omit<ClosedLoopPlan, 'kind' | 'warmMs' | 'measureMs'>;
 }
 
 export interface Standing {
@@ -21,7 +21,7 @@ export interface Standing {
   readonly cpuMicros: number;
   /** Answers that were not wanted, in all rounds. */
   readonly others: Readonly<Record<string, number>>;
-  readonly rounds: readonly LoadResult[];
+  readonly rounds: readonly ClosedLoopResult[];
 }
 
 const PAUSE_MS = 100;
@@ -36,14 +36,14 @@ export async function contest(
   contestants: readonly Contestant[],
 ): Promise<Map<string, Standing>> {
   const [rounds, warmMs, measureMs] = quick ? [1, 200, 800] : [5, 300, 2_000];
-  const results = new Map<string, { load: LoadResult; cpuMs: number }[]>();
+  const results = new Map<string, { load: ClosedLoopResult; cpuMs: number }[]>();
   for (let round = 0; round <= rounds; round++) {
     for (const { name, pid, plan } of contestants) {
       signal.throwIfAborted();
       // What the one before has left to do, such as the broker's writing, is not to be the next one's burden.
       await sleep(PAUSE_MS, undefined, { signal });
       const meter = startMeter(new Map([[name, pid]]));
-      const load = await generator.ask({ ...plan(round), warmMs, measureMs });
+      const load = await generator.closedLoop({ ...plan(round), warmMs, measureMs });
       if (round === 0) continue;
       const cpuMs = meter().get(name) ?? 0;
       // The warm-up costs CPU, too, at about the same rate.
@@ -58,7 +58,7 @@ export async function contest(
 }
 
 function stand(
-  results: readonly { load: LoadResult; cpuMs: number }[],
+  results: readonly { load: ClosedLoopResult; cpuMs: number }[],
   { wantedStatus }: { wantedStatus: number },
 ): Standing {
   const others: Record<string, number> = {};

@@ -3,12 +3,8 @@ import type { Redis } from 'ioredis';
 import { withRedis } from '../../platform/redis';
 import { startChild } from '../ground/child';
 import type { BenchContext, Suite } from '../ground/context';
-import {
-  layGround,
-  startEngineProcess,
-  type BenchProcess,
-  type EngineGround,
-} from '../ground/engine';
+import { layGround } from '../ground/engine';
+import { startWholeEngine, type WholeEngine } from '../ground/whole-engine';
 import { entriesOf, freshPrefix, putOnSale } from '../ground/items';
 import { startMeter } from '../ground/usage';
 import { quantile } from '../report/statistics';
@@ -38,36 +34,22 @@ export const drain: Suite = {
 
 async function run(context: BenchContext, redis: Redis): Promise<SuiteResult> {
   const { quick, report } = context;
-  const ground = await layGround(context);
-  const processes = await startEngine(context, ground);
+  const engine = await startWholeEngine(context, await layGround(context));
   const empty = startEmpty(context);
   const emptyRates = [await empty()];
   const drained: Drained[] = [];
   const violations: string[] = [];
   const sizes = context.orders ?? (quick ? QUICK_SIZES : SIZES);
   for (const size of sizes) {
-    const result = await drainOnce(context, redis, processes, size);
+    const result = await drainOnce(context, redis, engine, size);
     violations.push(...result.violations);
     emptyRates.push(await empty());
     const [before, after] = emptyRates.slice(-2) as [number, number];
     drained.push({ ...result.drained, emptyRate: (before + after) / 2 });
     report(`  drain ${size}: ${result.drained.rate.toFixed(1)} orders/s`);
   }
-  for (const { stop } of Object.values(processes)) await stop();
+  await engine.stop();
   return { tables: drainTables(drained), figures: figuresOf(drained), violations };
-}
-
-type Engine = Readonly<Record<'simulator' | 'worker' | 'ingest' | 'api', BenchProcess>>;
-
-async function startEngine(context: BenchContext, ground: EngineGround): Promise<Engine> {
-  const simulator = await startEngineProcess(context, 'simulator', ground);
-  const env = { PAYMENT_URL: `http://127.0.0.1:${simulator.port}` };
-  const [worker, ingest, api] = await Promise.all([
-    startEngineProcess(context, 'worker', ground, { env }),
-    startEngineProcess(context, 'ingest', ground),
-    startEngineProcess(context, 'api', ground),
-  ]);
-  return { simulator, worker, ingest, api };
 }
 
 /** Answers a function that runs empty workflows and tells how many of them were done in a second. */
@@ -93,18 +75,18 @@ function startEmpty({ stack, root, quick, onEnd, report }: BenchContext): () => 
 async function drainOnce(
   { generator, stack, report, signal }: BenchContext,
   redis: Redis,
-  engine: Engine,
+  engine: WholeEngine,
   size: number,
 ) {
   const itemId = await putOnSale(redis, size);
   const pids = new Map([
-    ...Object.values(engine).map(({ name, pid }) => [name, pid] as const),
+    ...engine.processes.map(({ name, pid }) => [name, pid] as const),
     ...stack.pids,
   ]);
   const meter = startMeter(pids);
   const watching = watchDrain({ redis, itemId, pids, report, signal, size });
   const prefix = freshPrefix();
-  const { answers } = await generator.ask({
+  const { answers } = await generator.closedLoop({
     ...{ port: engine.api.port, connections: 64, wantedStatus: 202 },
     ...{ purchases: { kind: 'fresh', itemId, prefix }, requestsMax: size },
     ...{ warmMs: 0, measureMs: ACCEPT_MS_MAX },
@@ -124,7 +106,6 @@ async function drainOnce(
   const tookMs = Math.max(...finishedAt) - Math.min(...queuedAt);
   const confirmed = entries.filter(({ state }) => state === 'sold').length;
   const accepted = Array.from({ length: size }, (_, n) => `${prefix}-${n}`);
-  const payments = `http://127.0.0.1:${engine.simulator.port}`;
   return {
     drained: {
       ...{ size, confirmed, tookMs, samples },
@@ -134,7 +115,14 @@ async function drainOnce(
       cpuMsPerOrder: new Map([...cpuMs].map(([name, ms]) => [name, ms / size])),
     },
     violations: await checkBooks({
-      ...{ redis, itemId, supply: size, accepted, payments, priceMinor: PRICE_MINOR },
+      ...{
+        redis,
+        itemId,
+        supply: size,
+        accepted,
+        payments: engine.payments,
+        priceMinor: PRICE_MINOR,
+      },
     }),
   };
 }

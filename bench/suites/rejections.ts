@@ -2,7 +2,7 @@ import { withRedis } from '../../platform/redis';
 import { freshPrefix, putOnSale } from '../ground/items';
 import type { BenchContext, Suite } from '../ground/context';
 import { layGround, startEngineProcess, startRival, type BenchProcess } from '../ground/engine';
-import type { LoadPlan, Purchases } from '../load/plan';
+import type { ClosedLoopPlan, Purchases } from '../load/plan';
 import { standingsTable } from './contest-table';
 import { contest, ratio } from './contest';
 import { OURS } from './door';
@@ -93,11 +93,11 @@ async function accept(
   purchases: Purchases,
   count: number,
 ): Promise<void> {
-  const plan: LoadPlan = {
+  const plan: Omit<ClosedLoopPlan, 'kind'> = {
     ...{ port, purchases, connections: 16, wantedStatus: 202, requestsMax: count },
     ...{ warmMs: 0, measureMs: 60_000 },
   };
-  const { answers } = await generator.ask(plan);
+  const { answers } = await generator.closedLoop(plan);
   if (answers['202'] !== count) {
     throw new Error(`Of ${count} purchases not all were accepted: ${JSON.stringify(answers)}`);
   }

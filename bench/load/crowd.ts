@@ -1,0 +1,149 @@
+import { quantile } from '../report/statistics';
+import { openConnection, type Connection } from './connection';
+import type { CrowdPlan, CrowdResult } from './plan';
+
+/** A buyer who has waited so long asks again, on another connection and under the same request_id. */
+const PATIENCE_MS = 150;
+
+/** Who was told to come back does so after this, spread over as much again: about once a second would be one long overload. */
+const COME_BACK_MS = 2_000;
+
+/** So often a buyer asks again for want of an answer that says something. */
+const TRIES_MAX = 50;
+
+const RECONNECT_MS = 20;
+
+interface Buyer {
+  readonly requestId: string;
+  readonly body: string;
+  tries: number;
+  isServed: boolean;
+}
+
+/**
+ * A crowd: each buyer wants one definite answer and asks again for want of one. One in three clicks twice at the start;
+ * all ask again when an answer takes long, and come back while units in checkout may still return.
+ */
+export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
+  const buyers = Array.from({ length: plan.buyers }, (_, n) => createBuyer(plan, n));
+  const queue = buyers.flatMap((buyer, n) => (n % 3 === 0 ? [buyer, buyer] : [buyer]));
+  const answers: Record<string, number> = {};
+  const accepted = new Set<string>();
+  const waitedMs: number[] = [];
+  const idle: Connection[] = [];
+  const open = new Set<Connection>();
+  const startedAt = performance.now();
+  let unserved = buyers.length;
+  let next = 0;
+  let isOver = false;
+
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      isOver = true;
+      for (const connection of open) connection.close();
+      const [p50, p99] = [quantile(waitedMs, 0.5), quantile(waitedMs, 0.99)];
+      const tookMs = performance.now() - startedAt;
+      resolve({ tookMs, answers, accepted: [...accepted], unserved, p50, p99 });
+    };
+    const serve = (buyer: Buyer) => {
+      if (buyer.isServed) return;
+      buyer.isServed = true;
+      unserved -= 1;
+      if (unserved === 0) finish();
+    };
+    const comeBack = (buyer: Buyer) => {
+      if (buyer.tries >= TRIES_MAX) return;
+      setTimeout(enqueue, COME_BACK_MS * (1 + Math.random()), buyer).unref();
+    };
+    const enqueue = (buyer: Buyer) => {
+      if (buyer.isServed || isOver) return;
+      queue.push(buyer);
+      const connection = idle.pop();
+      if (connection) ask(connection);
+    };
+    const ask = (connection: Connection) => {
+      const buyer = queue[next];
+      if (!buyer || isOver) {
+        idle.push(connection);
+        return;
+      }
+      next += 1;
+      const askedAt = performance.now();
+      buyer.tries += 1;
+      const impatient = setTimeout(enqueue, PATIENCE_MS, buyer);
+      connection.buy(buyer.body, (status, body) => {
+        clearTimeout(impatient);
+        waitedMs.push(performance.now() - askedAt);
+        const kind = answerKind(status, body);
+        answers[kind] = (answers[kind] ?? 0) + 1;
+        if (kind === 'accepted' || kind === 'duplicate-request') accepted.add(buyer.requestId);
+        if (isDefinite(kind, body)) serve(buyer);
+        else comeBack(buyer);
+        ask(connection);
+      });
+    };
+    const timer = setTimeout(finish, plan.msMax);
+    const broken = () => {
+      answers['broken'] = (answers['broken'] ?? 0) + 1;
+    };
+    keepOpen(plan, open, { onOpen: ask, onBroken: broken, isOver: () => isOver });
+  });
+}
+
+/** Keeps so many connections open, until it is over. */
+function keepOpen(
+  { port, connections }: CrowdPlan,
+  open: Set<Connection>,
+  on: {
+    readonly onOpen: (connection: Connection) => void;
+    readonly onBroken: () => void;
+    readonly isOver: () => boolean;
+  },
+): void {
+  const connectOne = () => {
+    if (on.isOver()) return;
+    const connection = openConnection(port, {
+      onOpen: () => {
+        on.onOpen(connection);
+      },
+      onEnd: () => {
+        open.delete(connection);
+        if (on.isOver()) return;
+        on.onBroken();
+        setTimeout(connectOne, RECONNECT_MS);
+      },
+    });
+    open.add(connection);
+  };
+  for (let i = 0; i < connections; i++) connectOne();
+}
+
+/** One or two units each; every tenth user buys three times one unit, which is more than the sale allows. */
+function createBuyer({ itemId, prefix }: CrowdPlan, n: number): Buyer {
+  const [user, amount] = n % 10 < 3 ? [`greedy-${Math.floor(n / 10)}`, 1] : [`u-${n}`, 1 + (n % 2)];
+  const requestId = `${prefix}-${n}`;
+  const body = JSON.stringify({
+    ...{ user_id: user, item_id: itemId, amount, request_id: requestId },
+  });
+  return { requestId, body, tries: 0, isServed: false };
+}
+
+/** `accepted`, the type of the problem, or the bare status of something else. */
+function answerKind(status: number, body: string): string {
+  if (status === 202) return 'accepted';
+  return /"type":"\/problems\/([a-z-]+)"/.exec(body)?.[1] ?? String(status);
+}
+
+function isDefinite(kind: string, body: string): boolean {
+  switch (kind) {
+    case 'accepted':
+    case 'duplicate-request':
+    case 'purchase-limit':
+      return true;
+    case 'sold-out':
+      return body.includes('"final":true');
+    default:
+      return false;
+  }
+}
