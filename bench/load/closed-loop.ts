@@ -54,7 +54,7 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
     };
 
     const timers = [
-      setTimeout(tally.begin, plan.warmMs),
+      ...(plan.warmMs > 0 ? [setTimeout(tally.begin, plan.warmMs)] : []),
       setTimeout(() => {
         isOver = true;
       }, plan.warmMs + plan.measureMs),
