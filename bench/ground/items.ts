@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { parseEntry, parseItem } from '../../stock/answers';
@@ -8,7 +8,7 @@ import { defineLedgerScripts } from '../../stock/scripts';
 
 /** Puts units on sale under an item of its own. */
 export async function putOnSale(
-  redis: Redis,
+  redis: RedisConnection,
   units: number,
   sale: Readonly<Record<string, number>> = {},
 ): Promise<ItemId> {
@@ -20,7 +20,7 @@ export async function putOnSale(
 }
 
 /** An item's stock in one instant. */
-export async function stockOf(redis: Redis, itemId: ItemId): Promise<StockCounts> {
+export async function stockOf(redis: RedisConnection, itemId: ItemId): Promise<StockCounts> {
   defineLedgerScripts(redis);
   const item = parseItem(await redis.ledgerItem(...itemKeys(itemId)));
   if (!item) throw new Error(`There is no item ${itemId}`);
@@ -28,7 +28,10 @@ export async function stockOf(redis: Redis, itemId: ItemId): Promise<StockCounts
 }
 
 /** Every entry of an item's ledger, by request_id. */
-export async function entriesOf(redis: Redis, itemId: ItemId): Promise<Map<string, LedgerEntry>> {
+export async function entriesOf(
+  redis: RedisConnection,
+  itemId: ItemId,
+): Promise<Map<string, LedgerEntry>> {
   const raw = await redis.hgetall(ordersKey(itemId));
   return new Map(Object.entries(raw).map(([requestId, entry]) => [requestId, parseEntry(entry)]));
 }

@@ -1,9 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 import type { ItemId } from '../../domain/order';
 import { entriesOf, stockOf } from '../ground/items';
 
 export interface Books {
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   readonly itemId: ItemId;
   readonly supply: number;
   /** request_ids that were answered with 202. */

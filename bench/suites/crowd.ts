@@ -7,7 +7,7 @@ import type { SuiteResult } from '../report/figure';
 import { rounded } from '../report/text';
 import { checkBooks } from './books';
 import { watchDrain } from './watch-drain';
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 
 const UNITS = 500;
 const UNITS_PER_USER = 2;
@@ -24,7 +24,7 @@ export const crowd: Suite = {
   run: (context) => withRedis(context.stack.redisAddr, (redis) => run(context, redis)),
 };
 
-async function run(context: BenchContext, redis: Redis): Promise<SuiteResult> {
+async function run(context: BenchContext, redis: RedisConnection): Promise<SuiteResult> {
   const { quick, generator, report, signal } = context;
   const engine = await startWholeEngine(context, await layGround(context));
   const [buyers, units] = quick ? [QUICK_BUYERS, QUICK_UNITS] : [BUYERS, UNITS];

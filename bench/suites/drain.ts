@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 import { withRedis } from '../../platform/redis';
 import { startChild } from '../ground/child';
 import type { BenchContext, Suite } from '../ground/context';
@@ -32,7 +32,7 @@ export const drain: Suite = {
   run: (context) => withRedis(context.stack.redisAddr, (redis) => run(context, redis)),
 };
 
-async function run(context: BenchContext, redis: Redis): Promise<SuiteResult> {
+async function run(context: BenchContext, redis: RedisConnection): Promise<SuiteResult> {
   const { quick, report } = context;
   const engine = await startWholeEngine(context, await layGround(context));
   const empty = startEmpty(context);
@@ -74,7 +74,7 @@ function startEmpty({ stack, root, quick, onEnd, report }: BenchContext): () => 
 
 async function drainOnce(
   { generator, stack, report, signal }: BenchContext,
-  redis: Redis,
+  redis: RedisConnection,
   engine: WholeEngine,
   size: number,
 ) {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '../../platform/redis';
 import type { ItemId } from '../../domain/order';
 import type { Report } from '../../stack/ground/report';
 import { stockOf } from '../ground/items';
@@ -22,7 +22,7 @@ const DRAIN_MS_MIN = 60_000;
 
 /** Looks at the item once a second until all of its `size` units are sold or free again. Throws when that takes too long. */
 export async function watchDrain(drain: {
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   readonly itemId: ItemId;
   readonly size: number;
   readonly pids: ReadonlyMap<string, number>;
