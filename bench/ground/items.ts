@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { RedisConnection } from '../../platform/redis';
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
-import { parseEntry, parseItem } from '../../stock/answers';
+import { parseItem } from '../../stock/answers';
+import { parseEntry } from '../../stock/stored-entry';
 import { freeUnitsKey, itemKeys, ordersKey, saleKey } from '../../stock/keys';
 import { defineLedgerScripts } from '../../stock/scripts';
 
