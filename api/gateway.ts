@@ -47,7 +47,7 @@ export interface GatewayDeps {
   readonly ledgers: LedgerKeeper;
   readonly ledger: Pick<StockLedger, 'findOrder' | 'item' | 'cancel'>;
   readonly appender: OrderAppender;
-  /** Absent: an order that is reserved already cannot be cancelled here. */
+  /** Absent, in tests: an order that is reserved already cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
   readonly probes: Readonly<Record<string, Probe>>;
   readonly defaultPrice: Price;

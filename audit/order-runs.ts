@@ -4,9 +4,13 @@ import {
   type Client,
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import type { ItemId, Order, RequestId } from '../domain/order';
-import { ORDER_WORKFLOW, type OrderConfirmed, type OrderReplay } from '../workflows/contract';
+import {
+  ORDER_OUTCOME,
+  ORDER_WORKFLOW,
+  type OrderConfirmed,
+  type OrderReplay,
+} from '../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../workflows/order-start';
 import { readRunStory, type RunStory } from './run-story';
 
@@ -128,8 +132,6 @@ function orderRun(
     ...(run.closeTime && { closedAt: run.closeTime.getTime() }),
   };
 }
-
-const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 const STATUSES: Readonly<Record<WorkflowExecutionInfo['status']['name'], OrderRun['status']>> = {
   COMPLETED: 'confirmed',

@@ -1,3 +1,4 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
 import type { ItemId, Order } from '../domain/order';
 
 /** The workflow's type name: what `temporal workflow start --type` takes. */
@@ -8,6 +9,9 @@ export const ORDER_WORKFLOW = 'orderWorkflow';
  * and the status of its run does not tell it all: the reason of a failure, or `cancelled`.
  */
 export const SEARCH_ATTRIBUTES = ['ItemId', 'UserId', 'OrderOutcome'] as const;
+
+/** Why an order was not sold; by it a run that completed as cancelled is told from a sale. */
+export const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 /** The workflow's only argument. Fields may be added, never removed: old runs are alive. */
 export interface OrderInput {

@@ -7,11 +7,12 @@ import {
   TemporalFailure,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import { ApplicationFailureCategory, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailureCategory } from '@temporalio/common';
 import { assertNever } from '../domain/invariant';
 import { totalMinor, type FailureReason, type Order, type ReleaseReason } from '../domain/order';
 import {
   ORDER_FAILED,
+  ORDER_OUTCOME,
   type OrderCancelled,
   type OrderConfirmed,
   type OrderInput,
@@ -160,8 +161,6 @@ async function settle(order: Order, owed: readonly number[], story: Story): Prom
     story(`generation ${String(generation)}: ${refund}`);
   }
 }
-
-const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 const notTaken = { outcome: 'not-sold', generation: 0, nothingTaken: true } as const;
 

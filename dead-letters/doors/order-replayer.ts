@@ -4,9 +4,13 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Order } from '../../domain/order';
-import { ORDER_WORKFLOW, type OrderInput, type OrderReplay } from '../../workflows/contract';
+import {
+  ORDER_OUTCOME,
+  ORDER_WORKFLOW,
+  type OrderInput,
+  type OrderReplay,
+} from '../../workflows/contract';
 import { fingerprintInMemo, orderStartOptions } from '../../workflows/order-start';
 import type { TemporalAccess } from '../../platform/config/temporal-access';
 import { OperatorFault } from '../operator-fault';
@@ -84,9 +88,6 @@ function createOrderReplayer(
     },
   };
 }
-
-/** A run that completed without a sale says so here: see OrderCancelled. */
-const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 type Described = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>;
 

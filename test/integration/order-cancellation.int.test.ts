@@ -1,4 +1,3 @@
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { createCancelOrder } from '../../api/cancel/cancel-order';
 import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
 import { createOrderView } from '../../api/order-view';
@@ -18,8 +17,8 @@ import {
 import { failureOf, useSaga, workflowTasksOf, type OrderHandle } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
+import { ORDER_OUTCOME } from '../../workflows/contract';
 
-const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 const saga = useSaga();
 
 /** DELETE /orders/<request_id>, by the order's buyer. */
