@@ -1,5 +1,6 @@
 import {
   asItIs,
+  cancellationHeeded,
   capturedOf,
   endOf,
   heldUp,
@@ -31,6 +32,8 @@ describe('an order whose run an operator cancels', () => {
   ])('%s gets everything back, and can be tried again', async (_, when, step, arrange) => {
     const { order, handle, letGo } = await heldUp(saga, when, step, arrange);
     await handle.cancel();
+    // A local activity is not interrupted, and its task is what the cancellation waits for.
+    if (step !== 'reserveStock') await cancellationHeeded(handle);
     letGo();
     expect(await endOf(handle)).toBe('cancelled');
     expect(await saga.entryOf(order)).toMatchObject({

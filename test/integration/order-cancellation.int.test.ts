@@ -6,6 +6,7 @@ import type { Order } from '../../domain/order';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';
 import {
+  cancellationHeeded,
   asItIs,
   capturedOf,
   endOf,
@@ -14,7 +15,7 @@ import {
   owesAnEarlierGeneration,
   type Arrange,
 } from '../support/held-up';
-import { failureOf, useSaga, workflowTasksOf, type OrderHandle } from '../support/saga';
+import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
 import { ORDER_OUTCOME } from '../../workflows/contract';
@@ -90,9 +91,9 @@ describe('an order that its buyer cancels', () => {
     await markedOrDone(order);
     // What is asked of Temporal may arrive later than the mark: the run must not have come to its sale by then.
     if (step === 'reserveStock') {
-      saga.onStep(order, 'before', 'chargePayment', () => cancellationRequested(handle));
+      saga.onStep(order, 'before', 'chargePayment', () => cancellationHeeded(handle));
     } else {
-      await cancellationRequested(handle);
+      await cancellationHeeded(handle);
     }
     letGo();
     expect(await answer).toMatchObject({ status: 200, body: { status: 'cancelled' } });
@@ -152,16 +153,6 @@ describe('an order that its buyer cancels', () => {
 });
 
 /** Waits until the ledger has heard of the cancellation, or has nothing to hear any more. */
-const CANCEL_REQUESTED = 20;
-
-/** Waits until the run's history tells of the request to cancel it. */
-function cancellationRequested(handle: OrderHandle): Promise<unknown> {
-  return eventually('the run is asked to cancel', async () => {
-    const { events } = await handle.fetchHistory();
-    return (events ?? []).some(({ eventType }) => Number(eventType) === CANCEL_REQUESTED);
-  });
-}
-
 function markedOrDone(order: Order): Promise<unknown> {
   return eventually(`the ledger knows that ${order.requestId} is cancelled`, async () => {
     const entry = await saga.entryOf(order);

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { Order } from '../../domain/order';
+import { eventually } from './eventually';
 import { aSignal, type OrderHandle, type Saga } from './saga';
 import type { Step } from './step-hooks';
 
@@ -46,6 +47,19 @@ export const losesItsCharge: Arrange = (saga, order) => {
     throw ApplicationFailure.nonRetryable('no answer, ever');
   });
 };
+
+const ACTIVITY_CANCEL_REQUESTED = 15;
+
+/**
+ * Waits until the run has heeded its cancellation in the regular step that it is held up in. The request alone is not
+ * enough: an answer of the step that reaches the same workflow task comes first, and the order is rightly sold.
+ */
+export function cancellationHeeded(handle: OrderHandle): Promise<unknown> {
+  return eventually('the run gives up its step', async () => {
+    const { events } = await handle.fetchHistory();
+    return (events ?? []).some(({ eventType }) => Number(eventType) === ACTIVITY_CANCEL_REQUESTED);
+  });
+}
 
 /** How many charges of the order the provider has kept. */
 export function capturedOf(saga: Saga, { requestId }: Order): number {
