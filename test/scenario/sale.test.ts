@@ -96,8 +96,16 @@ describe('a crowd of 1,000 for 100 units, of whom a tenth cannot pay', () => {
 
     const { failed } = await expectBalance(engine, { itemId, supply: 100, accepted });
     const kafka = createKafka('test', kafkaAddrs());
-    const letters = await readDeadLetters(kafka, engine.topics.deadLetterTopic);
-    const ofThisSale = letters.filter((letter) => letter.itemId === itemId);
+    const lettersOfThisSale = async () => {
+      const letters = await readDeadLetters(kafka, engine.topics.deadLetterTopic);
+      return letters.filter((letter) => letter.itemId === itemId);
+    };
+    // The ledger is at rest before the last letters are written: giving back comes first in the saga.
+    await eventually(
+      'every failed order has its letter',
+      async () => (await lettersOfThisSale()).length >= failed,
+    );
+    const ofThisSale = await lettersOfThisSale();
     expect(ofThisSale).toHaveLength(failed);
     expect(ofThisSale.every(({ reason }) => reason === 'payment-declined')).toBe(true);
   }, 120_000);
