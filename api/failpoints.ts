@@ -3,14 +3,22 @@ import type { Producer } from 'kafkajs';
 import type { Failpoints } from '../platform/failpoints/failpoints';
 import type { Call } from '../platform/failpoints/points';
 import type { Admission } from '../stock/admission';
+import type { StockLedger } from '../stock/stock-ledger';
 import type { OrderAppender } from './buy/place-order';
 
 /** Every call of the gateway that changes something elsewhere; what it only reads needs no failpoint. */
 export const ADMISSION_CALLS = {
   claimAndHold: 'hold',
   undo: 'undo',
+  reject: 'reject',
   queue: 'queue',
-} as const satisfies Record<keyof Omit<Admission, 'isAcknowledged'>, Call<'api'>>;
+} as const satisfies Record<keyof Admission, Call<'api'>>;
+
+export const LEDGER_CALLS = {
+  cancel: 'cancel',
+} as const satisfies Partial<Record<keyof StockLedger, Call<'api'>>>;
+
+export const CANCEL_RUN_CALL: Call<'api'> = 'cancel-run';
 
 /** `after` is the acknowledged record, as the gateway learns of it. */
 export const APPENDER_CALLS = {

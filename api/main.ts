@@ -16,7 +16,14 @@ import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
 import { createAdmission } from '../stock/redis-admission';
 import { createStockLedger } from '../stock/redis-stock-ledger';
 import { createCancelWorkflow } from './cancel/cancel-workflow';
-import { ADMISSION_CALLS, APPENDER_CALLS, aroundAcceptances, PRODUCER_CALLS } from './failpoints';
+import {
+  ADMISSION_CALLS,
+  APPENDER_CALLS,
+  aroundAcceptances,
+  CANCEL_RUN_CALL,
+  LEDGER_CALLS,
+  PRODUCER_CALLS,
+} from './failpoints';
 import { createGateway } from './gateway';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createKafkaProbe } from './kafka-probe';
@@ -45,6 +52,8 @@ async function main() {
     registry: createLedgerRegistry(temporal.client, config.taskQueue),
   });
 
+  const cancelWorkflow = createCancelWorkflow(temporal.client);
+
   const { production } = config;
   const kafka = createKafka('flash-sale-api', config.kafka, logger);
   const producer = await createSafeProducer({
@@ -68,8 +77,9 @@ async function main() {
       ADMISSION_CALLS,
     ),
     ledgers,
-    ledger: createStockLedger(redis),
-    cancelWorkflow: createCancelWorkflow(temporal.client),
+    ledger: failpoints.around(createStockLedger(redis), LEDGER_CALLS),
+    cancelWorkflow: (requestId) =>
+      failpoints.between(CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     appender: failpoints.around(log.watched, APPENDER_CALLS),
     probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
     defaultPrice,

@@ -44,10 +44,13 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
   api: {
     hold: { burstHit: 2 },
     undo: { order: 'late', burstHit: 1 },
+    reject: { order: 'abandoned', burstHit: 1 },
     queue: { burstHit: 2 },
     append: { burstHit: 40 },
     send: { burstHit: 3 },
     answer: { burstHit: 30 },
+    cancel: { order: 'cancelled', burstHit: 3 },
+    'cancel-run': { order: 'cancelled', burstHit: 1 },
   },
   ingest: {
     start: { burstHit: 40 },

@@ -67,6 +67,10 @@ export type HoldAnswer =
   /** The item's ledger was never opened, or Redis has lost it; `known`: there is a stock key all the same. */
   | { readonly kind: 'unopened'; readonly known: boolean };
 
+/** What `reject` answers: the rejection is written down, or there is an order or an attempt of this request by now. */
+export type RejectAnswer =
+  { readonly kind: 'rejected' } | Extract<HoldAnswer, { readonly kind: 'exists' | 'in-progress' }>;
+
 /** What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case. */
 export type ReserveAnswer = { readonly owed: readonly number[] } & (
   | { readonly kind: 'reserved'; readonly generation: number }

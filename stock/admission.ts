@@ -1,4 +1,4 @@
-import type { HoldAnswer } from '../domain/ledger';
+import type { HoldAnswer, RejectAnswer } from '../domain/ledger';
 import type { ItemId, Purchase, RequestId } from '../domain/order';
 
 /** One attempt to admit a purchase. `token` names the attempt: only its owner may undo a hold. */
@@ -29,10 +29,10 @@ export interface Admission {
    */
   queue(orders: readonly Queued[]): Promise<readonly (boolean | Error)[]>;
   /**
-   * Whether `queue` was called for this request within its retention: its record is in the log, whatever has become
-   * of its hold. Throws when Redis gives no answer.
+   * Before a request is rejected of which an earlier attempt may be in the log: whatever the log holds of it, it takes
+   * no unit any more, unless its buyer asks again and gets a hold. Nothing is written where there is an order by now.
    */
-  isAcknowledged(requestId: RequestId): Promise<boolean>;
+  reject(requests: readonly Rejected[]): Promise<readonly (RejectAnswer | Error)[]>;
 }
 
 export interface Undo {
@@ -42,6 +42,8 @@ export interface Undo {
   readonly undoHold: boolean;
   readonly dropClaim: boolean;
 }
+
+export type Rejected = Pick<Purchase, 'requestId' | 'itemId'>;
 
 export interface Queued {
   readonly requestId: RequestId;

@@ -1,6 +1,7 @@
 import type {
   CancelAnswer,
   HoldAnswer,
+  RejectAnswer,
   ReleaseAnswer,
   ReserveAnswer,
   Sale,
@@ -39,6 +40,20 @@ export function parseHoldAnswer(reply: unknown): HoldAnswer {
       return { kind };
     case 'unopened':
       return { kind, known: integer(rest[0]) === 1 };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseRejectAnswer(reply: unknown): RejectAnswer {
+  const [kind, ...rest] = list(reply);
+  switch (kind) {
+    case 'rejected':
+      return { kind };
+    case 'exists':
+      return { kind, entry: parseEntry(text(rest[0])) };
+    case 'in-progress':
+      return { kind, retryAfterMs: integer(rest[0]) };
     default:
       throw unexpected(reply);
   }

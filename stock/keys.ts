@@ -33,9 +33,14 @@ export function saleKey(itemId: ItemId): string {
   return `{${freeUnitsKey(itemId)}}:sale`;
 }
 
-/** The restocks that were carried out. Only restock.lua takes it, as an eighth key. */
+/** The restocks that were carried out. Only restock.lua takes it, as its eighth key. */
 export function operationsKey(itemId: ItemId): string {
   return `{${freeUnitsKey(itemId)}}:operations`;
+}
+
+/** Requests that were rejected although a record of theirs may be in the log. reject.lua and reserve.lua take it, as an eighth key. */
+export function rejectionsKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:rejections`;
 }
 
 /** The claim of a request_id. It lives in a slot of its own: no script touches it together with an item. */

@@ -1,8 +1,8 @@
 import type { ItemId, Price } from '../domain/order';
 import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, Undo, Verdict } from './admission';
-import { parseHoldAnswer } from './answers';
-import { claimKey, claimValue, itemKeys } from './keys';
+import { parseHoldAnswer, parseRejectAnswer } from './answers';
+import { claimKey, claimValue, itemKeys, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
@@ -71,9 +71,16 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
       return answers;
     },
 
-    async isAcknowledged(requestId) {
-      // `queue` alone lets a claim live longer than an undecided request's.
-      return (await redis.pttl(claimKey(requestId))) > options.claimTtlMs;
+    async reject(requests) {
+      const replies = await runCommands(
+        redis,
+        requests.map(({ itemId, requestId }): Command => [
+          'ledgerReject',
+          ...itemKeys(itemId),
+          ...[rejectionsKey(itemId), requestId, options.orderRetentionMs],
+        ]),
+      );
+      return replies.map(([error, reply]) => error ?? parseRejectAnswer(reply));
     },
   };
 }

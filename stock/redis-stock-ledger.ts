@@ -1,7 +1,7 @@
 import type { ConfirmAnswer } from '../domain/ledger';
 import type { ItemId, Order } from '../domain/order';
 import { parseCancelAnswer, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
-import { claimKey, countsKey, itemKeys, ordersKey } from './keys';
+import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import type { RedisConnection } from '../platform/redis';
 import { defineLedgerScripts } from './scripts';
 import type { StockLedger } from './stock-ledger';
@@ -14,7 +14,7 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
   return {
     async reserve(order, fence) {
       const reply = await redis.ledgerReserve(
-        ...itemKeys(order.itemId),
+        ...[...itemKeys(order.itemId), rejectionsKey(order.itemId)],
         ...[order.requestId, fence, ...orderArguments(order)],
       );
       return parseReserveAnswer(reply);

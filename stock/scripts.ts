@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import type { Result } from 'ioredis';
 import type { RedisConnection } from '../platform/redis';
 
-/** Every script of the ledger, by the name of its client command. All take the item's seven keys, one takes an eighth. */
+/** Every script of the ledger, by the name of its client command. All take the item's seven keys, some an eighth. */
 const SCRIPTS = {
   ledgerHold: 'hold',
   ledgerUndo: 'undo',
   ledgerQueue: 'queue',
+  ledgerReject: 'reject',
   ledgerReserve: 'reserve',
   ledgerConfirm: 'confirm',
   ledgerRelease: 'release',
@@ -31,6 +32,7 @@ declare module 'ioredis' {
     ledgerHold(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerUndo(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerQueue(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    ledgerReject(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerReserve(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerConfirm(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerRelease(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
@@ -47,12 +49,21 @@ declare module 'ioredis' {
   }
 }
 
+const TAKE_AN_EIGHTH_KEY: readonly string[] = ['ledgerReject', 'ledgerReserve', 'ledgerRestock'];
+
+/** How many keys a script takes, the item's seven first. */
+export function numberOfKeys(command: string): number {
+  return TAKE_AN_EIGHTH_KEY.includes(command) ? 8 : 7;
+}
+
 /** Teaches a connection the ledger's scripts. Reads the files beside this one; sends nothing yet. */
 export function defineLedgerScripts(redis: RedisConnection): void {
   const source = (name: string) => readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
   const prelude = source('prelude');
   for (const [command, name] of Object.entries(SCRIPTS)) {
-    const numberOfKeys = command === 'ledgerRestock' ? 8 : 7;
-    redis.defineCommand(command, { numberOfKeys, lua: `${prelude}\n${source(name)}` });
+    redis.defineCommand(command, {
+      numberOfKeys: numberOfKeys(command),
+      lua: `${prelude}\n${source(name)}`,
+    });
   }
 }

@@ -15,8 +15,8 @@ export type Decision =
       /** What this attempt has made and must not leave behind. */
       readonly undoHold: boolean;
       readonly dropClaim: boolean;
-      /** An earlier attempt of this request may have been written down: then this is no answer to it. */
-      readonly mayBeAcknowledged: boolean;
+      /** A record of an earlier attempt may be in the log: nothing may come of it once this answer is given. */
+      readonly mayBeInTheLog: boolean;
     };
 
 /** The admission table: what claim and hold mean together. */
@@ -37,12 +37,14 @@ export function decide({ claim, hold }: OpenedVerdict): Decision {
     case 'sold-out':
     case 'limit':
     case 'closed':
-    case 'unknown-item':
     case 'no-ledger':
       return reject(hold, {
         ...{ undoHold: false, dropClaim: claim === 'new' },
-        mayBeAcknowledged: claim === 'same',
+        mayBeInTheLog: claim === 'same',
       });
+    // Nobody has ever sold it, so there is no record either.
+    case 'unknown-item':
+      return reject(hold, { undoHold: false, dropClaim: claim === 'new' });
     default:
       return assertNever(hold);
   }
@@ -55,8 +57,8 @@ function reject(
   rest: {
     readonly undoHold: boolean;
     readonly dropClaim: boolean;
-    readonly mayBeAcknowledged?: boolean;
+    readonly mayBeInTheLog?: boolean;
   },
 ): Decision {
-  return { kind: 'reject', rejection, mayBeAcknowledged: false, ...rest };
+  return { kind: 'reject', rejection, mayBeInTheLog: false, ...rest };
 }

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../../domain/invariant';
-import type { Purchase, RequestId } from '../../domain/order';
+import type { Purchase } from '../../domain/order';
 import { fingerprint } from '../../orderlog/fingerprint';
-import type { Admission, Attempt, Queued, Undo, Verdict } from '../../stock/admission';
+import type { RejectAnswer } from '../../domain/ledger';
+import type { Admission, Attempt, Queued, Rejected, Undo, Verdict } from '../../stock/admission';
 import type { FaultLog } from '../fault-log';
 import { json, type Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
@@ -19,6 +20,7 @@ import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-o
 import type { RateLimit } from './rate-limit';
 import { readPurchase } from './read-purchase';
 import { rejectionProblem, secondsUp } from './rejection-problem';
+import { createWriteDown } from './write-down';
 
 /** Half a second longer than Redis commands may take, so that their own fault is the one that gets told. */
 const ADMISSION_DEADLINE_MS = 2_500;
@@ -58,14 +60,13 @@ export interface Buy {
 /** The flow of a purchase: read it, claim and hold, then write it down and queue it, or say why not. */
 export function createBuy(deps: BuyDeps): Buy {
   const { inFlight, faults, view, now = Date.now } = deps;
-  const { claimAndHold, undo, queue } = createBatchedAdmission(deps);
+  const { claimAndHold, undo, queue, reject } = createBatchedAdmission(deps);
   const admit = createAdmitOpened({ claimAndHold, ledgers: deps.ledgers, faults });
   const { place, whenSettled } = createPlaceOrder({
-    appender: deps.appender,
-    queue,
-    faults,
+    ...{ appender: deps.appender, queue, faults },
     ...(deps.appendDeadlineMs !== undefined && { deadlineMs: deps.appendDeadlineMs }),
   });
+  const writeDown = createWriteDown({ reject, faults });
   const nextToken = createTokens();
 
   const giveUp = async (
@@ -89,11 +90,12 @@ export function createBuy(deps: BuyDeps): Buy {
     }
     const decision: Decision = decide(verdict);
     if (decision.kind === 'reject') {
-      if (decision.mayBeAcknowledged && (await mayBeInTheLog(deps, requestId))) {
-        return problem('outcome-unknown', { requestId });
-      }
+      const rejection = decision.mayBeInTheLog
+        ? await writeDown(decision.rejection, purchase)
+        : decision.rejection;
+      if (!rejection) return problem('outcome-unknown', { requestId });
       await giveUp(attempt, decision);
-      return rejectionProblem(decision.rejection, purchase, { view, now: now() });
+      return rejectionProblem(rejection, purchase, { view, now: now() });
     }
     const { priceMinor, currency, acceptedAt } = decision.hold;
     const placement = await place({ ...attempt, priceMinor, currency, acceptedAt });
@@ -131,19 +133,6 @@ export function createBuy(deps: BuyDeps): Buy {
   };
 }
 
-/**
- * A gateway that was frozen can append a record whose hold was given away meanwhile. Until that order's workflow has
- * begun the ledger does not know it, and "sold out" would be taken back by whatever becomes of it.
- */
-async function mayBeInTheLog({ admission, faults }: BuyDeps, requestId: RequestId) {
-  try {
-    return await admission.isAcknowledged(requestId);
-  } catch (error) {
-    faults.report('no answer to whether an order is acknowledged', error, { requestId });
-    return true;
-  }
-}
-
 /** The refusal of a user who asks too often; undefined for everybody else. */
 async function refuseTooOften(
   rateLimit: RateLimit,
@@ -164,6 +153,10 @@ function createBatchedAdmission({ admission, onBatch }: BuyDeps) {
     }),
     queue: createBatcher<Queued, boolean>({
       run: (orders) => admission.queue(orders),
+      deadlineMs: ADMISSION_DEADLINE_MS,
+    }),
+    reject: createBatcher<Rejected, RejectAnswer>({
+      run: (requests) => admission.reject(requests),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),
     undo: createBatcher<Undo, 'undone'>({

@@ -32,6 +32,18 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     tests: ['test/integration/admission.int.test.ts'],
   },
   {
+    name: 'rejection-not-written-down',
+    breaks: 'A rejection is written down where a record of an earlier attempt may be in the log.',
+    edits: [
+      {
+        file: 'api/buy/buy.ts',
+        find: '? await writeDown(decision.rejection, purchase)',
+        replace: '? decision.rejection',
+      },
+    ],
+    tests: ['test/api/buy.test.ts'],
+  },
+  {
     name: '202-before-the-ack',
     breaks: '202 waits for the acknowledgement of Kafka.',
     edits: [

@@ -46,6 +46,18 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     tests: [LEDGER_TEST],
   },
   {
+    name: 'rejected-record-takes-a-unit',
+    breaks: 'What was rejected takes no unit, whatever is in the log of it.',
+    edits: [
+      {
+        file: 'stock/scripts/reserve.lua',
+        find: "redis.call('ZSCORE', rejectionsKey, requestId)",
+        replace: 'false',
+      },
+    ],
+    tests: ['test/integration/rejections.int.test.ts'],
+  },
+  {
     name: 'owed-forgotten',
     breaks: 'A new generation is owed from the start.',
     edits: [

@@ -1,6 +1,9 @@
 /** The calls of each process that leave it. There is a failpoint before and one after each of them. */
 export const CALLS = {
-  api: ['hold', 'undo', 'queue', 'append', 'send', 'answer'],
+  api: [
+    ...(['hold', 'undo', 'reject', 'queue', 'append', 'send', 'answer'] as const),
+    ...(['cancel', 'cancel-run'] as const),
+  ],
   ingest: ['start', 'count', 'dead-letter', 'give-back', 'commit'],
   worker: [
     ...(['reserve', 'confirm', 'release', 'may-settle', 'settle'] as const),

@@ -1,6 +1,8 @@
 --[[
   Reserve an order's units for its workflow, and open a generation for its money.
 
+  KEYS[8]  the rejections of the item, see reject.lua
+
   ARGV[1]  request_id
   ARGV[2]  fence of the step
   ARGV[3]  user_id
@@ -18,6 +20,7 @@
            {"mismatch", 0, ""}    the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local rejectionsKey = KEYS[8]
 requireLedger()
 local now = nowMs()
 
@@ -56,16 +59,20 @@ local free = openStock()
 if entry and (entry.state == 'held' or entry.state == 'queued') then
   addCount(entry.state, -units)
   forgetHold(requestId, entry)
+  -- Its buyer has asked again since, and was not rejected.
+  redis.call('ZREM', rejectionsKey, requestId)
 else
+  -- Never consumed: a lost workflow task asks again under a larger fence, when a unit may be free.
+  local rejected = redis.call('ZSCORE', rejectionsKey, requestId)
   entry = entry or {
     units = units, user = user, fingerprint = fingerprint, generation = 0, fence = 0, owed = '',
     price = tonumber(ARGV[6]), currency = ARGV[7], accepted_at = tonumber(ARGV[8]),
   }
-  if free < units then
+  if not rejected and free < units then
     free = reclaim(free, units, now)
   end
   local limit, owned = allowance(user)
-  if free < units or (limit and owned + units > limit) then
+  if rejected or free < units or (limit and owned + units > limit) then
     entry.fence = fence
     if entry.state == nil then
       entry.reason = 'sold-out'

@@ -35,7 +35,7 @@ describe('the admission table', () => {
         rejection: { kind: 'request-id-reused' },
         undoHold: hold.kind === 'held',
         dropClaim: false,
-        mayBeAcknowledged: false,
+        mayBeInTheLog: false,
       });
     },
   );
@@ -50,7 +50,7 @@ describe('the admission table', () => {
       rejection: { kind: 'request-id-reused' },
       undoHold: false,
       dropClaim: claim === 'new',
-      mayBeAcknowledged: false,
+      mayBeInTheLog: false,
     });
   });
 
@@ -61,16 +61,16 @@ describe('the admission table', () => {
         rejection: hold,
         undoHold: false,
         dropClaim: false,
-        mayBeAcknowledged: false,
+        mayBeInTheLog: false,
       });
     }
   });
 
   test.each(REJECTIONS)('drops a claim of its own, and no other, with %j', (hold) => {
     const rejected = { kind: 'reject', rejection: hold, undoHold: false };
-    const fresh = { dropClaim: true, mayBeAcknowledged: false };
+    const fresh = { dropClaim: true, mayBeInTheLog: false };
     expect(decide({ claim: 'new', hold })).toEqual({ ...rejected, ...fresh });
-    const again = { dropClaim: false, mayBeAcknowledged: true };
+    const again = { dropClaim: false, mayBeInTheLog: hold.kind !== 'unknown-item' };
     expect(decide({ claim: 'same', hold })).toEqual({ ...rejected, ...again });
   });
 });

@@ -152,18 +152,21 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 3, held: 0, supply: 3 });
     });
 
-    test('remembers that an order was acknowledged, also when its hold was given away before', async () => {
-      const [frozen, quick] = [attempt({ amount: 3 }), attempt({ amount: 3 })];
+    test('writes a rejection down only where there is no order and no attempt of the request', async () => {
+      const [lapsed, quick, held] = [attempt({ amount: 2 }), attempt({ amount: 3 }), attempt()];
       const { admission } = make();
-      await hold(frozen);
-      expect(await admission.isAcknowledged(frozen.requestId)).toBe(false);
+      await hold(lapsed);
       await waitForLease();
       expect((await hold(quick)).kind).toBe('held');
-      expect(await admission.queue([frozen])).toEqual([false]);
-      expect((await hold(again(frozen))).kind).toBe('sold-out');
-      expect(await admission.isAcknowledged(frozen.requestId)).toBe(true);
-      expect(await admission.isAcknowledged(quick.requestId)).toBe(false);
-      expect(await admission.isAcknowledged(attempt().requestId)).toBe(false);
+      await admission.queue([quick]);
+      expect((await hold(again(lapsed))).kind).toBe('sold-out');
+      await make().setFree(itemId, 1);
+      await hold(held);
+      expect(await admission.reject([lapsed, quick, held])).toEqual([
+        { kind: 'rejected' },
+        expect.objectContaining({ kind: 'exists' }),
+        { kind: 'in-progress', retryAfterMs: expect.any(Number) as number },
+      ]);
     });
 
     test('never gives a queued order back', async () => {

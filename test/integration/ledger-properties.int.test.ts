@@ -20,6 +20,7 @@ const command = fc.record({
   verb: fc.constantFrom(
     'hold',
     'undo',
+    'reject',
     'queue',
     'reserve',
     'confirm',
@@ -53,6 +54,8 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.admission.claimAndHold([attempt]);
     case 'undo':
       return stock.admission.undo([{ ...attempt, undoHold: true, dropClaim: false }]);
+    case 'reject':
+      return stock.admission.reject([attempt]);
     case 'queue':
       return stock.admission.queue([attempt]);
     case 'reserve':

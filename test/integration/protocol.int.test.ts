@@ -4,6 +4,7 @@ import { inLockstep } from '../protocol/lockstep';
 import { createModelLedger } from '../protocol/model-ledger';
 import { createWorld } from '../protocol/protocol';
 import { createRedisProtocolLedger } from '../protocol/redis-protocol-ledger';
+import { numberOfKeys } from '../../stock/scripts';
 import { walkWorlds } from '../protocol/walk';
 import { anItem } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
@@ -108,7 +109,7 @@ describe(`a mutant of the scripts is caught: (seed ${SEED})`, () => {
       const mutant = openRedisStock();
       const prelude = readFileSync(join(scripts, 'prelude.lua'), 'utf8');
       mutant.redis.defineCommand(command, {
-        numberOfKeys: 7,
+        numberOfKeys: numberOfKeys(command),
         lua: `${prelude}\n${source.replace(original, mutation)}`,
       });
       try {

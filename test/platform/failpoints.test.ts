@@ -58,7 +58,8 @@ describe('the points', () => {
   const NAMED: Record<ProcessName, readonly string[]> = {
     api: [
       ...Object.values({ ...api.ADMISSION_CALLS, ...api.APPENDER_CALLS, ...api.PRODUCER_CALLS }),
-      api.ANSWER_CALL,
+      ...Object.values(api.LEDGER_CALLS),
+      ...[api.ANSWER_CALL, api.CANCEL_RUN_CALL],
     ],
     ingest: [
       ...Object.values(ingest.STARTER_CALLS),

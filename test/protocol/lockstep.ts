@@ -18,6 +18,7 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
   return {
     hold: (order, token) => both(`hold ${order}`, (ledger) => ledger.hold(order, token)),
     undo: (order, token) => both(`undo ${order}`, (ledger) => ledger.undo(order, token)),
+    reject: (order) => both(`reject ${order}`, (ledger) => ledger.reject(order)),
     queue: (order) => both(`queue ${order}`, (ledger) => ledger.queue(order)),
     reserve: (order, fence) => both(`reserve ${order}`, (ledger) => ledger.reserve(order, fence)),
     confirm: (order, generation, fence) =>

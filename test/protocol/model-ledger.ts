@@ -8,7 +8,8 @@ export type LedgerRule =
   | 'release-tells-sold'
   | 'owed-is-remembered'
   | 'queued-never-expires'
-  | 'cancellation-is-remembered';
+  | 'cancellation-is-remembered'
+  | 'rejection-is-remembered';
 
 export interface Entry {
   state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
@@ -39,6 +40,8 @@ export type Cancelled = 'unknown' | 'cancelled' | 'under-way' | 'sold' | 'failed
 export interface ProtocolLedger {
   hold(order: string, token: string): Promise<'held' | 'in-progress' | 'exists' | 'sold-out'>;
   undo(order: string, token: string): Promise<void>;
+  /** Before an answer that says no although an earlier attempt may be in the log. */
+  reject(order: string): Promise<'rejected' | 'exists' | 'in-progress'>;
   queue(order: string): Promise<boolean>;
   reserve(order: string, fence: number): Promise<Reserved>;
   confirm(order: string, generation: number, fence: number): Promise<'sold' | 'lost'>;
@@ -55,6 +58,7 @@ export interface ProtocolLedger {
 export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedger {
   let free = units;
   const entries: Record<string, Entry> = {};
+  const rejected = new Set<string>();
   const settledIs = (entry: Entry | undefined, generation: number) =>
     !(entry?.generation === generation && (entry.state === 'reserved' || entry.state === 'sold'));
 
@@ -92,11 +96,14 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     if (entry?.state === 'released' && entry.fence >= fence && !unfenced) {
       return { kind: 'over', generation: 0, owed: entry.owed };
     }
-    if (entry?.state !== 'held' && entry?.state !== 'queued') {
-      reclaim();
+    if (entry?.state === 'held' || entry?.state === 'queued') {
+      rejected.delete(order);
+    } else {
+      const no = rejected.has(order);
+      if (!no) reclaim();
       entry ??= { state: 'released', generation: 0, fence, owed: [] };
       entries[order] = entry;
-      if (free < 1) {
+      if (no || free < 1) {
         entry.fence = fence;
         return { kind: 'sold-out', generation: 0, owed: entry.owed };
       }
@@ -156,6 +163,12 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
         free++;
       }
       return Promise.resolve();
+    },
+    reject: (order) => {
+      const entry = entries[order];
+      if (entry) return Promise.resolve(entry.state === 'held' ? 'in-progress' : 'exists');
+      if (off !== 'rejection-is-remembered') rejected.add(order);
+      return Promise.resolve('rejected');
     },
     queue: (order) => {
       const entry = entries[order];

@@ -25,6 +25,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     'owed-is-remembered',
     'queued-never-expires',
     'cancellation-is-remembered',
+    'rejection-is-remembered',
   ])(
     'needs the rule of the ledger %s',
     async (rule) => {

@@ -37,7 +37,12 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
             {
               name: `${token} holds`,
               apply: async () => {
-                become((await ledger.hold(order.name, token)) === 'held' ? 'held' : 'over');
+                const answer = await ledger.hold(order.name, token);
+                if (answer === 'held') {
+                  order.mayBeInTheLog = true;
+                  order.toldRejected = false;
+                }
+                become(AFTER_HOLD[answer]);
               },
             },
           ];
@@ -73,6 +78,20 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
               },
             },
             inWorld(`${token} dies after the ack`, () => {
+              become('over');
+            }),
+          ];
+        case 'refused':
+          return [
+            {
+              name: `${token} says no`,
+              apply: async () => {
+                const rejected = !order.mayBeInTheLog || (await ledger.reject(order.name));
+                if (rejected === true || rejected === 'rejected') order.toldRejected = true;
+                become('over');
+              },
+            },
+            inWorld(`${token} dies refused`, () => {
               become('over');
             }),
           ];
@@ -194,6 +213,10 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
       const revived = orders.find(
         ({ name, toldCancelled }) => toldCancelled && entries[name]?.state !== 'released',
       );
+      const undead = orders.find(
+        ({ name, toldRejected }) => toldRejected && LIVE.has(entries[name]?.state ?? 'released'),
+      );
+      if (undead) return `${undead.name} is alive, though its buyer was told that there is no unit`;
       return (
         revived && `${revived.name} is not released, though its buyer was told it is cancelled`
       );
@@ -220,6 +243,14 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
     },
   };
 }
+const AFTER_HOLD = {
+  held: 'held',
+  'sold-out': 'refused',
+  exists: 'over',
+  'in-progress': 'over',
+} as const;
+const LIVE = new Set<string>(['queued', 'reserved', 'sold']);
+
 /** The first order has everything happen to it, the second is there to want the same unit. */
-const FIRST = { attempts: 2, runsMax: 4, retriesMax: 2, cancelsMax: 2 };
+const FIRST = { attempts: 3, runsMax: 4, retriesMax: 2, cancelsMax: 2 };
 const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1, cancelsMax: 1 };

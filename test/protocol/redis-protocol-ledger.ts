@@ -32,6 +32,11 @@ export async function createRedisProtocolLedger(
     async undo(name, token) {
       await admission.undo([{ ...orderOf(name), token, undoHold: true, dropClaim: false }]);
     },
+    async reject(name) {
+      const [answer] = await admission.reject([orderOf(name)]);
+      if (!answer || answer instanceof Error) throw answer ?? new Error('no answer');
+      return answer.kind;
+    },
     async queue(name) {
       const [queued] = await admission.queue([orderOf(name)]);
       if (typeof queued !== 'boolean') throw queued ?? new Error('no answer');
@@ -72,7 +77,7 @@ export async function createRedisProtocolLedger(
       return { free: Number(free), entries };
     },
     async remove() {
-      const keys = ['orders', 'counts', 'buyers', 'leases', 'sale', 'events'];
+      const keys = ['orders', 'counts', 'buyers', 'leases', 'sale', 'events', 'rejections'];
       const claims = [...orders.values()].map(({ requestId }) => `idempotency:${requestId}`);
       await redis.del(
         `inventory:${itemId}`,

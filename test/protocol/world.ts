@@ -49,8 +49,12 @@ export interface Reservation {
 
 export interface OrderWorld {
   readonly name: string;
-  readonly attempts: ('new' | 'held' | 'acked' | 'over')[];
+  readonly attempts: ('new' | 'held' | 'acked' | 'refused' | 'over')[];
   accepted: boolean;
+  /** An attempt has held units: a record of it may be in the log, whatever became of the attempt. */
+  mayBeInTheLog: boolean;
+  /** The last definite answer was no. */
+  toldRejected: boolean;
   appended: number;
   consumed: number;
   runs: number;
@@ -92,6 +96,8 @@ export function anOrder(
     name,
     attempts: Array.from({ length: limits.attempts }, () => 'new' as const),
     accepted: false,
+    mayBeInTheLog: false,
+    toldRejected: false,
     appended: 0,
     consumed: 0,
     runs: 0,

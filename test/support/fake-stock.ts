@@ -2,11 +2,12 @@ import type {
   CancelAnswer,
   LedgerEntry,
   LedgerState,
+  RejectAnswer,
   Sale,
   StockCounts,
 } from '../../domain/ledger';
 import type { ItemId, Price, RequestId, UserId } from '../../domain/order';
-import type { Admission, Attempt, Queued, Undo, Verdict } from '../../stock/admission';
+import type { Admission, Attempt, Queued, Rejected, Undo, Verdict } from '../../stock/admission';
 import type { StockLedger } from '../../stock/stock-ledger';
 
 /**
@@ -15,7 +16,7 @@ import type { StockLedger } from '../../stock/stock-ledger';
  * - claims never expire, and what a dead attempt held is reclaimed all at once, not a few at a time;
  * - an entry that is queued keeps the end of the lease that it no longer has;
  * - an item's ledger is open as soon as it has stock, and is never lost;
- * - it writes no events, and has no reserve, confirm or release: `force` puts an order into a later state.
+ * - it writes no events and no rejections, for it has no reserve, confirm or release: `force` puts an order into a later state.
  */
 export interface FakeStock {
   readonly admission: Admission;
@@ -31,6 +32,8 @@ export interface FakeStock {
   readonly dropClaim: (requestId: string) => void;
   /** Takes the units of a hold away, as whoever finds none does after its lease. */
   readonly reclaim: (requestId: string) => void;
+  /** The requests whose rejection was written down. */
+  readonly rejected: () => readonly string[];
   /** Everything it knows, to compare before and after. */
   readonly snapshot: () => string;
 }
@@ -49,7 +52,7 @@ const DEFAULT_PRICE: Price = { priceMinor: 1000, currency: 'USD' };
 export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const items = new Map<string, Item>();
   const claims = new Map<string, string>();
-  const acknowledged = new Set<string>();
+  const rejections = new Set<string>();
 
   const claimValue = ({ fingerprint, itemId }: Pick<Attempt, 'fingerprint' | 'itemId'>) =>
     `${fingerprint}|${itemId}`;
@@ -78,9 +81,18 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     const { requestId, itemId } = order;
     const entry = items.get(itemId)?.entries.get(requestId);
     if (!claims.has(requestId)) claims.set(requestId, claimValue(order));
-    acknowledged.add(requestId);
     if (entry?.state === 'held') items.get(itemId)?.entries.set(requestId, enter(entry, 'queued'));
     return entry !== undefined;
+  };
+
+  const reject = ({ requestId, itemId }: Rejected): RejectAnswer => {
+    const entry = items.get(itemId)?.entries.get(requestId);
+    if (!entry) {
+      rejections.add(requestId);
+      return { kind: 'rejected' };
+    }
+    if (entry.state !== 'held') return { kind: 'exists', entry };
+    return { kind: 'in-progress', retryAfterMs: Math.max((entry.leaseUntil ?? 0) - Date.now(), 0) };
   };
 
   return {
@@ -91,7 +103,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
         return Promise.resolve();
       },
       queue: (orders) => Promise.resolve(orders.map(queue)),
-      isAcknowledged: (requestId) => Promise.resolve(acknowledged.has(requestId)),
+      reject: (requests) => Promise.resolve(requests.map(reject)),
     },
     ledger: {
       findOrder: (requestId: RequestId) => {
@@ -133,6 +145,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
       if (!item || entry?.state !== 'held') throw new Error(`No hold of ${requestId}`);
       giveBack(item, requestId, entry);
     },
+    rejected: () => [...rejections],
     snapshot: () =>
       JSON.stringify({
         claims: [...claims],
