@@ -25,7 +25,7 @@ const LANES_MAX = 16;
 
 const USAGE = `Usage: npm run chaos -- [--only TEXT] [--lanes N] [--json FILE]
 
-Kills and freezes every process at every failpoint, for one order and under a burst, and checks G1 to G7.
+Kills and freezes every process at every failpoint, for one order and under a burst, and checks G1 to G7 and G9.
   --only TEXT   only cases with TEXT in <point>=<action>, such as worker.charge or =freeze
   --lanes N     engines side by side, 1 to ${String(LANES_MAX)}; ${String(LANES)} if absent
   --json FILE   write the results there, too

@@ -10,7 +10,7 @@ import { nameOf, type ChaosCase } from './cases';
 import { whenFired } from './lane/fired';
 import type { Lane } from './lane/lane';
 import type { Purchased } from './sale/buyer';
-import { loseSales, occupyIds } from './sale/meddling';
+import { appendAbandoned, claimIds, loseSales, occupyIds } from './sale/meddling';
 import { watchStock } from './sale/stock-watch';
 import { burst, BURST_ORDERS, burstUnits, wish, type Wish } from './sale/wishes';
 
@@ -20,6 +20,7 @@ export interface SaleResult {
   readonly accepted: number;
   readonly confirmed: number;
   readonly failed: number;
+  readonly cancelled: number;
   /** Requests turned away. */
   readonly rejected: number;
   readonly violations: readonly (Violation | Unreached)[];
@@ -58,7 +59,7 @@ export async function runCase(lane: Lane, one: ChaosCase, orders: number): Promi
     {
       itemId: itemId as ItemId,
       supply: burstUnits(orders),
-      wishes: burst(itemId, { orders, foreign: one.victim === 'ingest' }),
+      wishes: burst(itemId, { orders, victim: one.victim }),
     },
     { hit: Math.max(1, Math.round((one.burstHit * orders) / BURST_ORDERS)) },
   );
@@ -76,10 +77,11 @@ interface Sale {
 /** For the gateway's own points there is one unit and two who want it: a hold that has ended must not count twice. */
 function oneOrder(itemId: string, { order, victim, action }: ChaosCase): Sale {
   const own = wish(itemId, 0, order === 'late' ? 'plain' : order);
-  const contested = victim === 'api' && action === 'freeze' && order !== 'late';
+  const soldOut = order === 'late' || order === 'abandoned';
+  const contested = victim === 'api' && action === 'freeze' && !soldOut;
   return {
     itemId: itemId as ItemId,
-    supply: order === 'late' ? 0 : 1,
+    supply: soldOut ? 0 : 1,
     wishes: [own],
     ...(contested && { rival: wish(itemId, 1, 'plain') }),
   };
@@ -97,6 +99,7 @@ async function runSale(
   const victim = lane.process[one.victim];
   await lane.redis.set(freeUnitsKey(itemId), supply);
   await occupyIds(lane.temporal, lane.taskQueue, wishes);
+  await claimIds(lane.redis, wishes);
   await victim.restart({ FAILPOINTS: `${nameOf(one)}@${hit}` });
   const armedAt = logSize(victim.logFile);
 
@@ -124,6 +127,7 @@ async function runSale(
   }
 
   const purchases = await Promise.all(buying);
+  await appendAbandoned(lane.appender, purchases);
   const restless = await comeToRest(lane, itemId);
   over.abort();
   await meddling;
@@ -150,6 +154,7 @@ function tally(purchases: readonly Purchased[], statuses: ReadonlyMap<string, st
     accepted: answered('accepted', 'known'),
     confirmed: ended('confirmed'),
     failed: ended('failed'),
+    cancelled: ended('cancelled'),
     rejected: answered('rejected'),
   };
 }

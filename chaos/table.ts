@@ -54,16 +54,17 @@ export function violationsOf({ one, burst }: CaseResult): readonly string[] {
   return [...told('one order', one), ...told('burst', burst)];
 }
 
-function describeOne({ accepted, confirmed, failed, rejected }: SaleResult): string {
+function describeOne({ accepted, confirmed, failed, cancelled, rejected }: SaleResult): string {
   const parts = [
-    accepted - confirmed - failed > 0 ? 'open' : '',
+    accepted - confirmed - failed - cancelled > 0 ? 'open' : '',
     confirmed > 0 ? 'confirmed' : '',
     failed > 0 ? 'failed' : '',
+    cancelled > 0 ? 'cancelled' : '',
     rejected > 0 ? 'sold out' : '',
   ];
   return parts.filter((part) => part !== '').join(' + ') || 'undecided';
 }
 
-function describeBurst({ accepted, confirmed, failed }: SaleResult): string {
-  return `${accepted} accepted: ${confirmed} confirmed, ${failed} failed`;
+function describeBurst({ accepted, confirmed, failed, cancelled }: SaleResult): string {
+  return `${accepted} accepted: ${confirmed} confirmed, ${failed} failed, ${cancelled} cancelled`;
 }

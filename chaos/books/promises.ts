@@ -1,8 +1,9 @@
 import type { LedgerEntry } from '../../domain/ledger';
 import { paymentKey } from '../../domain/order-status';
+import { hasTrait } from '../sale/wishes';
 import { CLAIM_MS_MAX, type Evidence } from './evidence';
 
-export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G7';
+export type PromiseName = 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G7' | 'G9';
 
 export interface Violation {
   readonly promise: PromiseName;
@@ -22,6 +23,7 @@ export function findViolations(evidence: Evidence): Violation[] {
     G5: burnt,
     G6: unbalanced,
     G7: letterless,
+    G9: notCancelled,
   };
   return Object.entries(checks).flatMap(([promise, check]) =>
     check(evidence).map((what) => ({ promise: promise as PromiseName, what })),
@@ -71,7 +73,9 @@ function lostOrDoubled(evidence: Evidence): string[] {
   }
   for (const { requestId, status, outcome } of runs) {
     const state = evidence.entries.get(requestId)?.state ?? 'unknown';
-    const agrees = status === 'COMPLETED' ? state === 'sold' : state === 'released';
+    // A run that finds the buyer's cancellation in the ledger alone has nothing to fail with.
+    const sells = status === 'COMPLETED' && outcome !== 'cancelled';
+    const agrees = state === (sells ? 'sold' : 'released');
     if (!agrees) faults.push(`${requestId} is ${state}, its workflow ${status} ${outcome ?? ''}`);
   }
   return faults;
@@ -115,12 +119,16 @@ function burnt(evidence: Evidence): string[] {
   const faults: string[] = [];
   for (const { wish, tries } of purchases.filter(({ answer }) => answer === 'rejected')) {
     const id = wish.request_id;
-    if (entries.has(id)) faults.push(`${id} was rejected and is ${entries.get(id)?.state ?? ''}`);
-    if (records.includes(id)) faults.push(`${id} was rejected and is in the log`);
+    const entry = entries.get(id);
+    // What a dead gateway has left in the log may only fail, and for the reason that the buyer was told.
+    const left = hasTrait(wish, 'abandoned');
+    const mayBe = left && entry?.state === 'released' && entry.reason === 'sold-out';
+    if (entry && !mayBe) faults.push(`${id} was rejected and is ${entry.state}`);
+    if (records.includes(id) && !left) faults.push(`${id} was rejected and is in the log`);
     if (charges.some(({ key }) => key.startsWith(`${id}:`))) faults.push(`${id} was charged`);
     // A gateway that died before it could drop the claim leaves it to its TTL; the buyer has never had that answer.
     const claimMs = claims.get(id);
-    if (claimMs !== undefined && (tries === 1 || claimMs > CLAIM_MS_MAX)) {
+    if (!left && claimMs !== undefined && (tries === 1 || claimMs > CLAIM_MS_MAX)) {
       faults.push(`${id} was rejected and is claimed for ${claimMs} ms`);
     }
   }
@@ -163,4 +171,16 @@ function letterless(evidence: Evidence): string[] {
     }
   }
   return faults;
+}
+
+/** What a buyer was told who cancelled is what became of the order; that nothing of it is charged is G4's. */
+function notCancelled({ purchases, statuses, entries }: Evidence): string[] {
+  return purchases.flatMap(({ wish: { request_id: id }, cancelled }) => {
+    if (cancelled === undefined) return [];
+    const status = statuses.get(id) ?? 'unknown';
+    if (status !== cancelled) return [`${id} was called ${cancelled} and is ${status}`];
+    const reason = entries.get(id)?.reason;
+    const agrees = cancelled !== 'cancelled' || reason === 'cancelled';
+    return agrees ? [] : [`${id} was called cancelled and was released as ${reason ?? ''}`];
+  });
 }

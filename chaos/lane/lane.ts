@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Redis } from 'ioredis';
+import type { Order } from '../../domain/order';
+import { encodeOrder } from '../../orderlog/order-record';
 import { createKafka } from '../../orderlog/kafka-client';
 import { ensureTopics, saleTopics } from '../../orderlog/topics';
 import type { Env } from '../../platform/config';
@@ -40,6 +42,8 @@ export interface Lane {
   readonly redis: Redis;
   readonly ledger: StockLedger;
   readonly tap: LogTap;
+  /** Puts an order into the log past every gateway. */
+  readonly appender: (order: Order) => Promise<void>;
   readonly buyers: Buyers;
   readonly signal: AbortSignal;
   readonly close: () => Promise<void>;
@@ -60,6 +64,9 @@ export async function openLane(ground: Ground): Promise<Lane> {
     closers.push(() => redis.quit());
     const tap = await openLogTap(createKafka('chaos', [kafkaAddr]), topics);
     closers.push(tap.close);
+    const producer = createKafka('chaos', [kafkaAddr]).producer({ allowAutoTopicCreation: false });
+    await producer.connect();
+    closers.push(() => producer.disconnect());
     const buyers = createBuyers(signal);
     closers.push(buyers.close);
 
@@ -88,6 +95,10 @@ export async function openLane(ground: Ground): Promise<Lane> {
     }) as [EngineProcess, EngineProcess, EngineProcess, EngineProcess];
     return {
       ...{ name, temporal, redis, tap, buyers, signal, close },
+      appender: async (order) => {
+        const record = { key: order.requestId, value: encodeOrder(order) };
+        await producer.send({ topic: topics.ordersTopic, acks: -1, messages: [record] });
+      },
       taskQueue: name,
       ledger: createStockLedger(redis),
       process: { simulator, worker, ingest, api, rival },

@@ -1,6 +1,8 @@
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Wish } from './wishes';
+import { cancel, type Cancelled } from './canceller';
+import { ask, type Reply } from './request';
+import { hasTrait, type Wish } from './wishes';
 
 /** How a purchase ended at the door. */
 export interface Purchased {
@@ -14,6 +16,8 @@ export interface Purchased {
   readonly problem: string;
   /** How often the request was sent. */
   readonly tries: number;
+  /** What the buyer was told when they cancelled the order; absent: they did not. */
+  readonly cancelled?: Cancelled;
 }
 
 /** Longer than any recovery: a gateway restarts, an ingest rejoins its group, a lease ends. */
@@ -30,8 +34,8 @@ const TEMPORARY = [
 
 export interface Buyers {
   /**
-   * Sends the same request until the answer is definite. `patienceMs` is how long one try waits before the connection
-   * is given up. Never rejects but by the signal.
+   * Sends the same request until the answer is definite, and cancels what is to be cancelled. `patienceMs` is how long
+   * one try waits before the connection is given up. Never rejects but by the signal.
    */
   readonly buy: (gateway: string, wish: Wish, patienceMs: number) => Promise<Purchased>;
   readonly close: () => void;
@@ -39,29 +43,31 @@ export interface Buyers {
 
 export function createBuyers(signal: AbortSignal): Buyers {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const purchase: Buyers['buy'] = async (gateway, wish, patienceMs) => {
+    const deadline = Date.now() + DECIDED_MS_MAX;
+    const body = JSON.stringify(wish);
+    for (let tries = 1; ; tries += 1) {
+      const reply = await ask(agent, { method: 'POST', url: `${gateway}/buy`, body, patienceMs });
+      const answer = verdict(reply);
+      const { problem } = reply;
+      if (answer !== 'again') return { wish, answer, problem, tries };
+      if (Date.now() > deadline) return { wish, answer: 'undecided', problem, tries };
+      await sleep(Math.min(reply.retryAfterMs ?? RETRY_MS, RETRY_MS_MAX), undefined, { signal });
+    }
+  };
   return {
     buy: async (gateway, wish, patienceMs) => {
-      const deadline = Date.now() + DECIDED_MS_MAX;
-      for (let tries = 1; ; tries += 1) {
-        const reply = await post(agent, gateway, wish, patienceMs);
-        const answer = verdict(reply);
-        const { problem } = reply;
-        if (answer !== 'again') return { wish, answer, problem, tries };
-        if (Date.now() > deadline) return { wish, answer: 'undecided', problem, tries };
-        await sleep(Math.min(reply.retryAfterMs ?? RETRY_MS, RETRY_MS_MAX), undefined, { signal });
-      }
+      const purchased = await purchase(gateway, wish, patienceMs);
+      const ordered = purchased.answer === 'accepted' || purchased.answer === 'known';
+      const atOnce = hasTrait(wish, 'cancelled-at-once');
+      if (!ordered || !(atOnce || hasTrait(wish, 'cancelled'))) return purchased;
+      const how = { agent, gateway, patienceMs, atOnce, signal };
+      return { ...purchased, cancelled: await cancel(wish, how) };
     },
     close: () => {
       agent.destroy();
     },
   };
-}
-
-interface Reply {
-  /** 0 when the connection broke or was given up. */
-  readonly status: number;
-  readonly problem: string;
-  readonly retryAfterMs?: number;
 }
 
 function verdict({ status, problem }: Reply): Purchased['answer'] | 'again' {
@@ -70,35 +76,4 @@ function verdict({ status, problem }: Reply): Purchased['answer'] | 'again' {
   if (status === 409 && problem === 'sold-out') return 'rejected';
   if (status === 0 || TEMPORARY.includes(problem)) return 'again';
   return 'wrong';
-}
-
-function post(agent: Agent, gateway: string, wish: Wish, patienceMs: number): Promise<Reply> {
-  return new Promise((resolve) => {
-    const broken = (error: Error) => {
-      resolve({ status: 0, problem: error.message });
-    };
-    const options = {
-      ...{ method: 'POST', agent, headers: { 'content-type': 'application/json' } },
-      signal: AbortSignal.timeout(patienceMs),
-    };
-    const call = request(`${gateway}/buy`, options, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.on('error', broken).on('end', () => {
-        const retryAfter = response.headers['retry-after'];
-        resolve({
-          status: response.statusCode ?? 0,
-          problem: problemType(text),
-          ...(retryAfter !== undefined && { retryAfterMs: Number(retryAfter) * 1_000 }),
-        });
-      });
-    });
-    call.on('error', broken).end(JSON.stringify(wish));
-  });
-}
-
-/** "sold-out" of "/problems/sold-out"; empty for an acceptance. */
-function problemType(text: string): string {
-  const { type } = JSON.parse(text) as { type?: string };
-  return type?.slice(type.lastIndexOf('/') + 1) ?? '';
 }

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
+import type { Redis } from 'ioredis';
 import type { LedgerEntry } from '../../domain/ledger';
-import type { ItemId, Order, RequestId, UserId } from '../../domain/order';
+import type { ItemId, Order, Purchase, RequestId, UserId } from '../../domain/order';
 import { fingerprint } from '../../orderlog/fingerprint';
+import { claimKey, claimValue } from '../../stock/keys';
 import type { StockLedger } from '../../stock/stock-ledger';
 import { ORDER_WORKFLOW } from '../../workflows/contract';
 import { orderStartOptions } from '../../workflows/order-start';
+import { CLAIM_MS_MAX } from '../books/evidence';
+import type { Purchased } from './buyer';
 import { hasTrait, type Wish } from './wishes';
 
 /** A few times within a slow charge. */
@@ -54,21 +58,46 @@ export async function occupyIds(
   }
 }
 
+/** Claims each `abandoned` id as the gateway did that died. */
+export async function claimIds(redis: Redis, wishes: readonly Wish[]): Promise<void> {
+  for (const one of wishes.filter((candidate) => hasTrait(candidate, 'abandoned'))) {
+    const purchase = purchaseOf(one);
+    const { itemId, requestId } = purchase;
+    const value = claimValue({ itemId, fingerprint: fingerprint(purchase) });
+    await redis.set(claimKey(requestId), value, 'PX', CLAIM_MS_MAX);
+  }
+}
+
+/** Appends the record of each `abandoned` order whose buyer was turned away: nothing may come of it. */
+export async function appendAbandoned(
+  append: (order: Order) => Promise<void>,
+  purchases: readonly Purchased[],
+): Promise<void> {
+  for (const { wish, answer } of purchases) {
+    if (!hasTrait(wish, 'abandoned') || answer !== 'rejected') continue;
+    await append(orderOf(wish, { priceMinor: 1_000, currency: 'USD', acceptedAt: Date.now() }));
+  }
+}
+
 /** The order that admission makes of a wish. */
 function orderOf(
   one: Wish,
   terms: Pick<LedgerEntry, 'priceMinor' | 'currency' | 'acceptedAt'>,
 ): Order {
-  const purchase = {
-    requestId: one.request_id as RequestId,
-    userId: one.user_id as UserId,
-    itemId: one.item_id as ItemId,
-    amount: one.amount,
-  };
+  const purchase = purchaseOf(one);
   const { priceMinor, currency, acceptedAt } = terms;
   return {
     ...purchase,
     ...{ priceMinor, currency, acceptedAt },
     fingerprint: fingerprint(purchase),
+  };
+}
+
+function purchaseOf(one: Wish): Purchase {
+  return {
+    requestId: one.request_id as RequestId,
+    userId: one.user_id as UserId,
+    itemId: one.item_id as ItemId,
+    amount: one.amount,
   };
 }

@@ -1,3 +1,5 @@
+import type { ProcessName } from '../../platform/failpoints/points';
+
 /** What an order is to go through, besides the failpoint. It stands in the request_id, so that the provider sees it, too. */
 export type Trait =
   | 'plain'
@@ -8,7 +10,16 @@ export type Trait =
   /** While the order is being charged, its reservation is released, as by a later run. */
   | 'lost'
   /** A workflow of the same id is there already, for another order. */
-  | 'foreign';
+  | 'foreign'
+  /**
+   * A gateway has died after it claimed the id, and its hold was given away. Its record turns up in the log when the buyer
+   * has been told that nothing is left.
+   */
+  | 'abandoned'
+  /** Its buyer cancels it once its workflow is at work. */
+  | 'cancelled'
+  /** Its buyer cancels it as soon as it is accepted. */
+  | 'cancelled-at-once';
 
 /** The body of a purchase. */
 export interface Wish {
@@ -18,7 +29,7 @@ export interface Wish {
   readonly request_id: string;
 }
 
-/** Enough for the harness to release an order while it is being charged. */
+/** Enough to release or to cancel an order while it is being charged. */
 const SLOW_CHARGE_MS = 1_500;
 
 /** What the payment simulator does to the orders of each trait. */
@@ -26,6 +37,7 @@ export const PROVIDER_RULES = [
   { kind: 'decline', keyPattern: '-declined:' },
   { kind: 'drop-after', keyPattern: '-doubtful:' },
   { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-lost:' },
+  { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-cancelled:' },
 ] as const;
 
 export function wish(itemId: string, index: number, trait: Trait, amount = 1): Wish {
@@ -46,21 +58,25 @@ export function burstUnits(orders: number): number {
 
 /**
  * A burst of orders for one and two units each. A tenth is declined; every other fate has a few. `foreign` ones come
- * only where asked for: what starts them passes the worker's failpoints.
+ * only where ingest is the victim, since what starts them passes the worker's failpoints; `abandoned` ones where it is the
+ * gateway that left them.
  */
 export function burst(
   itemId: string,
-  { orders, foreign }: { readonly orders: number; readonly foreign: boolean },
+  { orders, victim }: { readonly orders: number; readonly victim: ProcessName },
 ): Wish[] {
   return Array.from({ length: orders }, (_, index) =>
-    wish(itemId, index, traitAt(index, foreign), 1 + (index % 2)),
+    wish(itemId, index, traitAt(index, victim), 1 + (index % 2)),
   );
 }
 
-function traitAt(index: number, foreign: boolean): Trait {
+function traitAt(index: number, victim: ProcessName): Trait {
   if (index % 10 === 3) return 'declined';
   if (index % 20 === 7) return 'doubtful';
   if (index % 20 === 12) return 'lost';
-  if (foreign && index % 20 === 16) return 'foreign';
+  if (victim === 'ingest' && index % 20 === 16) return 'foreign';
+  if (victim === 'api' && index % 20 >= 16) return 'abandoned';
+  if (index % 20 === 1) return 'cancelled';
+  if (index % 20 === 5) return 'cancelled-at-once';
   return 'plain';
 }

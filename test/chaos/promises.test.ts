@@ -53,7 +53,22 @@ const [sold, declined, late] = RIGHT.purchases as [
   Evidence['purchases'][number],
   Evidence['purchases'][number],
 ];
+const leftBehind = { ...late, wish: { ...late.wish, request_id: 'late-abandoned' } };
 const letter = { id: 'declined:run', requestId: 'declined', reason: 'payment-declined' };
+
+test('a record that a dead gateway left breaks no promise when it fails for the reason that its buyer was told', () => {
+  const failed = entry({ state: 'released', reason: 'sold-out', userId: 'late-user' });
+  expect(
+    findViolations({
+      ...RIGHT,
+      purchases: [sold, declined, leftBehind],
+      entries: new Map([...RIGHT.entries, ['late-abandoned', failed]]),
+      records: [...RIGHT.records, 'late-abandoned'],
+      claims: new Map([['late-abandoned', 599_000]]),
+      letters: [letter, { id: 'l:run', requestId: 'late-abandoned', reason: 'sold-out' }],
+    }),
+  ).toEqual([]);
+});
 
 test.each<[string, string, Partial<Evidence>]>([
   ['G1', 'more units are sold than there were', { supply: 0 }],
@@ -86,6 +101,29 @@ test.each<[string, string, Partial<Evidence>]>([
   ['G5', 'a rejected request is in the log', { records: ['sold', 'declined', 'late'] }],
   ['G5', 'a rejected request keeps its id', { claims: new Map([['late', 599_000]]) }],
   ['G5', 'a user is counted with units that they do not have', { buyers: new Map([['u9', 1]]) }],
+  [
+    'G5',
+    'nothing may come of a record that a dead gateway left, and it is sold',
+    {
+      purchases: [sold, declined, leftBehind],
+      entries: new Map([...RIGHT.entries, ['late-abandoned', entry({ userId: 'late-user' })]]),
+    },
+  ],
+  [
+    'G9',
+    'an order is sold that was called cancelled',
+    { purchases: [{ ...sold, cancelled: 'cancelled' }, declined, late] },
+  ],
+  [
+    'G9',
+    'a cancelled order is called failed',
+    { purchases: [sold, { ...declined, cancelled: 'cancelled' }, late] },
+  ],
+  [
+    'G9',
+    'a buyer never learns whether it was cancelled',
+    { purchases: [{ ...sold, cancelled: 'undecided' }, declined, late] },
+  ],
   ['G6', 'a unit has leaked', { counts: { ...RIGHT.counts, free: 3, held: 1 } }],
   ['G7', 'a failed order has no letter', { letters: [] }],
   ['G7', 'a failed order has two letters', { letters: [letter, { ...letter, id: 'other' }] }],

@@ -1,0 +1,61 @@
+import type { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ask, type Reply } from './request';
+import type { Wish } from './wishes';
+
+/**
+ * What a buyer was told who cancelled: `cancelled` for good, or too late, as the order was `confirmed` or `failed`.
+ * `undecided`: no definite answer in time. `wrong`: an answer that this question must never get.
+ */
+export type Cancelled = 'cancelled' | 'confirmed' | 'failed' | 'undecided' | 'wrong';
+
+export interface CancelOptions {
+  readonly agent: Agent;
+  readonly gateway: string;
+  /** How long one try waits for its answer, in milliseconds. */
+  readonly patienceMs: number;
+  /** Or only once the order's workflow is at work. */
+  readonly atOnce: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Longer than any recovery: a gateway restarts, a frozen worker's step is given up. */
+const DECIDED_MS_MAX = 90_000;
+/** A worker that is dead or busy reserves late, and then it is cancelled while it waits. */
+const AT_WORK_MS_MAX = 15_000;
+const LOOK_EVERY_MS = 100;
+const RETRY_MS = 300;
+
+/** Cancels an accepted order: asks until the answer is definite. Never rejects but by the signal. */
+export async function cancel(wish: Wish, options: CancelOptions): Promise<Cancelled> {
+  const { agent, gateway, patienceMs, atOnce, signal } = options;
+  const order = `${gateway}/orders/${wish.request_id}`;
+  const look = () => ask(agent, { method: 'GET', url: order, patienceMs });
+  const atWorkBy = Date.now() + AT_WORK_MS_MAX;
+  const waits = async () => Date.now() < atWorkBy && !isAtWork(await look());
+  while (!atOnce && (await waits())) await sleep(LOOK_EVERY_MS, undefined, { signal });
+
+  const url = `${order}?user_id=${wish.user_id}`;
+  const deadline = Date.now() + DECIDED_MS_MAX;
+  for (;;) {
+    const verdict = verdictOf(await ask(agent, { method: 'DELETE', url, patienceMs }));
+    if (verdict !== 'again') return verdict;
+    if (Date.now() > deadline) return 'undecided';
+    await sleep(RETRY_MS, undefined, { signal });
+  }
+}
+
+function isAtWork({ body }: Reply): boolean {
+  return typeof body['status'] === 'string' && body['status'] !== 'queued';
+}
+
+function verdictOf({ status, problem, body }: Reply): Cancelled | 'again' {
+  if (status === 200) return 'cancelled';
+  if (status === 409 && problem === 'too-late-to-cancel') {
+    return body['reason'] === 'confirmed' ? 'confirmed' : 'failed';
+  }
+  const temporary = status === 0 || status === 202 || problem === 'outcome-unknown';
+  return temporary || problem === 'not-accepted' || problem === 'request-timeout'
+    ? 'again'
+    : 'wrong';
+}
