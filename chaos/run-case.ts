@@ -9,6 +9,7 @@ import { comeToRest } from './books/rest';
 import { nameOf, type ChaosCase } from './cases';
 import { whenFired } from './lane/fired';
 import type { Lane } from './lane/lane';
+import { supervise } from './lane/supervise';
 import type { Purchased } from './sale/buyer';
 import { appendAbandoned, claimIds, loseSales, occupyIds } from './sale/meddling';
 import { watchStock } from './sale/stock-watch';
@@ -23,6 +24,8 @@ export interface SaleResult {
   readonly cancelled: number;
   /** Requests turned away. */
   readonly rejected: number;
+  /** How often the victim has ended by itself after its failpoint, and was started again. */
+  readonly restarts: number;
   readonly violations: readonly (Violation | Unreached)[];
 }
 
@@ -125,12 +128,14 @@ async function runSale(
     }
     await victim.kill('SIGCONT');
   }
+  const supervised = supervise(victim, over.signal);
 
   const purchases = await Promise.all(buying);
   await appendAbandoned(lane.appender, purchases);
   const restless = await comeToRest(lane, itemId);
   over.abort();
   await meddling;
+  const restarts = await supervised;
   const seen = (await watch.end()).wrong;
   const evidence = {
     ...(await gather(lane, itemId, purchases)),
@@ -141,6 +146,7 @@ async function runSale(
   const unreached = { promise: 'none', what: `${nameOf(one)}@${hit} never fired` } as const;
   return {
     ...tally(purchases, evidence.statuses),
+    restarts,
     violations: fired ? violations : [...violations, unreached],
   };
 }

@@ -65,6 +65,7 @@ function describeOne({ accepted, confirmed, failed, cancelled, rejected }: SaleR
   return parts.filter((part) => part !== '').join(' + ') || 'undecided';
 }
 
-function describeBurst({ accepted, confirmed, failed, cancelled }: SaleResult): string {
-  return `${accepted} accepted: ${confirmed} confirmed, ${failed} failed, ${cancelled} cancelled`;
+function describeBurst({ accepted, confirmed, failed, cancelled, restarts }: SaleResult): string {
+  const ends = `${accepted} accepted: ${confirmed} confirmed, ${failed} failed, ${cancelled} cancelled`;
+  return restarts === 0 ? ends : `${ends}; restarted ${restarts} times`;
 }
