@@ -25,7 +25,10 @@ export async function readLog(
 
   // A group of its own: the records are wanted from the start, every time, whoever else is reading.
   const groupId = `${topic}-reader-${randomUUID()}`;
-  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
+  const consumer = kafka.consumer({
+    ...{ groupId, allowAutoTopicCreation: false },
+    maxWaitTimeInMs: IDLE_FETCH_MS_MAX,
+  });
   try {
     await within(consume(consumer, topic, ranges, onRecord), msMax, `reading ${topic}`);
   } finally {
@@ -33,6 +36,9 @@ export async function readLog(
   }
   await withAdmin(kafka, (admin) => forgetGroup(admin, groupId));
 }
+
+/** Closing waits for the fetch under way: with the library's 5 s, a broker without anything new held every reading up so long. */
+const IDLE_FETCH_MS_MAX = 200;
 
 /** A group that never committed also fades by itself, which is why a failed read need not come this far. */
 async function forgetGroup(admin: Admin, groupId: string): Promise<void> {
@@ -82,10 +88,13 @@ async function consume(
         return Promise.resolve();
       },
     };
-    consumer.run(eachBatch).then(() => {
+    // With every joining: a consumer that crashes on its way starts anew, at the beginning of the log, and until it has
+    // joined the library refuses to seek.
+    consumer.on(consumer.events.GROUP_JOIN, () => {
       for (const { partition, next } of ranges) {
         consumer.seek({ topic, partition, offset: String(next) });
       }
-    }, reject);
+    });
+    consumer.run(eachBatch).catch(reject);
   });
 }
