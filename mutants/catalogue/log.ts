@@ -12,7 +12,7 @@ export const LOG_MUTANTS: readonly Mutant[] = [
         replace: 'if (offset < -1n) {',
       },
     ],
-    tests: ['test/orderlog/safe-producer.test.ts'],
+    tests: ['test/orderlog/safe-producer.test.ts', 'test/orderlog/safe-producer-faults.test.ts'],
   },
   {
     name: 'sends-of-a-partition-overtake-each-other',
