@@ -1,22 +1,29 @@
 import { createStripePaymentProvider } from '../../payments/stripe-provider';
 import { describePaymentProvider } from '../payments/payment-provider.contract';
 import { startStripeDouble } from '../payments/stripe-double';
+import { findStripeMock, STRIPE_MOCK_INSTALL, type StripeMock } from '../support/stripe-mock';
 
 /*
   stripe-mock knows every parameter of Stripe's API and remembers nothing, so it cannot play a payment by
   itself: the stateful double does, and shows each request to stripe-mock first.
 */
-const mockUrl = process.env['STRIPE_MOCK_URL'];
+const startMock = findStripeMock();
 
-if (mockUrl === undefined) {
+if (startMock === undefined) {
   describe('the Stripe adapter before stripe-mock', () => {
-    it.skip('SKIPPED: set STRIPE_MOCK_URL to a running stripe-mock to check the parameters', () => {
+    it.skip(`SKIPPED: to check the parameters, ${STRIPE_MOCK_INSTALL}, or set STRIPE_MOCK_URL`, () => {
       // Nothing to run: the name of this test is the message.
     });
   });
 } else {
+  let mock: StripeMock;
+  beforeAll(async () => {
+    mock = await startMock();
+  });
+  afterAll(() => mock.stop());
+
   describePaymentProvider('the Stripe adapter before stripe-mock', async () => {
-    const stripe = await startStripeDouble(mockUrl);
+    const stripe = await startStripeDouble(mock.url);
     const provider = createStripePaymentProvider({
       secretKey: 'sk_test_123',
       timeoutMs: 10_000,
@@ -24,5 +31,16 @@ if (mockUrl === undefined) {
       apiUrl: stripe.url,
     });
     return { ...stripe, provider, moneyHeld: (key) => Promise.resolve(stripe.moneyHeld(key)) };
+  });
+
+  describe('stripe-mock', () => {
+    it('refuses a parameter that Stripe does not have, which is what makes the above a check', async () => {
+      const response = await fetch(`${mock.url}/v1/payment_intents`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer sk_test_123' },
+        body: new URLSearchParams({ amount: '100', currency: 'usd', price_of_the_unit: '100' }),
+      });
+      expect(response.status).toBe(400);
+    });
   });
 }

@@ -29,7 +29,12 @@ class SummaryReporter {
         const counts = `${String(passed).padStart(4)} passed${failed > 0 ? `, ${failed} FAILED` : ''}`;
         return `  ${part.padEnd(22)} ${counts.padEnd(22)} ${String(files).padStart(2)} files   ${what}`;
       });
-    process.stdout.write(`\nCovered:\n${lines.join('\n')}\n`);
+    // Jest itself names no skipped test when it runs more than one file.
+    const skipped = results.testResults
+      .flatMap(({ testResults }) => testResults)
+      .filter(({ status, title }) => status === 'pending' && title.startsWith('SKIPPED'))
+      .map(({ ancestorTitles, title }) => `  ${[...ancestorTitles, title].join(': ')}`);
+    process.stdout.write(`\nCovered:\n${[...lines, ...skipped].join('\n')}\n`);
   }
 }
 
