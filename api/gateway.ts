@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../domain/order';
+import type { joinCopies } from '../platform/copies/copy';
 import type { Logger } from '../platform/logger';
 import type { LedgerKeeper } from '../registry/ledger-keeper';
 import type { Admission } from '../stock/admission';
@@ -22,6 +23,7 @@ import { createOperator, type OperatorDeps } from './operator/operator';
 import { createOrderEvents, type OrderEventsOptions } from './order-events';
 import { createOrderView, type TraceTarget } from './order-view';
 import { createOrders } from './orders';
+import { speakForAll } from './speak-for-all';
 
 /**
  * At 5,000 purchases a second this is 0.4 s of work: who comes later would wait for an answer that is better
@@ -57,6 +59,8 @@ export interface GatewayDeps {
   readonly rateLimit?: RateLimitOptions;
   /** Absent: the operators' routes say that they are disabled. */
   readonly operator?: OperatorDeps;
+  /** Absent: this process has the port for itself, and /readyz and /metrics speak of it alone. */
+  readonly joinSiblings?: typeof joinCopies;
   readonly logger: Logger;
   /** Bounds and times, for tests. */
   readonly limits?: {
@@ -87,7 +91,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const isClosing = () => closing;
 
   const inFlight = createInFlight(limits.buysInFlightMax ?? BUYS_IN_FLIGHT_MAX);
-  const metrics = createMetrics(inFlight.count);
+  const ownMetrics = createMetrics(inFlight.count);
+  const ownHealth = createHealth(deps.probes, isClosing);
+  const { health, metrics } = deps.joinSiblings
+    ? speakForAll(deps.joinSiblings, { health: ownHealth, metrics: ownMetrics })
+    : { health: ownHealth, metrics: ownMetrics };
   const faults = createFaultLog(logger, metrics.fault);
   const view = createOrderView(deps.trace);
   const readBody = createBodyReader(limits.bodyDeadlineMs);
@@ -105,7 +113,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
   });
   const events = createOrderEvents(orders, faults, limits.events);
   const items = createItems(ledger, deps.defaultPrice);
-  const health = createHealth(deps.probes, isClosing);
   const docs = createDocs();
   const { operator: operatorDeps, defaultPrice } = deps;
   const operator = createOperator({

@@ -13,26 +13,31 @@ export interface Health {
   readonly live: () => Answer;
   /** GET /readyz: 503 while a dependency is away or the process is closing. */
   readonly ready: () => Promise<Answer>;
+  /** What GET /readyz answers with. */
+  readonly report: () => Promise<ReadyReport>;
 }
 
 export function createHealth(
   probes: Readonly<Record<string, Probe>>,
   isClosing: () => boolean,
 ): Health {
+  const report = async (): Promise<ReadyReport> => {
+    const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
+    const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
+    const ready = !isClosing() && Object.values(dependencies).every(Boolean);
+    return { ready, dependencies };
+  };
   return {
     live: () => json(200, { live: true }, NO_STORE),
-    ready: async () => {
-      const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
-      const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
-      const ready = !isClosing() && Object.values(dependencies).every(Boolean);
-      const report: ReadyReport = { ready, dependencies };
-      return json(
-        ready ? 200 : 503,
-        report,
-        ready ? NO_STORE : { ...NO_STORE, 'retry-after': '1' },
-      );
-    },
+    ready: async () => readiness(await report()),
+    report,
   };
+}
+
+export function readiness(report: ReadyReport): Answer {
+  return report.ready
+    ? json(200, report, NO_STORE)
+    : json(503, report, { ...NO_STORE, 'retry-after': '1' });
 }
 
 const NO_STORE = { 'cache-control': 'no-store' };

@@ -1,101 +1,26 @@
-import { collectDefaultMetrics } from 'prom-client';
-import { createKafka, createProducer } from '../orderlog/kafka-client';
-import { createSafeProducer } from '../orderlog/safe-producer';
-import { checkTopic } from '../orderlog/topic-safety';
-import { partitionCount } from '../orderlog/topics';
+import { join } from 'node:path';
 import { loadApiConfig } from '../platform/config';
-import { createFailpoints } from '../platform/failpoints/failpoints';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { connectDoorRedis } from '../platform/redis';
-import { watchRedisDurability } from '../platform/redis-durability';
-import { createLazyTemporalClient } from '../platform/temporal-client';
-import { createLedgerKeeper } from '../registry/ledger-keeper';
-import { createLedgerRegistry } from '../registry/ledger-registry';
-import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
-import { createAdmission } from '../stock/redis-admission';
-import { createStockLedger } from '../stock/redis-stock-ledger';
-import { createCancelWorkflow } from './cancel/cancel-workflow';
-import {
-  ADMISSION_CALLS,
-  APPENDER_CALLS,
-  aroundAcceptances,
-  CANCEL_RUN_CALL,
-  LEDGER_CALLS,
-  PRODUCER_CALLS,
-} from './failpoints';
-import { createGateway } from './gateway';
-import { closeHttpServer, createHttpServer, listen } from './http/server';
-import { createKafkaProbe } from './kafka-probe';
-import { createOperatorDoors } from './operator/doors';
-
-/** After the drain of the gateway; with it and the late orders it stays below the patience of an orchestrator. */
-const PRODUCER_DRAIN_MS = 4_000;
-const CONNECTIONS_GRACE_MS = 1_000;
+import { runGateway } from './run-gateway';
 
 async function main() {
   const config = loadApiConfig(process.env);
   const logger = createLogger('api', config.logLevel);
-  const { onShutdown, fail } = createLifecycle(logger);
-  const failpoints = createFailpoints('api', config.failpoints);
-  collectDefaultMetrics();
-
-  const redis = connectDoorRedis(config.redis, logger);
-  onShutdown('redis', () => redis.quit());
-  watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
-
-  // On the way of a purchase only for items without a ledger yet.
-  const temporal = createLazyTemporalClient(config.temporal);
-  onShutdown('temporal', temporal.close);
-  const ledgers = createLedgerKeeper({
-    opening: createLedgerOpening(redis),
-    registry: createLedgerRegistry(temporal.client, config.taskQueue),
-  });
-
-  const cancelWorkflow = createCancelWorkflow(temporal.client);
-
-  const { production } = config;
-  const kafka = createKafka('flash-sale-api', config.kafka, logger);
-  const producer = await createSafeProducer({
-    createProducer: () =>
-      failpoints.around(
-        createProducer(createKafka('flash-sale-api', config.kafka, logger)),
-        PRODUCER_CALLS,
-      ),
-    topic: config.ordersTopic,
-    partitions: await checkTopic(kafka, config.ordersTopic, { production, logger }),
+  const lifecycle = createLifecycle(logger);
+  if (config.processes === 1) {
+    await runGateway(config, { logger, ...lifecycle });
+    return;
+  }
+  // Loaded only where it is wanted: a process that is alone has nothing to do with node:cluster.
+  const { startCopies } = await import('../platform/copies/parent.js');
+  const copies = startCopies({
+    file: join(__dirname, 'copy', 'main.js'),
+    count: config.processes,
     logger,
+    fail: lifecycle.fail,
   });
-  const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
-
-  const { claimTtlMs, orderRetentionMs, temporalUiUrl } = config;
-  const { namespace } = config.temporal;
-  const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
-  const gateway = createGateway({
-    admission: failpoints.around(
-      createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
-      ADMISSION_CALLS,
-    ),
-    ledgers,
-    ledger: failpoints.around(createStockLedger(redis), LEDGER_CALLS),
-    cancelWorkflow: (requestId) =>
-      failpoints.between(CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
-    appender: failpoints.around(log.watched, APPENDER_CALLS),
-    probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
-    defaultPrice,
-    ...(config.rateLimit && { rateLimit: config.rateLimit }),
-    ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace } }),
-    ...(config.operator && { operator: createOperatorDoors(config.operator, config, redis) }),
-    logger,
-  });
-  onShutdown('late orders', gateway.settleLateOrders);
-  onShutdown('producer', () => producer.close(PRODUCER_DRAIN_MS));
-
-  const server = createHttpServer(aroundAcceptances(failpoints, gateway.listener));
-  onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
-  onShutdown('purchases in hand', gateway.drain);
-  const port = await listen(server, config.host, config.port);
-  logger.info({ port }, 'the gateway is open');
+  lifecycle.onShutdown('copies', copies.stop);
 }
 
 runProcess('api', main);

@@ -1,4 +1,12 @@
-import { Counter, Gauge, Histogram, Registry, register as processRegister } from 'prom-client';
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  register as processRegister,
+  type MetricObjectWithValues,
+  type MetricValue,
+} from 'prom-client';
 import type { Answer } from './http/answer';
 
 export interface Metrics {
@@ -7,6 +15,8 @@ export interface Metrics {
   readonly fault: (what: string) => void;
   /** GET /metrics: the gateway's and the process's, in the Prometheus format. */
   readonly answer: () => Promise<Answer>;
+  /** The same as data. */
+  readonly figures: () => Promise<readonly MetricObjectWithValues<MetricValue<string>>[]>;
 }
 
 /**
@@ -51,6 +61,11 @@ export function createMetrics(buysInFlight: () => number): Metrics {
       this.set(buysInFlight());
     },
   });
+  new Gauge({
+    name: 'flash_sale_api_processes',
+    help: 'Gateway processes that share the port and run',
+    registers,
+  }).set(1);
 
   return {
     buyAnswered: ({ problem }, secondsTaken) => {
@@ -63,10 +78,16 @@ export function createMetrics(buysInFlight: () => number): Metrics {
     fault: (what) => {
       faults.inc({ what });
     },
-    answer: async () => ({
-      status: 200,
-      headers: { 'content-type': register.contentType, 'cache-control': 'no-store' },
-      body: `${await processRegister.metrics()}\n${await register.metrics()}`,
-    }),
+    answer: async () =>
+      metricsAnswer(`${await processRegister.metrics()}\n${await register.metrics()}`),
+    figures: async () => [
+      ...(await processRegister.getMetricsAsJSON()),
+      ...(await register.getMetricsAsJSON()),
+    ],
   };
+}
+
+export function metricsAnswer(text: string): Answer {
+  const headers = { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE, 'cache-control': 'no-store' };
+  return { status: 200, headers, body: text };
 }

@@ -50,6 +50,8 @@ export interface OperatorConfig extends TemporalConfig {
 
 export interface ApiConfig
   extends ProcessConfig, ModeConfig, RedisConfig, KafkaConfig, TemporalConfig, FailpointConfig {
+  /** Gateway processes that share the port. */
+  readonly processes: number;
   /** Base URL of the Temporal Web UI for trace links; absent: no links. */
   readonly temporalUiUrl: string | undefined;
   /** How long a claim lives while its order is not accepted. */
@@ -97,6 +99,7 @@ export function loadApiConfig(env: Env): ApiConfig {
     redis: readRedisAccess(read),
     ...kafkaConfig(read),
     ...temporalConfig(read),
+    processes: read.integer('API_PROCESSES', 1, { min: 1, max: 64 }),
     temporalUiUrl: read.optionalUrl('TEMPORAL_UI_URL'),
     claimTtlMs: read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 }) * 1000,
     orderRetentionMs: read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,

@@ -11,16 +11,25 @@ export interface Lifecycle {
   readonly fail: (error: Error) => void;
 }
 
+/** A terminal sends these to every process of a group at once; a second signal ends a process without order. */
+const TERMINAL_SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const;
+
 /**
  * Ends the process in order on SIGTERM, SIGINT, an uncaught error or `fail`. A step that fails is logged and
- * does not keep the others from running.
+ * does not keep the others from running. `leave-to-parent`: a terminal's signals are for the parent, which sends SIGTERM.
  */
-export function createLifecycle(logger: Logger): Lifecycle {
+export function createLifecycle(
+  logger: Logger,
+  { terminal = 'obey' }: { readonly terminal?: 'obey' | 'leave-to-parent' } = {},
+): Lifecycle {
+  const skip = terminal === 'obey' ? [] : [...TERMINAL_SIGNALS];
+  for (const signal of skip) process.on(signal, () => undefined);
   const steps: { name: string; close: () => unknown }[] = [];
   let failed = false;
   const grace = closeWithGrace(
     {
       delay: SHUTDOWN_MS_MAX,
+      skip,
       logger: {
         error: (message) => {
           logger.error(message);
