@@ -10,11 +10,17 @@ export type PaymentActivities = ReturnType<typeof createPaymentActivities>;
 export function createPaymentActivities(provider: PaymentProvider, ledger: StockLedger) {
   return {
     /** Charges one generation of an order. A provider without a definite answer throws, and the server tries again. */
-    async chargePayment(step: { order: Order; generation: number }): Promise<ChargeAnswer> {
-      const { order, generation } = step;
+    async chargePayment(step: {
+      order: Order;
+      generation: number;
+      /** The generation may have been charged by somebody who got no answer. Absent in orders older than the question. */
+      inDoubt?: boolean;
+    }): Promise<ChargeAnswer> {
+      const { order, generation, inDoubt = false } = step;
       const key = paymentKey(order.requestId, generation);
       // An earlier attempt may have been charged and its answer lost: ask before the charge is sent again.
-      const earlier = activityInfo().attempt > 1 ? await provider.find(key) : undefined;
+      const asked = inDoubt || activityInfo().attempt > 1;
+      const earlier = asked ? await provider.find(key) : undefined;
       return (
         earlier ??
         provider.charge({

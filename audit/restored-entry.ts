@@ -13,7 +13,8 @@ export function queuedEntry(order: Order): LedgerEntry {
 
 /**
  * The entry of an order from the stories of its runs, oldest first; undefined where the id was another request's. Where
- * the stories leave a doubt about money, the generation counts as owed: to settle one twice changes nothing.
+ * the stories leave a doubt about money, the generation counts as owed: to settle one twice changes nothing. So does the
+ * next generation, where a run may have opened and charged it unheard: it is never charged again.
  */
 export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undefined {
   const own = stories.filter(({ foreign }) => !foreign);
@@ -23,13 +24,15 @@ export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undef
   const sold = own.find(({ stands }) => stands?.state === 'sold');
   const told = own.findLast(({ stands }) => stands !== undefined);
   const { stands, finishedAt } = sold ?? told ?? last;
-  if (!stands) return queuedEntry(last.order);
+  const named = own.flatMap((story) => story.generations);
+  const unheard = sold || !own.some((story) => story.unheard) ? [] : [Math.max(0, ...named) + 1];
+  const generation = Math.max(0, ...named, ...unheard);
+  if (!stands) return { ...queuedEntry(last.order), generation, owed: unheard };
 
-  const generations = own.flatMap((story) => story.generations);
   const settled = new Set(own.flatMap((story) => story.settled));
   const paid = stands.state === 'sold' ? stands.generation : undefined;
-  const owed = [...new Set(generations)].filter(
-    (generation) => generation !== paid && !settled.has(generation),
+  const owed = [...new Set([...named, ...unheard])].filter(
+    (one) => one !== paid && !settled.has(one),
   );
   const at = finishedAt ?? last.order.acceptedAt;
   const timeline: TimelineStep[] = [
@@ -39,7 +42,7 @@ export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undef
   return {
     ...entryOf(last.order),
     ...{ state: stands.state, timeline, owed: owed.sort((one, other) => one - other) },
-    generation: 'generation' in stands ? stands.generation : Math.max(0, ...generations),
+    generation: stands.state === 'sold' ? stands.generation : generation,
     fence: Math.max(...own.map(({ fence }) => fence)),
     ...outcomeOf(stands),
     ...(own.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),

@@ -13,6 +13,11 @@ export interface RunStory {
   readonly order: Order;
   /** How the order stood in the ledger; absent: the run had not asked yet. */
   readonly stands?: Standing;
+  /**
+   * Its first task was begun and has told nothing. Within it a generation may have been opened and charged, since a
+   * charge at once is made before the history says that the units are reserved.
+   */
+  readonly unheard: boolean;
   /** The id is another request's: the ledger's entry is not this order's. */
   readonly foreign: boolean;
   /** The run found the mark that its buyer has left. */
@@ -40,13 +45,17 @@ export function readRunStory(events: readonly HistoryEvent[]): RunStory {
   const input = payload(events[0]?.workflowExecutionStartedEventAttributes?.input) as OrderInput;
   const draft: Draft = {
     ...{ order: input.order, foreign: false, cancelledByBuyer: false, late: false, fence: 0 },
+    unheard: false,
     ...{ generations: new Set<number>(), settled: new Set<number>() },
   };
   const asked = new Map<string, { readonly step: string; readonly input: unknown }>();
   // Workflow code reads the clock of the task it runs in: the fences of its steps.
   let taskStartedAt = 0;
   for (const event of events) {
-    if (event.workflowTaskStartedEventAttributes) taskStartedAt = msOf(event.eventTime);
+    if (event.workflowTaskStartedEventAttributes) {
+      taskStartedAt = msOf(event.eventTime);
+      draft.unheard ||= input.firstCharge === 'local' && !draft.reserveAnswered;
+    }
     const marker = event.markerRecordedEventAttributes;
     if (marker?.markerName === LOCAL_ACTIVITY && marker.details?.['result']) {
       const { activity_type: step } = payload(marker.details['data']) as { activity_type: string };
@@ -62,9 +71,9 @@ export function readRunStory(events: readonly HistoryEvent[]): RunStory {
     if (question) takeAnswer(draft, question.step, question.input, payload(completed.result));
     takeEnd(draft, event);
   }
-  const { order, stands, foreign, cancelledByBuyer, fence, finishedAt } = draft;
+  const { order, stands, unheard, foreign, cancelledByBuyer, fence, finishedAt } = draft;
   return {
-    ...{ order, foreign, cancelledByBuyer, fence },
+    ...{ order, unheard, foreign, cancelledByBuyer, fence },
     ...(stands && { stands }),
     generations: [...draft.generations],
     settled: [...draft.settled],
@@ -78,6 +87,8 @@ const LOCAL_ACTIVITY = 'core_local_activity';
 interface Draft {
   readonly order: Order;
   stands?: Standing;
+  unheard: boolean;
+  reserveAnswered?: true;
   foreign: boolean;
   cancelledByBuyer: boolean;
   /** It was told that a later step has taken effect: it says nothing of how the order stands. */
@@ -134,6 +145,8 @@ function takeEnd(draft: Draft, event: HistoryEvent): void {
 
 function reserved(draft: Draft, answer: ReserveAnswer, fence: number): void {
   name(draft, answer.owed);
+  draft.reserveAnswered = true;
+  draft.unheard = false;
   switch (answer.kind) {
     case 'reserved':
       name(draft, [answer.generation]);

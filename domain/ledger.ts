@@ -71,9 +71,12 @@ export type HoldAnswer =
 export type RejectAnswer =
   { readonly kind: 'rejected' } | Extract<HoldAnswer, { readonly kind: 'exists' | 'in-progress' }>;
 
-/** What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case. */
+/**
+ * What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case; `again`: the generation was
+ * open already, so somebody may have charged it.
+ */
 export type ReserveAnswer = { readonly owed: readonly number[] } & (
-  | { readonly kind: 'reserved'; readonly generation: number }
+  | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
   | { readonly kind: 'sold-out' }
   /** Too late: a later step, perhaps of a later run, has taken effect. */

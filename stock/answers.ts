@@ -60,13 +60,15 @@ export function parseRejectAnswer(reply: unknown): RejectAnswer {
 }
 
 export function parseReserveAnswer(reply: unknown): ReserveAnswer {
-  const [kind, generation, owedText, paymentId] = list(reply);
+  const [kind, generation, owedText, detail] = list(reply);
   const owed = parseOwed(text(owedText));
   switch (kind) {
-    case 'reserved':
-      return { kind, generation: integer(generation), owed };
+    case 'reserved': {
+      const mark = integer(detail) === 1 && ({ again: true } as const);
+      return { kind, generation: integer(generation), owed, ...mark };
+    }
     case 'sold':
-      return { kind, generation: integer(generation), owed, ...optionalPayment(paymentId) };
+      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
     case 'sold-out':
     case 'over':
     case 'cancelled':

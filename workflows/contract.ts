@@ -18,6 +18,11 @@ export interface OrderInput {
   readonly order: Order;
   /** Where ingest read the order; absent when it was started by hand. */
   readonly source?: { readonly topic: string; readonly partition: number; readonly offset: string };
+  /**
+   * How the first payment attempt is made; absent, in orders older than the choice: as a regular activity. It is part of
+   * the input so that a run that was begun one way goes on that way, whatever the workers are told since.
+   */
+  readonly firstCharge?: 'local';
   /** The record's text, only where it differs from what the engine would write for this order. */
   readonly original?: string;
 }

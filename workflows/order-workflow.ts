@@ -3,13 +3,13 @@ import {
   CancelledFailure,
   CancellationScope,
   isCancellation,
-  setCurrentDetails,
   TemporalFailure,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { assertNever } from '../domain/invariant';
-import { totalMinor, type FailureReason, type Order, type ReleaseReason } from '../domain/order';
+import type { FailureReason, Order, ReleaseReason } from '../domain/order';
+import { charge } from './charge';
 import {
   ORDER_FAILED,
   ORDER_OUTCOME,
@@ -18,14 +18,8 @@ import {
   type OrderInput,
   type OrderResult,
 } from './contract';
-import {
-  chargePayment,
-  confirmSale,
-  deadLetter,
-  refundPayment,
-  releaseStock,
-  reserveStock,
-} from './steps';
+import { confirmSale, deadLetter, refundPayment, releaseStock, reserveStock } from './steps';
+import { createStory, rootMessage, type Story } from './story';
 
 /** How an attempt to sell ended, before anything is given back. */
 type Attempt =
@@ -48,7 +42,7 @@ type Attempt =
  */
 export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
   const story = createStory();
-  const attempt = await sell(input.order, story);
+  const attempt = await sell(input, story);
   if (attempt.outcome !== 'not-sold') return attempt;
   const { order } = input;
 
@@ -81,7 +75,8 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
   });
 }
 
-async function sell(order: Order, story: Story): Promise<Attempt> {
+async function sell(input: OrderInput, story: Story): Promise<Attempt> {
+  const { order } = input;
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
     const reservation = await reserveStock.executeWithOptions(
@@ -110,14 +105,11 @@ async function sell(order: Order, story: Story): Promise<Attempt> {
       default:
         return assertNever(reservation);
     }
-    const { generation } = reservation;
+    const { generation, again = false } = reservation;
     story(`reserved ${units(order)}, generation ${String(generation)}`);
 
     step = { reason: 'payment-unknown', generation };
-    const payment = await chargePayment.executeWithOptions(
-      { summary: chargeSummary(order, generation) },
-      [{ order, generation }],
-    );
+    const payment = await charge({ ...input, generation, again, story });
     if (payment.kind === 'declined') {
       return notSold('payment-declined', `the provider said: ${payment.code}`, generation, true);
     }
@@ -199,25 +191,6 @@ function orderFailed(reason: FailureReason, error: string): ApplicationFailure {
   });
 }
 
-type Story = (line: string) => void;
-
-/** The steps done so far, as the Web UI's current details: kept in memory and free of history events. */
-function createStory(): Story {
-  const lines: string[] = [];
-  return (line) => {
-    lines.push(`- ${new Date().toISOString().slice(11, 23)} ${line}`);
-    setCurrentDetails(lines.join('\n'));
-  };
-}
-
 function units(order: Order): string {
   return `${order.itemId} ×${String(order.amount)}`;
-}
-
-function chargeSummary(order: Order, generation: number): string {
-  return `charge ${String(totalMinor(order))} ${order.currency} (minor units), generation ${String(generation)}`;
-}
-
-function rootMessage(error: Error): string {
-  return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
 }

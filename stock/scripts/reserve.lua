@@ -12,7 +12,7 @@
   ARGV[7]  currency
   ARGV[8]  accepted_at in ms
 
-  Returns  {"reserved", generation, owed by earlier generations}
+  Returns  {"reserved", generation, owed by earlier generations, 1 if it was reserved before, else 0}
            {"sold", generation, owed, payment id or ""}
            {"sold-out", 0, owed}
            {"over", 0, owed}      too late: a later step took effect
@@ -48,7 +48,7 @@ if entry and entry.state == 'reserved' then
   end
   entry.fence = fence
   writeEntry(requestId, entry)
-  return { 'reserved', entry.generation, owedWithout(entry.owed, entry.generation) }
+  return { 'reserved', entry.generation, owedWithout(entry.owed, entry.generation), 1 }
 end
 -- Released by this step's own run, or by a later one: it has been given up.
 if entry and entry.state == 'released' and entry.fence >= fence then
@@ -98,4 +98,4 @@ enter(entry, 'reserved', now)
 writeEntry(requestId, entry)
 addCount('reserved', units)
 addEvent(requestId, entry, 'reserved', free)
-return { 'reserved', entry.generation, owedBefore }
+return { 'reserved', entry.generation, owedBefore, 0 }

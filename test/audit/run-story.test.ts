@@ -25,6 +25,11 @@ describe('the entry that is restored from the history of a run', () => {
     ['payment-unknown', { state: 'released', reason: 'payment-unknown', generation: 1, owed: [] }],
     ['sale-lost', { state: 'released', reason: 'sale-lost', owed: [] }],
     ['sold-out', { state: 'released', reason: 'sold-out', generation: 0, owed: [] }],
+    [
+      'at-once-confirmed',
+      { state: 'sold', generation: 1, owed: [], fence: expect.any(Number) as number },
+    ],
+    ['at-once-in-doubt-for-ever', { state: 'released', reason: 'payment-unknown', owed: [] }],
     ['cancelled-during-the-charge', { state: 'released', reason: 'cancelled', owed: [] }],
   ])('%s is as the ledger had it', (name, entry) => {
     expect(restoredEntry([storyOf(name)])).toMatchObject(entry);
@@ -37,6 +42,19 @@ describe('the entry that is restored from the history of a run', () => {
   test('is queued before the run has reserved anything', () => {
     const entry = restoredEntry([storyOf('confirmed', 3)]);
     expect(entry).toMatchObject({ state: 'queued', generation: 0, fence: 0, owed: [], units: 1 });
+  });
+
+  test('owes the generation that a run may have charged at once before it told anything', () => {
+    const begun = storyOf('at-once-confirmed', 3);
+    expect(restoredEntry([begun])).toMatchObject({ state: 'queued', generation: 1, owed: [1] });
+    expect(restoredEntry([storyOf('payment-declined'), begun])).toMatchObject({
+      ...{ state: 'released', generation: 2, owed: [2] },
+    });
+    expect(restoredEntry([begun, storyOf('at-once-confirmed')])).toMatchObject({
+      ...{ state: 'sold', generation: 1, owed: [] },
+    });
+    const notBegun = storyOf('at-once-confirmed', 1);
+    expect(restoredEntry([notBegun])).toMatchObject({ state: 'queued', generation: 0, owed: [] });
   });
 
   test('is reserved and owed in the middle of a charge, under a fence that later steps pass', () => {

@@ -11,7 +11,10 @@ import {
   capturedOf,
   endOf,
   heldUp,
+  isChargedInDoubt,
   losesItsCharge,
+  missesTheChargeAtOnce,
+  noAnswer,
   owesAnEarlierGeneration,
   type Arrange,
 } from '../support/held-up';
@@ -82,8 +85,8 @@ describe('an order that its buyer cancels', () => {
   test.each<[string, 'before' | 'after', Step, Arrange]>([
     ['while it is reserved', 'after', 'reserveStock', asItIs],
     ['while an earlier generation is settled', 'before', 'refundPayment', owesAnEarlierGeneration],
-    ['before it is charged', 'before', 'chargePayment', asItIs],
-    ['while its charge is taken and not told', 'after', 'chargePayment', asItIs],
+    ['before it is charged', 'before', 'chargePayment', missesTheChargeAtOnce],
+    ['while its charge is taken and not told', 'after', 'chargePayment', isChargedInDoubt],
   ])('%s gets everything back', async (_, when, step, arrange) => {
     const { order, handle, letGo } = await heldUp(saga, when, step, arrange);
     const answer = cancelByBuyer(order);
@@ -91,7 +94,7 @@ describe('an order that its buyer cancels', () => {
     await markedOrDone(order);
     // What is asked of Temporal may arrive later than the mark: the run must not have come to its sale by then.
     if (step === 'reserveStock') {
-      saga.onStep(order, 'before', 'chargePayment', () => cancellationHeeded(handle));
+      saga.onStep(order, 'before', 'chargePayment', noAnswer, () => cancellationHeeded(handle));
     } else {
       await cancellationHeeded(handle);
     }
@@ -102,9 +105,11 @@ describe('an order that its buyer cancels', () => {
   });
 
   test.each<['before' | 'after', Step]>([
+    ['before', 'chargePayment'],
+    ['after', 'chargePayment'],
     ['before', 'confirmSale'],
     ['after', 'confirmSale'],
-  ])('%s %s is too late: it is sold, and paid once', async (when, step) => {
+  ])('%s %s, within its first task, is too late: it is sold, and paid once', async (when, step) => {
     const { order, handle, letGo } = await heldUp(saga, when, step);
     const answer = cancelByBuyer(order);
     await markedOrDone(order);
@@ -162,7 +167,7 @@ function markedOrDone(order: Order): Promise<unknown> {
 
 describe('an order that was cancelled by its buyer', () => {
   const cancelledDuringCharge = async () => {
-    const driven = await heldUp(saga, 'after', 'chargePayment');
+    const driven = await heldUp(saga, 'after', 'chargePayment', isChargedInDoubt);
     expect(await cancelByBuyer(driven.order)).toMatchObject({ status: 200 });
     driven.letGo();
     await endOf(driven.handle);
@@ -202,7 +207,7 @@ describe('an order that was cancelled by its buyer', () => {
   });
 
   test('and is reset while its cancellation is on its way is still cancelled', async () => {
-    const { order, letGo } = await heldUp(saga, 'after', 'chargePayment');
+    const { order, letGo } = await heldUp(saga, 'after', 'chargePayment', isChargedInDoubt);
     // The gateway has marked it and died before it asked Temporal.
     expect(await saga.ledger.cancel(order)).toMatchObject({ kind: 'under-way' });
     const again = await saga.reset(order);

@@ -1,5 +1,5 @@
-import { ApplicationFailure } from '@temporalio/common';
 import type { Order } from '../../domain/order';
+import { losesItsCharge } from '../support/held-up';
 import { failureOf, useSaga } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 
@@ -23,9 +23,7 @@ describe('an order whose compensation fails for a while', () => {
     ['after', 'deadLetter'],
   ])('%s %s gets everything back in the end, and has one letter', async (when, step) => {
     const order = await saga.aQueuedOrder();
-    saga.onStep(order, 'after', 'chargePayment', () => {
-      throw ApplicationFailure.nonRetryable('no answer, ever');
-    });
+    losesItsCharge(saga, order);
     failsFor(order, when, step, 3);
     const handle = await saga.start(order);
     expect(await failureOf(handle)).toBe('payment-unknown');

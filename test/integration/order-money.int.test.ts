@@ -1,26 +1,24 @@
-import { ApplicationFailure } from '@temporalio/common';
 import { createPaymentActivities } from '../../activities';
 import type { Order } from '../../domain/order';
+import { isChargedInDoubt, missesTheChargeAtOnce, noAnswer } from '../support/held-up';
 import { aSignal, failureOf, useSaga } from '../support/saga';
 
 const saga = useSaga();
 const { money, aQueuedOrder, start, reset } = saga;
 
 const moneyOf = (order: Order) => money.moneyOf(order.requestId);
-const noAnswer = () => {
-  throw ApplicationFailure.nonRetryable('no answer, ever');
-};
 
 describe('the money of an order', () => {
   test('is kept when another run has sold it while this one gave up', async () => {
     const order = await aQueuedOrder();
-    saga.onStep(order, 'after', 'chargePayment', async () => {
+    const soldByAnotherRun = async () => {
       await saga.ledger.confirm({
         ...order,
         ...{ generation: 1, fence: Date.now() + 60_000, paymentId: 'pay-of-another-run' },
       });
       noAnswer();
-    });
+    };
+    saga.onStep(order, 'after', 'chargePayment', noAnswer, soldByAnotherRun);
     await expect((await start(order)).result()).resolves.toMatchObject({ outcome: 'confirmed' });
     expect(moneyOf(order)).toEqual({ '1': 'captured' });
     expect(await saga.countsOf(order)).toMatchObject({ free: 0, sold: 1 });
@@ -29,6 +27,7 @@ describe('the money of an order', () => {
   test('is taken once when the order is reset while its charge was taken and not told', async () => {
     const order = await aQueuedOrder();
     const [charged, goOn] = [aSignal(), aSignal()];
+    isChargedInDoubt(saga, order);
     saga.onStep(order, 'after', 'chargePayment', () => {
       charged.give();
       return goOn.given;
@@ -44,7 +43,7 @@ describe('the money of an order', () => {
   test('of an earlier generation goes back before a later one is charged, also when its own run was reset', async () => {
     const order = await aQueuedOrder();
     const [refunding, goOn] = [aSignal(), aSignal()];
-    money.faultNext(noAnswer, async () => {
+    money.faultNext(noAnswer, noAnswer, async () => {
       refunding.give();
       await goOn.given;
       throw new Error('the provider is away');
@@ -71,6 +70,7 @@ describe('the money of an order', () => {
   test('is never taken under a key that was settled before its charge arrived', async () => {
     const order = await aQueuedOrder();
     const [charging, goOn] = [aSignal(), aSignal()];
+    missesTheChargeAtOnce(saga, order);
     saga.onStep(order, 'before', 'chargePayment', () => {
       charging.give();
       return goOn.given;

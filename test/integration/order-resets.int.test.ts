@@ -1,6 +1,6 @@
-import { ApplicationFailure } from '@temporalio/common';
 import type { Order } from '../../domain/order';
 import { eventually } from '../support/eventually';
+import { isChargedInDoubt, losesItsCharge } from '../support/held-up';
 import { aSignal, useSaga, workflowTasksOf, type EventId, type OrderHandle } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
@@ -33,7 +33,7 @@ const STATES = {
   },
   'failed for an unknown payment': async () => {
     const order = await saga.aQueuedOrder();
-    loseItsAnswer(order);
+    losesItsCharge(saga, order);
     return closed(order);
   },
   'running, with its charge taken and not told': () => heldUp('after', 'chargePayment'),
@@ -48,11 +48,15 @@ async function closed(order: Order): Promise<Driven> {
   return { order, handle, letGo: () => undefined };
 }
 
-/** An order that is held up in one step; to come to its compensation it loses the answer of its charge. */
+/**
+ * An order that is held up in one step, which is a regular one, as a run has no task to be reset to before that; to come to
+ * its compensation it loses the answers of its charges.
+ */
 async function heldUp(when: 'before' | 'after', step: Step): Promise<Driven> {
   const order = await saga.aQueuedOrder();
   const [reached, goOn] = [aSignal(), aSignal()];
-  if (step !== 'chargePayment') loseItsAnswer(order);
+  if (step === 'chargePayment') isChargedInDoubt(saga, order);
+  else losesItsCharge(saga, order);
   saga.onStep(order, when, step, () => {
     reached.give();
     return goOn.given;
@@ -67,12 +71,6 @@ async function startedRun(order: Order): Promise<OrderHandle> {
   await saga.start(order);
   const { runId } = await saga.handleOf(order).describe();
   return saga.handleOf(order, runId);
-}
-
-function loseItsAnswer(order: Order): void {
-  saga.onStep(order, 'after', 'chargePayment', () => {
-    throw ApplicationFailure.nonRetryable('no answer, ever');
-  });
 }
 
 /** Ways to reset a run to one of its workflow tasks. */

@@ -1,6 +1,6 @@
-import { ApplicationFailure } from '@temporalio/common';
 import type { Order } from '../../domain/order';
 import { encodeOrder } from '../../orderlog/order-record';
+import { noAnswer } from '../support/held-up';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 import { aSignal, failureOf, useSaga } from '../support/saga';
@@ -89,9 +89,7 @@ describe('an order that cannot be sold', () => {
 
   test('fails as payment-unknown when the provider never tells, and what it took goes back', async () => {
     const order = await aQueuedOrder();
-    money.faultNext(() => {
-      throw ApplicationFailure.nonRetryable('no answer, ever');
-    });
+    money.faultNext(noAnswer, noAnswer);
     expect(await failureOf(await start(order))).toBe('payment-unknown');
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(await counts(order)).toMatchObject({ free: 1, sold: 0, supply: 1 });
@@ -112,13 +110,7 @@ describe('an order that cannot be sold', () => {
     const away = () => {
       throw new Error('the provider is away');
     };
-    money.faultNext(
-      () => {
-        throw ApplicationFailure.nonRetryable('no answer, ever');
-      },
-      away,
-      away,
-    );
+    money.faultNext(noAnswer, noAnswer, away, away);
     expect(await failureOf(await start(order))).toBe('payment-unknown');
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect((await saga.entryOf(order))?.owed).toEqual([]);
@@ -170,7 +162,7 @@ describe('an order that is cancelled', () => {
   test('during its payment gives everything back and ends as cancelled, without a dead letter', async () => {
     const order = await aQueuedOrder();
     const [charging, answered] = [aSignal(), aSignal()];
-    money.faultNext(() => {
+    money.faultNext(noAnswer, () => {
       charging.give();
       return answered.given;
     });

@@ -210,12 +210,12 @@ describe('a repair', () => {
     const handle = await start(order);
     await charging.given;
     await handle.terminate('an operator slipped');
-    answered.give();
     // The server's listing may show the run as open for a second or more.
     await eventually('its end is listed', async () => (await kindsOf(order)).length > 0);
     expect(await kindsOf(order)).toEqual(['workflow-over']);
     await repaired(order);
     await eventually('it is sold', async () => (await saga.entryOf(order))?.state === 'sold');
+    answered.give();
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
     await eventually('the books agree', async () => (await differencesOf(order)).length === 0);
   });

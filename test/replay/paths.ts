@@ -1,5 +1,5 @@
-import { ApplicationFailure } from '@temporalio/common';
 import type { Order } from '../../domain/order';
+import { noAnswer } from '../support/held-up';
 import { anOrder } from '../support/purchases';
 import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
 import type { Step } from '../support/step-hooks';
@@ -14,11 +14,10 @@ export interface Path {
   readonly drive: (saga: Saga, requestId: string) => Promise<OrderHandle>;
 }
 
-const noAnswer = () => {
-  throw ApplicationFailure.nonRetryable('no answer, ever');
-};
-
 const cancelledByBuyer = (saga: Saga, order: Order) => saga.ledger.cancel(order);
+
+/** Starts an order as it was before a charge could be made at once: its charge is a regular activity from the first. */
+const start = (saga: Saga, order: Order) => saga.start(order, 'REJECT_DUPLICATE', {});
 
 /** A queued order for one unit that has met `arrange`, and its run. */
 const anOrderThat =
@@ -26,11 +25,11 @@ const anOrderThat =
   async (saga, requestId) => {
     const order = await saga.aQueuedOrder({ requestId });
     await arrange(saga, order);
-    return saga.start(order);
+    return start(saga, order);
   };
 
-/** Every way through the workflow. The name is the name of its file in histories/. */
-export const PATHS: Readonly<Record<string, Path>> = {
+/** Every way through the workflow that an order may take with regular charges only; those older than the choice do. */
+export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
   confirmed: {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],
     outcome: 'confirmed',
@@ -50,7 +49,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
     outcome: 'confirmed',
     drive: async (saga, requestId) => {
       const order = await saga.aQueuedOrder({ requestId });
-      await (await saga.start(order)).result();
+      await (await start(saga, order)).result();
       return saga.reset(order);
     },
   },
@@ -123,7 +122,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
     drive: async (saga, requestId) => {
       const order = await saga.aQueuedOrder({ requestId });
       const late = anOrder({ ...order, requestId: `${requestId}-2` as Order['requestId'] });
-      return saga.start(late);
+      return start(saga, late);
     },
   },
   'request-id-reused': {
@@ -131,7 +130,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
     outcome: 'request-id-reused',
     drive: async (saga, requestId) => {
       const order = await saga.aQueuedOrder({ requestId });
-      return saga.start(anOrder({ ...order, amount: 2 }));
+      return start(saga, anOrder({ ...order, amount: 2 }));
     },
   },
   'cancelled-before-the-reserve': {
@@ -176,7 +175,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
         charging.give();
         return answered.given;
       });
-      const handle = await saga.start(order);
+      const handle = await start(saga, order);
       await charging.given;
       await handle.cancel();
       await failureOf(handle);

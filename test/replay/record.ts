@@ -17,11 +17,13 @@ import {
   writeHistory,
   type History,
 } from './history-file';
-import { PATHS } from './paths';
+import { REGULAR_PATHS } from './paths';
+import { AT_ONCE_PATHS } from './paths-at-once';
 
 const saga = useSaga();
 
-const missing = Object.entries(PATHS).filter(([name]) => !recordedHistories().includes(name));
+const paths = { ...REGULAR_PATHS, ...AT_ONCE_PATHS };
+const missing = Object.entries(paths).filter(([name]) => !recordedHistories().includes(name));
 
 test.each(missing)('record %s', async (name, { steps, outcome, drive }) => {
   const handle = await drive(saga, name);

@@ -12,8 +12,12 @@ import {
   stepsOf,
   type History,
 } from './history-file';
-import { PATHS } from './paths';
+import { REGULAR_PATHS } from './paths';
+import { AT_ONCE_PATHS } from './paths-at-once';
 import { without, withSwapped } from './tampered';
+
+/** Every way through the workflow. The name is the name of its file in histories/. */
+const PATHS = { ...REGULAR_PATHS, ...AT_ONCE_PATHS };
 
 beforeAll(installQuietRuntime);
 

@@ -23,8 +23,8 @@ const ACTIVITIES = {
 } as const satisfies Record<Group, string>;
 const ORDERS_EACH = 2;
 const SUPPLY = 10;
-/** Enough for the test to step in while a charge is under way. */
-const SLOW_MS = 2_500;
+/** Longer than a charge at once is waited for, so that the test can step in while the regular one is under way. */
+const SLOW_MS = 4_000;
 
 interface Scene {
   readonly engine: Engine;

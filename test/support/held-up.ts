@@ -41,11 +41,24 @@ export const owesAnEarlierGeneration: Arrange = async (saga, order) => {
   await saga.ledger.release({ order, fence: 2, reason: 'payment-unknown' });
 };
 
-/** So that its run comes to its compensation. */
+/** An activity that is never tried again, and may have taken effect. */
+export function noAnswer(): never {
+  throw ApplicationFailure.nonRetryable('no answer, ever');
+}
+
+/** So that its run comes to its compensation: neither the charge at once nor the regular one tells what became of it. */
 export const losesItsCharge: Arrange = (saga, order) => {
-  saga.onStep(order, 'after', 'chargePayment', () => {
-    throw ApplicationFailure.nonRetryable('no answer, ever');
-  });
+  saga.onStep(order, 'after', 'chargePayment', noAnswer, noAnswer);
+};
+
+/** So that the next charge is the regular one, with the money taken already. */
+export const isChargedInDoubt: Arrange = (saga, order) => {
+  saga.onStep(order, 'after', 'chargePayment', noAnswer);
+};
+
+/** So that the next charge is the regular one, and the first to reach the provider. */
+export const missesTheChargeAtOnce: Arrange = (saga, order) => {
+  saga.onStep(order, 'before', 'chargePayment', noAnswer);
 };
 
 const ACTIVITY_CANCEL_REQUESTED = 15;

@@ -8,7 +8,7 @@ import {
 import type { Order } from '../../domain/order';
 import type { DeadLetter } from '../../orderlog/dead-letter';
 import { encodeOrder } from '../../orderlog/order-record';
-import { ORDER_WORKFLOW, type OrderResult } from '../../workflows/contract';
+import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../workflows/contract';
 import { orderStartOptions } from '../../workflows/order-start';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
 import { createProviderUnderFault } from './provider-under-fault';
@@ -58,7 +58,7 @@ export function useSaga() {
 
   return {
     money,
-    /** Runs a hook with the next call of a step for an order: before it takes effect, or before its answer is told. */
+    /** Runs hooks with the next calls of a step for an order, one each: before it takes effect, or before its answer is told. */
     onStep: steps.on,
     get ledger() {
       return stock.ledger;
@@ -97,12 +97,13 @@ export function useSaga() {
       order: Order,
       workflowIdReusePolicy:
         'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE_FAILED_ONLY' = 'REJECT_DUPLICATE',
+      input: Omit<OrderInput, 'order'> = { firstCharge: 'local' },
     ): Promise<OrderHandle> =>
       temporal.client.workflow.start(ORDER_WORKFLOW, {
         workflowId: order.requestId,
         workflowIdReusePolicy,
         taskQueue: temporal.taskQueue,
-        args: [{ order }],
+        args: [{ order, ...input }],
         typedSearchAttributes: [
           { key: defineSearchAttributeKey('ItemId', 'KEYWORD'), value: order.itemId },
         ],

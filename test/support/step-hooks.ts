@@ -10,18 +10,16 @@ type Input = { requestId: string } | { order: { requestId: string } } | { input:
 
 /** Lets a test stand in the way of one step of one order: to hold it up, to fail it, to do something beside it. */
 export function createStepHooks() {
-  const hooks = new Map<string, Hook>();
+  const hooks = new Map<string, Hook[]>();
   const keyOf = (requestId: string, when: When, step: string) => `${requestId} ${when} ${step}`;
   const run = async (input: Input, when: When, step: string) => {
-    const key = keyOf(requestIdOf(input), when, step);
-    const hook = hooks.get(key);
-    // Once: what comes after it, a retry or a later run, goes its way.
-    hooks.delete(key);
-    await hook?.();
+    // Once: what comes after it, a retry or a later run, meets the next hook or goes its way.
+    await hooks.get(keyOf(requestIdOf(input), when, step))?.shift()?.();
   };
   return {
-    on: (order: { requestId: string }, when: When, step: Step, hook: Hook) => {
-      hooks.set(keyOf(order.requestId, when, step), hook);
+    on: (order: { requestId: string }, when: When, step: Step, ...next: Hook[]) => {
+      const key = keyOf(order.requestId, when, step);
+      hooks.set(key, [...(hooks.get(key) ?? []), ...next]);
     },
     around: (activities: Activities) =>
       Object.fromEntries(
