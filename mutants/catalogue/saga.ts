@@ -93,6 +93,19 @@ export const SAGA_MUTANTS: readonly Mutant[] = [
     only: 'tries again when it is reset',
   },
   {
+    name: 'charged-at-once-again',
+    breaks: 'A charge that may have been made is looked up before it is sent again.',
+    edits: [
+      {
+        file: 'workflows/charge.ts',
+        find: "if (firstCharge !== 'local' || again)",
+        replace: "if (firstCharge !== 'local')",
+      },
+    ],
+    tests: ['test/integration/charge-at-once.int.test.ts'],
+    only: 'the next one looks first',
+  },
+  {
     name: 'earlier-generations-not-settled',
     breaks: 'What earlier generations owe is settled before a new charge.',
     edits: [
