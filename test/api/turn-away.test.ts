@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { buy, openGateway, until, type OpenGateway } from './open-gateway';
+import { purchase } from './raw-requests';
+
+let open: OpenGateway;
+let sockets: Socket[] = [];
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy();
+  sockets = [];
+  await open.close();
+});
+
+/** A gateway with room for one purchase, and that one in hand until `open.appender` acknowledges it. */
+async function openFull(): Promise<{ inHand: ReturnType<typeof buy> }> {
+  open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 1 } }) });
+  open.appender.next = 'wait';
+  const inHand = buy(open, { request_id: 'in-hand' });
+  await until(() => open.appender.records.length === 1);
+  return { inHand };
+}
+
+async function dial() {
+  const socket = connect(open.port, '127.0.0.1');
+  sockets.push(socket);
+  const line = { socket, received: '' };
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    line.received += text;
+  });
+  await once(socket, 'connect');
+  return line;
+}
+
+const HEAD = 'POST /buy HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+
+function request(requestId: string): string {
+  const body = purchase({ request_id: requestId });
+  return `${HEAD}content-length: ${body.length}\r\n\r\n${body}`;
+}
+
+const answers = (received: string) =>
+  [...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1]);
+
+describe('a purchase that comes while there is no room', () => {
+  test('is refused before its body has come', async () => {
+    await openFull();
+    const line = await dial();
+    line.socket.write(`${HEAD}content-length: 100\r\n\r\n`);
+    await until(() => line.received.includes('}'));
+    expect(answers(line.received)).toEqual(['503']);
+    expect(line.received).toMatch(/retry-after: [123]\r\n/);
+    expect(line.received).toContain('/problems/not-accepted');
+  });
+
+  test('is told so a moment later, so that asking again at once is no use', async () => {
+    await openFull();
+    const startedAt = performance.now();
+    expect((await buy(open)).status).toBe(503);
+    // Timers of Node may fire a millisecond early.
+    expect(performance.now() - startedAt).toBeGreaterThan(248);
+  });
+
+  test('keeps its connection, on which the next one is accepted when there is room', async () => {
+    const { inHand } = await openFull();
+    const line = await dial();
+    line.socket.write(request('refused'));
+    await until(() => line.received.includes('not-accepted'));
+    open.appender.acknowledge();
+    open.appender.next = 'acknowledge';
+    expect((await inHand).status).toBe(202);
+    line.socket.write(request('refused'));
+    await until(() => answers(line.received).length === 2);
+    expect(answers(line.received)).toEqual(['503', '202']);
+  });
+
+  test('ends its connection when its body may be large', async () => {
+    await openFull();
+    const line = await dial();
+    line.socket.write(`${HEAD}transfer-encoding: chunked\r\n\r\n`);
+    await until(() => line.received.includes('}'));
+    expect(answers(line.received)).toEqual(['503']);
+    expect(line.received).toContain('connection: close');
+  });
+
+  test('is counted with the other refusals', async () => {
+    await openFull();
+    await buy(open);
+    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    expect(metrics).toContain('flash_sale_buys_total{answer="not-accepted"} 1');
+  });
+
+  test('may leave while its refusal waits', async () => {
+    await openFull();
+    const line = await dial();
+    line.socket.write(request('leaves'));
+    await until(async () =>
+      (await (await fetch(`${open.url}/metrics`)).text()).includes('answer="not-accepted"} 1'),
+    );
+    line.socket.destroy();
+    expect((await buy(open)).status).toBe(503);
+    expect(open.logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
+  });
+});
+
+test('whoever does not buy is answered as ever while there is no room for purchases', async () => {
+  await openFull();
+  for (const path of ['/livez', '/readyz', '/items/101']) {
+    expect([path, (await fetch(`${open.url}${path}`)).status]).toEqual([path, 200]);
+  }
+});
