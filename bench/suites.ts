@@ -2,6 +2,8 @@ import type { Suite } from './ground/context';
 import { crowd } from './suites/crowd';
 import { door } from './suites/door';
 import { drain } from './suites/drain';
+import { overload } from './suites/limits/overload';
+import { scale } from './suites/limits/scale';
 import { duplicate, invalid, soldOut } from './suites/rejections';
 
 /** Every suite by the name that --suite takes, in the order in which they run. */
@@ -12,6 +14,8 @@ export const SUITES = {
   invalid,
   drain,
   crowd,
+  overload,
+  scale,
 } as const satisfies Readonly<Record<string, Suite>>;
 
 export type SuiteName = keyof typeof SUITES;

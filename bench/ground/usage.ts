@@ -41,3 +41,9 @@ export function startMeter(pids: ReadonlyMap<string, number>): () => Map<string,
   return () =>
     new Map([...pids].map(([name, pid]) => [name, usageOf(pid).cpuMs - (before.get(name) ?? 0)]));
 }
+
+/** The processes that a process has started and that still run; none where there is no /proc. */
+export function childrenOf(pid: number): number[] {
+  const list = readProc(pid, `task/${pid}/children`) ?? '';
+  return list.split(' ').filter(Boolean).map(Number);
+}

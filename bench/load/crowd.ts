@@ -1,6 +1,6 @@
 import { quantile } from '../report/statistics';
 import { openConnection, type Connection } from './connection';
-import type { CrowdPlan, CrowdResult } from './plan';
+import { answerKind, type CrowdPlan, type CrowdResult } from './plan';
 
 /** A buyer who has waited so long asks again, on another connection and under the same request_id. */
 const PATIENCE_MS = 150;
@@ -127,12 +127,6 @@ function createBuyer({ itemId, prefix }: CrowdPlan, n: number): Buyer {
     ...{ user_id: user, item_id: itemId, amount, request_id: requestId },
   });
   return { requestId, body, tries: 0, isServed: false };
-}
-
-/** `accepted`, the type of the problem, or the bare status of something else. */
-function answerKind(status: number, body: string): string {
-  if (status === 202) return 'accepted';
-  return /"type":"\/problems\/([a-z-]+)"/.exec(body)?.[1] ?? String(status);
 }
 
 function isDefinite(kind: string, body: string): boolean {

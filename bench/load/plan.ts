@@ -11,7 +11,7 @@ export type Purchases =
     }
   | { readonly kind: 'same'; readonly body: string };
 
-export type LoadPlan = ClosedLoopPlan | CrowdPlan;
+export type LoadPlan = ClosedLoopPlan | OpenLoopPlan | CrowdPlan;
 
 /** A closed loop: each connection asks, waits for the answer, and asks again. */
 export interface ClosedLoopPlan {
@@ -36,6 +36,33 @@ export interface ClosedLoopResult {
   /** Wanted answers per second. */
   readonly rate: number;
   /** Of the wanted answers, in ms. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** An open loop: so many purchases come every second, whether or not the ones before are answered. */
+export interface OpenLoopPlan {
+  readonly kind: 'open-loop';
+  readonly port: number;
+  readonly perSecond: number;
+  /** Who finds all of them waiting for an answer waits for one of them. */
+  readonly connectionsMax: number;
+  readonly itemId: string;
+  readonly prefix: string;
+  readonly measureMs: number;
+}
+
+export interface OpenLoopResult {
+  /** Purchases that came. */
+  readonly came: number;
+  /**
+   * By the type of the problem; `accepted` for 202, `broken` for a connection that ended without an answer, `left` for who
+   * found no free connection within a second.
+   */
+  readonly answers: Readonly<Record<string, number>>;
+  /** Accepted in each second. */
+  readonly perSecond: readonly number[];
+  /** Of the accepted ones, from the moment they came, in ms. */
   readonly p50: number;
   readonly p99: number;
 }
@@ -78,6 +105,15 @@ export function createBodies(purchases: Purchases): () => string {
   }
 }
 
-function purchaseBody({ itemId, prefix }: { itemId: string; prefix: string }, n: number): string {
+export function purchaseBody(
+  { itemId, prefix }: { itemId: string; prefix: string },
+  n: number,
+): string {
   return `{"user_id":"u-${n}","item_id":"${itemId}","amount":1,"request_id":"${prefix}-${n}"}`;
+}
+
+/** `accepted`, the type of the problem, or the bare status of something else. */
+export function answerKind(status: number, body: string): string {
+  if (status === 202) return 'accepted';
+  return /"type":"\/problems\/([a-z-]+)"/.exec(body)?.[1] ?? String(status);
 }
