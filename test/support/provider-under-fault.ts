@@ -7,7 +7,7 @@ type Status = 'captured' | 'declined' | 'refunded' | 'blocked';
  * tests show; unlike a real one it forgets everything with the process and answers at once.
  */
 export function createProviderUnderFault() {
-  const book = new Map<string, { status: Status; amountMinor: number }>();
+  const book = new Map<string, { status: Status; amountMinor: number; currency: string }>();
   const faults: ((verb: 'charge' | 'find' | 'refund', key: string) => Promise<void> | void)[] = [];
   let declines: (key: string) => boolean = () => false;
 
@@ -17,9 +17,9 @@ export function createProviderUnderFault() {
       : { kind: 'declined', code: status };
 
   const provider: PaymentProvider = {
-    async charge({ key, amountMinor }) {
+    async charge({ key, amountMinor, currency }) {
       const status = book.get(key)?.status ?? (declines(key) ? 'declined' : 'captured');
-      book.set(key, { status, amountMinor });
+      book.set(key, { status, amountMinor, currency });
       await faults.shift()?.('charge', key);
       return answer(key, status);
     },
@@ -31,7 +31,7 @@ export function createProviderUnderFault() {
     async refund(key) {
       await faults.shift()?.('refund', key);
       const found = book.get(key);
-      if (!found) book.set(key, { status: 'blocked', amountMinor: 0 });
+      if (!found) book.set(key, { status: 'blocked', amountMinor: 0, currency: '' });
       else if (found.status === 'captured') found.status = 'refunded';
       return found?.status === 'refunded' ? 'refunded' : 'nothing';
     },
@@ -53,5 +53,6 @@ export function createProviderUnderFault() {
           .map(([key, { status }]) => [key.slice(requestId.length + 1), status]),
       ),
     amountOf: (key: string) => book.get(key)?.amountMinor,
+    currencyOf: (key: string) => book.get(key)?.currency,
   };
 }
