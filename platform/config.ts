@@ -101,8 +101,7 @@ export function loadApiConfig(env: Env): ApiConfig {
     ...temporalConfig(read),
     processes: read.integer('API_PROCESSES', 1, { min: 1, max: 64 }),
     temporalUiUrl: read.optionalUrl('TEMPORAL_UI_URL'),
-    claimTtlMs: read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 }) * 1000,
-    orderRetentionMs: read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,
+    ...claimLives(read),
     defaultPriceMinor: read.integer('DEFAULT_PRICE_MINOR', 1000, { min: 1, max: 100_000_000 }),
     defaultCurrency: read.matching('DEFAULT_CURRENCY', 'USD', /^[A-Z]{3}$/, 'an ISO 4217 code'),
     rateLimit: rateLimit(read),
@@ -150,6 +149,21 @@ export function loadSimulatorConfig(env: Env): SimulatorConfig {
     ledgerFile: read.text('PAYMENT_LEDGER_FILE'),
     declineRate: read.fraction('PAYMENT_DECLINE_RATE', 0.1),
   });
+}
+
+/**
+ * An order whose record is in the log is known by a claim that lives longer than an undecided request's could, that is
+ * for the difference of the two. That long its buyer must be recognised: for at least as long as without the record.
+ */
+function claimLives(read: Reader): Pick<ApiConfig, 'claimTtlMs' | 'orderRetentionMs'> {
+  const ttl = read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 });
+  const retention = read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
+  if (retention < 2 * ttl) {
+    read.fail(
+      `ORDER_RETENTION must be at least twice IDEMPOTENCY_TTL, so ${String(2 * ttl)}, not ${String(retention)}`,
+    );
+  }
+  return { claimTtlMs: ttl * 1000, orderRetentionMs: retention * 1000 };
 }
 
 function rateLimit(read: Reader): ApiConfig['rateLimit'] {

@@ -56,6 +56,15 @@ describe('the configuration of a process', () => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
 
+  test('refuses a retention of orders in which an acknowledged one is not told from an undecided one', () => {
+    const load = (orderRetention: string) =>
+      loadApiConfig({ ...ADDRESSES, IDEMPOTENCY_TTL: '600', ORDER_RETENTION: orderRetention });
+    expect(() => load('1199')).toThrow(
+      'ORDER_RETENTION must be at least twice IDEMPOTENCY_TTL, so 1200, not 1199',
+    );
+    expect(load('1200').orderRetentionMs).toBe(1_200_000);
+  });
+
   test('opens the gateway to operators with a token, which is never quoted', () => {
     expect(loadApiConfig(ADDRESSES).operator).toBeUndefined();
     const token = 'sixteen-letters-';
