@@ -12,7 +12,7 @@ export const ADMISSION_CALLS = {
   undo: 'undo',
   reject: 'reject',
   queue: 'queue',
-} as const satisfies Record<keyof Admission, Call<'api'>>;
+} as const satisfies Record<keyof Omit<Admission, 'areKnown'>, Call<'api'>>;
 
 export const LEDGER_CALLS = {
   cancel: 'cancel',

@@ -11,6 +11,7 @@ import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
 import { createRateLimit, type RateLimitOptions } from './buy/rate-limit';
+import { createSoldOutMemory, SOLD_OUT_MS } from './buy/sold-out-memory';
 import { createCancelOrder } from './cancel/cancel-order';
 import type { CancelWorkflow } from './cancel/cancel-workflow';
 import { createDocs } from './docs/docs';
@@ -72,6 +73,8 @@ export interface GatewayDeps {
     readonly appendDeadlineMs?: number;
     readonly lingerMs?: number;
     readonly cancelWaitMs?: number;
+    /** How old an answer from the memory of what is sold out may be. */
+    readonly soldOutMs?: number;
     readonly events?: OrderEventsOptions;
   };
 }
@@ -107,6 +110,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     readBody,
     onBatch: metrics.admissionBatch,
     ...(deps.rateLimit && { rateLimit: createRateLimit(deps.rateLimit) }),
+    soldOut: createSoldOutMemory({ keepMs: limits.soldOutMs ?? SOLD_OUT_MS }),
     ...(limits.appendDeadlineMs !== undefined && { appendDeadlineMs: limits.appendDeadlineMs }),
   });
   const orders = createOrders(ledger, view);

@@ -21,6 +21,11 @@ export interface Admission {
    * answer for it: nothing is known then, and a hold that was made ends with its lease.
    */
   claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
+  /**
+   * Of which of these requests there is a claim or an entry. What is not known is no order, accepted or in hand, and
+   * its id is free. An element is an Error when Redis gave no answer for it.
+   */
+  areKnown(requests: readonly RequestOf[]): Promise<readonly (boolean | Error)[]>;
   /** Gives back what these attempts hold, if they still hold it, and drops the claims that they made. */
   undo(attempts: readonly Undo[]): Promise<void>;
   /**
@@ -35,6 +40,9 @@ export interface Admission {
   reject(requests: readonly Rejected[]): Promise<readonly (RejectAnswer | Error)[]>;
 }
 
+/** A request by its names alone. */
+export type RequestOf = Pick<Purchase, 'requestId' | 'itemId'>;
+
 export interface Undo {
   readonly requestId: RequestId;
   readonly itemId: ItemId;
@@ -43,7 +51,7 @@ export interface Undo {
   readonly dropClaim: boolean;
 }
 
-export type Rejected = Pick<Purchase, 'requestId' | 'itemId'>;
+export type Rejected = RequestOf;
 
 export interface Queued {
   readonly requestId: RequestId;

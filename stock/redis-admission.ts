@@ -1,8 +1,8 @@
 import type { ItemId, Price } from '../domain/order';
 import type { RedisConnection } from '../platform/redis';
-import type { Admission, Attempt, Queued, Undo, Verdict } from './admission';
+import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
 import { parseHoldAnswer, parseRejectAnswer } from './answers';
-import { claimKey, claimValue, itemKeys, rejectionsKey } from './keys';
+import { claimKey, claimValue, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
@@ -40,6 +40,24 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
       // Without an answer these claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
       return attempts.map((attempt, i) => toVerdict(attempt, replies[2 * i], replies[2 * i + 1]));
+    },
+
+    async areKnown(requests) {
+      const groups = groupByItem(requests);
+      // Claims first: an attempt claims before it holds, so one that is missed by both has not held anything yet.
+      const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
+      const replies = await runCommands(redis, commands);
+      const answers = requests.map((_, i): boolean | Error => {
+        const [error, found] = replies[i] ?? NO_REPLY;
+        return error ?? found === 1;
+      });
+      groups.forEach(({ members }, group) => {
+        const [error, found] = replies[requests.length + group] ?? NO_REPLY;
+        members.forEach(({ index }, i) => {
+          if (answers[index] === false) answers[index] = error ?? (found as unknown[])[i] !== null;
+        });
+      });
+      return answers;
     },
 
     async undo(attempts) {
@@ -85,6 +103,14 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
   };
 }
 
+function hasClaim({ requestId }: RequestOf): Command {
+  return ['exists', claimKey(requestId)];
+}
+
+function findEntries({ itemId, members }: ItemGroup<RequestOf>): Command {
+  return ['hmget', ordersKey(itemId), ...members.map(({ order }) => order.requestId)];
+}
+
 function makeClaim(attempt: Attempt, ttlMs: number): Command {
   return ['set', claimKey(attempt.requestId), claimValue(attempt), 'PX', ttlMs, 'NX', 'GET'];
 }
@@ -115,13 +141,18 @@ function keepClaim(order: Queued, retentionMs: number): Command[] {
   ];
 }
 
-/** One script call serves all orders of an item; `index` is each order's place in the answer. */
-function groupByItem(orders: readonly Queued[]) {
-  const groups = new Map<ItemId, { itemId: ItemId; members: { order: Queued; index: number }[] }>();
+/** One call serves all orders of an item; `index` is each order's place in the answer. */
+interface ItemGroup<T> {
+  readonly itemId: ItemId;
+  readonly members: { readonly order: T; readonly index: number }[];
+}
+
+function groupByItem<T extends RequestOf>(orders: readonly T[]): ItemGroup<T>[] {
+  const groups = new Map<ItemId, ItemGroup<T>>();
   orders.forEach((order, index) => {
-    const group = groups.get(order.itemId) ?? { itemId: order.itemId, members: [] };
+    let group = groups.get(order.itemId);
+    if (!group) groups.set(order.itemId, (group = { itemId: order.itemId, members: [] }));
     group.members.push({ order, index });
-    groups.set(order.itemId, group);
   });
   return [...groups.values()];
 }

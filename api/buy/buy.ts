@@ -4,7 +4,15 @@ import { assertNever } from '../../domain/invariant';
 import type { Purchase } from '../../domain/order';
 import { fingerprint } from '../../orderlog/fingerprint';
 import type { RejectAnswer } from '../../domain/ledger';
-import type { Admission, Attempt, Queued, Rejected, Undo, Verdict } from '../../stock/admission';
+import type {
+  Admission,
+  Attempt,
+  Queued,
+  Rejected,
+  RequestOf,
+  Undo,
+  Verdict,
+} from '../../stock/admission';
 import type { FaultLog } from '../fault-log';
 import { json, type Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
@@ -19,6 +27,7 @@ import type { InFlight } from './in-flight';
 import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
 import type { RateLimit } from './rate-limit';
 import { readPurchase } from './read-purchase';
+import type { SoldOutMemory } from './sold-out-memory';
 import { rejectionProblem, secondsUp } from './rejection-problem';
 import { createWriteDown } from './write-down';
 
@@ -46,6 +55,7 @@ export interface BuyDeps {
   readonly onBatch?: (size: number) => void;
   /** Milliseconds; only tests shorten it. */
   readonly appendDeadlineMs?: number;
+  readonly soldOut: SoldOutMemory;
   readonly now?: () => number;
 }
 
@@ -59,27 +69,23 @@ export interface Buy {
 
 /** The flow of a purchase: read it, claim and hold, then write it down and queue it, or say why not. */
 export function createBuy(deps: BuyDeps): Buy {
-  const { inFlight, faults, view, now = Date.now } = deps;
-  const { claimAndHold, undo, queue, reject } = createBatchedAdmission(deps);
+  const { inFlight, faults, view, soldOut, now = Date.now } = deps;
+  const { claimAndHold, isKnown, undo, queue, reject } = createBatchedAdmission(deps);
   const admit = createAdmitOpened({ claimAndHold, ledgers: deps.ledgers, faults });
+  const turnAway = createTurnAway({ isKnown, soldOut, faults, view, now });
   const { place, whenSettled } = createPlaceOrder({
     ...{ appender: deps.appender, queue, faults },
     ...(deps.appendDeadlineMs !== undefined && { deadlineMs: deps.appendDeadlineMs }),
   });
   const writeDown = createWriteDown({ reject, faults });
+  const giveUp = createGiveUp(undo, faults);
   const nextToken = createTokens();
 
-  const giveUp = async (
-    { requestId, itemId, token }: Attempt,
-    { undoHold, dropClaim }: Pick<Undo, 'undoHold' | 'dropClaim'>,
-  ) => {
-    if (!undoHold && !dropClaim) return;
-    const undone = await undo({ requestId, itemId, token, undoHold, dropClaim });
-    if (undone instanceof Error) faults.report('an attempt was not undone', undone, { requestId });
-  };
-
   const carryOut = async (purchase: Purchase): Promise<Answer> => {
-    const { requestId } = purchase;
+    const { requestId, itemId, amount: units } = purchase;
+    const turnedAway = await turnAway(purchase);
+    if (turnedAway) return turnedAway;
+    const askedAt = performance.now();
     const attempt = { ...purchase, fingerprint: fingerprint(purchase), token: nextToken() };
     const verdict = await admit(attempt);
     if (verdict instanceof Error) {
@@ -90,6 +96,9 @@ export function createBuy(deps: BuyDeps): Buy {
     }
     const decision: Decision = decide(verdict);
     if (decision.kind === 'reject') {
+      if (decision.rejection.kind === 'sold-out') {
+        soldOut.note(itemId, { units, final: decision.rejection.final, askedAt });
+      }
       const rejection = decision.mayBeInTheLog
         ? await writeDown(decision.rejection, purchase)
         : decision.rejection;
@@ -143,6 +152,44 @@ async function refuseTooOften(
   return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });
 }
 
+/** Gives back what an attempt has taken. Resolves also when that failed: its lease ends then, and so does its claim. */
+function createGiveUp(undo: (attempt: Undo) => Promise<'undone' | Error>, faults: FaultLog) {
+  return async (
+    { requestId, itemId, token }: Attempt,
+    { undoHold, dropClaim }: Pick<Undo, 'undoHold' | 'dropClaim'>,
+  ): Promise<void> => {
+    if (!undoHold && !dropClaim) return;
+    const undone = await undo({ requestId, itemId, token, undoHold, dropClaim });
+    if (undone instanceof Error) faults.report('an attempt was not undone', undone, { requestId });
+  };
+}
+
+/**
+ * Says sold out from memory, but only to a request that nobody knows: one that is known may have an order, and is to be
+ * shown it. Answers undefined where the ledger has to decide.
+ */
+function createTurnAway(deps: {
+  readonly isKnown: (request: RequestOf) => Promise<boolean | Error>;
+  readonly soldOut: SoldOutMemory;
+  readonly faults: FaultLog;
+  readonly view: OrderView;
+  readonly now: () => number;
+}): (purchase: Purchase) => Promise<Answer | undefined> {
+  const { isKnown, soldOut, faults, view, now } = deps;
+  return async (purchase) => {
+    const { requestId, itemId, amount } = purchase;
+    const remembered = soldOut.recall(itemId, amount);
+    if (!remembered) return undefined;
+    const known = await isKnown({ requestId, itemId });
+    if (known === true) return undefined;
+    if (known === false) {
+      return rejectionProblem({ kind: 'sold-out', ...remembered }, purchase, { view, now: now() });
+    }
+    faults.report('no answer to whether a request is known', known);
+    return problem('not-accepted', { requestId });
+  };
+}
+
 /** The admission door for single requests; each method gathers the requests of one turn of the event loop. */
 function createBatchedAdmission({ admission, onBatch }: BuyDeps) {
   return {
@@ -150,6 +197,10 @@ function createBatchedAdmission({ admission, onBatch }: BuyDeps) {
       run: (attempts) => admission.claimAndHold(attempts),
       deadlineMs: ADMISSION_DEADLINE_MS,
       ...(onBatch && { onBatch }),
+    }),
+    isKnown: createBatcher<RequestOf, boolean>({
+      run: (requests) => admission.areKnown(requests),
+      deadlineMs: ADMISSION_DEADLINE_MS,
     }),
     queue: createBatcher<Queued, boolean>({
       run: (orders) => admission.queue(orders),

@@ -97,6 +97,21 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 2, held: 1, queued: 0 });
     });
 
+    test('knows a request from its hold on, and one that was rejected and undone no more', async () => {
+      const [first, stranger] = [attempt(), attempt()];
+      const known = () => make().admission.areKnown([stranger, first]);
+      expect(await known()).toEqual([false, false]);
+      await hold(first);
+      expect(await known()).toEqual([false, true]);
+      await make().admission.queue([first]);
+      expect(await known()).toEqual([false, true]);
+      const rejected = attempt({ amount: 4 });
+      await hold(rejected);
+      expect(await make().admission.areKnown([rejected])).toEqual([true]);
+      await undo(rejected);
+      expect(await make().admission.areKnown([rejected])).toEqual([false]);
+    });
+
     test('shows a repeated request its order as it stands', async () => {
       const first = attempt();
       await hold(first);

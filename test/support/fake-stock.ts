@@ -7,7 +7,15 @@ import type {
   StockCounts,
 } from '../../domain/ledger';
 import type { ItemId, Price, RequestId, UserId } from '../../domain/order';
-import type { Admission, Attempt, Queued, Rejected, Undo, Verdict } from '../../stock/admission';
+import type {
+  Admission,
+  Attempt,
+  Queued,
+  Rejected,
+  RequestOf,
+  Undo,
+  Verdict,
+} from '../../stock/admission';
 import type { StockLedger } from '../../stock/stock-ledger';
 
 /**
@@ -68,6 +76,9 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     return { claim, hold: hold(items.get(attempt.itemId), attempt, leaseMs) };
   };
 
+  const isKnown = ({ requestId, itemId }: RequestOf): boolean =>
+    claims.has(requestId) || items.get(itemId)?.entries.has(requestId) === true;
+
   const undo = ({ requestId, itemId, token, undoHold, dropClaim }: Undo) => {
     const item = items.get(itemId);
     const entry = item?.entries.get(requestId);
@@ -98,6 +109,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   return {
     admission: {
       claimAndHold: (attempts) => Promise.resolve(attempts.map(claimAndHold)),
+      areKnown: (requests) => Promise.resolve(requests.map(isKnown)),
       undo: (attempts) => {
         attempts.forEach(undo);
         return Promise.resolve();
