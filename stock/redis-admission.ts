@@ -44,7 +44,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
 
     async areKnown(requests) {
       const groups = groupByItem(requests);
-      // Claims first: an attempt claims before it holds, so one that is missed by both has not held anything yet.
+      // Either is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item.
       const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
       const replies = await runCommands(redis, commands);
       const answers = requests.map((_, i): boolean | Error => {
@@ -77,7 +77,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
           ...itemKeys(itemId),
           ...members.map(({ order }) => order.requestId),
         ]),
-        ...orders.flatMap((order) => keepClaim(order, options.orderRetentionMs)),
+        ...orders.map((order) => prolongClaim(order, options.orderRetentionMs)),
       ]);
       const answers: (boolean | Error)[] = [];
       groups.forEach(({ members }, group) => {
@@ -86,6 +86,11 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
           answers[index] = error ?? (result as number[])[i] === 1;
         });
       });
+      const unclaimed = orders.filter((_, i) => replies[groups.length + i]?.[1] === 0);
+      if (unclaimed.length > 0) {
+        const claims = unclaimed.map((order) => claimAnew(order, options.orderRetentionMs));
+        await runCommands(redis, claims);
+      }
       return answers;
     },
 
@@ -132,13 +137,13 @@ function dropClaim({ requestId }: Pick<Undo, 'requestId'>): Command {
   return ['del', claimKey(requestId)];
 }
 
-/** Written anew where a rejected twin of the request has just dropped it; another request's claim is left alone. */
-function keepClaim(order: Queued, retentionMs: number): Command[] {
-  const key = claimKey(order.requestId);
-  return [
-    ['set', key, claimValue(order), 'PX', retentionMs, 'NX'],
-    ['pexpire', key, retentionMs],
-  ];
+function prolongClaim({ requestId }: Queued, retentionMs: number): Command {
+  return ['pexpire', claimKey(requestId), retentionMs];
+}
+
+/** Where a rejected twin of the request has just dropped the claim; another request's is left alone. */
+function claimAnew(order: Queued, retentionMs: number): Command {
+  return ['set', claimKey(order.requestId), claimValue(order), 'PX', retentionMs, 'NX'];
 }
 
 /** One call serves all orders of an item; `index` is each order's place in the answer. */
