@@ -71,6 +71,8 @@ export async function runGateway(
       ),
     topic: config.ordersTopic,
     partitions: await checkTopic(kafka, config.ordersTopic, { production, logger }),
+    // Two records of one request meet in the workflow id, not in the partition.
+    spread: 'by-batch',
     logger,
   });
   const log = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Partitioners, type Producer } from 'kafkajs';
+import type { Producer } from 'kafkajs';
 import { invariant } from '../domain/invariant';
 import type { Logger } from '../platform/logger';
 import { NotAppendedError, QueueFullError } from './producing/append-errors';
@@ -10,6 +10,7 @@ import {
   connectReplaceableProducer,
   type ReplacementTiming,
 } from './producing/replaceable-producer';
+import { createSpread, type Spread } from './producing/spread';
 
 export { AppendUnknownError, NotAppendedError, QueueFullError } from './producing/append-errors';
 
@@ -31,6 +32,8 @@ export interface SafeProducerOptions {
   readonly topic: string;
   readonly partitions: number;
   readonly logger: Logger;
+  /** By key unless said otherwise. */
+  readonly spread?: Spread;
   /** How long to gather a batch, in ms. 0 on one broker; about 5 where every request is replicated. */
   readonly lingerMs?: number;
   /** Records that may wait for Kafka at once. */
@@ -39,7 +42,7 @@ export interface SafeProducerOptions {
 }
 
 export interface LogEntry {
-  /** Equal keys share a partition, the same one the Java client would choose. */
+  /** Equal keys share a partition where records are spread by key. */
   readonly key: string;
   readonly value: Buffer;
   readonly headers?: Readonly<Record<string, string>>;
@@ -79,10 +82,10 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
     },
   });
   const delivery = createDelivery({ client, topic, timing, logger, metrics });
-  const partitionOf = choosePartition(topic, partitions);
   const lanes = Array.from({ length: partitions }, (_, partition) =>
     createPartitionLane(partition, { delivery, lingerMs }),
   );
+  const partitionOf = createSpread(options.spread ?? 'by-key', topic, lanes);
   let pending = 0;
   let closing = false;
 
@@ -138,16 +141,3 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
 }
 
 const CLOSE_POLL_MS = 5;
-
-/** The partition of a key, as every standard Kafka client computes it. */
-function choosePartition(topic: string, partitions: number): (key: string) => number {
-  const partitioner = Partitioners.DefaultPartitioner();
-  const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
-    partitionErrorCode: 0,
-    partitionId,
-    leader: 0,
-    replicas: [],
-    isr: [],
-  }));
-  return (key) => partitioner({ topic, partitionMetadata, message: { key, value: null } });
-}

@@ -20,6 +20,12 @@ export interface Waiting {
 /** The records of one partition, sent in order, one batch at a time. */
 export interface PartitionLane {
   push(waiting: Waiting): void;
+  /** Records that have not been handed to Kafka. */
+  queued(): number;
+  /** Whether what is queued fills a batch. */
+  isFull(): boolean;
+  /** Whether a batch is under way. */
+  isSending(): boolean;
   /** Takes out what has not been handed to Kafka. */
   removeUnsent(): readonly Waiting[];
 }
@@ -31,11 +37,14 @@ export function createPartitionLane(
 ): PartitionLane {
   const queue: Waiting[] = [];
   let busy = false;
+  let sending = false;
 
   async function pump(): Promise<void> {
     while (queue.length > 0) {
       if (lingerMs > 0 && queue.length < BATCH_RECORDS_MAX) await sleep(lingerMs);
+      sending = true;
       await deliver(takeBatch(queue));
+      sending = false;
     }
     busy = false;
   }
@@ -66,6 +75,9 @@ export function createPartitionLane(
       busy = true;
       setImmediate(() => void pump());
     },
+    queued: () => queue.length,
+    isFull: () => queue.length >= BATCH_RECORDS_MAX,
+    isSending: () => sending,
     removeUnsent: () => queue.splice(0),
   };
 }

@@ -71,6 +71,36 @@ describe('append', () => {
     expect(partition).toBe((-790332482 & 0x7fffffff) % 6);
   });
 
+  test('sends what comes together in one batch where records are spread by batch, in turns to all partitions', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { spread: 'by-batch' });
+    const used: number[][] = [];
+    for (const turn of ['a', 'b', 'c', 'd']) {
+      const crowd = Array.from({ length: 50 }, (_, i) => producer.append(entry(`${turn}-${i}`)));
+      const partitions = (await Promise.all(crowd)).map(({ partition }) => partition);
+      used.push([...new Set(partitions)]);
+    }
+    expect(used).toEqual([[1], [2], [0], [1]]);
+  });
+
+  test('passes by a partition that does not answer, where records are spread by batch', async () => {
+    let sends = 0;
+    // The first batch hangs until its client is replaced.
+    const log = createFakeLog(TOPIC, () => (sends++ === 0 ? 'silence' : undefined));
+    const producer = await start(log.createProducer, {
+      spread: 'by-batch',
+      timing: { ...TIMING, ackMsMax: 200 },
+    });
+    const stuck = producer.append(entry('stuck'));
+    await new Promise(setImmediate);
+    const startedAt = Date.now();
+    for (let i = 0; i < 20; i++) await producer.append(entry(`o-${i}`));
+    expect(Date.now() - startedAt).toBeLessThan(200);
+    expect(log.values()).not.toContain('stuck');
+    await stuck;
+    expect(log.values()).toContain('stuck');
+  });
+
   test('refuses at once when too many records wait, and hands nothing over', async () => {
     const log = createFakeLog(TOPIC, () => undefined);
     const producer = await start(log.createProducer, { queueMax: 2 });
