@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Purchase } from '../domain/order';
 
 /** 22 characters of base64url are 132 bits: no two purchases will ever share them by chance. */
@@ -10,5 +10,5 @@ const FINGERPRINT_LENGTH = 22;
  */
 export function fingerprint(purchase: Pick<Purchase, 'userId' | 'itemId' | 'amount'>): string {
   const text = JSON.stringify([purchase.userId, purchase.itemId, purchase.amount]);
-  return createHash('sha256').update(text).digest('base64url').slice(0, FINGERPRINT_LENGTH);
+  return hash('sha256', text, 'base64url').slice(0, FINGERPRINT_LENGTH);
 }
