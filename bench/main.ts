@@ -33,6 +33,7 @@ async function main(words: readonly string[]): Promise<number> {
     ...{ root: ROOT, env: process.env, quick: options.quick, signal: stopping.signal },
     against: options.against === undefined ? undefined : resolve(options.against),
     orders: options.orders,
+    connections: options.connections,
     profileDir: options.profile === undefined ? undefined : resolve(options.profile),
     report: (line: string) => void print(line),
   };

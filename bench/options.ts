@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly json?: string;
   /** Another built checkout whose gateway takes part in the door suite. */
   readonly against?: string;
+  /** How many connections the door suite opens, one number after the other. */
+  readonly connections?: readonly number[];
   /** How many orders the drain suite accepts, one after the other. */
   readonly orders?: readonly number[];
   /** Folder for CPU profiles of the engine's processes. */
@@ -30,7 +32,8 @@ export function parseOptions(
       '--against <folder>',
       'another built checkout, to compare its gateway in the door suite',
     )
-    .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', sizes)
+    .option('--connections <counts>', 'of the door suite (default: 16,64,256)', counts)
+    .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', counts)
     .option('--profile <folder>', 'write CPU profiles of the engine there')
     .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`)
     .exitOverride();
@@ -53,7 +56,7 @@ function suiteNames(list: string): SuiteName[] {
   });
 }
 
-function sizes(list: string): number[] {
+function counts(list: string): number[] {
   const numbers = list.split(',').map(Number);
   if (numbers.every((size) => Number.isInteger(size) && size >= 1 && size <= 100_000))
     return numbers;

@@ -15,6 +15,8 @@ export interface BenchContext {
   readonly generator: LoadGenerator;
   /** Shorter and fewer: to see that it works, not to believe the figures. */
   readonly quick: boolean;
+  /** Connections of the door suite, one number after the other; absent: its own. */
+  readonly connections: readonly number[] | undefined;
   /** Sizes of the drain suite; absent: its own. */
   readonly orders: readonly number[] | undefined;
   /** Folder for CPU profiles of the engine's processes; absent: none are taken. */

@@ -17,6 +17,7 @@ export interface GroundOptions {
   readonly quick: boolean;
   readonly against: string | undefined;
   readonly orders: readonly number[] | undefined;
+  readonly connections: readonly number[] | undefined;
   readonly profileDir: string | undefined;
   readonly report: Report;
   readonly signal: AbortSignal;

@@ -11,13 +11,13 @@ export function standingsTable(
   return {
     title,
     head: [
-      ...['gateway', 'answers/s', 'p50 ms', 'p99 ms', 'CPU µs each'],
+      ...['gateway', 'answers/s', 'p50 ms', 'p99 ms', 'CPU µs each', 'Redis µs', 'Kafka µs'],
       ...rivals.map((rival) => `of ${rival}`),
       'other answers',
     ],
     rows: [...standings].map(([name, { rate, p50, p99, cpuMicros, others }]) => [
       name,
-      ...[rate, p50, p99, cpuMicros].map(rounded),
+      ...[rate, p50, p99, cpuMicros.gateway, cpuMicros.redis, cpuMicros.kafka].map(rounded),
       ...rivals.map((rival) => ratio(standings, 'rate', [name, rival]).toFixed(2)),
       list(others),
     ]),

@@ -17,8 +17,8 @@ export interface Standing {
   readonly rate: number;
   readonly p50: number;
   readonly p99: number;
-  /** CPU of the contestant's process per wanted answer, in µs. */
-  readonly cpuMicros: number;
+  /** CPU per wanted answer, in µs: of the contestant's process, and of what all contestants use. */
+  readonly cpuMicros: Readonly<Record<'gateway' | (typeof SHARED)[number], number>>;
   /** Answers that were not wanted, in all rounds. */
   readonly others: Readonly<Record<string, number>>;
   readonly rounds: readonly ClosedLoopResult[];
@@ -26,29 +26,36 @@ export interface Standing {
 
 const PAUSE_MS = 100;
 
+/** What is behind every gateway, by its name in the stack. */
+export const SHARED = ['redis', 'kafka'] as const;
+
 /**
  * Lets contestants take turns, A B C A B C …, so that whatever else the machine does meets all of them alike. The
  * first round is not counted: it compiles their code and fills their connections.
  */
 export async function contest(
-  { generator, quick, report, signal }: BenchContext,
+  { generator, quick, report, signal, stack }: BenchContext,
   what: string,
   contestants: readonly Contestant[],
 ): Promise<Map<string, Standing>> {
   const [rounds, warmMs, measureMs] = quick ? [1, 200, 800] : [5, 300, 2_000];
-  const results = new Map<string, { load: ClosedLoopResult; cpuMs: number }[]>();
+  const results = new Map<string, Result[]>();
   for (let round = 0; round <= rounds; round++) {
     for (const { name, pid, plan } of contestants) {
       signal.throwIfAborted();
       // What the one before has left to do, such as the broker's writing, is not to be the next one's burden.
       await sleep(PAUSE_MS, undefined, { signal });
-      const meter = startMeter(new Map([[name, pid]]));
+      const shared = SHARED.flatMap((part): [string, number][] => {
+        const sharedPid = stack.pids.get(part);
+        return sharedPid === undefined ? [] : [[part, sharedPid]];
+      });
+      const meter = startMeter(new Map([['gateway', pid], ...shared]));
       const load = await generator.closedLoop({ ...plan(round), warmMs, measureMs });
       if (round === 0) continue;
-      const cpuMs = meter().get(name) ?? 0;
       // The warm-up costs CPU, too, at about the same rate.
-      const measured = cpuMs * (load.tookMs / (load.tookMs + warmMs));
-      results.set(name, [...(results.get(name) ?? []), { load, cpuMs: measured }]);
+      const share = load.tookMs / (load.tookMs + warmMs);
+      const cpuMs = new Map([...meter()].map(([part, used]) => [part, used * share]));
+      results.set(name, [...(results.get(name) ?? []), { load, cpuMs }]);
       report(`  ${what}, round ${round} of ${rounds}: ${name} ${Math.round(load.rate)}/s`);
     }
   }
@@ -57,8 +64,14 @@ export async function contest(
   );
 }
 
+interface Result {
+  readonly load: ClosedLoopResult;
+  /** By part. */
+  readonly cpuMs: ReadonlyMap<string, number>;
+}
+
 function stand(
-  results: readonly { load: ClosedLoopResult; cpuMs: number }[],
+  results: readonly Result[],
   { wantedStatus }: { wantedStatus: number },
 ): Standing {
   const others: Record<string, number> = {};
@@ -68,15 +81,18 @@ function stand(
     }
   }
   const loads = results.map(({ load }) => load);
+  const micros = (part: string) =>
+    median(
+      results.map(
+        ({ load, cpuMs }) =>
+          ((cpuMs.get(part) ?? NaN) * 1_000) / (load.answers[String(wantedStatus)] ?? NaN),
+      ),
+    );
   return {
     rate: median(loads.map(({ rate }) => rate)),
     p50: median(loads.map(({ p50 }) => p50)),
     p99: median(loads.map(({ p99 }) => p99)),
-    cpuMicros: median(
-      results.map(
-        ({ load, cpuMs }) => (cpuMs * 1_000) / (load.answers[String(wantedStatus)] ?? NaN),
-      ),
-    ),
+    cpuMicros: { gateway: micros('gateway'), redis: micros('redis'), kafka: micros('kafka') },
     others,
     rounds: loads,
   };

@@ -34,7 +34,7 @@ export const door: Suite = {
       names.push(rival);
     }
     const results: SuiteResult[] = [];
-    for (const connections of CONNECTIONS) {
+    for (const connections of context.connections ?? CONNECTIONS) {
       const contestants = processes.map(({ pid, port }, index): Contestant => {
         const name = names[index] ?? '';
         const plan = () => {
