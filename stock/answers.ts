@@ -13,7 +13,15 @@ import { parseEntry, parseOwed } from './stored-entry';
  * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
  * in the scripts' headers is a bug, and thrown.
  */
-export function parseHoldAnswer(reply: unknown): HoldAnswer {
+export function parseHoldAnswers(replies: unknown): (HoldAnswer | Error)[] {
+  return list(replies).map((reply) => {
+    const [kind, message] = list(reply);
+    // What the script has met with this attempt; the others have their own answers.
+    return kind === 'error' ? new Error(text(message)) : parseHoldAnswer(reply);
+  });
+}
+
+function parseHoldAnswer(reply: unknown): HoldAnswer {
   const [kind, ...rest] = list(reply);
   switch (kind) {
     case 'held':

@@ -1,7 +1,8 @@
+import type { HoldAnswer } from '../domain/ledger';
 import type { ItemId, Price } from '../domain/order';
 import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
-import { parseHoldAnswer, parseRejectAnswer } from './answers';
+import { parseHoldAnswers, parseRejectAnswer } from './answers';
 import { claimKey, claimValue, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command } from './pipelines';
 import { defineLedgerScripts } from './scripts';
@@ -29,36 +30,26 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
 
   return {
     async claimAndHold(attempts) {
-      const replies = await runCommands(
-        redis,
-        attempts.flatMap((attempt): Command[] => [
-          makeClaim(attempt, options.claimTtlMs),
-          hold(attempt, leaseMs, options.defaultPrice),
-        ]),
-      );
-      const refused = attempts.filter((_, i) => wasRefused(replies[2 * i], replies[2 * i + 1]));
-      // Without an answer these claims end by themselves, later.
-      if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
-      return attempts.map((attempt, i) => toVerdict(attempt, replies[2 * i], replies[2 * i + 1]));
-    },
-
-    async areKnown(requests) {
-      const groups = groupByItem(requests);
-      // Either is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item.
-      const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
-      const replies = await runCommands(redis, commands);
-      const answers = requests.map((_, i): boolean | Error => {
-        const [error, found] = replies[i] ?? NO_REPLY;
-        return error ?? found === 1;
-      });
+      const groups = groupByItem(attempts);
+      const replies = await runCommands(redis, [
+        ...attempts.map((attempt) => makeClaim(attempt, options.claimTtlMs)),
+        ...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),
+      ]);
+      const holds: (HoldAnswer | Error)[] = [];
       groups.forEach(({ members }, group) => {
-        const [error, found] = replies[requests.length + group] ?? NO_REPLY;
+        const [error, answers] = replies[attempts.length + group] ?? NO_REPLY;
+        const parsed = error ?? parseHoldAnswers(answers);
         members.forEach(({ index }, i) => {
-          if (answers[index] === false) answers[index] = error ?? (found as unknown[])[i] !== null;
+          holds[index] = (parsed instanceof Error ? parsed : parsed[i]) ?? NO_ANSWER;
         });
       });
-      return answers;
+      const refused = attempts.filter((_, i) => wasRefused(replies[i], holds[i]));
+      // Without an answer these claims end by themselves, later.
+      if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
+      return attempts.map((attempt, i) => toVerdict(attempt, replies[i], holds[i]));
     },
+
+    areKnown: (requests) => areKnown(redis, requests),
 
     async undo(attempts) {
       const commands = attempts.flatMap((attempt): Command[] => [
@@ -108,6 +99,27 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
   };
 }
 
+async function areKnown(
+  redis: RedisConnection,
+  requests: readonly RequestOf[],
+): Promise<(boolean | Error)[]> {
+  const groups = groupByItem(requests);
+  // Either is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item.
+  const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
+  const replies = await runCommands(redis, commands);
+  const answers = requests.map((_, i): boolean | Error => {
+    const [error, found] = replies[i] ?? NO_REPLY;
+    return error ?? found === 1;
+  });
+  groups.forEach(({ members }, group) => {
+    const [error, found] = replies[requests.length + group] ?? NO_REPLY;
+    members.forEach(({ index }, i) => {
+      if (answers[index] === false) answers[index] = error ?? (found as unknown[])[i] !== null;
+    });
+  });
+  return answers;
+}
+
 function hasClaim({ requestId }: RequestOf): Command {
   return ['exists', claimKey(requestId)];
 }
@@ -120,12 +132,18 @@ function makeClaim(attempt: Attempt, ttlMs: number): Command {
   return ['set', claimKey(attempt.requestId), claimValue(attempt), 'PX', ttlMs, 'NX', 'GET'];
 }
 
-function hold(attempt: Attempt, leaseMs: number, { priceMinor, currency }: Price): Command {
-  const { itemId, requestId, userId, amount, fingerprint, token } = attempt;
+function hold(
+  { itemId, members }: ItemGroup<Attempt>,
+  leaseMs: number,
+  { priceMinor, currency }: Price,
+): Command {
   return [
     'ledgerHold',
     ...itemKeys(itemId),
-    ...[requestId, userId, amount, fingerprint, token, leaseMs, priceMinor, currency],
+    ...[leaseMs, priceMinor, currency],
+    ...members.flatMap(({ order: { requestId, userId, amount, fingerprint, token } }) => [
+      ...[requestId, userId, amount, fingerprint, token],
+    ]),
   ];
 }
 
@@ -166,15 +184,22 @@ function groupByItem<T extends RequestOf>(orders: readonly T[]): ItemGroup<T>[] 
  * Whether this attempt made its claim and the script then refused to hold, because somebody has written nonsense into the
  * item's keys. That is a definite answer, after which the claim must not stand in the way of the buyer's next try.
  */
-function wasRefused(claim = NO_REPLY, hold = NO_REPLY): boolean {
-  return claim[0] === null && claim[1] === null && /^BAD(STOCK|SALE) /.test(hold[0]?.message ?? '');
+function wasRefused(claim = NO_REPLY, hold: HoldAnswer | Error = NO_ANSWER): boolean {
+  const wasMade = claim[0] === null && claim[1] === null;
+  return wasMade && hold instanceof Error && /^BAD(STOCK|SALE) /.test(hold.message);
 }
 
-function toVerdict(attempt: Attempt, claim = NO_REPLY, hold = NO_REPLY): Verdict | Error {
+function toVerdict(
+  attempt: Attempt,
+  claim = NO_REPLY,
+  hold: HoldAnswer | Error = NO_ANSWER,
+): Verdict | Error {
   if (claim[0]) return claim[0];
-  if (hold[0]) return hold[0];
+  if (hold instanceof Error) return hold;
   return {
     claim: claim[1] === null ? 'new' : claim[1] === claimValue(attempt) ? 'same' : 'other',
-    hold: parseHoldAnswer(hold[1]),
+    hold,
   };
 }
+
+const NO_ANSWER = new Error('The script gave no answer for this attempt');

@@ -70,10 +70,7 @@ interface Result {
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
-function stand(
-  results: readonly Result[],
-  { wantedStatus }: { wantedStatus: number },
-): Standing {
+function stand(results: readonly Result[], { wantedStatus }: { wantedStatus: number }): Standing {
   const others: Record<string, number> = {};
   for (const { load } of results) {
     for (const [answer, count] of Object.entries(load.answers)) {

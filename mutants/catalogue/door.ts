@@ -8,25 +8,22 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/redis-admission.ts',
-        find: `      const replies = await runCommands(
-        redis,
-        attempts.flatMap((attempt): Command[] => [`,
-        replace: `      const seen = await Promise.all(
-        attempts.map(({ itemId }) => redis.get(\`inventory:\${itemId}\`)),
-      );
-      const replies = await runCommands(
-        redis,
-        attempts.flatMap((attempt, index): Command[] => [`,
+        find: '      const groups = groupByItem(attempts);\n',
+        replace: `      const groups = groupByItem(attempts);
+      const seen = await Promise.all(
+        groups.map(({ itemId }) => redis.get(\`inventory:\${itemId}\`)),
+      );\n`,
       },
       {
         file: 'stock/redis-admission.ts',
-        find: 'hold(attempt, leaseMs, options.defaultPrice),',
-        replace: '[...hold(attempt, leaseMs, options.defaultPrice), Number(seen[index])],',
+        find: '...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),',
+        replace:
+          '...groups.map((group, i): Command => [...hold(group, leaseMs, options.defaultPrice), Number(seen[i])]),',
       },
       {
         file: 'stock/scripts/hold.lua',
-        find: 'local limit, owned = allowance(user)',
-        replace: 'free = tonumber(ARGV[9])\nlocal limit, owned = allowance(user)',
+        find: 'free, known, opened = openStock()',
+        replace: 'free, known, opened = openStock()\n    free = tonumber(ARGV[#ARGV])',
       },
     ],
     tests: ['test/integration/admission.int.test.ts'],

@@ -117,7 +117,7 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/scripts/hold.lua',
-        find: 'if free < units then\n  free = reclaim(free, units, now)\nend',
+        find: 'if free < units then\n    free = reclaim(free, units, now)\n  end',
         replace: '',
       },
     ],

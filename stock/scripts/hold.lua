@@ -1,16 +1,14 @@
 --[[
-  Hold units for one attempt of a request, under a lease.
+  Hold units for attempts of requests, each under a lease of its own, one attempt after the other: the requests of a turn
+  share what all of them need to know.
 
-  ARGV[1]  request_id
-  ARGV[2]  user_id
-  ARGV[3]  units
-  ARGV[4]  fingerprint
-  ARGV[5]  token of the attempt
-  ARGV[6]  lease in ms
-  ARGV[7]  price in minor units, where the sale names none
-  ARGV[8]  currency, where the sale names none
+  ARGV[1]  lease in ms
+  ARGV[2]  price in minor units, where the sale names none
+  ARGV[3]  currency, where the sale names none
+  The rest are five for each attempt: request_id, user_id, units, fingerprint, token of the attempt.
 
-  Returns  {"held", accepted_at, price, currency}
+  Returns  for each attempt one of
+           {"held", accepted_at, price, currency}
            {"in-progress", ms until the other attempt's lease ends}
            {"exists", entry}
            {"mismatch"}
@@ -19,92 +17,120 @@
            {"closed", "not-open" | "over", the time in ms}
            {"unknown-item"}
            {"unopened", 1 when the item is known, else 0}   never opened, or lost: only the registry can tell
+           {"error", message}   what this attempt has met; the others have their own answers
 ]]
 -- A price times the largest amount is still a number that every part counts exactly.
 local PRICE_MAX = 9007199254740
 
-local requestId, user, units, fingerprint, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local leaseMs, defaultPrice, defaultCurrency = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local now = nowMs()
-local leaseUntil = now + tonumber(ARGV[6])
-
-local entry, raw = readEntry(requestId)
-if entry then
-  if entry.fingerprint ~= fingerprint then
-    return { 'mismatch' }
-  end
-  if entry.state ~= 'held' then
-    return { 'exists', raw }
-  end
-  -- The attempt's own token: its answer was lost and the command came twice.
-  if entry.lease_until > now and entry.token ~= token then
-    return { 'in-progress', entry.lease_until - now }
-  end
-  entry.token = token
-  entry.lease_until = leaseUntil
-  writeEntry(requestId, entry)
-  redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
-  return { 'held', entry.accepted_at, entry.price, entry.currency }
-end
+local leaseUntil = now + leaseMs
 
 -- What no record of an order may say would be found out only after the order was accepted.
 local function badSale(fault)
   error({ err = 'BADSALE ' .. saleKey .. ' ' .. fault })
 end
-local opensAt, closesAt = saleNumber('opens_at'), saleNumber('closes_at')
-if opensAt and closesAt and closesAt <= opensAt then
-  badSale('closes_at must be later than opens_at')
-end
-local price = saleNumber('price') or tonumber(ARGV[7])
-if price < 1 or price > PRICE_MAX then
-  badSale('price must be from 1 to ' .. whole(PRICE_MAX) .. ', not ' .. whole(price))
-end
-local currency = redis.call('HGET', saleKey, 'currency') or ARGV[8]
-if not string.find(currency, '^%u%u%u$') then
-  badSale('currency must be three capital letters, not ' .. string.sub(currency, 1, 40))
-end
 
-local free, known, opened = openStock()
-if not opened then
-  return { 'unopened', known and 1 or 0 }
-end
-if not known then
-  return { 'unknown-item' }
-end
-if opensAt and now < opensAt then
-  return { 'closed', 'not-open', opensAt }
-end
-if closesAt and now >= closesAt then
-  return { 'closed', 'over', closesAt }
-end
-
-local limit, owned = allowance(user)
--- A dead attempt of this user counts against the limit until it is reclaimed, so look once more.
-if limit and owned + units > limit then
-  free = reclaim(free, math.huge, now)
-  limit, owned = allowance(user)
-  if owned + units > limit then
-    return { 'limit', limit, owned }
+local function readSale()
+  local raw = redis.call('HMGET', saleKey, 'opens_at', 'closes_at', 'price', 'currency', 'units_per_user')
+  local sale = {
+    opensAt = parseSaleNumber('opens_at', raw[1]), closesAt = parseSaleNumber('closes_at', raw[2]),
+    price = parseSaleNumber('price', raw[3]) or defaultPrice, currency = raw[4] or defaultCurrency,
+    limit = raw[5],
+  }
+  if sale.opensAt and sale.closesAt and sale.closesAt <= sale.opensAt then
+    badSale('closes_at must be later than opens_at')
   end
-end
-if free < units then
-  free = reclaim(free, units, now)
-end
-if free < units then
-  local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
-  local returnable = free + tonumber(open[1] or 0) + tonumber(open[2] or 0) + tonumber(open[3] or 0)
-  return { 'sold-out', returnable == 0 and 1 or 0 }
+  if sale.price < 1 or sale.price > PRICE_MAX then
+    badSale('price must be from 1 to ' .. whole(PRICE_MAX) .. ', not ' .. whole(sale.price))
+  end
+  if not string.find(sale.currency, '^%u%u%u$') then
+    badSale('currency must be three capital letters, not ' .. string.sub(sale.currency, 1, 40))
+  end
+  return sale
 end
 
-entry = {
-  units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
-  generation = 0, fence = 0, owed = '', accepted_at = now,
-  price = price, currency = currency,
-}
-enter(entry, 'held', now)
-writeEntry(requestId, entry)
-redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
-writeFree(free - units)
-addCount('held', units)
-addBuyer(user, units)
-addEvent(requestId, entry, 'held', free - units)
-return { 'held', now, entry.price, entry.currency }
+-- Read by the first attempt that needs it. What this call has held since is taken off `free` here, and written once.
+local sale, free, known, opened
+local heldUnits = 0
+
+local function holdOne(requestId, user, units, fingerprint, token)
+  local entry, raw = readEntry(requestId)
+  if entry then
+    if entry.fingerprint ~= fingerprint then
+      return { 'mismatch' }
+    end
+    if entry.state ~= 'held' then
+      return { 'exists', raw }
+    end
+    -- The attempt's own token: its answer was lost and the command came twice.
+    if entry.lease_until > now and entry.token ~= token then
+      return { 'in-progress', entry.lease_until - now }
+    end
+    entry.token = token
+    entry.lease_until = leaseUntil
+    writeEntry(requestId, entry)
+    redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
+    return { 'held', entry.accepted_at, entry.price, entry.currency }
+  end
+
+  sale = sale or readSale()
+  if free == nil then
+    free, known, opened = openStock()
+  end
+  if not opened then
+    return { 'unopened', known and 1 or 0 }
+  end
+  if not known then
+    return { 'unknown-item' }
+  end
+  if sale.opensAt and now < sale.opensAt then
+    return { 'closed', 'not-open', sale.opensAt }
+  end
+  if sale.closesAt and now >= sale.closesAt then
+    return { 'closed', 'over', sale.closesAt }
+  end
+
+  local limit = parseSaleNumber('units_per_user', sale.limit)
+  -- A dead attempt of this user counts against the limit until it is reclaimed, so look once more.
+  if limit and unitsOf(user) + units > limit then
+    free = reclaim(free, math.huge, now)
+    local owned = unitsOf(user)
+    if owned + units > limit then
+      return { 'limit', limit, owned }
+    end
+  end
+  if free < units then
+    free = reclaim(free, units, now)
+  end
+  if free < units then
+    local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
+    local returnable = free + heldUnits + tonumber(open[1] or 0) + tonumber(open[2] or 0) + tonumber(open[3] or 0)
+    return { 'sold-out', returnable == 0 and 1 or 0 }
+  end
+
+  entry = {
+    units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
+    generation = 0, fence = 0, owed = '', accepted_at = now,
+    price = sale.price, currency = sale.currency,
+  }
+  enter(entry, 'held', now)
+  writeEntry(requestId, entry)
+  redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
+  free = free - units
+  heldUnits = heldUnits + units
+  addBuyer(user, units)
+  addEvent(requestId, entry, 'held', free)
+  return { 'held', now, entry.price, entry.currency }
+end
+
+local answers = {}
+for at = 4, #ARGV - 4, 5 do
+  local ok, answer = pcall(holdOne, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4])
+  answers[#answers + 1] = ok and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+end
+if heldUnits > 0 then
+  writeFree(free)
+  addCount('held', heldUnits)
+end
+return answers

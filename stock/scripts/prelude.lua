@@ -150,8 +150,7 @@ local function reclaim(free, units, now)
 end
 
 -- A number that an operator wrote into the sale; a mistyped one must not open it by accident.
-local function saleNumber(field)
-  local raw = redis.call('HGET', saleKey, field)
+local function parseSaleNumber(field, raw)
   if not raw then
     return nil
   end
@@ -161,10 +160,19 @@ local function saleNumber(field)
   return tonumber(raw)
 end
 
+local function saleNumber(field)
+  return parseSaleNumber(field, redis.call('HGET', saleKey, field))
+end
+
+-- Units that the user holds or owns now.
+local function unitsOf(user)
+  return tonumber(redis.call('HGET', buyersKey, user) or 0)
+end
+
 -- How many units the user may have at most and has now; no limit: nil.
 local function allowance(user)
   local limit = saleNumber('units_per_user')
-  return limit, limit and tonumber(redis.call('HGET', buyersKey, user) or 0)
+  return limit, limit and unitsOf(user)
 end
 
 -- Owed generations are kept as "1,2,": cjson cannot tell an empty list from an empty object.

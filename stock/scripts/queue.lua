@@ -8,6 +8,7 @@ requireLedger()
 local now = nowMs()
 local free
 local answers = {}
+local queuedUnits = 0
 for index, requestId in ipairs(ARGV) do
   local entry = readEntry(requestId)
   if entry and entry.state == 'held' then
@@ -15,10 +16,13 @@ for index, requestId in ipairs(ARGV) do
     forgetHold(requestId, entry)
     enter(entry, 'queued', now)
     writeEntry(requestId, entry)
-    addCount('held', -entry.units)
-    addCount('queued', entry.units)
+    queuedUnits = queuedUnits + entry.units
     addEvent(requestId, entry, 'queued', free)
   end
   answers[index] = entry and 1 or 0
+end
+if queuedUnits > 0 then
+  addCount('held', -queuedUnits)
+  addCount('queued', queuedUnits)
 end
 return answers

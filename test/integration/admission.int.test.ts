@@ -97,6 +97,19 @@ describe('a sale written by hand', () => {
     expect(verdicts[1]).toMatchObject({ claim: 'new', hold: { kind: 'held' } });
   });
 
+  test('hides no order of the item from one who asks for it in the same round trip', async () => {
+    const accepted = anAttempt(aPurchase({ itemId: anItem() }));
+    await underTest.setFree(accepted.itemId, 2);
+    await underTest.admission.claimAndHold([accepted]);
+    await underTest.admission.queue([accepted]);
+    await redis.hset(`{inventory:${accepted.itemId}}:sale`, { price: '0' });
+    const other = anAttempt(aPurchase({ itemId: accepted.itemId }));
+    const verdicts = await underTest.admission.claimAndHold([other, accepted]);
+    expect(messageOf(verdicts[0])).toContain('BADSALE');
+    expect(verdicts[1]).toMatchObject({ claim: 'same', hold: { kind: 'exists' } });
+    expect(await redis.exists(`idempotency:${other.requestId}`)).toBe(0);
+  });
+
   test('leaves the claim of an order that was accepted before', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(attempt.itemId, 1);
