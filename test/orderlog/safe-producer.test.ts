@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { register } from 'prom-client';
 import { AppendUnknownError, NotAppendedError, QueueFullError } from '../../orderlog/safe-producer';
 import { createFakeLog, type Fault } from './fake-kafka-log';
-import { entry, onFirstClient, TOPIC, useSafeProducers } from './safe-producers';
+import { entry, onFirstClient, TIMING, TOPIC, useSafeProducers } from './safe-producers';
 
 const start = useSafeProducers();
 
