@@ -43,6 +43,9 @@ async function run(context: BenchContext, redis: RedisConnection): Promise<Suite
   const crowd = await closedLoop(connections, [0, quick ? 5_000 : 30_000], itemId);
   const normalMs = await untilNormal(peak, () => closedLoop(peak.connections, [0, SLICE_MS]));
   const memoryMb = memory.stop();
+  // A peak that something else on the machine has pressed down would make the overload look good.
+  const after = await closedLoop(peak.connections, quick ? [200, 800] : [300, 2_000]);
+  const peakRate = Math.max(peak.rate, after.rate);
   const lost = (crowd.answers['202'] ?? 0) - (await stockOf(redis, itemId)).queued;
   const pouring = await pour(context, api, peak, await putOnSale(redis, UNITS));
   const violations = [
@@ -60,6 +63,7 @@ async function run(context: BenchContext, redis: RedisConnection): Promise<Suite
         head: ['', ''],
         rows: [
           row('accepted/s at the peak, and its connections', peak.rate, peak.connections),
+          row('with as many connections, afterwards', after.rate),
           row('p50 and p99 at the peak, ms', peak.p50, peak.p99),
           row('accepted/s in the overload', crowd.rate),
           row('p50 and p99 of the accepted, ms', crowd.p50, crowd.p99),
@@ -72,8 +76,8 @@ async function run(context: BenchContext, redis: RedisConnection): Promise<Suite
     ],
     figures: [
       {
-        what: 'accepted/s in the overload, of the peak',
-        value: crowd.rate / peak.rate,
+        what: 'accepted/s in the overload, of the peak, before or after',
+        value: crowd.rate / peakRate,
         bar: { atLeast: 0.8 },
       },
       {
