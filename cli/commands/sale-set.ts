@@ -4,7 +4,7 @@ import { minorDigits, PRICE_MINOR_MAX } from '../../domain/sale';
 import type { SaleChange, SaleChangeAnswer } from '../../stock/operations/stock-operations';
 import { itemIdGiven } from '../item-id';
 import { printJson, type ExitCode } from '../output/terminal';
-import { NegativeAnswer, PlainFault } from '../plain-fault';
+import { describeFault, NegativeAnswer, PlainFault } from '../plain-fault';
 import type { StockOperationsDeps } from './stock-restock';
 
 export interface SaleSetDeps extends StockOperationsDeps {
@@ -67,7 +67,14 @@ async function priceChange(
   if (price === undefined) {
     return { ...(priceMinor !== undefined && { priceMinor }), ...(currency && { currency }) };
   }
-  const inForce = currency ?? (await sale(itemId))?.currency ?? defaultCurrency;
+  const read = () =>
+    sale(itemId).catch((cause: unknown) => {
+      throw new PlainFault(
+        `Redis gave no answer (${describeFault(cause)}) when asked for the currency of ${itemId}. Nothing was changed.`,
+        { cause },
+      );
+    });
+  const inForce = currency ?? (await read())?.currency ?? defaultCurrency;
   return { priceMinor: parsePrice(price, inForce), currency: inForce };
 }
 
@@ -95,7 +102,14 @@ async function applyChange(
   },
 ): Promise<ExitCode> {
   const who = { by, force: options.force === true };
-  const answer = await withStock((stock) => stock.changeSale(itemId, options.change, who));
+  const answer = await withStock((stock) =>
+    stock.changeSale(itemId, options.change, who).catch((cause: unknown) => {
+      throw new PlainFault(
+        `Redis gave no answer (${describeFault(cause)}), so the change may have been made or not: look with "flash-sale sale show ${itemId}", or run the same again, which changes nothing twice.`,
+        { cause },
+      );
+    }),
+  );
   const refusal = refusalOf(answer, itemId);
   if (refusal !== undefined) throw new NegativeAnswer(`${refusal} Nothing was changed.`);
   if (options.json) printJson(terminal, { item_id: itemId, changed: true });

@@ -19,7 +19,11 @@ function aLedger({
   restock = RESTOCKED,
   change = { kind: 'changed' },
   sale = {},
-}: { restock?: RestockAnswer | Error; change?: SaleChangeAnswer; sale?: Sale } = {}) {
+}: {
+  restock?: RestockAnswer | Error;
+  change?: SaleChangeAnswer | Error;
+  sale?: Sale | Error;
+} = {}) {
   const asked: (Restock | SaleChange)[] = [];
   const terminal = textTerminal();
   const stock = {
@@ -29,13 +33,13 @@ function aLedger({
     },
     changeSale: (_item: string, one: SaleChange, who: object) => {
       asked.push({ ...one, ...who });
-      return Promise.resolve(change);
+      return change instanceof Error ? Promise.reject(change) : Promise.resolve(change);
     },
   };
   const deps = {
     ...{ terminal, by: 'ann', defaultCurrency: 'USD' },
     withStock: <T>(use: (door: typeof stock) => Promise<T>) => use(stock),
-    sale: () => Promise.resolve(sale),
+    sale: () => (sale instanceof Error ? Promise.reject(sale) : Promise.resolve(sale)),
   };
   const add = (options: Partial<StockRestockOptions> = {}) =>
     stockRestock(deps, { item: '101', units: { add: 5 }, operationId: 'op', ...options });
@@ -98,6 +102,17 @@ describe('flash-sale stock add', () => {
 });
 
 describe('flash-sale sale set', () => {
+  test('says in one sentence that nobody knows whether it has happened, or that it has not', async () => {
+    const silent = new Error('Command timed out');
+    const faultOf = (change: Promise<unknown>) => change.catch((error: unknown) => error);
+    const asked = await faultOf(aLedger({ change: silent }).set({ limit: 2 }));
+    expect(asked).toBeInstanceOf(PlainFault);
+    expect((asked as Error).message).toMatch(/timed out.*may have been made or not.*sale show 101/);
+    const looked = await faultOf(aLedger({ sale: silent }).set({ price: '10.00' }));
+    expect(looked).toBeInstanceOf(PlainFault);
+    expect((looked as Error).message).toMatch(/timed out.*Nothing was changed/);
+  });
+
   test('changes what is named and nothing else', async () => {
     const { set, asked, terminal } = aLedger();
     expect(await set({ limit: 2, opens: 5 })).toBe(0);
