@@ -122,6 +122,13 @@ const MEMBERS: Partial<Record<ProblemType, TProperties>> = {
   },
   'sale-not-open': { opens_at: time('when to come back') },
   'sale-over': { closed_at: time('when it ended') },
+  'not-accepted': {
+    ledger: Type.Optional(
+      Type.Literal('lost', {
+        description: 'there when the item sells nothing until an operator has restored its stock',
+      }),
+    ),
+  },
   'not-replayable': {
     outcome: Type.String({ description: 'what it is instead' }),
     letter_id: Type.String(),

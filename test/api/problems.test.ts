@@ -1,5 +1,7 @@
+import { Value } from '@sinclair/typebox/value';
+import { PROBLEM_SCHEMAS } from '../../api/docs/schemas';
 import { PROBLEMS } from '../../api/http/problems';
-import { openGateway, reply, type OpenGateway } from './open-gateway';
+import { buy, openGateway, reply, type OpenGateway } from './open-gateway';
 
 /** The public contract of POST /buy, by hand: a word that changes here breaks buyers' programs. */
 const OF_BUY = {
@@ -56,6 +58,22 @@ describe('the problems of the gateway', () => {
       const answer = await reply(await fetch(`${open.url}/problems/${type}`));
       expect(answer.status).toBe(200);
       expect(answer.body).toEqual({ type: `/problems/${type}`, title, status, detail });
+    }
+  });
+});
+
+describe('a purchase of an item whose ledger is lost', () => {
+  test('is not accepted, and told so in a member that the document names', async () => {
+    const lost = await openGateway({
+      change: () => ({ ledgers: { resolve: () => Promise.resolve('lost') } }),
+    });
+    try {
+      const { status, body } = await buy(lost, { item_id: 'not-there-any-more' });
+      expect(status).toBe(503);
+      expect(body).toMatchObject({ type: '/problems/not-accepted', ledger: 'lost' });
+      expect([...Value.Errors(PROBLEM_SCHEMAS['not-accepted'], body)]).toEqual([]);
+    } finally {
+      await lost.close();
     }
   });
 });
