@@ -36,7 +36,7 @@ export type AuditAnswer =
 const SECOND_LOOK_MS = 2_000;
 /** Questions to the provider and to Temporal under way at once. */
 const LOOKS_AT_ONCE = 8;
-/** Counting them anew keeps Redis from everybody else for about 10 µs each. */
+/** Counting them anew keeps Redis from everybody else for as long as that takes. */
 const COUNTED_ENTRIES_MAX = 20_000;
 
 /** Holds an item's ledger, workflows and charges against each other. Changes nothing. */

@@ -3,7 +3,7 @@ import type { ItemId, Order, RequestId } from '../domain/order';
 import { decodeOrder } from './order-record';
 import { readLog } from './read-log';
 
-/** A week of a busy shop; ten thousand records take about a second. */
+/** A guard against a Kafka that stops answering, not an expectation: a rebuild may have a long log to read. */
 const READ_MS_MAX = 300_000;
 
 /** Every order of an item in the log, by its id; of two records under one id the first counts, as at ingest. */
