@@ -11,7 +11,7 @@ import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
 import { createRateLimit, type RateLimitOptions } from './buy/rate-limit';
-import { createSoldOutMemory, SOLD_OUT_MS } from './buy/sold-out-memory';
+import { createSoldOutMemory, SOLD_OUT_MS } from './buy/admission/sold-out-memory';
 import { createCancelOrder } from './cancel/cancel-order';
 import type { CancelWorkflow } from './cancel/cancel-workflow';
 import { createDocs } from './docs/docs';

@@ -37,7 +37,7 @@ export interface Admission {
    * Before a request is rejected of which an earlier attempt may be in the log: whatever the log holds of it, it takes
    * no unit any more, unless its buyer asks again and gets a hold. Nothing is written where there is an order by now.
    */
-  reject(requests: readonly Rejected[]): Promise<readonly (RejectAnswer | Error)[]>;
+  reject(requests: readonly RequestOf[]): Promise<readonly (RejectAnswer | Error)[]>;
 }
 
 /** A request by its names alone. */
@@ -50,8 +50,6 @@ export interface Undo {
   readonly undoHold: boolean;
   readonly dropClaim: boolean;
 }
-
-export type Rejected = RequestOf;
 
 export interface Queued {
   readonly requestId: RequestId;

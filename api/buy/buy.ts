@@ -4,15 +4,7 @@ import { assertNever } from '../../domain/invariant';
 import type { Purchase } from '../../domain/order';
 import { fingerprint } from '../../orderlog/fingerprint';
 import type { RejectAnswer } from '../../domain/ledger';
-import type {
-  Admission,
-  Attempt,
-  Queued,
-  Rejected,
-  RequestOf,
-  Undo,
-  Verdict,
-} from '../../stock/admission';
+import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from '../../stock/admission';
 import type { FaultLog } from '../fault-log';
 import { json, type Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
@@ -20,16 +12,16 @@ import { problem } from '../http/problems';
 import type { OrderView } from '../order-view';
 import { RequestFault } from '../request-fault';
 import type { LedgerKeeper } from '../../registry/ledger-keeper';
-import { decide, type Decision } from './admit';
-import { createAdmitOpened } from './admit-opened';
+import { decide, type Decision } from './admission/admit';
+import { createAdmitOpened } from './admission/admit-opened';
 import { createBatcher } from './batch';
 import type { InFlight } from './in-flight';
 import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
 import type { RateLimit } from './rate-limit';
 import { readPurchase } from './read-purchase';
-import type { SoldOutMemory } from './sold-out-memory';
-import { rejectionProblem, secondsUp } from './rejection-problem';
-import { createWriteDown } from './write-down';
+import type { SoldOutMemory } from './admission/sold-out-memory';
+import { rejectionProblem, secondsUp } from './admission/rejection-problem';
+import { createWriteDown } from './admission/write-down';
 
 /** Half a second longer than Redis commands may take, so that their own fault is the one that gets told. */
 const ADMISSION_DEADLINE_MS = 2_500;
@@ -206,7 +198,7 @@ function createBatchedAdmission({ admission, onBatch }: BuyDeps) {
       run: (orders) => admission.queue(orders),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),
-    reject: createBatcher<Rejected, RejectAnswer>({
+    reject: createBatcher<RequestOf, RejectAnswer>({
       run: (requests) => admission.reject(requests),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),

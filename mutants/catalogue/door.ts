@@ -81,7 +81,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'A rejected request burns nothing: its claim is dropped.',
     edits: [
       {
-        file: 'api/buy/admit.ts',
+        file: 'api/buy/admission/admit.ts',
         find: "...{ undoHold: false, dropClaim: claim === 'new' },",
         replace: '...{ undoHold: false, dropClaim: false },',
       },
@@ -93,7 +93,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'The hold of a request whose id is another’s is undone.',
     edits: [
       {
-        file: 'api/buy/admit.ts',
+        file: 'api/buy/admission/admit.ts',
         find: "undoHold: hold.kind === 'held', dropClaim: false",
         replace: 'undoHold: false, dropClaim: false',
       },

@@ -1,5 +1,5 @@
-import { decide } from '../../api/buy/admit';
-import type { OpenedVerdict } from '../../api/buy/admit-opened';
+import { decide } from '../../api/buy/admission/admit';
+import type { OpenedVerdict } from '../../api/buy/admission/admit-opened';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { Verdict } from '../../stock/admission';
 

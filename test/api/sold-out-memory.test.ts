@@ -1,4 +1,4 @@
-import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/sold-out-memory';
+import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/admission/sold-out-memory';
 import type { ItemId } from '../../domain/order';
 import type { RequestOf } from '../../stock/admission';
 import { buy, ITEM, openGateway, PURCHASE, until, type OpenGateway } from './open-gateway';

@@ -1,8 +1,8 @@
-import { assertNever } from '../../domain/invariant';
-import type { Purchase } from '../../domain/order';
-import type { Answer } from '../http/answer';
-import { problem } from '../http/problems';
-import type { OrderView } from '../order-view';
+import { assertNever } from '../../../domain/invariant';
+import type { Purchase } from '../../../domain/order';
+import type { Answer } from '../../http/answer';
+import { problem } from '../../http/problems';
+import type { OrderView } from '../../order-view';
 import type { Rejection } from './admit';
 
 /** How a rejection reads to its buyer. `now` is the time in milliseconds since the epoch. */

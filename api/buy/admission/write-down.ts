@@ -1,11 +1,11 @@
-import type { RejectAnswer } from '../../domain/ledger';
-import type { Purchase } from '../../domain/order';
-import type { Rejected } from '../../stock/admission';
-import type { FaultLog } from '../fault-log';
+import type { RejectAnswer } from '../../../domain/ledger';
+import type { Purchase } from '../../../domain/order';
+import type { RequestOf } from '../../../stock/admission';
+import type { FaultLog } from '../../fault-log';
 import type { Rejection } from './admit';
 
 export interface WriteDownDeps {
-  readonly reject: (request: Rejected) => Promise<RejectAnswer | Error>;
+  readonly reject: (request: RequestOf) => Promise<RejectAnswer | Error>;
   readonly faults: FaultLog;
 }
 
