@@ -1,3 +1,4 @@
+import { createAttemptMoves } from './attempt-moves';
 import { createCancelMoves } from './cancel-moves';
 import type { ProtocolLedger } from './model-ledger';
 import { createSagaModel } from './saga-model';
@@ -22,84 +23,8 @@ const ORDERS = ['A', 'B'] as const;
 export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
   const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? FIRST : SECOND));
   const { keys, calls, effect, giveUp, startRun, send, waitsFor } = createSagaModel(ledger, off);
+  const attemptMoves = createAttemptMoves(ledger, off);
   const cancelMoves = createCancelMoves(ledger, giveUp);
-
-  function attemptMoves(order: OrderWorld): Move[] {
-    return order.attempts.flatMap((state, i): Move[] => {
-      const token = `${order.name}${String(i)}`;
-      const become = (next: (typeof order.attempts)[number]) => {
-        order.attempts[i] = next;
-      };
-      switch (state) {
-        case 'new':
-          if (i > 0 && order.attempts[i - 1] === 'new') return [];
-          return [
-            {
-              name: `${token} holds`,
-              apply: async () => {
-                const answer = await ledger.hold(order.name, token);
-                if (answer === 'held') {
-                  order.mayBeInTheLog = true;
-                  order.toldRejected = false;
-                }
-                become(AFTER_HOLD[answer]);
-              },
-            },
-          ];
-        case 'held':
-          return [
-            {
-              name: `${token} appends`,
-              apply: () => {
-                order.appended++;
-                if (off === 'queue-before-answer') order.accepted = true;
-                become('acked');
-                return Promise.resolve();
-              },
-            },
-            {
-              name: `${token} undoes its hold`,
-              apply: async () => {
-                await ledger.undo(order.name, token);
-                become('over');
-              },
-            },
-            inWorld(`${token} dies holding`, () => {
-              become('over');
-            }),
-          ];
-        case 'acked':
-          return [
-            {
-              name: `${token} queues and answers`,
-              apply: async () => {
-                if (await ledger.queue(order.name)) order.accepted = true;
-                become('over');
-              },
-            },
-            inWorld(`${token} dies after the ack`, () => {
-              become('over');
-            }),
-          ];
-        case 'refused':
-          return [
-            {
-              name: `${token} says no`,
-              apply: async () => {
-                const rejected = !order.mayBeInTheLog || (await ledger.reject(order.name));
-                if (rejected === true || rejected === 'rejected') order.toldRejected = true;
-                become('over');
-              },
-            },
-            inWorld(`${token} dies refused`, () => {
-              become('over');
-            }),
-          ];
-        case 'over':
-          return [];
-      }
-    });
-  }
 
   function runMoves(order: OrderWorld): Move[] {
     const { run } = order;
@@ -243,12 +168,6 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
     },
   };
 }
-const AFTER_HOLD = {
-  held: 'held',
-  'sold-out': 'refused',
-  exists: 'over',
-  'in-progress': 'over',
-} as const;
 const LIVE = new Set<string>(['queued', 'reserved', 'sold']);
 
 /** The first order has everything happen to it, the second is there to want the same unit. */

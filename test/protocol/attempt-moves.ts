@@ -1,0 +1,89 @@
+import type { ProtocolLedger } from './model-ledger';
+import { inWorld, type Move, type OrderWorld, type SagaRule } from './world';
+
+const AFTER_HOLD = {
+  held: 'held',
+  'sold-out': 'refused',
+  exists: 'over',
+  'in-progress': 'over',
+} as const;
+
+/** What the gateway's attempts at an order may do next: each can die on any line, and hold again what another has held. */
+export function createAttemptMoves(ledger: ProtocolLedger, off: SagaRule | undefined) {
+  return (order: OrderWorld): Move[] => {
+    return order.attempts.flatMap((state, i): Move[] => {
+      const token = `${order.name}${String(i)}`;
+      const become = (next: (typeof order.attempts)[number]) => {
+        order.attempts[i] = next;
+      };
+      switch (state) {
+        case 'new':
+          if (i > 0 && order.attempts[i - 1] === 'new') return [];
+          return [
+            {
+              name: `${token} holds`,
+              apply: async () => {
+                const answer = await ledger.hold(order.name, token);
+                if (answer === 'held') {
+                  order.mayBeInTheLog = true;
+                  order.toldRejected = false;
+                }
+                become(AFTER_HOLD[answer]);
+              },
+            },
+          ];
+        case 'held':
+          return [
+            {
+              name: `${token} appends`,
+              apply: () => {
+                order.appended++;
+                if (off === 'queue-before-answer') order.accepted = true;
+                become('acked');
+                return Promise.resolve();
+              },
+            },
+            {
+              name: `${token} undoes its hold`,
+              apply: async () => {
+                await ledger.undo(order.name, token);
+                become('over');
+              },
+            },
+            inWorld(`${token} dies holding`, () => {
+              become('over');
+            }),
+          ];
+        case 'acked':
+          return [
+            {
+              name: `${token} queues and answers`,
+              apply: async () => {
+                if (await ledger.queue(order.name)) order.accepted = true;
+                become('over');
+              },
+            },
+            inWorld(`${token} dies after the ack`, () => {
+              become('over');
+            }),
+          ];
+        case 'refused':
+          return [
+            {
+              name: `${token} says no`,
+              apply: async () => {
+                const rejected = !order.mayBeInTheLog || (await ledger.reject(order.name));
+                if (rejected === true || rejected === 'rejected') order.toldRejected = true;
+                become('over');
+              },
+            },
+            inWorld(`${token} dies refused`, () => {
+              become('over');
+            }),
+          ];
+        case 'over':
+          return [];
+      }
+    });
+  };
+}

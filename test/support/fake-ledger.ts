@@ -1,0 +1,126 @@
+import type {
+  CancelAnswer,
+  LedgerEntry,
+  LedgerState,
+  Sale,
+  StockCounts,
+} from '../../domain/ledger';
+import type { Price, RequestId, UserId } from '../../domain/order';
+import type { Attempt, Verdict } from '../../stock/admission';
+
+/** An order, with the token of the attempt that holds it. */
+export type Entry = LedgerEntry & { readonly token: string };
+
+/** What is known of one item. */
+export interface Item {
+  free: number;
+  sale: Sale;
+  readonly entries: Map<string, Entry>;
+}
+
+const DEFAULT_PRICE: Price = { priceMinor: 1000, currency: 'USD' };
+
+/** What the hold script does, for one attempt. */
+export function hold(item: Item | undefined, attempt: Attempt, leaseMs: number): Verdict['hold'] {
+  const now = Date.now();
+  const existing = item?.entries.get(attempt.requestId);
+  if (item && existing) {
+    if (existing.fingerprint !== attempt.fingerprint) return { kind: 'mismatch' };
+    if (existing.state !== 'held') return { kind: 'exists', entry: existing };
+    const retryAfterMs = (existing.leaseUntil ?? 0) - now;
+    if (retryAfterMs > 0 && existing.token !== attempt.token) {
+      return { kind: 'in-progress', retryAfterMs };
+    }
+    const renewed = { ...existing, token: attempt.token, leaseUntil: now + leaseMs };
+    item.entries.set(attempt.requestId, renewed);
+    return { kind: 'held', ...priceOf(existing), acceptedAt: existing.acceptedAt };
+  }
+  if (!item) return { kind: 'unopened', known: false };
+  const { opensAt, closesAt } = item.sale;
+  if (opensAt !== undefined && now < opensAt) return { kind: 'closed', when: 'not-open', opensAt };
+  if (closesAt !== undefined && now >= closesAt) return { kind: 'closed', when: 'over', closesAt };
+  return holdAfresh(item, attempt, { now, leaseMs });
+}
+
+function holdAfresh(
+  item: Item,
+  attempt: Attempt,
+  { now, leaseMs }: { now: number; leaseMs: number },
+): Verdict['hold'] {
+  const { requestId, userId, fingerprint, token, amount } = attempt;
+  const { unitsPerUser } = item.sale;
+  const wanting = () =>
+    item.free < amount || owned(item, userId) + amount > (unitsPerUser ?? Infinity);
+  if (wanting()) reclaim(item, now);
+  if (unitsPerUser !== undefined && owned(item, userId) + amount > unitsPerUser) {
+    return { kind: 'limit', unitsPerUser, owned: owned(item, userId) };
+  }
+  if (item.free < amount) {
+    const { free, held, queued, reserved } = counts(item);
+    return { kind: 'sold-out', final: free + held + queued + reserved === 0 };
+  }
+  const price = priceOf({ ...DEFAULT_PRICE, ...item.sale });
+  item.free -= amount;
+  item.entries.set(requestId, {
+    ...{ state: 'held', units: amount, userId, fingerprint, token, ...price },
+    ...{ generation: 0, fence: 0, owed: [], acceptedAt: now, leaseUntil: now + leaseMs },
+    timeline: [{ at: now, state: 'held' }],
+  });
+  return { kind: 'held', ...price, acceptedAt: now };
+}
+
+function reclaim(item: Item, now: number): void {
+  for (const [requestId, entry] of item.entries) {
+    if (entry.state === 'held' && (entry.leaseUntil ?? 0) <= now) giveBack(item, requestId, entry);
+  }
+}
+
+/** What the cancel script does. */
+export function cancel(item: Item | undefined, requestId: RequestId, userId: UserId): CancelAnswer {
+  const entry = item?.entries.get(requestId);
+  if (!item || !entry || entry.state === 'held') return { kind: 'unknown' };
+  if (entry.userId !== userId) return { kind: 'not-the-buyer' };
+  if (entry.state === 'sold') return { kind: 'sold', entry };
+  if (entry.state === 'released' && entry.reason !== 'cancelled') return { kind: 'failed', entry };
+  const marked = { ...entry, cancelledByBuyer: true } as const;
+  const isQueued = entry.state === 'queued';
+  if (isQueued) item.free += entry.units;
+  const end = { reason: 'cancelled', finishedAt: Date.now() } as const;
+  const after = isQueued ? { ...enter(marked, 'released'), ...end } : marked;
+  item.entries.set(requestId, after);
+  return { kind: after.state === 'released' ? 'cancelled' : 'under-way', entry: after };
+}
+
+export function giveBack(item: Item, requestId: string, entry: Entry): void {
+  item.free += entry.units;
+  item.entries.delete(requestId);
+}
+
+export function enter(entry: Entry, state: LedgerState): Entry {
+  return { ...entry, state, timeline: [...entry.timeline, { at: Date.now(), state }] };
+}
+
+function priceOf({ priceMinor, currency }: Price): Price {
+  return { priceMinor, currency };
+}
+
+function owned(item: Item, userId: string): number {
+  return [...item.entries.values()]
+    .filter((entry) => entry.userId === userId && entry.state !== 'released')
+    .reduce((sum, { units }) => sum + units, 0);
+}
+
+export function counts(item: Item): StockCounts {
+  const sum = (state: LedgerState) =>
+    [...item.entries.values()]
+      .filter((entry) => entry.state === state)
+      .reduce((total, { units }) => total + units, 0);
+  const parts = {
+    held: sum('held'),
+    queued: sum('queued'),
+    reserved: sum('reserved'),
+    sold: sum('sold'),
+  };
+  const { held, queued, reserved, sold } = parts;
+  return { free: item.free, ...parts, supply: item.free + held + queued + reserved + sold };
+}
