@@ -115,13 +115,16 @@ function wronglyCharged(evidence: Evidence): string[] {
 }
 
 function burnt(evidence: Evidence): string[] {
-  const { purchases, entries, records, charges, claims, buyers } = evidence;
+  const { purchases, entries, records, charges, claims, buyers, reclaimed } = evidence;
   const faults: string[] = [];
-  for (const { wish, tries } of purchases.filter(({ answer }) => answer === 'rejected')) {
+  const rejected = purchases.filter(({ answer }) => answer === 'rejected');
+  for (const { wish, tries, unanswered } of rejected) {
     const id = wish.request_id;
+    // A try that its buyer has given up is still carried out when it arrives, and then it is a new question.
+    if (unanswered > 0 && entries.has(id)) continue;
     const entry = entries.get(id);
-    // What a dead gateway has left in the log may only fail, and for the reason that the buyer was told.
-    const left = hasTrait(wish, 'abandoned');
+    // What a dead or frozen gateway has left in the log may only fail, and for the reason that the buyer was told.
+    const left = hasTrait(wish, 'abandoned') || reclaimed.has(id);
     const mayBe = left && entry?.state === 'released' && entry.reason === 'sold-out';
     if (entry && !mayBe) faults.push(`${id} was rejected and is ${entry.state}`);
     if (records.includes(id) && !left) faults.push(`${id} was rejected and is in the log`);

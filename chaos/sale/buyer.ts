@@ -16,6 +16,8 @@ export interface Purchased {
   readonly problem: string;
   /** How often the request was sent. */
   readonly tries: number;
+  /** How many of them had no answer: such a request may still be on its way when a later one is answered. */
+  readonly unanswered: number;
   /** What the buyer was told when they cancelled the order; absent: they did not. */
   readonly cancelled?: Cancelled;
 }
@@ -46,12 +48,15 @@ export function createBuyers(signal: AbortSignal): Buyers {
   const purchase: Buyers['buy'] = async (gateway, wish, patienceMs) => {
     const deadline = Date.now() + DECIDED_MS_MAX;
     const body = JSON.stringify(wish);
+    let unanswered = 0;
     for (let tries = 1; ; tries += 1) {
       const reply = await ask(agent, { method: 'POST', url: `${gateway}/buy`, body, patienceMs });
       const answer = verdict(reply);
       const { problem } = reply;
-      if (answer !== 'again') return { wish, answer, problem, tries };
-      if (Date.now() > deadline) return { wish, answer: 'undecided', problem, tries };
+      if (reply.status === 0) unanswered += 1;
+      const so = { wish, problem, tries, unanswered };
+      if (answer !== 'again') return { ...so, answer };
+      if (Date.now() > deadline) return { ...so, answer: 'undecided' };
       await sleep(Math.min(reply.retryAfterMs ?? RETRY_MS, RETRY_MS_MAX), undefined, { signal });
     }
   };

@@ -21,8 +21,8 @@ export interface CancelOptions {
 
 /** Longer than any recovery: a gateway restarts, a frozen worker's step is given up. */
 const DECIDED_MS_MAX = 90_000;
-/** A worker that is dead or busy reserves late, and then it is cancelled while it waits. */
-const AT_WORK_MS_MAX = 15_000;
+/** A worker that is dead or busy reserves late; an order that is still waiting then is cancelled as it waits. */
+const AT_WORK_MS_MAX = 60_000;
 const LOOK_EVERY_MS = 100;
 const RETRY_MS = 300;
 

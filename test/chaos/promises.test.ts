@@ -18,6 +18,7 @@ const RIGHT: Evidence = {
       answer: id === 'late' ? ('rejected' as const) : ('accepted' as const),
       problem: id === 'late' ? 'sold-out' : '',
       tries: 1,
+      unanswered: 0,
     })),
   ],
   statuses: new Map([
@@ -68,6 +69,23 @@ test('a record that a dead gateway left breaks no promise when it fails for the 
       letters: [letter, { id: 'l:run', requestId: 'late-abandoned', reason: 'sold-out' }],
     }),
   ).toEqual([]);
+});
+
+test('an order that comes of a try without an answer breaks no promise, though a later try was rejected', () => {
+  const soldLate = entry({ userId: 'late-user' });
+  const world = {
+    ...RIGHT,
+    purchases: [sold, declined, { ...late, tries: 2, unanswered: 1 }],
+    counts: { ...RIGHT.counts, free: 3, sold: 2 },
+    entries: new Map([...RIGHT.entries, ['late', soldLate]]),
+    buyers: new Map([...RIGHT.buyers, ['late-user', 1]]),
+    runs: [...RIGHT.runs, { requestId: 'late', status: 'COMPLETED' }],
+    records: [...RIGHT.records, 'late'],
+    charges: [...RIGHT.charges, { key: 'late:1', status: 'captured', amount: 1000 }],
+  };
+  expect(findViolations(world)).toEqual([]);
+  const answered = { ...late, tries: 2 };
+  expect(findViolations({ ...world, purchases: [sold, declined, answered] })).not.toEqual([]);
 });
 
 test.each<[string, string, Partial<Evidence>]>([

@@ -141,7 +141,7 @@ describe(`the ledger under random commands (seed ${SEED})`, () => {
       }),
       { numRuns: RUNS, seed: SEED },
     );
-  }, 600_000);
+  }, 3_600_000);
 });
 
 /** Whether the buyer was told that the order is cancelled. */
