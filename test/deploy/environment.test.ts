@@ -2,6 +2,7 @@ import {
   composeEnvironments,
   environmentFaults,
   manifestEnvironments,
+  unheardSettings,
 } from './rules/environment-rules';
 import { parseCompose, readProduction, readText, readTrial, spoiled } from './rules/files';
 
@@ -20,6 +21,26 @@ describe.each(Object.entries(ENVIRONMENTS))('the environment in %s', (where, env
     const programs = environments.map(({ program }) => program.split('/')[1]).sort();
     const ours = ['api', 'ingest', 'stack', 'worker'];
     expect(programs).toEqual(where.includes('production') ? ours : [...ours, 'payments'].sort());
+  });
+});
+
+describe('a file .env beside docker-compose.yml', () => {
+  const environments = ENVIRONMENTS['docker-compose.yml'];
+  const example = [...readText('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(
+    ([, variable = '']) => variable,
+  );
+
+  test('reaches every process with all that it may say', () => {
+    expect(unheardSettings(environments, example)).toEqual([]);
+  });
+
+  test('is known not to reach one whose container does not name the variable', () => {
+    const planted = spoiled(environments, (found) => {
+      for (const { own } of found) delete own['RATE_LIMIT_REQUESTS'];
+    });
+    expect(unheardSettings(planted, example)).toEqual([
+      'gateway does not hear of RATE_LIMIT_REQUESTS',
+    ]);
   });
 });
 

@@ -57,6 +57,27 @@ export function environmentFaults(environments: readonly Environment[]): string[
   return [...faults, ...[...unread].map((variable) => `no process knows ${variable}`)];
 }
 
+/** Said by the place where a process runs, and not by whoever starts the project. */
+const SAID_BY_PLACE =
+  /^(REDIS|KAFKA|TEMPORAL)_|_FILE$|^(HOST|PORT|PAYMENT_URL|ENGINE_MODE|FAILPOINTS|ORDERS_TOPIC|DLQ_TOPIC|CONSUMER_GROUP|TASK_QUEUE)$/;
+
+/** What a process reads of the variables in .env.example, and would not get from there: its container does not name it. */
+export function unheardSettings(
+  environments: readonly Environment[],
+  example: readonly string[],
+): string[] {
+  return environments
+    .filter(({ program }) => !program.startsWith('dist/stack/'))
+    .flatMap(({ name, program, own }) => {
+      const seen = new Set<string>();
+      LOADERS[program]?.(watched(own, seen));
+      return example
+        .filter((variable) => seen.has(variable) && !(variable in own))
+        .filter((variable) => !SAID_BY_PLACE.test(variable))
+        .map((variable) => `${name} does not hear of ${variable}`);
+    });
+}
+
 export function composeEnvironments({ services }: ComposeFile): Environment[] {
   return Object.entries(services).flatMap(([name, { command = [], environment = {}, build }]) => {
     const program = command[1] ?? '';
