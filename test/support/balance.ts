@@ -17,7 +17,8 @@ export function whenQuiet(engine: Pick<Doors, 'gateway'>, itemId: string, within
         (sum, state) => sum + Number(stock[state]),
         0,
       );
-      return open === 0 && stock;
+      if (open > 0) throw new Error(`on its way: ${JSON.stringify(stock)}`);
+      return stock;
     },
     withinMs,
   );
