@@ -60,6 +60,12 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 0, held: 3, supply: 3 });
     });
 
+    test('gives the last units once to many round trips at the same time', async () => {
+      const answers = await Promise.all(Array.from({ length: 10 }, () => hold(attempt())));
+      expect(answers.filter(({ kind }) => kind === 'held')).toHaveLength(3);
+      expect(await counts()).toMatchObject({ free: 0, held: 3, supply: 3 });
+    });
+
     test('holds once for attempts of one request in one round trip', async () => {
       const first = attempt();
       const verdicts = await make().admission.claimAndHold([first, again(first), attempt()]);
