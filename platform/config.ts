@@ -152,8 +152,8 @@ export function loadSimulatorConfig(env: Env): SimulatorConfig {
 }
 
 /**
- * An order whose record is in the log is known by a claim that lives longer than an undecided request's could, that is
- * for the difference of the two. That long its buyer must be recognised: for at least as long as without the record.
+ * An accepted order's claim is prolonged, so its buyer must be recognised for longer than while nothing was decided. Not
+ * shorter would do for that; twice as long leaves room.
  */
 function claimLives(read: Reader): Pick<ApiConfig, 'claimTtlMs' | 'orderRetentionMs'> {
   const ttl = read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 });
