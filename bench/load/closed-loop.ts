@@ -1,18 +1,15 @@
 import { quantile } from '../report/statistics';
-import { openConnection, type Connection } from './connection';
+import type { Connection } from './connection';
+import { keepOpen } from './keep-open';
 import { createBodies, type ClosedLoopPlan, type ClosedLoopResult } from './plan';
 
 /** A server that answers nothing must not keep the bench for ever. */
 const LAST_ANSWERS_MS_MAX = 10_000;
 
-/** After a broken connection: a server that drops all of them must not be stormed. */
-const RECONNECT_MS = 20;
-
 /** Carries out one plan and reports when every request of it has been answered. */
 export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
   const nextBody = createBodies(plan.purchases);
   const tally = createTally(plan);
-  const open = new Set<Connection>();
   let [sent, unanswered, isOver] = [0, 0, false];
 
   return new Promise((resolve) => {
@@ -36,23 +33,6 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
         ask(connection);
       });
     };
-    const connectOne = () => {
-      if (isOver) return;
-      const connection = openConnection(plan.port, {
-        onOpen: () => {
-          ask(connection);
-        },
-        onEnd: () => {
-          open.delete(connection);
-          if (isOver && !connection.isWaiting()) return;
-          if (connection.isWaiting()) unanswered -= 1;
-          tally.broken();
-          setTimeout(connectOne, RECONNECT_MS);
-        },
-      });
-      open.add(connection);
-    };
-
     const timers = [
       ...(plan.warmMs > 0 ? [setTimeout(tally.begin, plan.warmMs)] : []),
       setTimeout(() => {
@@ -61,7 +41,16 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
       setTimeout(finish, plan.warmMs + plan.measureMs + LAST_ANSWERS_MS_MAX),
     ];
     if (plan.warmMs === 0) tally.begin();
-    for (let i = 0; i < plan.connections; i++) connectOne();
+    const open = keepOpen({
+      ...plan,
+      onOpen: ask,
+      onEnd: (wasWaiting) => {
+        if (isOver && !wasWaiting) return;
+        if (wasWaiting) unanswered -= 1;
+        tally.broken();
+      },
+      isOver: () => isOver,
+    });
   });
 }
 

@@ -1,5 +1,6 @@
 import { quantile } from '../report/statistics';
-import { openConnection, type Connection } from './connection';
+import type { Connection } from './connection';
+import { keepOpen } from './keep-open';
 import { answerKind, type CrowdPlan, type CrowdResult } from './plan';
 
 /** A buyer who has waited so long asks again, on another connection and under the same request_id. */
@@ -10,8 +11,6 @@ const COME_BACK_MS = 2_000;
 
 /** So often a buyer asks again for want of an answer that says something. */
 const TRIES_MAX = 50;
-
-const RECONNECT_MS = 20;
 
 interface Buyer {
   readonly requestId: string;
@@ -31,7 +30,6 @@ export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
   const accepted = new Set<string>();
   const waitedMs: number[] = [];
   const idle: Connection[] = [];
-  const open = new Set<Connection>();
   const startedAt = performance.now();
   let unserved = buyers.length;
   let next = 0;
@@ -84,39 +82,15 @@ export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
       });
     };
     const timer = setTimeout(finish, plan.msMax);
-    const broken = () => {
-      answers['broken'] = (answers['broken'] ?? 0) + 1;
-    };
-    keepOpen(plan, open, { onOpen: ask, onBroken: broken, isOver: () => isOver });
-  });
-}
-
-/** Keeps so many connections open, until it is over. */
-function keepOpen(
-  { port, connections }: CrowdPlan,
-  open: Set<Connection>,
-  on: {
-    readonly onOpen: (connection: Connection) => void;
-    readonly onBroken: () => void;
-    readonly isOver: () => boolean;
-  },
-): void {
-  const connectOne = () => {
-    if (on.isOver()) return;
-    const connection = openConnection(port, {
-      onOpen: () => {
-        on.onOpen(connection);
-      },
+    const open = keepOpen({
+      ...plan,
+      onOpen: ask,
       onEnd: () => {
-        open.delete(connection);
-        if (on.isOver()) return;
-        on.onBroken();
-        setTimeout(connectOne, RECONNECT_MS);
+        if (!isOver) answers['broken'] = (answers['broken'] ?? 0) + 1;
       },
+      isOver: () => isOver,
     });
-    open.add(connection);
-  };
-  for (let i = 0; i < connections; i++) connectOne();
+  });
 }
 
 /** One or two units each; every tenth user buys three times one unit, which is more than the sale allows. */

@@ -1,5 +1,6 @@
 import { quantile } from '../report/statistics';
-import { openConnection, type Connection } from './connection';
+import type { Connection } from './connection';
+import { keepOpen } from './keep-open';
 import { answerKind, purchaseBody, type OpenLoopPlan, type OpenLoopResult } from './plan';
 
 /** Purchases come in heaps of so many ms; finer than what a gateway's turn of the event loop takes under load. */
@@ -7,9 +8,6 @@ const TICK_MS = 2;
 
 /** A server that answers nothing must not keep the bench for ever. */
 const LAST_ANSWERS_MS_MAX = 10_000;
-
-/** After a broken connection: a server that drops all of them must not be stormed. */
-const RECONNECT_MS = 20;
 
 /** Who has found no free connection for so long leaves. */
 const PATIENCE_MS = 1_000;
@@ -28,7 +26,6 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
   const tally = createTally();
   const queue: Arrival[] = [];
   const idle: Connection[] = [];
-  const open = new Set<Connection>();
   const startedAt = performance.now();
   let [came, next, unanswered, isOver] = [0, 0, 0, false];
 
@@ -64,22 +61,6 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
         ask(connection);
       });
     };
-    const connectOne = () => {
-      if (isOver) return;
-      const connection = openConnection(plan.port, {
-        onOpen: () => {
-          ask(connection);
-        },
-        onEnd: () => {
-          open.delete(connection);
-          if (isOver) return;
-          if (connection.isWaiting()) unanswered -= 1;
-          tally.broken();
-          setTimeout(connectOne, RECONNECT_MS);
-        },
-      });
-      open.add(connection);
-    };
     const tick = () => {
       const now = performance.now();
       const due = Math.floor((Math.min(now - startedAt, measureMs) * perSecond) / 1_000);
@@ -92,7 +73,17 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
     };
     const ticking = setInterval(tick, TICK_MS);
     const timer = setTimeout(finish, measureMs + LAST_ANSWERS_MS_MAX);
-    for (let i = 0; i < plan.connectionsMax; i++) connectOne();
+    const open = keepOpen({
+      port: plan.port,
+      connections: plan.connectionsMax,
+      onOpen: ask,
+      onEnd: (wasWaiting) => {
+        if (isOver) return;
+        if (wasWaiting) unanswered -= 1;
+        tally.broken();
+      },
+      isOver: () => isOver,
+    });
   });
 }
 
