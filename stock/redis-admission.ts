@@ -4,7 +4,7 @@ import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
 import { parseHoldAnswers, parseRejectAnswer } from './answers';
 import { claimKey, claimValue, itemKeys, ordersKey, rejectionsKey } from './keys';
-import { NO_REPLY, runCommands, type Command } from './pipelines';
+import { NO_REPLY, runCommands, type Command, type Reply } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
 /**
@@ -35,14 +35,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
         ...attempts.map((attempt) => makeClaim(attempt, options.claimTtlMs)),
         ...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),
       ]);
-      const holds: (HoldAnswer | Error)[] = [];
-      groups.forEach(({ members }, group) => {
-        const [error, answers] = replies[attempts.length + group] ?? NO_REPLY;
-        const parsed = error ?? parseHoldAnswers(answers);
-        members.forEach(({ index }, i) => {
-          holds[index] = (parsed instanceof Error ? parsed : parsed[i]) ?? NO_ANSWER;
-        });
-      });
+      const holds = handOut(groups, replies.slice(attempts.length), parseHoldAnswers);
       const refused = attempts.filter((_, i) => wasRefused(replies[i], holds[i]));
       // Without an answer these claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
@@ -70,13 +63,9 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
         ]),
         ...orders.map((order) => prolongClaim(order, options.orderRetentionMs)),
       ]);
-      const answers: (boolean | Error)[] = [];
-      groups.forEach(({ members }, group) => {
-        const [error, result] = replies[group] ?? NO_REPLY;
-        members.forEach(({ index }, i) => {
-          answers[index] = error ?? (result as number[])[i] === 1;
-        });
-      });
+      const answers = handOut(groups, replies, (result) =>
+        (result as number[]).map((known) => known === 1),
+      );
       const unclaimed = orders.filter((_, i) => replies[groups.length + i]?.[1] === 0);
       if (unclaimed.length > 0) {
         const claims = unclaimed.map((order) => claimAnew(order, options.orderRetentionMs));
@@ -107,17 +96,13 @@ async function areKnown(
   // Either is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item.
   const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
   const replies = await runCommands(redis, commands);
-  const answers = requests.map((_, i): boolean | Error => {
-    const [error, found] = replies[i] ?? NO_REPLY;
-    return error ?? found === 1;
+  const entries = handOut(groups, replies.slice(requests.length), (found) =>
+    (found as unknown[]).map((entry) => entry !== null),
+  );
+  return entries.map((hasEntry, i): boolean | Error => {
+    const [error, claimed] = replies[i] ?? NO_REPLY;
+    return error ?? (claimed === 1 || hasEntry);
   });
-  groups.forEach(({ members }, group) => {
-    const [error, found] = replies[requests.length + group] ?? NO_REPLY;
-    members.forEach(({ index }, i) => {
-      if (answers[index] === false) answers[index] = error ?? (found as unknown[])[i] !== null;
-    });
-  });
-  return answers;
 }
 
 function hasClaim({ requestId }: RequestOf): Command {
@@ -178,6 +163,23 @@ function groupByItem<T extends RequestOf>(orders: readonly T[]): ItemGroup<T>[] 
     group.members.push({ order, index });
   });
   return [...groups.values()];
+}
+
+/** The answers of each group's one call, as `read` finds them in its reply, in the order of the requests. */
+function handOut<A>(
+  groups: readonly ItemGroup<unknown>[],
+  replies: readonly Reply[],
+  read: (reply: unknown) => readonly (A | Error)[],
+): (A | Error)[] {
+  const answers: (A | Error)[] = [];
+  groups.forEach(({ members }, group) => {
+    const [error, reply] = replies[group] ?? NO_REPLY;
+    const found = error ?? read(reply);
+    members.forEach(({ index }, i) => {
+      answers[index] = (found instanceof Error ? found : found[i]) ?? NO_ANSWER;
+    });
+  });
+  return answers;
 }
 
 /**
