@@ -48,7 +48,7 @@ export function startCopies({ file, count, logger, fail }: CopiesOptions): Copie
   cluster.schedulingPolicy = cluster.SCHED_NONE;
   cluster.setupPrimary({ exec: file, args: [] });
   const relay = createRelay(running);
-  const deaths: number[] = [];
+  let deaths: readonly number[] = [];
   let [hasListened, isStopping] = [false, false];
   let ended = () => {};
   const allEnded = new Promise<void>((resolve) => {
@@ -75,11 +75,11 @@ export function startCopies({ file, count, logger, fail }: CopiesOptions): Copie
     }
     logger.error({ pid: copy.process.pid, code, signal }, 'a copy has ended');
     const now = performance.now();
-    deaths.push(now);
-    const recent = deaths.filter((at) => now - at < DEATHS_WITHIN_MS).length;
+    deaths = [...deaths.filter((at) => now - at < DEATHS_WITHIN_MS), now];
     if (!hasListened) giveUp('A copy has ended at its start');
-    else if (recent > DEATHS_PER_COPY_MAX * count) giveUp(`${recent} copies have died in a minute`);
-    else setTimeout(fork, RESTART_MS);
+    else if (deaths.length > DEATHS_PER_COPY_MAX * count) {
+      giveUp(`${deaths.length} copies have died in a minute`);
+    } else setTimeout(fork, RESTART_MS);
   });
   for (let i = 0; i < count; i++) fork();
 
