@@ -1,4 +1,5 @@
-import { admissionContract, CONTRACT_LEASE_MS } from '../contract/admission.contract';
+import { admissionContract } from '../contract/admission.contract';
+import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { Attempt } from '../../stock/admission';

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { admissionContract, CONTRACT_LEASE_MS } from '../contract/admission.contract';
+import { admissionContract } from '../contract/admission.contract';
+import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { decodeOrder, encodeOrder } from '../../orderlog/order-record';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';

@@ -11,7 +11,8 @@ import {
 } from '../../platform/redis';
 import { watchRedisDurability } from '../../platform/redis-durability';
 import { claimOrder } from '../../stock/claims';
-import { admissionContract, CONTRACT_LEASE_MS } from '../contract/admission.contract';
+import { admissionContract } from '../contract/admission.contract';
+import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { eventually } from '../support/eventually';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { redisStockOn, type RedisStock } from '../support/redis-stock';

@@ -1,0 +1,95 @@
+import { anAttempt, anItem, aPurchase } from '../support/purchases';
+import { CONTRACT_LEASE_MS, useItem, type AdmissionUnderTest } from './admission-item';
+
+/** What becomes of a hold: part of the contract of admission. */
+export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
+  describe('and afterwards', () => {
+    const item = useItem(make);
+    const { attempt, again, hold, undo, counts } = item;
+
+    test('lets a later attempt take over a hold whose lease is over', async () => {
+      const first = attempt();
+      await hold(first);
+      await waitForLease();
+      expect(await hold(again(first))).toMatchObject({ kind: 'held' });
+      await undo(first);
+      expect(await counts()).toMatchObject({ free: 2, held: 1 });
+    });
+
+    test('reclaims a hold whose lease is over when somebody finds no unit', async () => {
+      const dead = attempt({ amount: 3 });
+      await hold(dead);
+      expect(await hold(attempt())).toEqual({ kind: 'sold-out', final: false });
+      await waitForLease();
+      expect(await hold(attempt())).toMatchObject({ kind: 'held' });
+      expect(await make().admission.queue([dead])).toEqual([false]);
+      expect(await counts()).toMatchObject({ free: 2, held: 1, queued: 0 });
+    });
+
+    test('knows a request from its hold on, and one that was rejected and undone no more', async () => {
+      const [first, stranger] = [attempt(), attempt()];
+      const known = () => make().admission.areKnown([stranger, first]);
+      expect(await known()).toEqual([false, false]);
+      await hold(first);
+      expect(await known()).toEqual([false, true]);
+      await make().admission.queue([first]);
+      expect(await known()).toEqual([false, true]);
+      const rejected = attempt({ amount: 4 });
+      await hold(rejected);
+      expect(await make().admission.areKnown([rejected])).toEqual([true]);
+      await undo(rejected);
+      expect(await make().admission.areKnown([rejected])).toEqual([false]);
+    });
+
+    test('undoes a hold once, and only for the attempt that made it', async () => {
+      const first = attempt();
+      await hold(first);
+      await make().admission.undo([{ ...again(first), undoHold: true, dropClaim: false }]);
+      expect(await counts()).toMatchObject({ free: 2, held: 1 });
+      await undo(first);
+      await undo(first);
+      expect(await counts()).toMatchObject({ free: 3, held: 0, supply: 3 });
+    });
+
+    test('writes a rejection down only where there is no order and no attempt of the request', async () => {
+      const [lapsed, quick, held] = [attempt({ amount: 2 }), attempt({ amount: 3 }), attempt()];
+      const { admission } = make();
+      await hold(lapsed);
+      await waitForLease();
+      expect((await hold(quick)).kind).toBe('held');
+      await admission.queue([quick]);
+      expect((await hold(again(lapsed))).kind).toBe('sold-out');
+      await make().setFree(item.id(), 1);
+      await hold(held);
+      expect(await admission.reject([lapsed, quick, held])).toEqual([
+        { kind: 'rejected' },
+        expect.objectContaining({ kind: 'exists' }),
+        { kind: 'in-progress', retryAfterMs: expect.any(Number) as number },
+      ]);
+    });
+
+    test('never gives a queued order back', async () => {
+      const first = attempt();
+      await hold(first);
+      await make().admission.queue([first]);
+      await undo(first);
+      await waitForLease();
+      expect(await hold(attempt({ amount: 3 }))).toEqual({ kind: 'sold-out', final: false });
+      expect(await counts()).toMatchObject({ free: 2, queued: 1 });
+    });
+
+    test('queues many orders of several items in one round trip', async () => {
+      const elsewhere = anItem();
+      await make().setFree(elsewhere, 1);
+      const here = attempt();
+      const there = anAttempt(aPurchase({ itemId: elsewhere }));
+      await make().admission.claimAndHold([here, there]);
+      expect(await make().admission.queue([here, attempt(), there])).toEqual([true, false, true]);
+    });
+  });
+}
+
+/** The lease runs on the server's clock, so there is nothing to wait for but the time itself. */
+function waitForLease(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, CONTRACT_LEASE_MS + 30));
+}
