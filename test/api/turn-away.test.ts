@@ -1,13 +1,10 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { buy, openGateway, until, type OpenGateway } from './open-gateway';
-import { purchase } from './raw-requests';
+import { createDialer, PURCHASE_HEAD, purchaseRequest, statusesIn } from './raw-lines';
 
 let open: OpenGateway;
-let sockets: Socket[] = [];
+const { dial, hangUp } = createDialer();
 afterEach(async () => {
-  for (const socket of sockets) socket.destroy();
-  sockets = [];
+  hangUp();
   await open.close();
 });
 
@@ -20,34 +17,13 @@ async function openFull(): Promise<{ inHand: ReturnType<typeof buy> }> {
   return { inHand };
 }
 
-async function dial() {
-  const socket = connect(open.port, '127.0.0.1');
-  sockets.push(socket);
-  const line = { socket, received: '' };
-  socket.setEncoding('utf8').on('data', (text: string) => {
-    line.received += text;
-  });
-  await once(socket, 'connect');
-  return line;
-}
-
-const HEAD = 'POST /buy HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
-
-function request(requestId: string): string {
-  const body = purchase({ request_id: requestId });
-  return `${HEAD}content-length: ${body.length}\r\n\r\n${body}`;
-}
-
-const answers = (received: string) =>
-  [...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1]);
-
 describe('a purchase that comes while there is no room', () => {
   test('is refused before its body has come', async () => {
     await openFull();
-    const line = await dial();
-    line.socket.write(`${HEAD}content-length: 100\r\n\r\n`);
+    const line = await dial(open);
+    line.socket.write(`${PURCHASE_HEAD}content-length: 100\r\n\r\n`);
     await until(() => line.received.includes('}'));
-    expect(answers(line.received)).toEqual(['503']);
+    expect(statusesIn(line.received)).toEqual(['503']);
     expect(line.received).toMatch(/retry-after: [123]\r\n/);
     expect(line.received).toContain('/problems/not-accepted');
   });
@@ -62,23 +38,23 @@ describe('a purchase that comes while there is no room', () => {
 
   test('keeps its connection, on which the next one is accepted when there is room', async () => {
     const { inHand } = await openFull();
-    const line = await dial();
-    line.socket.write(request('refused'));
+    const line = await dial(open);
+    line.socket.write(purchaseRequest('refused'));
     await until(() => line.received.includes('not-accepted'));
     open.appender.acknowledge();
     open.appender.next = 'acknowledge';
     expect((await inHand).status).toBe(202);
-    line.socket.write(request('refused'));
-    await until(() => answers(line.received).length === 2);
-    expect(answers(line.received)).toEqual(['503', '202']);
+    line.socket.write(purchaseRequest('refused'));
+    await until(() => statusesIn(line.received).length === 2);
+    expect(statusesIn(line.received)).toEqual(['503', '202']);
   });
 
   test('ends its connection when its body may be large', async () => {
     await openFull();
-    const line = await dial();
-    line.socket.write(`${HEAD}transfer-encoding: chunked\r\n\r\n`);
+    const line = await dial(open);
+    line.socket.write(`${PURCHASE_HEAD}transfer-encoding: chunked\r\n\r\n`);
     await until(() => line.received.includes('}'));
-    expect(answers(line.received)).toEqual(['503']);
+    expect(statusesIn(line.received)).toEqual(['503']);
     expect(line.received).toContain('connection: close');
   });
 
@@ -91,8 +67,8 @@ describe('a purchase that comes while there is no room', () => {
 
   test('may leave while its refusal waits', async () => {
     await openFull();
-    const line = await dial();
-    line.socket.write(request('leaves'));
+    const line = await dial(open);
+    line.socket.write(purchaseRequest('leaves'));
     await until(async () =>
       (await (await fetch(`${open.url}/metrics`)).text()).includes('answer="not-accepted"} 1'),
     );

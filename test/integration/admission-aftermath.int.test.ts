@@ -9,25 +9,20 @@ import { claimKey } from '../../stock/keys';
 import { buy, openGateway, until, type OpenGateway } from '../api/open-gateway';
 import { createTestIngest, recordOf } from '../ingest/fakes';
 import { endLeases } from '../support/end-leases';
+import { openGatewayOnRedis } from '../support/gateway-on-redis';
 import { anItem, aPurchase } from '../support/purchases';
-import { openRedisStock, type RedisStock } from '../support/redis-stock';
+import type { RedisStock } from '../support/redis-stock';
 import { aSignal, useSaga } from '../support/saga';
 
 const saga = useSaga();
 const { money } = saga;
 let stock: RedisStock;
 let open: OpenGateway;
-
+let close: () => Promise<void>;
 beforeAll(async () => {
-  stock = openRedisStock();
-  open = await openGateway({
-    change: () => ({ admission: stock.admission, ledger: stock.ledger }),
-  });
+  ({ stock, open, close } = await openGatewayOnRedis());
 });
-afterAll(async () => {
-  await open.close();
-  await stock.redis.quit();
-});
+afterAll(() => close());
 
 const SUPPLY = 3;
 

@@ -1,23 +1,18 @@
-import { buy, openGateway, PURCHASE, type OpenGateway } from '../api/open-gateway';
+import { buy, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import type { ItemId, Purchase } from '../../domain/order';
 import { claimKey, claimValue } from '../../stock/keys';
+import { openGatewayOnRedis } from '../support/gateway-on-redis';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
-import { openRedisStock, type RedisStock } from '../support/redis-stock';
+import type { RedisStock } from '../support/redis-stock';
 
 /** The table of admission, cell by cell, through a gateway on the real Redis; only the log is a fake. */
 let stock: RedisStock;
 let open: OpenGateway;
-
+let close: () => Promise<void>;
 beforeAll(async () => {
-  stock = openRedisStock();
-  open = await openGateway({
-    change: () => ({ admission: stock.admission, ledger: stock.ledger }),
-  });
+  ({ stock, open, close } = await openGatewayOnRedis());
 });
-afterAll(async () => {
-  await open.close();
-  await stock.redis.quit();
-});
+afterAll(() => close());
 
 const SUPPLY = 3;
 const IN_AN_HOUR = Date.now() + 3_600_000;

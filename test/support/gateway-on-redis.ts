@@ -1,0 +1,21 @@
+import { openGateway, type OpenGateway } from '../api/open-gateway';
+import { openRedisStock, type RedisStock } from './redis-stock';
+
+export interface GatewayOnRedis {
+  readonly stock: RedisStock;
+  readonly open: OpenGateway;
+  readonly close: () => Promise<void>;
+}
+
+/** A gateway of this process whose stock is the real Redis; its log stays a fake. */
+export async function openGatewayOnRedis(): Promise<GatewayOnRedis> {
+  const stock = openRedisStock();
+  const open = await openGateway({
+    change: () => ({ admission: stock.admission, ledger: stock.ledger }),
+  });
+  const close = async () => {
+    await open.close();
+    await stock.redis.quit();
+  };
+  return { stock, open, close };
+}
