@@ -1,30 +1,20 @@
-import type { Order } from '../../domain/order';
 import { losesItsCharge, noAnswer } from '../support/held-up';
-import { aSignal, failureOf, type Saga } from '../support/saga';
+import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
 import type { Path } from './paths';
 
-/** A queued order for one unit that has met `arrange`, and its run as ingest starts it. */
-const anOrderThat =
-  (arrange: (saga: Saga, order: Order) => unknown): Path['drive'] =>
-  async (saga, requestId) => {
-    const order = await saga.aQueuedOrder({ requestId });
-    await arrange(saga, order);
-    return saga.start(order);
-  };
+const { anOrderThat, cancelledDuringItsCharge } = drivesOf((saga, order) => saga.start(order));
 
 /** Ways of an order whose first charge is made at once; `chargePayment` twice: that one, and the regular one. */
 export const AT_ONCE_PATHS: Readonly<Record<string, Path>> = {
   'at-once-confirmed': {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],
     outcome: 'confirmed',
-    drive: anOrderThat(() => undefined),
+    drive: anOrderThat(nothingSpecial),
   },
   'at-once-declined': {
     steps: ['reserveStock', 'chargePayment', 'releaseStock', 'deadLetter'],
     outcome: 'payment-declined',
-    drive: anOrderThat((saga, order) => {
-      saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
-    }),
+    drive: anOrderThat(isDeclined),
   },
   'at-once-in-doubt-and-confirmed': {
     steps: ['reserveStock', 'chargePayment', 'chargePayment', 'confirmSale'],
@@ -47,11 +37,7 @@ export const AT_ONCE_PATHS: Readonly<Record<string, Path>> = {
       ...(['releaseStock', 'refundPayment', 'deadLetter'] as const),
     ],
     outcome: 'sale-lost',
-    drive: anOrderThat((saga, order) => {
-      saga.onStep(order, 'before', 'confirmSale', () =>
-        saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
-      );
-    }),
+    drive: anOrderThat(losesItsSale),
   },
   'at-once-not-where-the-generation-was-open': {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],
@@ -61,19 +47,6 @@ export const AT_ONCE_PATHS: Readonly<Record<string, Path>> = {
   'at-once-in-doubt-and-cancelled': {
     steps: ['reserveStock', 'chargePayment', 'chargePayment', 'releaseStock', 'refundPayment'],
     outcome: 'cancelled',
-    drive: async (saga, requestId) => {
-      const order = await saga.aQueuedOrder({ requestId });
-      const [charging, answered] = [aSignal(), aSignal()];
-      saga.onStep(order, 'after', 'chargePayment', noAnswer, () => {
-        charging.give();
-        return answered.given;
-      });
-      const handle = await saga.start(order);
-      await charging.given;
-      await handle.cancel();
-      await failureOf(handle);
-      answered.give();
-      return handle;
-    },
+    drive: cancelledDuringItsCharge(noAnswer),
   },
 };

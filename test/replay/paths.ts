@@ -1,8 +1,9 @@
 import type { Order } from '../../domain/order';
 import { noAnswer } from '../support/held-up';
 import { anOrder } from '../support/purchases';
-import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
+import type { OrderHandle, Saga } from '../support/saga';
 import type { Step } from '../support/step-hooks';
+import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
 
 /** One way through the workflow, and how to make an order take it. */
 export interface Path {
@@ -19,21 +20,14 @@ const cancelledByBuyer = (saga: Saga, order: Order) => saga.ledger.cancel(order)
 /** Starts an order as it was before a charge could be made at once: its charge is a regular activity from the first. */
 const start = (saga: Saga, order: Order) => saga.start(order, 'REJECT_DUPLICATE', {});
 
-/** A queued order for one unit that has met `arrange`, and its run. */
-const anOrderThat =
-  (arrange: (saga: Saga, order: Order) => unknown): Path['drive'] =>
-  async (saga, requestId) => {
-    const order = await saga.aQueuedOrder({ requestId });
-    await arrange(saga, order);
-    return start(saga, order);
-  };
+const { anOrderThat, cancelledDuringItsCharge } = drivesOf(start);
 
 /** Every way through the workflow that an order may take with regular charges only; those older than the choice do. */
 export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
   confirmed: {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],
     outcome: 'confirmed',
-    drive: anOrderThat(() => undefined),
+    drive: anOrderThat(nothingSpecial),
   },
   'confirmed-after-a-retried-charge': {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],
@@ -76,9 +70,7 @@ export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
   'payment-declined': {
     steps: ['reserveStock', 'chargePayment', 'releaseStock', 'deadLetter'],
     outcome: 'payment-declined',
-    drive: anOrderThat((saga, order) => {
-      saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
-    }),
+    drive: anOrderThat(isDeclined),
   },
   'payment-unknown': {
     steps: ['reserveStock', 'chargePayment', 'releaseStock', 'refundPayment', 'deadLetter'],
@@ -93,11 +85,7 @@ export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
       ...(['releaseStock', 'refundPayment', 'deadLetter'] as const),
     ],
     outcome: 'sale-lost',
-    drive: anOrderThat((saga, order) => {
-      saga.onStep(order, 'before', 'confirmSale', () =>
-        saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
-      );
-    }),
+    drive: anOrderThat(losesItsSale),
   },
   'sale-lost-as-nobody-knows': {
     steps: [
@@ -161,26 +149,13 @@ export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
     steps: ['reserveStock', 'chargePayment', 'releaseStock'],
     outcome: 'cancelled',
     drive: anOrderThat((saga, order) => {
-      saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
+      isDeclined(saga, order);
       saga.onStep(order, 'after', 'chargePayment', () => cancelledByBuyer(saga, order));
     }),
   },
   'cancelled-during-the-charge': {
     steps: ['reserveStock', 'chargePayment', 'releaseStock', 'refundPayment'],
     outcome: 'cancelled',
-    drive: async (saga, requestId) => {
-      const order = await saga.aQueuedOrder({ requestId });
-      const [charging, answered] = [aSignal(), aSignal()];
-      saga.onStep(order, 'after', 'chargePayment', () => {
-        charging.give();
-        return answered.given;
-      });
-      const handle = await start(saga, order);
-      await charging.given;
-      await handle.cancel();
-      await failureOf(handle);
-      answered.give();
-      return handle;
-    },
+    drive: cancelledDuringItsCharge(),
   },
 };

@@ -3,7 +3,7 @@ import type { DeadLetterActivities, PaymentActivities, StockActivities } from '.
 type Activities = StockActivities & PaymentActivities & DeadLetterActivities;
 export type Step = keyof Activities;
 type When = 'before' | 'after';
-type Hook = () => Promise<unknown> | undefined;
+export type Hook = () => Promise<unknown> | undefined;
 
 /** What every step of the saga says about whose it is. */
 type Input = { requestId: string } | { order: { requestId: string } } | { input: Input };

@@ -1,0 +1,52 @@
+import type { Order } from '../../domain/order';
+import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
+import type { Hook } from '../support/step-hooks';
+import type { Path } from './paths';
+
+/** What has happened to an order before its run is started. */
+type Arrange = (saga: Saga, order: Order) => unknown;
+
+export const nothingSpecial: Arrange = () => undefined;
+
+export const isDeclined: Arrange = (saga, order) => {
+  saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
+};
+
+/** Between its charge and its confirmation a later step gives its units back. */
+export const losesItsSale: Arrange = (saga, order) => {
+  saga.onStep(order, 'before', 'confirmSale', () =>
+    saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
+  );
+};
+
+/** Ways to drive an order whose run is begun by `start`. */
+export function drivesOf(start: (saga: Saga, order: Order) => Promise<OrderHandle>) {
+  return {
+    /** A queued order for one unit that has met `arrange`, and its run. */
+    anOrderThat:
+      (arrange: Arrange): Path['drive'] =>
+      async (saga, requestId) => {
+        const order = await saga.aQueuedOrder({ requestId });
+        await arrange(saga, order);
+        return start(saga, order);
+      },
+
+    /** Its run is cancelled while its charge is under way, after those that meet `before`. */
+    cancelledDuringItsCharge:
+      (...before: Hook[]): Path['drive'] =>
+      async (saga, requestId) => {
+        const order = await saga.aQueuedOrder({ requestId });
+        const [charging, answered] = [aSignal(), aSignal()];
+        saga.onStep(order, 'after', 'chargePayment', ...before, () => {
+          charging.give();
+          return answered.given;
+        });
+        const handle = await start(saga, order);
+        await charging.given;
+        await handle.cancel();
+        await failureOf(handle);
+        answered.give();
+        return handle;
+      },
+  };
+}
