@@ -27,14 +27,15 @@ import { makeCertificates, type Certificates } from '../support/secured/certific
 import * as kafkaAtHand from '../support/secured/kafka';
 import * as redisAtHand from '../support/secured/redis-cluster';
 import { startApiKeyProxy } from '../support/secured/api-key-proxy';
-import { startTlsProxy, type TlsProxy } from '../support/secured/tls-proxy';
+import { startTlsProxy } from '../support/secured/tls-proxy';
+import type { LoopbackServer } from '../support/loopback-server';
 
 const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
 const logger = createLogger('test', 'silent');
 let certificates: Certificates;
 let cluster: redisAtHand.RedisCluster;
 let kafka: kafkaAtHand.SecuredKafka;
-let temporal: TlsProxy;
+let temporal: LoopbackServer;
 let engine: Engine;
 /** What an operator gives the processes: passwords as files. */
 let env: Record<string, string>;
@@ -172,7 +173,7 @@ client_key_path = "${certificates.client.keyFile}"
 });
 
 describe('Temporal with an API key', () => {
-  let proxy: TlsProxy;
+  let proxy: LoopbackServer;
   beforeAll(async () => {
     const target = Number(temporalAddress().split(':')[1]);
     proxy = await startApiKeyProxy(certificates, { key: 'a-key', target });

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 
 /** Kinds of requests by their number in Kafka's protocol; the others are of no interest here. */
 const KINDS: ReadonlyMap<number, RequestKind> = new Map([
@@ -12,15 +12,13 @@ export type RequestKind = 'produce' | 'metadata' | 'join-group' | 'other';
 /** What becomes of an answer: it goes on to the client, or the connection breaks in its place. */
 export type Fate = 'pass' | 'cut';
 
-export interface KafkaProxy {
-  readonly port: number;
+export interface KafkaProxy extends LoopbackServer {
   /** Told of every request on its way to the broker. */
   onRequest: (kind: RequestKind) => void;
   /** Decides over every answer on its way back; later ones of the same connection wait for the decision. */
   onAnswer: (kind: RequestKind) => Fate | Promise<Fate>;
   /** Lets everything through again. */
   readonly heal: () => void;
-  readonly close: () => Promise<void>;
 }
 
 /** Stands before one broker, listening on `port` of 127.0.0.1, and knows where its requests and answers begin and end. */
@@ -55,23 +53,15 @@ export async function startKafkaProxy(target: () => number): Promise<KafkaProxy>
       });
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   const heal = () => {
     proxy.onRequest = () => undefined;
     proxy.onAnswer = () => 'pass';
   };
   const proxy: KafkaProxy = {
-    port: (server.address() as AddressInfo).port,
+    ...(await listenOnLoopback(server, { open })),
     onRequest: () => undefined,
     onAnswer: () => 'pass',
     heal,
-    close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of open) socket.destroy();
-      await closed;
-    },
   };
   return proxy;
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import {
   connect,
   createSecureServer,
@@ -6,8 +5,8 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 import type { Certificates } from './certificates';
-import type { TlsProxy } from './tls-proxy';
 
 /** Headers that belong to one connection and not to the call. */
 const OWN = new Set([':scheme', ':authority', 'connection']);
@@ -20,7 +19,7 @@ const PERMISSION_DENIED = '7';
 export async function startApiKeyProxy(
   { server }: Certificates,
   { key, target }: { readonly key: string; readonly target: number },
-): Promise<TlsProxy> {
+): Promise<LoopbackServer> {
   const upstream = connect(`http://127.0.0.1:${String(target)}`);
   const sessions = new Set<Http2Session>([upstream]);
   const proxy = createSecureServer({ cert: server.cert, key: server.key });
@@ -29,19 +28,7 @@ export async function startApiKeyProxy(
     if (headers.authorization === `Bearer ${key}`) passOn(stream, headers, upstream);
     else deny(stream);
   });
-  proxy.listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
-  const address = proxy.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
-  return {
-    port: address.port,
-    close: async () => {
-      const closed = once(proxy, 'close');
-      proxy.close();
-      for (const session of sessions) session.destroy();
-      await closed;
-    },
-  };
+  return listenOnLoopback(proxy, { open: sessions });
 }
 
 /** An answer of gRPC that consists of its trailers only. */

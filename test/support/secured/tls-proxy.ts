@@ -1,12 +1,7 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createServer } from 'node:tls';
+import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 import type { Certificates } from './certificates';
-
-export interface TlsProxy {
-  readonly port: number;
-  readonly close: () => Promise<void>;
-}
 
 /**
  * TLS in front of a server that has none: it ends the encryption, asks every client for a certificate of our authority
@@ -15,7 +10,7 @@ export interface TlsProxy {
 export async function startTlsProxy(
   { ca, server }: Certificates,
   { port, target }: { readonly port: number; readonly target: number },
-): Promise<TlsProxy> {
+): Promise<LoopbackServer> {
   const open = new Set<Socket>();
   const proxy = createServer(
     {
@@ -45,17 +40,5 @@ export async function startTlsProxy(
   );
   // A client without a certificate is refused in its handshake, which is what some tests are for.
   proxy.on('tlsClientError', (_, socket) => socket.destroy());
-  proxy.listen(port, '127.0.0.1');
-  await once(proxy, 'listening');
-  const address = proxy.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
-  return {
-    port: address.port,
-    close: async () => {
-      const closed = once(proxy, 'close');
-      proxy.close();
-      for (const socket of open) socket.destroy();
-      await closed;
-    },
-  };
+  return listenOnLoopback(proxy, { port, open });
 }
