@@ -118,11 +118,11 @@ function burnt(evidence: Evidence): string[] {
   const { purchases, entries, records, charges, claims, buyers, reclaimed } = evidence;
   const faults: string[] = [];
   const rejected = purchases.filter(({ answer }) => answer === 'rejected');
-  for (const { wish, tries, unanswered } of rejected) {
+  for (const { wish, tries, unanswered, askedAt } of rejected) {
     const id = wish.request_id;
-    // A try that its buyer has given up is still carried out when it arrives, and then it is a new question.
-    if (unanswered > 0 && entries.has(id)) continue;
     const entry = entries.get(id);
+    // A try that its buyer has given up is still carried out when it arrives: as a new question, after this one.
+    if (unanswered > 0 && entry && entry.acceptedAt >= askedAt) continue;
     // What a dead or frozen gateway has left in the log may only fail, and for the reason that the buyer was told.
     const left = hasTrait(wish, 'abandoned') || reclaimed.has(id);
     const mayBe = left && entry?.state === 'released' && entry.reason === 'sold-out';

@@ -1,6 +1,6 @@
 import type { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, type Reply } from './request';
+import { ask, askUntilDefinite, type Reply } from './request';
 import type { Wish } from './wishes';
 
 /**
@@ -19,12 +19,9 @@ export interface CancelOptions {
   readonly signal: AbortSignal;
 }
 
-/** Longer than any recovery: a gateway restarts, a frozen worker's step is given up. */
-const DECIDED_MS_MAX = 90_000;
 /** A worker that is dead or busy reserves late; an order that is still waiting then is cancelled as it waits. */
 const AT_WORK_MS_MAX = 60_000;
 const LOOK_EVERY_MS = 100;
-const RETRY_MS = 300;
 
 /** Cancels an accepted order: asks until the answer is definite. Never rejects but by the signal. */
 export async function cancel(wish: Wish, options: CancelOptions): Promise<Cancelled> {
@@ -35,21 +32,15 @@ export async function cancel(wish: Wish, options: CancelOptions): Promise<Cancel
   const waits = async () => Date.now() < atWorkBy && !isAtWork(await look());
   while (!atOnce && (await waits())) await sleep(LOOK_EVERY_MS, undefined, { signal });
 
-  const url = `${order}?user_id=${wish.user_id}`;
-  const deadline = Date.now() + DECIDED_MS_MAX;
-  for (;;) {
-    const verdict = verdictOf(await ask(agent, { method: 'DELETE', url, patienceMs }));
-    if (verdict !== 'again') return verdict;
-    if (Date.now() > deadline) return 'undecided';
-    await sleep(RETRY_MS, undefined, { signal });
-  }
+  const asked = { method: 'DELETE', url: `${order}?user_id=${wish.user_id}`, patienceMs } as const;
+  return (await askUntilDefinite(agent, asked, { read: verdictOf, signal })).answer;
 }
 
 function isAtWork({ body }: Reply): boolean {
   return typeof body['status'] === 'string' && body['status'] !== 'queued';
 }
 
-function verdictOf({ status, problem, body }: Reply): Cancelled | 'again' {
+function verdictOf({ status, problem, body }: Reply): Exclude<Cancelled, 'undecided'> | 'again' {
   if (status === 200) return 'cancelled';
   if (status === 409 && problem === 'too-late-to-cancel') {
     return body['reason'] === 'confirmed' ? 'confirmed' : 'failed';

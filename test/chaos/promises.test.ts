@@ -19,6 +19,7 @@ const RIGHT: Evidence = {
       problem: id === 'late' ? 'sold-out' : '',
       tries: 1,
       unanswered: 0,
+      askedAt: 100,
     })),
   ],
   statuses: new Map([
@@ -72,7 +73,7 @@ test('a record that a dead gateway left breaks no promise when it fails for the 
 });
 
 test('an order that comes of a try without an answer breaks no promise, though a later try was rejected', () => {
-  const soldLate = entry({ userId: 'late-user' });
+  const soldLate = entry({ userId: 'late-user', acceptedAt: 100 });
   const world = {
     ...RIGHT,
     purchases: [sold, declined, { ...late, tries: 2, unanswered: 1 }],
@@ -86,6 +87,9 @@ test('an order that comes of a try without an answer breaks no promise, though a
   expect(findViolations(world)).toEqual([]);
   const answered = { ...late, tries: 2 };
   expect(findViolations({ ...world, purchases: [sold, declined, answered] })).not.toEqual([]);
+  // Held before the rejected try was sent: that rejection was false.
+  const before = new Map([...world.entries, ['late', { ...soldLate, acceptedAt: 99 }]]);
+  expect(findViolations({ ...world, entries: before })).not.toEqual([]);
 });
 
 test.each<[string, string, Partial<Evidence>]>([
