@@ -23,7 +23,8 @@ export interface Admission {
   claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
   /**
    * Of which of these requests there is a claim or an entry. What is not known is no order, accepted or in hand, and
-   * its id is free. An element is an Error when Redis gave no answer for it.
+   * its id is free. Where the item's ledger is not open nothing can be told, and all are called known. An element is an
+   * Error when Redis gave no answer for it.
    */
   areKnown(requests: readonly RequestOf[]): Promise<readonly (boolean | Error)[]>;
   /** Gives back what these attempts hold, if they still hold it, and drops the claims that they made. */

@@ -5,7 +5,7 @@ import type { ScriptArgument, ScriptCommand } from './scripts';
 
 /** A command by name, with its first key first: by it a Cluster finds the node. */
 export type Command = readonly [
-  name: 'set' | 'del' | 'exists' | 'hmget' | 'pexpire' | ScriptCommand,
+  name: 'set' | 'del' | 'exists' | 'hexists' | 'hmget' | 'pexpire' | ScriptCommand,
   firstKey: string,
   ...args: ScriptArgument[],
 ];

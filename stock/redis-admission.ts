@@ -3,7 +3,7 @@ import type { ItemId, Price } from '../domain/order';
 import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
 import { parseHoldAnswers, parseRejectAnswer } from './answers';
-import { claimKey, claimValue, itemKeys, ordersKey, rejectionsKey } from './keys';
+import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command, type Reply } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
@@ -93,15 +93,25 @@ async function areKnown(
   requests: readonly RequestOf[],
 ): Promise<(boolean | Error)[]> {
   const groups = groupByItem(requests);
-  // Either is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item.
-  const commands = [...requests.map(hasClaim), ...groups.map(findEntries)];
+  // Each is enough: a claim may have been dropped by a rejected twin, an entry belongs to one item, and both are gone where
+  // the ledger is lost.
+  const commands = [
+    ...requests.map(hasClaim),
+    ...groups.map(findEntries),
+    ...groups.map(isLedgerOpen),
+  ];
   const replies = await runCommands(redis, commands);
   const entries = handOut(groups, replies.slice(requests.length), (found) =>
     (found as unknown[]).map((entry) => entry !== null),
   );
-  return entries.map((hasEntry, i): boolean | Error => {
+  const lost = handOut(
+    groups,
+    replies.slice(requests.length + groups.length),
+    (open, { members }) => members.map(() => open !== 1),
+  );
+  return requests.map((_, i): boolean | Error => {
     const [error, claimed] = replies[i] ?? NO_REPLY;
-    return error ?? (claimed === 1 || hasEntry);
+    return error ?? (claimed === 1 || entries[i] || (lost[i] ?? NO_ANSWER));
   });
 }
 
@@ -111,6 +121,10 @@ function hasClaim({ requestId }: RequestOf): Command {
 
 function findEntries({ itemId, members }: ItemGroup<RequestOf>): Command {
   return ['hmget', ordersKey(itemId), ...members.map(({ order }) => order.requestId)];
+}
+
+function isLedgerOpen({ itemId }: ItemGroup<RequestOf>): Command {
+  return ['hexists', countsKey(itemId), 'opened'];
 }
 
 function makeClaim(attempt: Attempt, ttlMs: number): Command {
@@ -169,13 +183,13 @@ function groupByItem<T extends RequestOf>(orders: readonly T[]): ItemGroup<T>[] 
 function handOut<A>(
   groups: readonly ItemGroup<unknown>[],
   replies: readonly Reply[],
-  read: (reply: unknown) => readonly (A | Error)[],
+  read: (reply: unknown, group: ItemGroup<unknown>) => readonly (A | Error)[],
 ): (A | Error)[] {
   const answers: (A | Error)[] = [];
-  groups.forEach(({ members }, group) => {
-    const [error, reply] = replies[group] ?? NO_REPLY;
-    const found = error ?? read(reply);
-    members.forEach(({ index }, i) => {
+  groups.forEach((group, at) => {
+    const [error, reply] = replies[at] ?? NO_REPLY;
+    const found = error ?? read(reply, group);
+    group.members.forEach(({ index }, i) => {
       answers[index] = (found instanceof Error ? found : found[i]) ?? NO_ANSWER;
     });
   });

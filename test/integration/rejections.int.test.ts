@@ -52,3 +52,11 @@ test('rejections are forgotten when no record of them can be in the log any more
   await stock.admission.reject([{ ...fresh, itemId: old.itemId }]);
   expect(await stock.redis.zrange(key, '0', '-1')).toEqual([fresh.requestId]);
 });
+
+test('a request of an item whose ledger is lost is never called unknown: nothing is known without it', async () => {
+  const order = anOrder(aPurchase({ itemId: anItem() }));
+  await stock.setFree(order.itemId, 0);
+  expect(await stock.admission.areKnown([order])).toEqual([false]);
+  await stock.redis.del(`{inventory:${order.itemId}}:counts`);
+  expect(await stock.admission.areKnown([order])).toEqual([true]);
+});
