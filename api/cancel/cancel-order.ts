@@ -15,8 +15,11 @@ export interface CancelOrder {
   readonly answer: (raw: RawCancellation) => Promise<Answer>;
 }
 
-/** A run heeds its cancellation within some 100 ms; only a provider that is slow to refund makes it longer. */
-const WAIT_MS_MAX = 3_000;
+/**
+ * A run heeds its cancellation within some 100 ms, or as soon as its first charge has ended, which takes 3 s at most
+ * (`workflows/steps.ts`). Only a provider that is slow to refund makes it longer.
+ */
+const WAIT_MS_MAX = 4_000;
 const POLL_MS = 50;
 
 /** Each one who waits costs Redis twenty small scripts a second; whoever comes on top is told to ask again. */
