@@ -1,7 +1,7 @@
 import type { Order } from '../../domain/order';
 import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
 import type { Hook } from '../support/step-hooks';
-import type { Path } from './paths';
+import type { Path } from './path';
 
 /** What has happened to an order before its run is started. */
 type Arrange = (saga: Saga, order: Order) => unknown;

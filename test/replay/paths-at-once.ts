@@ -1,6 +1,6 @@
 import { losesItsCharge, noAnswer } from '../support/held-up';
 import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
-import type { Path } from './paths';
+import type { Path } from './path';
 
 const { anOrderThat, cancelledDuringItsCharge } = drivesOf((saga, order) => saga.start(order));
 

@@ -1,19 +1,9 @@
 import type { Order } from '../../domain/order';
 import { noAnswer } from '../support/held-up';
 import { anOrder } from '../support/purchases';
-import type { OrderHandle, Saga } from '../support/saga';
-import type { Step } from '../support/step-hooks';
+import type { Saga } from '../support/saga';
 import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
-
-/** One way through the workflow, and how to make an order take it. */
-export interface Path {
-  /** Every step that the history has, in the order in which the workflow asked for it. */
-  readonly steps: readonly Step[];
-  /** How the run closes: confirmed, cancelled, or the reason it fails with. */
-  readonly outcome: string;
-  /** Drives a new order to the end of the path. `requestId` is the path's name, so that histories read alike. */
-  readonly drive: (saga: Saga, requestId: string) => Promise<OrderHandle>;
-}
+import type { Path } from './path';
 
 const cancelledByBuyer = (saga: Saga, order: Order) => saga.ledger.cancel(order);
 
