@@ -99,7 +99,12 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/scripts/queue.lua',
-        find: '    forgetHold(requestId, entry)\n',
+        find: '    endHold(entry)\n',
+        replace: '',
+      },
+      {
+        file: 'stock/scripts/queue.lua',
+        find: "  redis.call('ZREM', leasesKey, unpack(queued))\n",
         replace: '',
       },
       {
@@ -117,7 +122,7 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/scripts/hold.lua',
-        find: 'if free < units then\n    free = reclaim(free, units, now)\n  end',
+        find: 'if free < units then\n    free = reclaim(free, units, now, stored)\n  end',
         replace: '',
       },
     ],
@@ -153,8 +158,8 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/scripts/hold.lua',
-        find: 'addBuyer(user, units)\n',
-        replace: '',
+        find: '  addBuyers()\n  writeFree',
+        replace: '  writeFree',
       },
     ],
     tests: [ADMISSION_TEST],

@@ -1,6 +1,6 @@
 --[[
   Hold units for attempts of requests, each under a lease of its own, one attempt after the other: the requests of a turn
-  share what all of them need to know.
+  share what all of them need to know, and new holds are written together at the end. Up to a thousand attempts.
 
   ARGV[1]  lease in ms
   ARGV[2]  price in minor units, where the sale names none
@@ -54,8 +54,18 @@ end
 local sale, free, known, opened
 local heldUnits = 0
 
+-- As Redis has them before this call, by request_id; an attempt on a hold of this call finds it in `held`.
+local stored = {}
+-- What this call holds anew: entries by request_id, units by user, and the arguments that write them.
+local held, bought, entriesToWrite, leasesToWrite = {}, {}, {}, {}
+
+local function ownedBy(user)
+  return unitsOf(user) + (bought[user] or 0)
+end
+
 local function holdOne(requestId, user, units, fingerprint, token)
-  local entry, raw = readEntry(requestId)
+  local raw = stored[requestId]
+  local entry = held[requestId] or (raw and cjson.decode(raw))
   if entry then
     if entry.fingerprint ~= fingerprint then
       return { 'mismatch' }
@@ -69,7 +79,8 @@ local function holdOne(requestId, user, units, fingerprint, token)
     end
     entry.token = token
     entry.lease_until = leaseUntil
-    writeEntry(requestId, entry)
+    -- At once: a later attempt of this call may look for leases that are over.
+    stored[requestId] = writeEntry(requestId, entry)
     redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
     return { 'held', entry.accepted_at, entry.price, entry.currency }
   end
@@ -93,15 +104,15 @@ local function holdOne(requestId, user, units, fingerprint, token)
 
   local limit = parseSaleNumber('units_per_user', sale.limit)
   -- A dead attempt of this user counts against the limit until it is reclaimed, so look once more.
-  if limit and unitsOf(user) + units > limit then
-    free = reclaim(free, math.huge, now)
-    local owned = unitsOf(user)
+  if limit and ownedBy(user) + units > limit then
+    free = reclaim(free, math.huge, now, stored)
+    local owned = ownedBy(user)
     if owned + units > limit then
       return { 'limit', limit, owned }
     end
   end
   if free < units then
-    free = reclaim(free, units, now)
+    free = reclaim(free, units, now, stored)
   end
   if free < units then
     local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
@@ -115,13 +126,24 @@ local function holdOne(requestId, user, units, fingerprint, token)
     price = sale.price, currency = sale.currency,
   }
   enter(entry, 'held', now)
-  writeEntry(requestId, entry)
-  redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
   free = free - units
   heldUnits = heldUnits + units
-  addBuyer(user, units)
+  held[requestId] = entry
+  bought[user] = (bought[user] or 0) + units
+  entriesToWrite[#entriesToWrite + 1] = requestId
+  entriesToWrite[#entriesToWrite + 1] = cjson.encode(entry)
+  leasesToWrite[#leasesToWrite + 1] = leaseUntil
+  leasesToWrite[#leasesToWrite + 1] = requestId
   addEvent(requestId, entry, 'held', free)
   return { 'held', now, entry.price, entry.currency }
+end
+
+local requestIds = {}
+for at = 4, #ARGV - 4, 5 do
+  requestIds[#requestIds + 1] = ARGV[at]
+end
+for index, raw in ipairs(readRawEntries(requestIds)) do
+  stored[requestIds[index]] = raw
 end
 
 local answers = {}
@@ -129,8 +151,25 @@ for at = 4, #ARGV - 4, 5 do
   local ok, answer = pcall(holdOne, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4])
   answers[#answers + 1] = ok and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
 end
+
+local function addBuyers()
+  local users, owned = {}, {}
+  for user in pairs(bought) do
+    users[#users + 1] = user
+  end
+  for index, units in ipairs(redis.call('HMGET', buyersKey, unpack(users))) do
+    owned[#owned + 1] = users[index]
+    owned[#owned + 1] = tonumber(units or 0) + bought[users[index]]
+  end
+  redis.call('HSET', buyersKey, unpack(owned))
+end
+
 if heldUnits > 0 then
+  redis.call('HSET', ordersKey, unpack(entriesToWrite))
+  redis.call('ZADD', leasesKey, unpack(leasesToWrite))
+  addBuyers()
   writeFree(free)
   addCount('held', heldUnits)
+  trimEvents()
 end
 return answers

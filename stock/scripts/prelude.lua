@@ -22,9 +22,10 @@ local RECLAIM_MAX = 20
 -- An order that is retried for ever keeps its last steps, not all of them.
 local TIMELINE_LENGTH_MAX = 1000
 
--- Lua writes large numbers as 1.7e+12, which Redis would store as that text.
+-- Lua joins large numbers to texts as 1.7e+12. Numbers that are arguments of a command need no such care: the server
+-- writes whole ones as they are.
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function nowMs()
@@ -40,8 +41,18 @@ local function readEntry(requestId)
   return cjson.decode(raw), raw
 end
 
+-- The entries of several requests in one call, as they are stored; false for those that have none.
+local function readRawEntries(requestIds)
+  if #requestIds == 0 then
+    return {}
+  end
+  return redis.call('HMGET', ordersKey, unpack(requestIds))
+end
+
 local function writeEntry(requestId, entry)
-  redis.call('HSET', ordersKey, requestId, cjson.encode(entry))
+  local raw = cjson.encode(entry)
+  redis.call('HSET', ordersKey, requestId, raw)
+  return raw
 end
 
 local function wholeUnits(raw)
@@ -90,9 +101,14 @@ local function addBuyer(user, units)
   end
 end
 
+-- Who adds events by the hundred trims the stream once for all of them.
+local function trimEvents()
+  redis.call('XTRIM', eventsKey, 'MAXLEN', '~', EVENTS_MAX)
+end
+
 local function addEvent(requestId, entry, state, free)
-  redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'request_id', requestId, 'state', state,
-    'units', whole(entry.units), 'generation', whole(entry.generation), 'free', whole(free))
+  redis.call('XADD', eventsKey, '*', 'request_id', requestId, 'state', state,
+    'units', entry.units, 'generation', entry.generation, 'free', free)
 end
 
 -- Puts the entry into a state and notes when. The counts are the caller's to move.
@@ -105,10 +121,15 @@ local function enter(entry, state, now)
   entry.timeline = timeline
 end
 
-local function forgetHold(requestId, entry)
-  redis.call('ZREM', leasesKey, requestId)
+-- The leases' own key is the caller's to mend.
+local function endHold(entry)
   entry.token = nil
   entry.lease_until = nil
+end
+
+local function forgetHold(requestId, entry)
+  redis.call('ZREM', leasesKey, requestId)
+  endHold(entry)
 end
 
 -- Ends an order without a sale: what it holds goes back. An order that its buyer has cancelled ends as cancelled,
@@ -128,8 +149,9 @@ local function giveUp(requestId, entry, reason, now)
   addEvent(requestId, entry, 'released', free)
 end
 
--- Removes holds whose lease is over until enough units are free; answers the free units then.
-local function reclaim(free, units, now)
+-- Removes holds whose lease is over until enough units are free; answers the free units then. `stored` is what the
+-- caller has read of the entries before, by request_id: it forgets those that are gone.
+local function reclaim(free, units, now, stored)
   local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_MAX)
   for _, requestId in ipairs(expired) do
     if free >= units then
@@ -141,6 +163,9 @@ local function reclaim(free, units, now)
       addCount('held', -entry.units)
       addBuyer(entry.user, -entry.units)
       redis.call('HDEL', ordersKey, requestId)
+      if stored then
+        stored[requestId] = nil
+      end
       addEvent(requestId, entry, 'reclaimed', free)
       writeFree(free)
     end

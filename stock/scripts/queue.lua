@@ -1,27 +1,33 @@
 --[[
   The records of these orders are acknowledged: held becomes queued, which never expires.
-  The arguments are the request_ids, any number of them.
+  The arguments are the request_ids, up to a thousand of them.
 
   Returns  for each request_id: 1 queued or further | 0 no entry
 ]]
 requireLedger()
 local now = nowMs()
 local free
-local answers = {}
+local answers, written, queued, isQueued = {}, {}, {}, {}
 local queuedUnits = 0
-for index, requestId in ipairs(ARGV) do
-  local entry = readEntry(requestId)
-  if entry and entry.state == 'held' then
+for index, raw in ipairs(readRawEntries(ARGV)) do
+  local requestId = ARGV[index]
+  local entry = raw and cjson.decode(raw)
+  if entry and entry.state == 'held' and not isQueued[requestId] then
     free = free or openStock()
-    forgetHold(requestId, entry)
+    endHold(entry)
     enter(entry, 'queued', now)
-    writeEntry(requestId, entry)
+    isQueued[requestId] = true
+    queued[#queued + 1] = requestId
+    written[#written + 1] = requestId
+    written[#written + 1] = cjson.encode(entry)
     queuedUnits = queuedUnits + entry.units
     addEvent(requestId, entry, 'queued', free)
   end
   answers[index] = entry and 1 or 0
 end
 if queuedUnits > 0 then
+  redis.call('HSET', ordersKey, unpack(written))
+  redis.call('ZREM', leasesKey, unpack(queued))
   addCount('held', -queuedUnits)
   addCount('queued', queuedUnits)
 end

@@ -98,4 +98,5 @@ enter(entry, 'reserved', now)
 writeEntry(requestId, entry)
 addCount('reserved', units)
 addEvent(requestId, entry, 'reserved', free)
+trimEvents()
 return { 'reserved', entry.generation, owedBefore, 0 }

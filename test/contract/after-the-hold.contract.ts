@@ -1,3 +1,4 @@
+import type { Attempt } from '../../stock/admission';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { CONTRACT_LEASE_MS, useItem, type AdmissionUnderTest } from './admission-item';
 
@@ -24,6 +25,18 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await hold(attempt())).toMatchObject({ kind: 'held' });
       expect(await make().admission.queue([dead])).toEqual([false]);
       expect(await counts()).toMatchObject({ free: 2, held: 1, queued: 0 });
+    });
+
+    test('gives the units of a lapsed hold to whoever of one round trip comes first', async () => {
+      const lapsed = attempt({ amount: 3 });
+      const holds = async (...attempts: Attempt[]) =>
+        (await make().admission.claimAndHold(attempts)).map((verdict) => item.holdOf(verdict).kind);
+      await hold(lapsed);
+      await waitForLease();
+      expect(await holds(again(lapsed), attempt())).toEqual(['held', 'sold-out']);
+      await waitForLease();
+      expect(await holds(attempt(), again(again(lapsed)))).toEqual(['held', 'sold-out']);
+      expect(await counts()).toMatchObject({ free: 2, held: 1, supply: 3 });
     });
 
     test('knows a request from its hold on, and one that was rejected and undone no more', async () => {
