@@ -1,6 +1,66 @@
+import { Cluster } from 'ioredis';
 import type { RedisConnection } from '../platform/redis';
 import type { Queued } from './admission';
 import { claimKey, claimValue } from './keys';
+import { NO_REPLY, type Command, type Reply } from './pipelines';
+
+/** Commands that stand for several requests, and what their replies say of each. */
+export interface ClaimCommands<A> {
+  readonly commands: readonly Command[];
+  /** `replies` are those to `commands`, in their order. */
+  readonly read: (replies: readonly Reply[]) => (A | Error)[];
+}
+
+/**
+ * Claims each request_id for `ttlMs`. Of each is read what its claim said before: null when it is new. Many are one
+ * call, which costs the client a third of what a command for each does.
+ */
+export function makeClaims(
+  redis: RedisConnection,
+  requests: readonly Queued[],
+  ttlMs: number,
+): ClaimCommands<string | null> {
+  const groups = bySlot(redis, requests);
+  const commands = groups.map((group): Command => [
+    ...(['claim', group.length] as const),
+    ...group.map(({ requestId }) => claimKey(requestId)),
+    ...[ttlMs, ...group.map(claimValue)],
+  ]);
+  return { commands, read: (replies) => readEach(groups, replies) };
+}
+
+/** Lets claims live for `retentionMs` from now on. Of each is read whether there was one: 1 or 0. */
+export function prolongClaims(
+  redis: RedisConnection,
+  requests: readonly Queued[],
+  retentionMs: number,
+): ClaimCommands<number> {
+  const groups = bySlot(redis, requests);
+  const commands = groups.map((group): Command => [
+    ...(['prolongClaims', group.length] as const),
+    ...group.map(({ requestId }) => claimKey(requestId)),
+    retentionMs,
+  ]);
+  return { commands, read: (replies) => readEach(groups, replies) };
+}
+
+/** Claims lie in slots of their own, and a call may touch one slot of a Cluster only. */
+function bySlot(
+  redis: RedisConnection,
+  requests: readonly Queued[],
+): readonly (readonly Queued[])[] {
+  return redis instanceof Cluster ? requests.map((request) => [request]) : [requests];
+}
+
+function readEach<A>(
+  groups: readonly (readonly Queued[])[],
+  replies: readonly Reply[],
+): (A | Error)[] {
+  return groups.flatMap((group, at) => {
+    const [error, found] = replies[at] ?? NO_REPLY;
+    return error ? group.map(() => error) : (found as (A | Error)[]);
+  });
+}
 
 /**
  * Claims the request_id of an order that does not come through the gateway, for as long as an accepted order's claim

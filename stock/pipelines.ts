@@ -1,14 +1,16 @@
 import calculateSlot from 'cluster-key-slot';
 import { Cluster } from 'ioredis';
 import type { RedisConnection } from '../platform/redis';
-import type { ScriptArgument, ScriptCommand } from './scripts';
+import type { ClaimCommand, ScriptArgument, ScriptCommand } from './scripts';
 
-/** A command by name, with its first key first: by it a Cluster finds the node. */
-export type Command = readonly [
-  name: 'set' | 'del' | 'exists' | 'hexists' | 'hmget' | 'pexpire' | ScriptCommand,
-  firstKey: string,
-  ...args: ScriptArgument[],
-];
+/** A command by name. By its first key a Cluster finds the node. */
+export type Command =
+  | readonly [
+      name: 'set' | 'del' | 'exists' | 'hexists' | 'hmget' | ScriptCommand,
+      firstKey: string,
+      ...args: ScriptArgument[],
+    ]
+  | readonly [name: ClaimCommand, keys: number, ...keysAndArgs: ScriptArgument[]];
 
 export type Reply = readonly [error: Error | null, result: unknown];
 
@@ -47,7 +49,8 @@ async function runOnCluster(cluster: Cluster, commands: readonly Command[]): Pro
 
 async function runByNode(cluster: Cluster, commands: readonly Command[]): Promise<Reply[]> {
   const byNode = new Map<number | undefined, number[]>();
-  commands.forEach(([, firstKey], at) => {
+  commands.forEach(([, first, second], at) => {
+    const firstKey = String(typeof first === 'number' ? second : first);
     // The client refuses a pipeline whose slots it keeps under different numbers; undefined: a slot that nobody serves.
     const node = cluster._groupsBySlot[calculateSlot(firstKey)];
     const group = byNode.get(node);

@@ -3,6 +3,7 @@ import type { ItemId, Price } from '../domain/order';
 import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
 import { parseHoldAnswers, parseRejectAnswer } from './answers';
+import { makeClaims, prolongClaims } from './claims';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command, type Reply } from './pipelines';
 import { defineLedgerScripts } from './scripts';
@@ -31,15 +32,17 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
   return {
     async claimAndHold(attempts) {
       const groups = groupByItem(attempts);
+      const made = makeClaims(redis, attempts, options.claimTtlMs);
       const replies = await runCommands(redis, [
-        ...attempts.map((attempt) => makeClaim(attempt, options.claimTtlMs)),
+        ...made.commands,
         ...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),
       ]);
-      const holds = handOut(groups, replies.slice(attempts.length), parseHoldAnswers);
-      const refused = attempts.filter((_, i) => wasRefused(replies[i], holds[i]));
+      const claims = made.read(replies);
+      const holds = handOut(groups, replies.slice(made.commands.length), parseHoldAnswers);
+      const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
       // Without an answer these claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
-      return attempts.map((attempt, i) => toVerdict(attempt, replies[i], holds[i]));
+      return attempts.map((attempt, i) => toVerdict(attempt, claims[i], holds[i]));
     },
 
     areKnown: (requests) => areKnown(redis, requests),
@@ -55,18 +58,20 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
 
     async queue(orders) {
       const groups = groupByItem(orders);
+      const kept = prolongClaims(redis, orders, options.orderRetentionMs);
       const replies = await runCommands(redis, [
         ...groups.map(({ itemId, members }): Command => [
           'ledgerQueue',
           ...itemKeys(itemId),
           ...members.map(({ order }) => order.requestId),
         ]),
-        ...orders.map((order) => prolongClaim(order, options.orderRetentionMs)),
+        ...kept.commands,
       ]);
+      const claims = kept.read(replies.slice(groups.length));
       const answers = handOut(groups, replies, (result) =>
         (result as number[]).map((known) => known === 1),
       );
-      const unclaimed = orders.filter((_, i) => replies[groups.length + i]?.[1] === 0);
+      const unclaimed = orders.filter((_, i) => claims[i] === 0);
       if (unclaimed.length > 0) {
         const claims = unclaimed.map((order) => claimAnew(order, options.orderRetentionMs));
         await runCommands(redis, claims);
@@ -127,10 +132,6 @@ function isLedgerOpen({ itemId }: ItemGroup<RequestOf>): Command {
   return ['hexists', countsKey(itemId), 'opened'];
 }
 
-function makeClaim(attempt: Attempt, ttlMs: number): Command {
-  return ['set', claimKey(attempt.requestId), claimValue(attempt), 'PX', ttlMs, 'NX', 'GET'];
-}
-
 function hold(
   { itemId, members }: ItemGroup<Attempt>,
   leaseMs: number,
@@ -152,10 +153,6 @@ function undoHold({ itemId, requestId, token }: Undo): Command {
 
 function dropClaim({ requestId }: Pick<Undo, 'requestId'>): Command {
   return ['del', claimKey(requestId)];
-}
-
-function prolongClaim({ requestId }: Queued, retentionMs: number): Command {
-  return ['pexpire', claimKey(requestId), retentionMs];
 }
 
 /** Where a rejected twin of the request has just dropped the claim; another request's is left alone. */
@@ -196,24 +193,26 @@ function handOut<A>(
   return answers;
 }
 
+/** What a claim said before it was made; null where it is new. */
+type Claim = string | null;
+
 /**
  * Whether this attempt made its claim and the script then refused to hold, because somebody has written nonsense into the
  * item's keys. That is a definite answer, after which the claim must not stand in the way of the buyer's next try.
  */
-function wasRefused(claim = NO_REPLY, hold: HoldAnswer | Error = NO_ANSWER): boolean {
-  const wasMade = claim[0] === null && claim[1] === null;
-  return wasMade && hold instanceof Error && /^BAD(STOCK|SALE) /.test(hold.message);
+function wasRefused(claim?: Claim | Error, hold: HoldAnswer | Error = NO_ANSWER): boolean {
+  return claim === null && hold instanceof Error && /^BAD(STOCK|SALE) /.test(hold.message);
 }
 
 function toVerdict(
   attempt: Attempt,
-  claim = NO_REPLY,
+  claim: Claim | Error = NO_ANSWER,
   hold: HoldAnswer | Error = NO_ANSWER,
 ): Verdict | Error {
-  if (claim[0]) return claim[0];
+  if (claim instanceof Error) return claim;
   if (hold instanceof Error) return hold;
   return {
-    claim: claim[1] === null ? 'new' : claim[1] === claimValue(attempt) ? 'same' : 'other',
+    claim: claim === null ? 'new' : claim === claimValue(attempt) ? 'same' : 'other',
     hold,
   };
 }

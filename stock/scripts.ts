@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Result } from 'ioredis';
 import type { RedisConnection } from '../platform/redis';
 
-/** Every script of the ledger, by the name of its client command. All take the item's seven keys, some an eighth. */
+/** Every script of an item's ledger, by the name of its client command. All take the item's seven keys, some an eighth. */
 const SCRIPTS = {
   ledgerHold: 'hold',
   ledgerUndo: 'undo',
@@ -24,7 +24,11 @@ const SCRIPTS = {
   ledgerChangeSale: 'change-sale',
 } as const;
 
+/** The scripts of claims, which belong to no item. They take the number of their keys first. */
+const CLAIM_SCRIPTS = { claim: 'claim', prolongClaims: 'prolong-claims' } as const;
+
 export type ScriptCommand = keyof typeof SCRIPTS;
+export type ClaimCommand = keyof typeof CLAIM_SCRIPTS;
 export type ScriptArgument = string | number;
 
 declare module 'ioredis' {
@@ -46,6 +50,8 @@ declare module 'ioredis' {
     ledgerReclaim(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerRestock(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     ledgerChangeSale(...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    claim(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    prolongClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
   }
 }
 
@@ -65,5 +71,8 @@ export function defineLedgerScripts(redis: RedisConnection): void {
       numberOfKeys: numberOfKeys(command),
       lua: `${prelude}\n${source(name)}`,
     });
+  }
+  for (const [command, name] of Object.entries(CLAIM_SCRIPTS)) {
+    redis.defineCommand(command, { lua: source(name) });
   }
 }

@@ -33,7 +33,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'A rejection is written down where a record of an earlier attempt may be in the log.',
     edits: [
       {
-        file: 'api/buy/buy.ts',
+        file: 'api/buy/carry-out.ts',
         find: '? await writeDown(decision.rejection, purchase)',
         replace: '? decision.rejection',
       },
@@ -106,7 +106,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/redis-admission.ts',
-        find: "claim[1] === claimValue(attempt) ? 'same' : 'other'",
+        find: "claim === claimValue(attempt) ? 'same' : 'other'",
         replace: "'same'",
       },
     ],

@@ -45,6 +45,15 @@ describe('the claim of a request', () => {
     await underTest.admission.queue([attempt]);
     expect(await redis.get(`idempotency:${attempt.requestId}`)).toBe('another|1');
   });
+
+  test('that somebody has made unreadable leaves this one request without an answer', async () => {
+    const attempts = [1, 2].map(() => anAttempt(aPurchase({ itemId: anItem() })));
+    for (const { itemId } of attempts) await underTest.setFree(itemId, 1);
+    await redis.lpush(`idempotency:${attempts[0]?.requestId}`, 'not a claim');
+    const [broken, other] = await underTest.admission.claimAndHold(attempts);
+    expect(messageOf(broken)).toContain('WRONGTYPE');
+    expect(other).toMatchObject({ claim: 'new', hold: { kind: 'held' } });
+  });
 });
 
 describe('a stock key written by hand', () => {
