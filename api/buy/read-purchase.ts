@@ -19,7 +19,7 @@ export async function readPurchase(
   const body = await readBody(request);
   switch (body.kind) {
     case 'text': {
-      const parsed = await parseBuyRequest(body.text);
+      const parsed = parseBuyRequest(body.text);
       if (parsed.kind === 'purchase') return parsed;
       return rejected(invalidRequest(parsed.errors, parsed.requestId));
     }

@@ -44,12 +44,16 @@ function collect(
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    let settled = false;
     const settle = (outcome: Buffer | 'too-large' | 'stalled' | 'gone') => {
+      if (settled) return;
+      settled = true;
       cancelDeadline();
-      request.off('data', onData).off('end', onEnd).off('close', onClose);
       resolve(outcome);
     };
     const onData = (chunk: Buffer) => {
+      // Not taken off the request, which is cheaper: whoever reads on past a settled body has a listener of his own.
+      if (settled) return;
       length += chunk.length;
       if (length <= BODY_BYTES_MAX) {
         chunks.push(chunk);

@@ -16,13 +16,15 @@ export function writeAnswer(
 ): void {
   if (response.destroyed || response.headersSent) return;
   const abandoned = !request.complete && (mayBeLarge(request) || answer.status === 408);
-  response.writeHead(answer.status, {
-    ...answer.headers,
-    ...(!isBodyless(answer.status) && { 'content-length': Buffer.byteLength(answer.body) }),
-    ...((close || abandoned) && { connection: 'close' }),
-  });
+  const bytes = Buffer.byteLength(answer.body);
+  // A flat list: objects that are spread cost microseconds, and Node takes either.
+  const headers = Object.entries(answer.headers).flat();
+  if (!isBodyless(answer.status)) headers.push('content-length', String(bytes));
+  if (close || abandoned) headers.push('connection', 'close');
+  response.writeHead(answer.status, headers);
   if (abandoned) endAfterLingering(request, response, answer.body);
-  else response.end(answer.body);
+  // The same bytes where all are ASCII, and cheaper to write.
+  else response.end(answer.body, bytes === answer.body.length ? 'latin1' : 'utf8');
 }
 
 /** A client on a fast line may have this much on its way before it reads the answer. */
