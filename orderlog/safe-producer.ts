@@ -73,7 +73,8 @@ export interface SafeProducer {
 export async function createSafeProducer(options: SafeProducerOptions): Promise<SafeProducer> {
   const { topic, partitions, logger, lingerMs = 0, queueMax = QUEUE_RECORDS_MAX } = options;
   const timing = options.timing ?? PRODUCER_TIMING;
-  const metrics = createProducerMetrics(topic);
+  let pending = 0;
+  const metrics = createProducerMetrics(topic, () => pending);
   const client = await connectReplaceableProducer(options.createProducer, {
     timing,
     logger,
@@ -86,13 +87,7 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
     createPartitionLane(partition, { delivery, lingerMs }),
   );
   const partitionOf = createSpread(options.spread ?? 'by-key', topic, lanes);
-  let pending = 0;
   let closing = false;
-
-  function countPending(change: 1 | -1): void {
-    pending += change;
-    metrics.pending.set(pending);
-  }
 
   function append({ key, value, headers = {} }: LogEntry): Promise<Appended> {
     if (closing) return Promise.reject(new NotAppendedError('the producer is closing'));
@@ -102,17 +97,16 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
     const partition = partitionOf(key);
     const lane = lanes[partition];
     invariant(lane !== undefined, `partition ${partition} of ${partitions}`);
-    countPending(1);
+    pending += 1;
     return new Promise((resolve, reject) => {
       lane.push({
-        message: { key, value, headers: { ...headers } },
+        message: { key, value, headers, partition },
         acknowledged: (offset) => {
-          countPending(-1);
-          metrics.acknowledged.inc();
+          pending -= 1;
           resolve({ partition, offset: String(offset) });
         },
         failed: (error) => {
-          countPending(-1);
+          pending -= 1;
           reject(error instanceof Error ? error : new Error(String(error)));
         },
       });

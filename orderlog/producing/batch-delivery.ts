@@ -17,7 +17,7 @@ export interface DeliveryTiming {
 
 export interface Delivery {
   /**
-   * Writes the messages of one batch to one partition and returns the offset of the first, however long it takes. Throws
+   * Writes the messages of one batch, all of which name `partition`, and returns the offset of the first, however long it takes. Throws
    * NotAppendedError when Kafka refuses the batch as such, AppendUnknownError when `giveUp` ends the trying.
    */
   deliver(partition: number, messages: readonly Message[]): Promise<bigint>;
@@ -42,9 +42,8 @@ export function createDelivery({ client, topic, timing, logger, metrics }: Deps)
         reject(new BrokenClientError(`no answer in ${timing.ackMsMax} ms`));
       }, timing.ackMsMax);
       waiting.add(reject);
-      const copies = messages.map((message) => ({ ...message, partition }));
       void producer
-        .send({ topic, acks: -1, timeout: REPLICATION_MS_MAX, messages: copies })
+        .send({ topic, acks: -1, timeout: REPLICATION_MS_MAX, messages: [...messages] })
         .then((answer) => acknowledgedOffset(answer, topic, partition))
         .then(resolve, reject)
         .finally(() => {
@@ -62,6 +61,7 @@ export function createDelivery({ client, topic, timing, logger, metrics }: Deps)
       try {
         const offset = await send(inUse.producer, partition, messages);
         metrics.batches.inc();
+        metrics.acknowledged.inc(messages.length);
         const tookMs = Date.now() - startedAt;
         if (attempt > 0) logger.info({ topic, partition, attempt, tookMs }, 'delivered at last');
         return offset;

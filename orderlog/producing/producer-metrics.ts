@@ -1,7 +1,12 @@
 import { Counter, Gauge, register } from 'prom-client';
 
+/** How many records of each topic wait: asked when the metrics are read, for setting a gauge at each record costs more. */
+const pendingByTopic = new Map<string, () => number>();
+
 /** What one topic's producer counts. Several producers of a process share the metrics and differ by label. */
-export function createProducerMetrics(topic: string) {
+export function createProducerMetrics(topic: string, pending: () => number) {
+  pendingByTopic.set(topic, pending);
+  definePendingGauge();
   return {
     acknowledged: counter(
       'orderlog_appended_records_total',
@@ -20,7 +25,6 @@ export function createProducerMetrics(topic: string) {
       'Kafka clients thrown away because they no longer delivered',
       topic,
     ),
-    pending: gauge('orderlog_pending_records', 'Records that wait for an acknowledgement', topic),
   };
 }
 
@@ -33,9 +37,15 @@ function counter(name: string, help: string, topic: string) {
   return metric.labels({ topic });
 }
 
-function gauge(name: string, help: string, topic: string) {
-  const existing = register.getSingleMetric(name);
-  const metric =
-    existing instanceof Gauge ? existing : new Gauge({ name, help, labelNames: ['topic'] });
-  return metric.labels({ topic });
+function definePendingGauge(): void {
+  const name = 'orderlog_pending_records';
+  if (register.getSingleMetric(name)) return;
+  new Gauge({
+    name,
+    help: 'Records that wait for an acknowledgement',
+    labelNames: ['topic'],
+    collect() {
+      for (const [topic, pending] of pendingByTopic) this.set({ topic }, pending());
+    },
+  });
 }
