@@ -5,13 +5,21 @@ import { PlainFault } from './ground/plain-fault';
 import { LOOPBACK } from '../platform/ports';
 import type { SupervisedProgram } from './processes/supervisor';
 
+/**
+ * 64 MB for each half of the young generation instead of 16: a purchase lives for as long as its answer takes, and what is
+ * still in hand when the young generation is full is copied, twice, and then has to be found among the old. With 256
+ * connections that took a fifth of the gateway's time, with this a sixteenth. Up to 130 MB more memory. Containers
+ * and manifests say the same.
+ */
+export const GATEWAY_NODE_OPTIONS = ['--max-semi-space-size=64'] as const;
+
 /** The engine's processes: what is run, and where it says that it can take work. */
 export const ENGINE = {
-  api: { main: 'api/main.js', health: '/readyz' },
-  ingest: { main: 'ingest/main.js', health: '/readyz' },
-  worker: { main: 'worker/main.js', health: '/readyz' },
+  api: { main: 'api/main.js', health: '/readyz', nodeOptions: GATEWAY_NODE_OPTIONS },
+  ingest: { main: 'ingest/main.js', health: '/readyz', nodeOptions: [] },
+  worker: { main: 'worker/main.js', health: '/readyz', nodeOptions: [] },
   // It depends on nothing, so there is nothing to be ready for.
-  simulator: { main: 'payments/simulator/main.js', health: '/livez' },
+  simulator: { main: 'payments/simulator/main.js', health: '/livez', nodeOptions: [] },
 } as const;
 
 export type EngineName = keyof typeof ENGINE;
@@ -46,7 +54,7 @@ export function engineProgram(
     name,
     url,
     command: process.execPath,
-    args: ['--enable-source-maps', main],
+    args: ['--enable-source-maps', ...ENGINE[name].nodeOptions, main],
     env: { ...env, PORT: String(port) },
     cwd: root,
     logFile,

@@ -6,6 +6,7 @@ import {
 } from '../../platform/config';
 import { ORDERS_PARTITIONS } from '../../orderlog/topics';
 import { DYNAMIC_CONFIG } from '../../stack/components/temporal';
+import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
 import { PORTS } from '../../stack/ground/settings';
 import { parseCompose, readProduction, readText, readTrial } from './rules/files';
 import { containers } from './rules/workloads';
@@ -117,6 +118,18 @@ describe('settings', () => {
         '--sqlite-pragma=synchronous=NORMAL',
       ]);
     }
+  });
+
+  test('the gateway has the same room for what is in hand, wherever it runs', () => {
+    const command = ['node', ...GATEWAY_NODE_OPTIONS, 'dist/api/main.js'];
+    const gateways = [...containers(trial), ...containers(production)].filter(
+      ({ container }) => container.name === 'gateway',
+    );
+    expect(gateways.map(({ container }) => container.command)).toEqual([command, command]);
+    expect(services['gateway']?.command).toEqual(command);
+    expect(readText('Dockerfile')).toContain(
+      `\nCMD ${JSON.stringify(command).replaceAll(',', ', ')}`,
+    );
   });
 
   test('Redis keeps its data in the same way, wherever it runs', () => {

@@ -10,7 +10,7 @@ import {
 } from '../../../platform/config';
 import type { ComposeFile, Manifest } from './files';
 import { withDefaults } from './files';
-import { containers } from './workloads';
+import { containers, programOf } from './workloads';
 
 /** Which program reads which configuration. */
 const LOADERS: Record<string, (env: Env) => unknown> = {
@@ -80,8 +80,8 @@ export function unheardSettings(
 
 export function composeEnvironments({ services }: ComposeFile): Environment[] {
   return Object.entries(services).flatMap(([name, { command = [], environment = {}, build }]) => {
-    const program = command[1] ?? '';
-    if (!build || !program.startsWith('dist/')) return [];
+    const program = programOf(command);
+    if (!build || program === undefined) return [];
     const entries = Object.entries(environment);
     return [
       { name, program, own: Object.fromEntries(entries.map(([k, v]) => [k, withDefaults(v)])) },
@@ -96,8 +96,8 @@ export function manifestEnvironments(manifests: readonly Manifest[]): Environmen
       .map(({ metadata, data }) => [metadata.name, data]),
   );
   return containers(manifests).flatMap(({ container }) => {
-    const program = container.command?.[1] ?? '';
-    if (!program.startsWith('dist/')) return [];
+    const program = programOf(container.command);
+    if (program === undefined) return [];
     const own = Object.fromEntries(
       (container.env ?? []).map(({ name, value = '' }) => [name, value]),
     );

@@ -37,4 +37,9 @@ export function containers(
 }
 
 /** Ours are those that run what the build makes. */
-export const isEngine = ({ command }: Container) => command?.[1]?.startsWith('dist/') ?? false;
+export const isEngine = ({ command }: Container) => programOf(command) !== undefined;
+
+/** The file of ours that a command runs; options for Node may come before it. */
+export function programOf(command: readonly string[] = []): string | undefined {
+  return command.find((word) => word.startsWith('dist/'));
+}
