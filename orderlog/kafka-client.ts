@@ -1,8 +1,11 @@
 import { createRequire } from 'node:module';
+import { connect, isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import {
   Kafka,
   logLevel,
   Partitioners,
+  type ISocketFactoryArgs,
   type LogEntry,
   type Producer,
   type SASLOptions,
@@ -34,10 +37,31 @@ export function createKafka(
     connectionTimeout: tls ? 3_000 : 1_000,
     requestTimeout: 3_000,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000 },
+    socketFactory: openSocket,
     logLevel: logger ? logLevel.INFO : logLevel.NOTHING,
     ...(logger && { logCreator: () => logTo(logger) }),
   });
 }
+
+/**
+ * The library's own sockets, but without Nagle's algorithm: with it, a request waits in the kernel until the broker has
+ * acknowledged the one before it, though batches for several partitions share a connection in order to be under way at
+ * the same time.
+ */
+const openSocket = ({ host, port, ssl, onConnect }: SocketRequest) => {
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
+    : connect({ host, port }, onConnect);
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+};
+
+/** What the library asks for; its types do not say that there is no `ssl` without TLS. */
+interface SocketRequest extends Omit<ISocketFactoryArgs, 'ssl'> {
+  readonly ssl: ISocketFactoryArgs['ssl'] | undefined;
+}
+
+/** After a minute of silence, as the library has it. */
+const KEEP_ALIVE_MS = 60_000;
 
 /** Where a Kafka is, for people. */
 export function addressesOf(access: KafkaAccess | readonly string[]): string {
