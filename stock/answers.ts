@@ -15,22 +15,27 @@ import { parseEntry, parseOwed } from './stored-entry';
  */
 export function parseHoldAnswers(replies: unknown): (HoldAnswer | Error)[] {
   return list(replies).map((reply) => {
+    if (typeof reply === 'string') return parseHeld(reply);
     const [kind, message] = list(reply);
     // What the script has met with this attempt; the others have their own answers.
     return kind === 'error' ? new Error(text(message)) : parseHoldAnswer(reply);
   });
 }
 
+function parseHeld(reply: string): HoldAnswer {
+  const [kind, acceptedAt, priceMinor, currency] = reply.split(' ');
+  if (kind !== 'held') throw unexpected(reply);
+  return {
+    kind,
+    acceptedAt: integer(acceptedAt),
+    priceMinor: integer(priceMinor),
+    currency: text(currency),
+  };
+}
+
 function parseHoldAnswer(reply: unknown): HoldAnswer {
   const [kind, ...rest] = list(reply);
   switch (kind) {
-    case 'held':
-      return {
-        kind,
-        acceptedAt: integer(rest[0]),
-        priceMinor: integer(rest[1]),
-        currency: text(rest[2]),
-      };
     case 'in-progress':
       return { kind, retryAfterMs: integer(rest[0]) };
     case 'exists':
