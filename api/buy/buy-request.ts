@@ -1,6 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
 import {
   AMOUNT_MAX,
   ID_LENGTH_MAX,
@@ -95,27 +94,42 @@ function toPurchase(request: Static<typeof BuyRequest>): Purchase {
 /** A body of 16 KiB can hold a thousand faults; the first few say what kind of body it is. */
 const ERRORS_MAX = 20;
 
+/** Each field by itself: the compiler's own list of errors takes as long as all the rest of an answer. */
+const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) => ({
+  name,
+  check: TypeCompiler.Compile(schema),
+  message: schema.description ?? '',
+}));
+const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
+
 /** One error a field: the first fault is the one to mend. */
 function fieldErrors(value: unknown): FieldError[] {
-  const byPath = new Map<string, FieldError>();
-  for (const fault of buyRequest.Errors(value)) {
-    if (byPath.has(fault.path)) continue;
-    byPath.set(fault.path, { path: fault.path, message: explain(fault) });
-    if (byPath.size === ERRORS_MAX) break;
+  if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
+  const errors: FieldError[] = [];
+  for (const { name, check, message } of FIELD_CHECKS) {
+    if (!Object.hasOwn(value, name)) errors.push({ path: `/${name}`, message: 'is required' });
+    else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
   }
-  return [...byPath.values()];
+  for (const name of Object.keys(value)) {
+    if (errors.length >= ERRORS_MAX) break;
+    if (KNOWN_FIELDS.has(name)) continue;
+    errors.push({ path: `/${escapePointer(name)}`, message: 'is not a known field' });
+  }
+  return errors;
 }
 
-function explain(fault: ValueError): string {
-  if (fault.type === ValueErrorType.ObjectRequiredProperty) return 'is required';
-  if (fault.type === ValueErrorType.ObjectAdditionalProperties) return 'is not a known field';
-  return fault.schema.description ?? fault.message;
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A name within a JSON pointer, RFC 6901. */
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 function requestIdOf(value: unknown): RequestId | undefined {
-  const isObject =
-    typeof value === 'object' && value !== null && Object.hasOwn(value, 'request_id');
-  return isObject && 'request_id' in value ? parseRequestId(value.request_id) : undefined;
+  const found = isObject(value) && Object.hasOwn(value, 'request_id');
+  return found ? parseRequestId(value['request_id']) : undefined;
 }
 
 function invalid(errors: readonly FieldError[], requestId?: RequestId): ParsedBuyRequest {

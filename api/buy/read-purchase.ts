@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { assertNever } from '../../domain/invariant';
-import type { Purchase } from '../../domain/order';
+import type { Purchase, RequestId } from '../../domain/order';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
@@ -44,6 +44,6 @@ function rejected(answer: Answer): PurchaseRead {
   return { kind: 'rejected', answer };
 }
 
-function invalidRequest(errors: readonly FieldError[], requestId?: string): Answer {
+function invalidRequest(errors: readonly FieldError[], requestId?: RequestId): Answer {
   return problem('invalid-request', { requestId, members: { errors } });
 }

@@ -22,34 +22,31 @@ export type BodyRead =
 export function createBodyReader(deadlineMs = BODY_DEADLINE_MS) {
   const deadlines = createDeadlines(deadlineMs);
 
-  return async (request: IncomingMessage): Promise<BodyRead> => {
+  return (request: IncomingMessage): Promise<BodyRead> => {
     const { headers } = request;
-    if (announcesNothing(headers)) return { kind: 'empty' };
+    if (announcesNothing(headers)) return Promise.resolve({ kind: 'empty' });
     const detail = mediaTypeFault(headers);
-    if (detail !== undefined) return { kind: 'wrong-media-type', detail };
-    if (Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) return { kind: 'too-large' };
-
-    const bytes = await collect(request, deadlines.start);
-    if (!Buffer.isBuffer(bytes)) return { kind: bytes };
-    if (bytes.length === 0) return { kind: 'empty' };
-    if (!isUtf8(bytes)) return { kind: 'not-utf8' };
-    return { kind: 'text', text: bytes.toString('utf8') };
+    if (detail !== undefined) return Promise.resolve({ kind: 'wrong-media-type', detail });
+    if (Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
+      return Promise.resolve({ kind: 'too-large' });
+    }
+    return collect(request, deadlines.start);
   };
 }
 
 function collect(
   request: IncomingMessage,
   startDeadline: (expire: () => void) => () => void,
-): Promise<Buffer | 'too-large' | 'stalled' | 'gone'> {
+): Promise<BodyRead> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
     let settled = false;
-    const settle = (outcome: Buffer | 'too-large' | 'stalled' | 'gone') => {
+    const settle = (body: BodyRead) => {
       if (settled) return;
       settled = true;
       cancelDeadline();
-      resolve(outcome);
+      resolve(body);
     };
     const onData = (chunk: Buffer) => {
       // Not taken off the request, which is cheaper: whoever reads on past a settled body has a listener of his own.
@@ -60,20 +57,26 @@ function collect(
         return;
       }
       request.pause();
-      settle('too-large');
+      settle({ kind: 'too-large' });
     };
     const onEnd = () => {
-      settle(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+      settle(toText(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
     };
     const onClose = () => {
-      settle('gone');
+      settle({ kind: 'gone' });
     };
     const cancelDeadline = startDeadline(() => {
-      settle('stalled');
+      settle({ kind: 'stalled' });
     });
     // A broken connection also emits `close`, which is where it is handled; without a listener it would be a crash.
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', ignore);
   });
+}
+
+function toText(bytes: Buffer): BodyRead {
+  if (bytes.length === 0) return { kind: 'empty' };
+  if (!isUtf8(bytes)) return { kind: 'not-utf8' };
+  return { kind: 'text', text: bytes.toString('utf8') };
 }
 
 const ignore = () => undefined;

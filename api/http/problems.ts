@@ -1,3 +1,4 @@
+import type { RequestId } from '../../domain/order';
 import type { Answer } from './answer';
 import { OPERATOR_PROBLEMS, type OperatorProblemType } from './operator-problems';
 
@@ -147,8 +148,8 @@ export const PROBLEMS = {
 export interface ProblemOptions {
   /** For people; replaces the detail of the type. */
   readonly detail?: string;
-  /** Only an id that passed the pattern: anything else would echo a stranger's text. */
-  readonly requestId?: string | undefined;
+  /** Only an id that passed the pattern, which stands for itself in JSON: anything else would echo a stranger's text. */
+  readonly requestId?: RequestId | undefined;
   /** More members of the problem, in the names of the outside contract. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly retryAfterSeconds?: number;
@@ -158,16 +159,21 @@ export interface ProblemOptions {
 /** The answer for a problem. A 503 always tells when to come back. */
 export function problem(type: ProblemType, options?: ProblemOptions): Answer {
   const { status } = PROBLEMS[type];
-  const retryAfter = options?.retryAfterSeconds ?? (status === 503 ? jitteredSeconds() : undefined);
   return {
     status,
     problem: type,
-    headers: {
-      ...PROBLEM_HEADERS,
-      ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
-      ...options?.headers,
-    },
+    headers: problemHeaders(status, options),
     body: options === undefined ? CONSTANT_BODIES[type] : problemBody(type, options),
+  };
+}
+
+function problemHeaders(status: number, options: ProblemOptions = {}): Answer['headers'] {
+  const retryAfter = options.retryAfterSeconds ?? (status === 503 ? jitteredSeconds() : undefined);
+  if (retryAfter === undefined && options.headers === undefined) return PROBLEM_HEADERS;
+  return {
+    ...PROBLEM_HEADERS,
+    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    ...options.headers,
   };
 }
 
@@ -182,16 +188,17 @@ function isProblemType(name: string): name is ProblemType {
   return Object.hasOwn(PROBLEMS, name);
 }
 
-function problemBody(type: ProblemType, options: ProblemOptions): string {
-  const { status, title, detail } = PROBLEMS[type];
-  return JSON.stringify({
-    type: `/problems/${type}`,
-    title,
-    status,
-    detail: options.detail ?? detail,
-    request_id: options.requestId,
-    ...options.members,
-  });
+/** Put together from texts, of which all but the occasion's own are written once. */
+function problemBody(
+  type: ProblemType,
+  { detail, requestId, members = {} }: ProblemOptions,
+): string {
+  let body = detail === undefined ? HEADS[type] : SHORT_HEADS[type] + JSON.stringify(detail);
+  if (requestId !== undefined) body += `,"request_id":"${requestId}"`;
+  for (const [name, value] of Object.entries(members)) {
+    if (value !== undefined) body += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  }
+  return `${body}}`;
 }
 
 /** 1 to 3 s, spread so that a crowd that was turned away together does not come back together. */
@@ -204,9 +211,22 @@ const PROBLEM_HEADERS = {
   'cache-control': 'no-store',
 };
 
+/** The beginning of each problem's body, up to the place where a detail of the occasion goes. */
+const SHORT_HEADS = forEachType((type) => {
+  const { title, status } = PROBLEMS[type];
+  const head = JSON.stringify({ type: `/problems/${type}`, title, status });
+  return `${head.slice(0, -1)},"detail":`;
+});
+
+/** The same with the type's own detail. */
+const HEADS = forEachType((type) => SHORT_HEADS[type] + JSON.stringify(PROBLEMS[type].detail));
+
 /** Problems without a word of their own are answered under overload, where every microsecond counts. */
-const CONSTANT_BODIES = Object.fromEntries(
-  Object.keys(PROBLEMS)
+const CONSTANT_BODIES = forEachType((type) => problemBody(type, {}));
+
+function forEachType(make: (type: ProblemType) => string): Record<ProblemType, string> {
+  const entries = Object.keys(PROBLEMS)
     .filter(isProblemType)
-    .map((type) => [type, problemBody(type, {})]),
-) as Record<ProblemType, string>;
+    .map((type) => [type, make(type)]);
+  return Object.fromEntries(entries) as Record<ProblemType, string>;
+}
