@@ -129,6 +129,18 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     tests: [ADMISSION_TEST],
   },
   {
+    name: 'takeover-of-what-was-reclaimed',
+    breaks: 'Units of a lapsed hold go to one attempt of a call, not to two.',
+    edits: [
+      {
+        file: 'stock/scripts/prelude.lua',
+        find: '        stored[requestId] = nil\n',
+        replace: '        local _ = nil\n',
+      },
+    ],
+    tests: ['test/integration/admission-batches.int.test.ts', ADMISSION_TEST],
+  },
+  {
     name: 'undo-of-another-attempt',
     breaks: 'Only the attempt that made a hold may undo it.',
     edits: [
