@@ -7,7 +7,7 @@ import { layGround } from '../ground/engine';
 import { startWholeEngine, type WholeEngine } from '../ground/whole-engine';
 import { entriesOf, freshPrefix, putOnSale } from '../ground/items';
 import { startMeter } from '../ground/usage';
-import { quantile } from '../report/statistics';
+import { median, quantile } from '../report/statistics';
 import type { Figure, SuiteResult } from '../report/figure';
 import type { EmptyRun } from '../rivals/empty/orders';
 import { checkBooks } from './books';
@@ -140,5 +140,29 @@ function figuresOf(drained: readonly Drained[]): Figure[] {
     figures.push({ what: `${what} (each to its empty ones)`, value, bar: { atLeast: 0.9 } });
     figures.push({ what, value: last.rate / first.rate, bar: { atLeast: 0.9 } });
   }
+  if (last && last.size > WARM_ORDERS) {
+    const what = `memory of api, ingest and worker at the end, of that after ${WARM_ORDERS} orders`;
+    figures.push({ what, value: memoryGrowth(last), bar: { atMost: 1.1 } });
+  }
   return figures;
 }
+
+/** By then code is compiled and caches are full: what grows afterwards grows with the orders. */
+const WARM_ORDERS = 2_000;
+
+/** Of the engine's own processes: the servers keep what they are given. Medians over a tenth of the drain's looks. */
+function memoryGrowth({ size, samples }: Drained): number {
+  const tenth = Math.ceil(samples.length / 10);
+  // From the peak on: before it there are few open orders because few are accepted.
+  const peak = samples.findIndex(({ open }) => open === Math.max(...samples.map((s) => s.open)));
+  const warm = samples.findIndex(({ open }, i) => i >= peak && open <= size - WARM_ORDERS);
+  const used = (from: number) =>
+    median(
+      samples
+        .slice(from, from + tenth)
+        .map(({ memoryMb }) => GROWING.reduce((sum, part) => sum + (memoryMb.get(part) ?? NaN), 0)),
+    );
+  return used(samples.length - tenth) / used(warm);
+}
+
+const GROWING = ['api', 'ingest', 'worker'];
