@@ -1,5 +1,5 @@
 # One image for every process: the command says which one runs.
-#   node --max-semi-space-size=64 dist/api/main.js
+#   node --min-semi-space-size=64 --max-semi-space-size=64 dist/api/main.js
 #   node dist/ingest/main.js  dist/worker/main.js  dist/payments/simulator/main.js  dist/stack/setup/main.js
 # Debian, not Alpine: Temporal's native core is built for glibc.
 ARG NODE_IMAGE=node:22.23.3-bookworm-slim
@@ -35,4 +35,4 @@ USER 1000:1000
 # Whoever runs another process than the gateway sets PORT; ready or not is for the orchestrator to ask.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT||8080}/livez`).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
-CMD ["node", "--max-semi-space-size=64", "dist/api/main.js"]
+CMD ["node", "--min-semi-space-size=64", "--max-semi-space-size=64", "dist/api/main.js"]

@@ -21,7 +21,7 @@ describe('the Dockerfile', () => {
     ['a user by name', 'USER 1000:1000', 'USER node', 'USER is not a number other than 0'],
     [
       'a shell around the process',
-      'CMD ["node", "--max-semi-space-size=64", "dist/api/main.js"]',
+      'CMD ["node", "--min-semi-space-size=64", "--max-semi-space-size=64", "dist/api/main.js"]',
       'CMD node dist/api/main.js',
       'CMD is not in exec form',
     ],
