@@ -13,7 +13,7 @@ export interface ClaimCommands<A> {
 
 /**
  * Claims each request_id for `ttlMs`. Of each is read what its claim said before: null when it is new. Many are one
- * call, which costs the client a third of what a command for each does.
+ * call, since the client spends more on a command than on its bytes.
  */
 export function makeClaims(
   redis: RedisConnection,

@@ -57,7 +57,7 @@ export function createCarryOut(deps: CarryOutDeps): CarryOut {
     if (turnedAway) return turnedAway;
     const askedAt = performance.now();
     const of = fingerprint(purchase);
-    // Field by field, here and below: a spread of such an object takes a microsecond, and there are two for each order.
+    // Field by field, here and below: an object that is spread and extended takes 2 to 3 µs, and there are two an order.
     const attempt = {
       requestId,
       userId,

@@ -112,6 +112,18 @@ describe('append', () => {
     expect(producer.pending).toBe(0);
   });
 
+  test('counts what waits, at the moment that is asked for, and what was acknowledged', async () => {
+    register.resetMetrics();
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    const appended = ['a', 'b', 'c'].map((name) => producer.append(entry(name)));
+    expect(await register.metrics()).toContain('orderlog_pending_records{topic="orders"} 3');
+    await Promise.all(appended);
+    const metrics = await register.metrics();
+    expect(metrics).toContain('orderlog_pending_records{topic="orders"} 0');
+    expect(metrics).toContain('orderlog_appended_records_total{topic="orders"} 3');
+  });
+
   test('counts every answer it did not believe', async () => {
     register.resetMetrics();
     const log = onFirstClient('empty-result');
