@@ -10,6 +10,8 @@ export interface BatchOptions<In, Out> {
   /** Milliseconds after which the callers stop waiting. The round trip itself goes on. */
   readonly deadlineMs: number;
   readonly sizeMax?: number;
+  /** Turns of the event loop to gather for, 1 if absent. What waits in the sockets meanwhile comes along. */
+  readonly turns?: 1 | 2;
   /** Told the size of each batch. */
   readonly onBatch?: (size: number) => void;
 }
@@ -20,13 +22,14 @@ interface Waiting<In, Out> {
 }
 
 /**
- * Gathers the calls of one turn of the event loop into one round trip. Under load a turn holds dozens of requests;
+ * Gathers the calls of one turn of the event loop, or of two, into one round trip. Under load a turn holds dozens of requests;
  * alone, a request waits for nobody. The returned function never rejects: an Error means that nothing is known.
  */
 export function createBatcher<In, Out>({
   run,
   deadlineMs,
   sizeMax = BATCH_SIZE_MAX,
+  turns = 1,
   onBatch,
 }: BatchOptions<In, Out>): (item: In) => Promise<Out | Error> {
   let waiting: Waiting<In, Out>[] = [];
@@ -51,12 +54,15 @@ export function createBatcher<In, Out>({
         });
     });
   };
+  const flushNextTurn = () => {
+    setImmediate(flush);
+  };
   const runSafely = (items: readonly In[]) => run(items).catch(asError);
 
   return (item) =>
     new Promise((resolve) => {
       waiting.push({ item, resolve });
-      if (waiting.length === 1) setImmediate(flush);
+      if (waiting.length === 1) setImmediate(turns === 1 ? flush : flushNextTurn);
       else if (waiting.length >= sizeMax) flush();
     });
 }

@@ -8,7 +8,7 @@ import { createFakeAppender } from './fake-appender';
 import { until } from './open-gateway';
 
 describe('a batcher', () => {
-  const doubling = (batches: number[][] = []) => ({
+  const doubling = (batches: number[][] = [], turns: 1 | 2 = 1) => ({
     batches,
     double: createBatcher<number, number>({
       run: (items) => {
@@ -17,6 +17,7 @@ describe('a batcher', () => {
       },
       deadlineMs: 1_000,
       sizeMax: 4,
+      turns,
     }),
   });
 
@@ -24,6 +25,17 @@ describe('a batcher', () => {
     const { batches, double } = doubling();
     expect(await Promise.all([1, 2, 3].map(double))).toEqual([2, 4, 6]);
     expect(batches).toEqual([[1, 2, 3]]);
+  });
+
+  test.each([
+    [1, [[1], [2]]],
+    [2, [[1, 2]]],
+  ] as const)('that gathers for %i turns sends %j', async (turns, expected) => {
+    const { batches, double } = doubling([], turns);
+    const first = double(1);
+    await new Promise(setImmediate);
+    expect(await Promise.all([first, double(2)])).toEqual([2, 4]);
+    expect(batches).toEqual(expected);
   });
 
   test('sends no more than the bound at once, and nobody twice', async () => {

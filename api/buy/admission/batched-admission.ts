@@ -30,6 +30,8 @@ export function createBatchedAdmission({
   return {
     claimAndHold: createBatcher<Attempt, Verdict>({
       run: (attempts) => admission.claimAndHold(attempts),
+      // A second turn costs a lone request some µs, and was worth 1.05 of the rate at 64 connections.
+      turns: 2,
       deadlineMs: ADMISSION_DEADLINE_MS,
       ...(onBatch && { onBatch }),
     }),
