@@ -156,3 +156,17 @@ describe('a sale written by hand', () => {
 function messageOf(verdict: unknown): string {
   return verdict instanceof Error ? verdict.message : '';
 }
+
+test('the events of an item keep about the last hundred thousand', async () => {
+  const attempt = anAttempt(aPurchase({ itemId: anItem() }));
+  await underTest.setFree(attempt.itemId, 1);
+  const events = `{inventory:${attempt.itemId}}:events`;
+  const add = "redis.call('XADD', KEYS[1], '*', 'state', 'old')";
+  await redis.eval(`for _ = 1, 100500 do ${add} end`, 1, events);
+  await underTest.admission.claimAndHold([attempt]);
+  // Redis trims whole nodes of its stream, a hundred entries each.
+  expect(await redis.xlen(events)).toBeLessThanOrEqual(100_100);
+  expect(await redis.xlen(events)).toBeGreaterThanOrEqual(100_000);
+  const [last] = await redis.xrevrange(events, '+', '-', 'COUNT', 1);
+  expect(last?.[1]).toContain(attempt.requestId);
+});
