@@ -1,8 +1,9 @@
 import { Cluster } from 'ioredis';
 import type { RedisConnection } from '../platform/redis';
 import type { Queued } from './admission';
+import { groupBy, handOut } from './groups';
 import { claimKey, claimValue } from './keys';
-import { NO_REPLY, type Command, type Reply } from './pipelines';
+import type { Command, Reply } from './pipelines';
 
 /** Commands that stand for several requests, and what their replies say of each. */
 export interface ClaimCommands<A> {
@@ -20,13 +21,11 @@ export function makeClaims(
   requests: readonly Queued[],
   ttlMs: number,
 ): ClaimCommands<string | null> {
-  const groups = bySlot(redis, requests);
-  const commands = groups.map((group): Command => [
+  return inFewCalls(redis, requests, (group) => [
     ...(['claim', group.length] as const),
     ...group.map(({ requestId }) => claimKey(requestId)),
     ...[ttlMs, ...group.map(claimValue)],
   ]);
-  return { commands, read: (replies) => readEach(groups, replies) };
 }
 
 /** Lets claims live for `retentionMs` from now on. Of each is read whether there was one: 1 or 0. */
@@ -35,31 +34,25 @@ export function prolongClaims(
   requests: readonly Queued[],
   retentionMs: number,
 ): ClaimCommands<number> {
-  const groups = bySlot(redis, requests);
-  const commands = groups.map((group): Command => [
+  return inFewCalls(redis, requests, (group) => [
     ...(['prolongClaims', group.length] as const),
     ...group.map(({ requestId }) => claimKey(requestId)),
     retentionMs,
   ]);
-  return { commands, read: (replies) => readEach(groups, replies) };
 }
 
-/** Claims lie in slots of their own, and a call may touch one slot of a Cluster only. */
-function bySlot(
+/** One call for all, but on a Cluster one for each id: claims lie in slots of their own, and a call touches one slot. */
+function inFewCalls<A>(
   redis: RedisConnection,
   requests: readonly Queued[],
-): readonly (readonly Queued[])[] {
-  return redis instanceof Cluster ? requests.map((request) => [request]) : [requests];
-}
-
-function readEach<A>(
-  groups: readonly (readonly Queued[])[],
-  replies: readonly Reply[],
-): (A | Error)[] {
-  return groups.flatMap((group, at) => {
-    const [error, found] = replies[at] ?? NO_REPLY;
-    return error ? group.map(() => error) : (found as (A | Error)[]);
-  });
+  toCommand: (group: readonly Queued[]) => Command,
+): ClaimCommands<A> {
+  const keyOf = redis instanceof Cluster ? ({ requestId }: Queued) => requestId : () => undefined;
+  const groups = groupBy(requests, keyOf);
+  return {
+    commands: groups.map(({ members }) => toCommand(members.map(({ order }) => order))),
+    read: (replies) => handOut(groups, replies, (found) => found as (A | Error)[]),
+  };
 }
 
 /**

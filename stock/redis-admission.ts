@@ -4,8 +4,9 @@ import type { RedisConnection } from '../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
 import { parseHoldAnswers, parseRejectAnswer } from './answers';
 import { makeClaims, prolongClaims } from './claims';
+import { groupBy, handOut, NO_ANSWER, type Group } from './groups';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
-import { NO_REPLY, runCommands, type Command, type Reply } from './pipelines';
+import { NO_REPLY, runCommands, type Command } from './pipelines';
 import { defineLedgerScripts } from './scripts';
 
 /**
@@ -60,7 +61,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
       const groups = groupByItem(orders);
       const kept = prolongClaims(redis, orders, options.orderRetentionMs);
       const replies = await runCommands(redis, [
-        ...groups.map(({ itemId, members }): Command => [
+        ...groups.map(({ key: itemId, members }): Command => [
           'ledgerQueue',
           ...itemKeys(itemId),
           ...members.map(({ order }) => order.requestId),
@@ -124,16 +125,16 @@ function hasClaim({ requestId }: RequestOf): Command {
   return ['exists', claimKey(requestId)];
 }
 
-function findEntries({ itemId, members }: ItemGroup<RequestOf>): Command {
+function findEntries({ key: itemId, members }: ItemGroup<RequestOf>): Command {
   return ['hmget', ordersKey(itemId), ...members.map(({ order }) => order.requestId)];
 }
 
-function isLedgerOpen({ itemId }: ItemGroup<RequestOf>): Command {
+function isLedgerOpen({ key: itemId }: ItemGroup<RequestOf>): Command {
   return ['hexists', countsKey(itemId), 'opened'];
 }
 
 function hold(
-  { itemId, members }: ItemGroup<Attempt>,
+  { key: itemId, members }: ItemGroup<Attempt>,
   leaseMs: number,
   { priceMinor, currency }: Price,
 ): Command {
@@ -160,37 +161,10 @@ function claimAnew(order: Queued, retentionMs: number): Command {
   return ['set', claimKey(order.requestId), claimValue(order), 'PX', retentionMs, 'NX'];
 }
 
-/** One call serves all orders of an item; `index` is each order's place in the answer. */
-interface ItemGroup<T> {
-  readonly itemId: ItemId;
-  readonly members: { readonly order: T; readonly index: number }[];
-}
+type ItemGroup<T> = Group<ItemId, T>;
 
 function groupByItem<T extends RequestOf>(orders: readonly T[]): ItemGroup<T>[] {
-  const groups = new Map<ItemId, ItemGroup<T>>();
-  orders.forEach((order, index) => {
-    let group = groups.get(order.itemId);
-    if (!group) groups.set(order.itemId, (group = { itemId: order.itemId, members: [] }));
-    group.members.push({ order, index });
-  });
-  return [...groups.values()];
-}
-
-/** The answers of each group's one call, as `read` finds them in its reply, in the order of the requests. */
-function handOut<A>(
-  groups: readonly ItemGroup<unknown>[],
-  replies: readonly Reply[],
-  read: (reply: unknown, group: ItemGroup<unknown>) => readonly (A | Error)[],
-): (A | Error)[] {
-  const answers: (A | Error)[] = [];
-  groups.forEach((group, at) => {
-    const [error, reply] = replies[at] ?? NO_REPLY;
-    const found = error ?? read(reply, group);
-    group.members.forEach(({ index }, i) => {
-      answers[index] = (found instanceof Error ? found : found[i]) ?? NO_ANSWER;
-    });
-  });
-  return answers;
+  return groupBy(orders, ({ itemId }) => itemId);
 }
 
 /** What a claim said before it was made; null where it is new. */
@@ -216,5 +190,3 @@ function toVerdict(
     hold,
   };
 }
-
-const NO_ANSWER = new Error('The script gave no answer for this attempt');

@@ -43,9 +43,6 @@ end
 
 -- The entries of several requests in one call, as they are stored; false for those that have none.
 local function readRawEntries(requestIds)
-  if #requestIds == 0 then
-    return {}
-  end
   return redis.call('HMGET', ordersKey, unpack(requestIds))
 end
 
