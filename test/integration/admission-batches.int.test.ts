@@ -4,12 +4,11 @@ import type { ItemId } from '../../domain/order';
 import type { Attempt, Verdict } from '../../stock/admission';
 import { itemKeys } from '../../stock/keys';
 import { endLeases } from '../support/end-leases';
+import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
-/** FC_RUNS asks for more. */
-const RUNS = Number(process.env['FC_RUNS'] ?? 150);
-const SEED = Number(process.env['FC_SEED'] ?? Date.now() % 2_147_483_647);
+const RUNS = propertyRuns(150);
 
 let stock: RedisStock;
 beforeAll(() => {
@@ -100,6 +99,6 @@ test('attempts of one call get what each would get alone, and leave the same beh
       });
       expect(together).toEqual(alone);
     }),
-    { numRuns: RUNS, seed: SEED },
+    RUNS,
   );
 }, 120_000);

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import type { Order } from '../../domain/order';
+import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
-/** Walks per run; FC_RUNS asks for more. 300 take about ten seconds on two cores. */
-const RUNS = Number(process.env['FC_RUNS'] ?? 300);
-const SEED = Number(process.env['FC_SEED'] ?? Date.now() % 2_147_483_647);
+/** 300 walks take about ten seconds on two cores. */
+const RUNS = propertyRuns(300);
 const LIMIT = 3;
 
 let stock: RedisStock;
@@ -113,8 +113,8 @@ async function expectBalance(orders: Order[]) {
   for (const units of Object.values(byUser)) expect(units).toBeLessThanOrEqual(LIMIT);
 }
 
-describe(`the ledger under random commands (seed ${SEED})`, () => {
-  test(`balances after every step, keeps every limit, does nothing twice and revives nothing that its buyer has cancelled, in ${RUNS} walks`, async () => {
+describe(`the ledger under random commands (seed ${RUNS.seed})`, () => {
+  test(`balances after every step, keeps every limit, does nothing twice and revives nothing that its buyer has cancelled, in ${RUNS.numRuns} walks`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 25 }), async (walk) => {
         const orders = someOrders();
@@ -139,7 +139,7 @@ describe(`the ledger under random commands (seed ${SEED})`, () => {
         }
         await stock.redis.del(...(await keysOf(itemId, orders)));
       }),
-      { numRuns: RUNS, seed: SEED },
+      RUNS,
     );
   }, 3_600_000);
 });
