@@ -22,8 +22,8 @@ interface Waiting<In, Out> {
 }
 
 /**
- * Gathers the calls of one turn of the event loop, or of two, into one round trip. Under load a turn holds dozens of requests;
- * alone, a request waits for nobody. The returned function never rejects: an Error means that nothing is known.
+ * Gathers the calls of one turn of the event loop, or of two, into one round trip. Under load a turn holds dozens of
+ * requests; alone, a request waits for nobody. The returned function never rejects: an Error means that nothing is known.
  */
 export function createBatcher<In, Out>({
   run,

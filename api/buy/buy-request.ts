@@ -94,7 +94,7 @@ function toPurchase(request: Static<typeof BuyRequest>): Purchase {
 /** A body of 16 KiB can hold a thousand faults; the first few say what kind of body it is. */
 const ERRORS_MAX = 20;
 
-/** Each field by itself: the compiler's own list of errors takes as long as all the rest of an answer. */
+/** Each field by itself: the compiler's own list of errors takes an eighth of such an answer's time. */
 const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) => ({
   name,
   check: TypeCompiler.Compile(schema),

@@ -154,7 +154,8 @@ const WARM_ORDERS = 2_000;
 function memoryGrowth({ size, samples }: Drained): number {
   const tenth = Math.ceil(samples.length / 10);
   // From the peak on: before it there are few open orders because few are accepted.
-  const peak = samples.findIndex(({ open }) => open === Math.max(...samples.map((s) => s.open)));
+  const most = Math.max(...samples.map(({ open }) => open));
+  const peak = samples.findIndex(({ open }) => open === most);
   const warm = samples.findIndex(({ open }, i) => i >= peak && open <= size - WARM_ORDERS);
   const used = (from: number) =>
     median(

@@ -17,8 +17,8 @@ export interface DeliveryTiming {
 
 export interface Delivery {
   /**
-   * Writes the messages of one batch, all of which name `partition`, and returns the offset of the first, however long it takes. Throws
-   * NotAppendedError when Kafka refuses the batch as such, AppendUnknownError when `giveUp` ends the trying.
+   * Writes the messages of one batch, all of which name `partition`, and returns the offset of the first, however long
+   * it takes. Throws NotAppendedError when Kafka refuses the batch as such, AppendUnknownError when `giveUp` ends the trying.
    */
   deliver(partition: number, messages: readonly Message[]): Promise<bigint>;
   /** Ends every delivery under way, and every later one, with AppendUnknownError. */

@@ -19,7 +19,7 @@ const ADMISSION_DEADLINE_MS = 2_500;
  */
 const UNDO_WAIT_MS_MAX = 250;
 
-/** The admission door for single requests; each method gathers the requests of one turn of the event loop. */
+/** The admission door for single requests; each method gathers the requests of a turn or two of the event loop. */
 export function createBatchedAdmission({
   admission,
   onBatch,
