@@ -1,6 +1,7 @@
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId, RequestId } from '../../domain/order';
 import { parseEntry } from '../../stock/stored-entry';
+import { parseEvents } from '../../stock/stored-events';
 import { claimKey, itemKeys } from '../../stock/keys';
 import type { Lane } from '../lane/lane';
 import type { Purchased } from '../sale/buyer';
@@ -73,8 +74,8 @@ export async function gather(
     buyers: new Map(buyers.map(([user, units]) => [user, Number(units)])),
     reclaimed: new Set(
       events
-        .filter(([, fields]) => fieldOf(fields, 'state') === 'reclaimed')
-        .map(([, fields]) => fieldOf(fields, 'request_id') ?? ''),
+        .flatMap(([, fields]) => parseEvents(fields))
+        .flatMap(({ state, order }) => (state === 'reclaimed' && order ? [order.requestId] : [])),
     ),
     claims: await claimsOf(lane, rejected),
     runs: await runsOf(lane, itemId),
@@ -130,9 +131,4 @@ async function claimsOf({ redis }: Lane, rejected: readonly Purchased[]) {
     if (leftMs !== -2) claims.set(wish.request_id, leftMs);
   }
   return claims;
-}
-
-function fieldOf(fields: readonly string[], name: string): string | undefined {
-  const at = fields.findIndex((field, index) => index % 2 === 0 && field === name);
-  return at < 0 ? undefined : fields[at + 1];
 }

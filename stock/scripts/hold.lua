@@ -58,6 +58,7 @@ local heldUnits = 0
 local stored = {}
 -- What this call holds anew: entries by request_id, units by user, and the arguments that write them.
 local held, bought, entriesToWrite, leasesToWrite = {}, {}, {}, {}
+local changesToTell = {}
 
 local function ownedBy(user)
   return unitsOf(user) + (bought[user] or 0)
@@ -65,6 +66,19 @@ end
 
 local function heldAnswer(entry)
   return 'held ' .. whole(entry.accepted_at) .. ' ' .. whole(entry.price) .. ' ' .. entry.currency
+end
+
+local function tellHeld()
+  if #changesToTell > 0 then
+    addEvents('held', changesToTell)
+    changesToTell = {}
+  end
+end
+
+-- The stream has what this call held before ahead of what it reclaims now.
+local function reclaimUnits(units)
+  tellHeld()
+  return reclaim(free, units, now, stored)
 end
 
 local function holdOne(requestId, user, units, fingerprint, token)
@@ -109,14 +123,14 @@ local function holdOne(requestId, user, units, fingerprint, token)
   local limit = parseSaleNumber('units_per_user', sale.limit)
   -- A dead attempt of this user counts against the limit until it is reclaimed, so look once more.
   if limit and ownedBy(user) + units > limit then
-    free = reclaim(free, math.huge, now, stored)
+    free = reclaimUnits(math.huge)
     local owned = ownedBy(user)
     if owned + units > limit then
       return { 'limit', limit, owned }
     end
   end
   if free < units then
-    free = reclaim(free, units, now, stored)
+    free = reclaimUnits(units)
   end
   if free < units then
     local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
@@ -138,7 +152,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   entriesToWrite[#entriesToWrite + 1] = cjson.encode(entry)
   leasesToWrite[#leasesToWrite + 1] = leaseUntil
   leasesToWrite[#leasesToWrite + 1] = requestId
-  addEvent(requestId, entry, 'held', free)
+  changesToTell[#changesToTell + 1] = changeOf(requestId, entry, free)
   return heldAnswer(entry)
 end
 
@@ -174,6 +188,7 @@ if heldUnits > 0 then
   addBuyers()
   writeFree(free)
   addCount('held', heldUnits)
+  tellHeld()
   trimEvents()
 end
 return answers

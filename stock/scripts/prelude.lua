@@ -15,7 +15,7 @@
 local freeKey, ordersKey, countsKey, buyersKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local leasesKey, saleKey, eventsKey = KEYS[5], KEYS[6], KEYS[7]
 
--- About a day of a busy item; readers that need more follow the stream.
+-- Entries, each of what one call did. About a day of a busy item; readers that need more follow the stream.
 local EVENTS_MAX = 100000
 -- Reclaiming is paid for by a buyer who waits: a few leases at a time.
 local RECLAIM_MAX = 20
@@ -103,9 +103,19 @@ local function trimEvents()
   redis.call('XTRIM', eventsKey, 'MAXLEN', '~', EVENTS_MAX)
 end
 
+-- A change of one order as the stream tells it: request_id, units, generation, and the free units after it.
+local function changeOf(requestId, entry, free)
+  return string.format('%s %d %d %d', requestId, entry.units, entry.generation, free)
+end
+
+-- Orders that come into a state in one call share an entry of the stream, in their order: an entry costs the server
+-- more than a change in it does. No request_id has a space or a comma.
+local function addEvents(state, changes)
+  redis.call('XADD', eventsKey, '*', 'state', state, 'changes', table.concat(changes, ','))
+end
+
 local function addEvent(requestId, entry, state, free)
-  redis.call('XADD', eventsKey, '*', 'request_id', requestId, 'state', state,
-    'units', entry.units, 'generation', entry.generation, 'free', free)
+  addEvents(state, { changeOf(requestId, entry, free) })
 end
 
 -- Puts the entry into a state and notes when. The counts are the caller's to move.

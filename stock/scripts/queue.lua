@@ -7,7 +7,7 @@
 requireLedger()
 local now = nowMs()
 local free
-local answers, written, queued, isQueued = {}, {}, {}, {}
+local answers, written, queued, isQueued, changes = {}, {}, {}, {}, {}
 local queuedUnits = 0
 for index, raw in ipairs(readRawEntries(ARGV)) do
   local requestId = ARGV[index]
@@ -21,7 +21,7 @@ for index, raw in ipairs(readRawEntries(ARGV)) do
     written[#written + 1] = requestId
     written[#written + 1] = cjson.encode(entry)
     queuedUnits = queuedUnits + entry.units
-    addEvent(requestId, entry, 'queued', free)
+    changes[#changes + 1] = changeOf(requestId, entry, free)
   end
   answers[index] = entry and 1 or 0
 end
@@ -30,5 +30,6 @@ if queuedUnits > 0 then
   redis.call('ZREM', leasesKey, unpack(queued))
   addCount('held', -queuedUnits)
   addCount('queued', queuedUnits)
+  addEvents('queued', changes)
 end
 return answers

@@ -1,6 +1,7 @@
 import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
 import type { Order } from '../../domain/order';
 import type { Attempt } from '../../stock/admission';
+import { parseEvents } from '../../stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -98,12 +99,11 @@ describe('an order that its buyer has cancelled', () => {
     await cancel(order);
     await cancel(order);
     const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
-    const states = events.map(([, fields]) => fields[fields.indexOf('state') + 1]);
-    expect(states.filter((state) => state !== 'opened')).toEqual([
+    const told = events.flatMap(([, fields]) => parseEvents(fields));
+    expect(told.map(({ state }) => state).filter((state) => state !== 'opened')).toEqual([
       ...['adjusted', 'held', 'queued', 'released'],
     ]);
-    const [, last] = events.at(-1) ?? ['', []];
-    expect(last[last.indexOf('free') + 1]).toBe('1');
+    expect(told.at(-1)).toMatchObject({ free: 1, order: { requestId: order.requestId } });
   });
 });
 

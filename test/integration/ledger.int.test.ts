@@ -1,4 +1,5 @@
 import type { Order } from '../../domain/order';
+import { parseEvents } from '../../stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -196,11 +197,9 @@ describe('the event stream', () => {
     await stock.setFree(order.itemId, 9);
     await stock.ledger.reserve(order, 12);
     const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
-    const told = events.map(([, fields]) => {
-      const event = new Map<string, string>();
-      for (let i = 0; i < fields.length; i += 2) event.set(fields[i] ?? '', fields[i + 1] ?? '');
-      return `${event.get('state') ?? ''} ${event.get('free') ?? ''}`;
-    });
+    const told = events
+      .flatMap(([, fields]) => parseEvents(fields))
+      .map(({ state, free }) => `${state} ${free}`);
     expect(told).toEqual([
       'adjusted 3',
       'opened 3',
@@ -210,6 +209,26 @@ describe('the event stream', () => {
       'released 3',
       'adjusted 9',
       'reserved 8',
+    ]);
+  });
+
+  test('tells what happened to several orders in one call as one entry, each change in its turn', async () => {
+    const itemId = anItem();
+    await stock.setFree(itemId, 5);
+    const attempts = [2, 1].map((amount) => anAttempt(aPurchase({ itemId, amount })));
+    await stock.admission.claimAndHold(attempts);
+    await stock.admission.queue(attempts);
+    const entries = await stock.redis.xrange(`{inventory:${itemId}}:events`, '-', '+');
+    const [first, second] = attempts.map(({ requestId }) => requestId);
+    expect(entries.slice(-2).map(([, fields]) => parseEvents(fields))).toEqual([
+      [
+        { state: 'held', free: 3, order: { requestId: first, units: 2, generation: 0 } },
+        { state: 'held', free: 2, order: { requestId: second, units: 1, generation: 0 } },
+      ],
+      [
+        { state: 'queued', free: 2, order: { requestId: first, units: 2, generation: 0 } },
+        { state: 'queued', free: 2, order: { requestId: second, units: 1, generation: 0 } },
+      ],
     ]);
   });
 });
