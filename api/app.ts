@@ -4,18 +4,18 @@ import type { Logger } from '../platform/logger';
 import type { Buy } from './buy/buy';
 import type { CancelOrder } from './cancel/cancel-order';
 import type { Docs } from './docs/docs';
-import type { FaultLog } from './fault-log';
-import type { Health } from './health';
+import type { FaultLog } from './faults/fault-log';
+import type { Health } from './health/health';
 import type { Answer } from './http/answer';
 import { explainProblem, problem } from './http/problems';
 import { writeAnswer } from './http/write-answer';
 import type { Items } from './items';
-import type { Metrics } from './metrics';
+import type { Metrics } from './health/metrics';
 import type { Operator } from './operator/operator';
 import { addOperatorRoutes } from './operator/routes';
-import type { OrderEvents } from './order-events';
-import type { Orders } from './orders';
-import { RequestFault } from './request-fault';
+import type { OrderEvents } from './orders/order-events';
+import type { Orders } from './orders/orders';
+import { RequestFault } from './faults/request-fault';
 
 export interface AppDeps {
   readonly buy: Buy;

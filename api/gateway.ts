@@ -15,18 +15,18 @@ import { createSoldOutMemory, SOLD_OUT_MS } from './buy/admission/sold-out-memor
 import { createCancelOrder } from './cancel/cancel-order';
 import type { CancelWorkflow } from './cancel/cancel-workflow';
 import { createDocs } from './docs/docs';
-import { createFaultLog } from './fault-log';
-import { createHealth, type Probe } from './health';
+import { createFaultLog } from './faults/fault-log';
+import { createHealth, type Probe } from './health/health';
 import type { Answer } from './http/answer';
 import { createBodyReader } from './http/body-reader';
 import { turnAway } from './http/turn-away';
 import { createItems } from './items';
-import { createMetrics } from './metrics';
+import { createMetrics } from './health/metrics';
 import { createOperator, type OperatorDeps } from './operator/operator';
-import { createOrderEvents, type OrderEventsOptions } from './order-events';
-import { createOrderView, type TraceTarget } from './order-view';
-import { createOrders } from './orders';
-import { speakForAll } from './speak-for-all';
+import { createOrderEvents, type OrderEventsOptions } from './orders/order-events';
+import { createOrderView, type TraceTarget } from './orders/order-view';
+import { createOrders } from './orders/orders';
+import { speakForAll } from './health/speak-for-all';
 
 /**
  * At 5,000 purchases a second this is 0.1 s of work, and a broker that takes 50 ms to acknowledge still lets 10,000 a second

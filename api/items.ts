@@ -5,7 +5,7 @@ import { json, type Answer } from './http/answer';
 import { tagged, unlessKnown } from './http/etag';
 import { parseItemId } from './http/ids';
 import { problem } from './http/problems';
-import { readFromRedis } from './request-fault';
+import { readFromRedis } from './faults/request-fault';
 
 export interface Items {
   /** GET /items/<raw>; `ifNoneMatch` is that header. Throws RequestFault. */

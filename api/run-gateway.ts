@@ -26,7 +26,7 @@ import {
 } from './failpoints';
 import { createGateway, type GatewayDeps } from './gateway';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
-import { createKafkaProbe } from './kafka-probe';
+import { createKafkaProbe } from './health/kafka-probe';
 import { createOperatorDoors } from './operator/doors';
 
 /** After the drain of the gateway; with it and the late orders it stays below the patience of an orchestrator. */

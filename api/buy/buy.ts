@@ -3,7 +3,7 @@ import type { Purchase } from '../../domain/order';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
-import { RequestFault } from '../request-fault';
+import { RequestFault } from '../faults/request-fault';
 import { secondsUp } from './admission/rejection-problem';
 import { createCarryOut, type CarryOut, type CarryOutDeps } from './carry-out';
 import type { InFlight } from './in-flight';

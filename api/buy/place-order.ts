@@ -3,7 +3,7 @@ import type { Queued } from '../../stock/admission';
 import { encodeOrder } from '../../orderlog/order-record';
 import { NotAppendedError } from '../../orderlog/safe-producer';
 import { createDeadlines } from '../http/deadlines';
-import type { FaultLog } from '../fault-log';
+import type { FaultLog } from '../faults/fault-log';
 import { createInFlight } from './in-flight';
 
 /**

@@ -5,8 +5,8 @@ import type { ItemId } from '../../domain/order';
 import type { StockLedger } from '../../stock/stock-ledger';
 import { json, type Answer } from '../http/answer';
 import { problem } from '../http/problems';
-import type { OrderView } from '../order-view';
-import { RequestFault } from '../request-fault';
+import type { OrderView } from '../orders/order-view';
+import { RequestFault } from '../faults/request-fault';
 import { readCancellation, type Cancellation, type RawCancellation } from './cancel-request';
 import type { CancelWorkflow } from './cancel-workflow';
 

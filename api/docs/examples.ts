@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox';
 import type { BuyRequest } from '../buy/buy-request';
 import { problem, type ProblemType } from '../http/problems';
 import type { ItemBody } from '../items';
-import type { OrderBody } from '../order-view';
+import type { OrderBody } from '../orders/order-view';
 import type { Accepted, Item, Order } from './schemas';
 
 const LINKS = { self: '/orders/req-1', events: '/orders/req-1/events' };

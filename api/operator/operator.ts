@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { OperatorFault } from '../../dead-letters/operator-fault';
-import type { FaultLog } from '../fault-log';
+import type { FaultLog } from '../faults/fault-log';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
-import { RequestFault } from '../request-fault';
+import { RequestFault } from '../faults/request-fault';
 import { createDeadLetterRoutes, type DeadLetterRoutesDeps } from './dead-letters';
 import { readJson } from './read-request';
 import { operatorFaultProblem, Refusal } from './refusal';

@@ -6,7 +6,7 @@ import { json, type Answer } from '../http/answer';
 import { parseItemId } from '../http/ids';
 import { problem } from '../http/problems';
 import { itemBody } from '../items';
-import { readFromRedis } from '../request-fault';
+import { readFromRedis } from '../faults/request-fault';
 import { createParser, readTime } from './read-request';
 import { invalid, Refusal } from './refusal';
 import { RestockRequest, SaleRequest } from './requests';

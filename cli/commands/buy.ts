@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../domain/order-status';
-import { GatewayFault, type BuyBody, type Found, type Gateway } from '../gateway';
-import type { OrderBody } from '../gateway-answers';
+import { GatewayFault, type BuyBody, type Found, type Gateway } from '../gateway/gateway';
+import type { OrderBody } from '../gateway/gateway-answers';
 import { orderText, traceLink, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { table } from '../output/table';

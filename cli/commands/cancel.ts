@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Gateway } from '../gateway';
+import type { Gateway } from '../gateway/gateway';
 import { orderText, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';

@@ -1,4 +1,4 @@
-import type { Gateway } from '../gateway';
+import type { Gateway } from '../gateway/gateway';
 import { orderText, type TraceFallback } from '../output/order-text';
 import { paint, plain, printJson, type ExitCode, type Terminal } from '../output/terminal';
 

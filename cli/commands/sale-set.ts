@@ -2,10 +2,10 @@ import type { Sale } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { minorDigits, PRICE_MINOR_MAX } from '../../domain/sale';
 import type { SaleChange, SaleChangeAnswer } from '../../stock/operations/stock-operations';
-import { itemIdGiven } from '../item-id';
+import { itemIdGiven } from '../arguments/item-id';
 import { printJson, type ExitCode } from '../output/terminal';
 import { describeFault, NegativeAnswer, PlainFault } from '../plain-fault';
-import type { StockOperationsDeps } from './stock-restock';
+import type { StockOperationsDeps } from './stock/restock';
 
 export interface SaleSetDeps extends StockOperationsDeps {
   /** How the item is sold now; undefined for an unknown one. */

@@ -1,5 +1,5 @@
 import { describeFault } from '../plain-fault';
-import { ADDRESSES, type AddressName, type FoundAddresses } from '../stack-addresses';
+import { ADDRESSES, type AddressName, type FoundAddresses } from '../wiring/stack-addresses';
 import type { Check, Finding } from './check';
 import { checkPorts } from './ports';
 import { checkPrerequisites, type Machine } from './prerequisites';

@@ -1,5 +1,5 @@
 import type { Env } from '../../platform/config';
-import type { AddressName, FoundAddresses } from '../stack-addresses';
+import type { AddressName, FoundAddresses } from '../wiring/stack-addresses';
 import type { Finding } from './check';
 import { isTaken } from '../../platform/ports';
 

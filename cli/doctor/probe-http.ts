@@ -1,5 +1,5 @@
-import { createHttpClient } from '../http-client';
-import { reader } from '../gateway-answers';
+import { createHttpClient } from '../gateway/http-client';
+import { reader } from '../gateway/gateway-answers';
 import type { Finding } from './check';
 
 const ANSWER_MS_MAX = 5_000;

@@ -1,6 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { RedisAccess } from '../../platform/config/access';
-import { withRedis } from '../redis-connection';
+import { withRedis } from '../wiring/redis-connection';
 import type { Finding } from './check';
 
 /** Under weaker settings an acknowledged hold can be lost, or dropped to make room. */

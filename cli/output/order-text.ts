@@ -1,5 +1,5 @@
 import type { OrderStatus } from '../../domain/order-status';
-import type { OrderBody } from '../gateway-answers';
+import type { OrderBody } from '../gateway/gateway-answers';
 import { table, type Cell } from './table';
 import type { Colour, Terminal } from './terminal';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../gateway-answers';
+import type { Problem } from '../gateway/gateway-answers';
 import { orderText, type TraceFallback } from './order-text';
 import { paint, plain, type Terminal } from './terminal';
 

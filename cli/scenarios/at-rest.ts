@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
-import type { ItemBody } from '../gateway-answers';
+import type { ItemBody } from '../gateway/gateway-answers';
 import { PlainFault } from '../plain-fault';
 import type { Scene } from './scene';
 

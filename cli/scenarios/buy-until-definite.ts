@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GatewayFault, type BuyAnswer, type BuyBody } from '../gateway';
+import { GatewayFault, type BuyAnswer, type BuyBody } from '../gateway/gateway';
 import type { Scene } from './scene';
 
 /** How a purchase ended at the door. */

@@ -1,5 +1,5 @@
-import { createHttpClient } from '../http-client';
-import { reader } from '../gateway-answers';
+import { createHttpClient } from '../gateway/http-client';
+import { reader } from '../gateway/gateway-answers';
 import { describeFault, PlainFault } from '../plain-fault';
 
 /** What the payment simulator knows of one key. */

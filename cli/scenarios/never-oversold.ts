@@ -1,5 +1,5 @@
 import { isFinal, orderStatus } from '../../domain/order-status';
-import type { OrderBody } from '../gateway-answers';
+import type { OrderBody } from '../gateway/gateway-answers';
 import { atRest, type Rest } from './at-rest';
 import { acceptedUnits, buyAtOnce, type Purchased } from './buy-until-definite';
 import type { Scene } from './scene';

@@ -1,7 +1,7 @@
 import { paint, plain } from '../output/terminal';
 import { describeFault } from '../plain-fault';
-import type { StackAccess } from '../stack-access';
-import { addressList, type StackAddresses } from '../stack-addresses';
+import type { StackAccess } from '../wiring/stack-access';
+import { addressList, type StackAddresses } from '../wiring/stack-addresses';
 import { failedPayments } from './failed-payments';
 import { neverOversold } from './never-oversold';
 import { sameRequestTwice } from './same-request-twice';

@@ -1,5 +1,5 @@
 import type { ItemId } from '../../domain/order';
-import type { BuyAnswer, BuyBody } from '../gateway';
+import type { BuyAnswer, BuyBody } from '../gateway/gateway';
 import { PlainFault } from '../plain-fault';
 import { atRest } from './at-rest';
 import type { Scene } from './scene';

@@ -5,9 +5,9 @@ import type { ItemId } from '../../domain/order';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
 import { parseEntry } from '../../stock/stored-entry';
 import { freeUnitsKey, ordersKey } from '../../stock/keys';
-import { createGateway, type Gateway } from '../gateway';
-import { withRedis } from '../redis-connection';
-import type { StackAddresses } from '../stack-addresses';
+import { createGateway, type Gateway } from '../gateway/gateway';
+import { withRedis } from '../wiring/redis-connection';
+import type { StackAddresses } from '../wiring/stack-addresses';
 import { readChargeRows, type ChargeRow } from './charge-rows';
 
 /** The running engine as a scenario sees it: its public doors, and its books for reading. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ItemId } from '../../domain/order';
-import { GatewayFault } from '../gateway';
-import type { ItemBody } from '../gateway-answers';
+import { GatewayFault } from '../gateway/gateway';
+import type { ItemBody } from '../gateway/gateway-answers';
 import type { Scene } from './scene';
 
 export interface Watched {

@@ -1,5 +1,5 @@
 import { cancel } from '../../cli/commands/cancel';
-import { createGateway } from '../../cli/gateway';
+import { createGateway } from '../../cli/gateway/gateway';
 import {
   anOrderBody,
   aProblem,

@@ -1,4 +1,4 @@
-import { dlqDiscard } from '../../cli/commands/dlq-discard';
+import { dlqDiscard } from '../../cli/commands/dlq/discard';
 import type { DeadLetterMark } from '../../orderlog/dead-letter';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { aFailedOrder, anUnreadable, at, marked } from './letters';

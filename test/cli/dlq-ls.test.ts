@@ -1,4 +1,4 @@
-import { dlqLs, type DlqLsOptions } from '../../cli/commands/dlq-ls';
+import { dlqLs, type DlqLsOptions } from '../../cli/commands/dlq/ls';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
 import { aLetter, at, marked } from './letters';
 import { textTerminal } from './text-terminal';

@@ -1,5 +1,5 @@
-import { dlqShow } from '../../cli/commands/dlq-show';
-import { dlqStats } from '../../cli/commands/dlq-stats';
+import { dlqShow } from '../../cli/commands/dlq/show';
+import { dlqStats } from '../../cli/commands/dlq/stats';
 import { parseMoment } from '../../dead-letters/moment';
 import { OperatorFault } from '../../dead-letters/operator-fault';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';

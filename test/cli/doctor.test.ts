@@ -10,7 +10,7 @@ import { diagnose, type Probe, type ProbedName } from '../../cli/doctor/diagnose
 import { checkPorts } from '../../cli/doctor/ports';
 import { checkPrerequisites } from '../../cli/doctor/prerequisites';
 import { probeGateway, probePayments } from '../../cli/doctor/probe-http';
-import { findStackAddresses } from '../../cli/stack-addresses';
+import { findStackAddresses } from '../../cli/wiring/stack-addresses';
 import { startFakeGateway } from './fake-gateway';
 import { textTerminal } from './text-terminal';
 

@@ -2,7 +2,7 @@ import type { LedgerEntry, LedgerState } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { failureReason, isFinal, orderStatus, paymentKey } from '../../domain/order-status';
 import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import { createGateway, type BuyBody } from '../../cli/gateway';
+import { createGateway, type BuyBody } from '../../cli/gateway/gateway';
 import type { ChargeRow } from '../../cli/scenarios/charge-rows';
 import type { Scene } from '../../cli/scenarios/scene';
 import { ACCEPTED, aProblem, startFakeGateway, type Reply } from './fake-gateway';

@@ -1,7 +1,7 @@
 import { buy } from '../../cli/commands/buy';
 import { order } from '../../cli/commands/order';
-import { stockShow } from '../../cli/commands/stock-show';
-import { createGateway, type Gateway } from '../../cli/gateway';
+import { stockShow } from '../../cli/commands/stock/show';
+import { createGateway, type Gateway } from '../../cli/gateway/gateway';
 import {
   ACCEPTED,
   anItemBody,

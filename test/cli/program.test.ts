@@ -1,4 +1,4 @@
-import { runCommandLine, type Commands } from '../../cli/program';
+import { runCommandLine, type Commands } from '../../cli/programs/program';
 import { PlainFault } from '../../cli/plain-fault';
 import { OperatorFault } from '../../dead-letters/operator-fault';
 import { textTerminal } from './text-terminal';

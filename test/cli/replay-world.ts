@@ -1,4 +1,4 @@
-import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq-replay';
+import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq/replay';
 import type { Standing } from '../../dead-letters/doors/order-replayer';
 import { OperatorFault } from '../../dead-letters/operator-fault';
 import type { DeadLetterMark } from '../../orderlog/dead-letter';

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findStackAddresses } from '../../cli/stack-addresses';
+import { findStackAddresses } from '../../cli/wiring/stack-addresses';
 
 let root: string;
 beforeEach(() => {

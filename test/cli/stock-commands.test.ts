@@ -1,5 +1,5 @@
 import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
-import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock-restock';
+import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock/restock';
 import { NegativeAnswer, PlainFault } from '../../cli/plain-fault';
 import type { Sale } from '../../domain/ledger';
 import type {

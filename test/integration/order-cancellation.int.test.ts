@@ -1,6 +1,6 @@
 import { createCancelOrder } from '../../api/cancel/cancel-order';
 import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
-import { createOrderView } from '../../api/order-view';
+import { createOrderView } from '../../api/orders/order-view';
 import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
 import type { Order } from '../../domain/order';
 import { temporalAddress } from '../support/addresses';

@@ -1,7 +1,7 @@
 import type { HoldAnswer } from '../../../domain/ledger';
 import type { LedgerKeeper, LedgerStanding } from '../../../registry/ledger-keeper';
 import type { Attempt, Verdict } from '../../../stock/admission';
-import type { FaultLog } from '../../fault-log';
+import type { FaultLog } from '../../faults/fault-log';
 
 /** A verdict on an item whose ledger is open, or the reason why it is not. */
 export interface OpenedVerdict {

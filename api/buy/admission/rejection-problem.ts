@@ -2,7 +2,7 @@ import { assertNever } from '../../../domain/invariant';
 import type { Purchase } from '../../../domain/order';
 import type { Answer } from '../../http/answer';
 import { problem } from '../../http/problems';
-import type { OrderView } from '../../order-view';
+import type { OrderView } from '../../orders/order-view';
 import type { Rejection } from './admit';
 
 /** How a rejection reads to its buyer. `now` is the time in milliseconds since the epoch. */

@@ -1,7 +1,7 @@
 import type { RejectAnswer } from '../../../domain/ledger';
 import type { Purchase } from '../../../domain/order';
 import type { RequestOf } from '../../../stock/admission';
-import type { FaultLog } from '../../fault-log';
+import type { FaultLog } from '../../faults/fault-log';
 import type { Rejection } from './admit';
 
 export interface WriteDownDeps {

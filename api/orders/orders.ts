@@ -1,0 +1,32 @@
+import type { RequestId } from '../../domain/order';
+import type { StockLedger } from '../../stock/stock-ledger';
+import { json, type Answer } from '../http/answer';
+import { parseRequestId } from '../http/ids';
+import { problem } from '../http/problems';
+import type { OrderBody, OrderView } from './order-view';
+import { readFromRedis } from '../faults/request-fault';
+
+export interface Orders {
+  /** The order as it stands; undefined when none was accepted under this id. Throws RequestFault. */
+  readonly find: (requestId: RequestId) => Promise<OrderBody | undefined>;
+  /** GET /orders/<raw>. Throws RequestFault. */
+  readonly answer: (raw: string | undefined) => Promise<Answer>;
+}
+
+/** Orders as their buyers read them. */
+export function createOrders(ledger: Pick<StockLedger, 'findOrder'>, view: OrderView): Orders {
+  const find = async (requestId: RequestId) => {
+    const found = await readFromRedis(ledger.findOrder(requestId), requestId);
+    return found && view.order({ requestId, ...found });
+  };
+  return {
+    find,
+    answer: async (raw) => {
+      const requestId = parseRequestId(raw);
+      if (requestId === undefined) return problem('unknown-order');
+      const order = await find(requestId);
+      if (!order) return problem('unknown-order', { requestId });
+      return json(200, order, { 'cache-control': 'no-store' });
+    },
+  };
+}

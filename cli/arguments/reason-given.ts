@@ -1,0 +1,16 @@
+import { WHY_LENGTH_MAX } from '../../dead-letters/operator';
+import { PlainFault } from '../plain-fault';
+
+/** The operator's reason. Throws a PlainFault when there is none, or far too much of it. */
+export function reasonGiven(why: string | undefined, by: string): string {
+  const text = why?.trim() ?? '';
+  if (text === '') {
+    throw new PlainFault(
+      `Say why, with --why "<text>": it is recorded together with your name, ${by}. Nothing was changed.`,
+    );
+  }
+  if (text.length > WHY_LENGTH_MAX) {
+    throw new PlainFault(`--why takes at most ${WHY_LENGTH_MAX} characters. Nothing was changed.`);
+  }
+  return text;
+}
