@@ -122,7 +122,7 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'stock/scripts/hold.lua',
-        find: 'if free < units then\n    free = reclaim(free, units, now, stored)\n  end',
+        find: 'if free < units then\n    free = reclaimUnits(units)\n  end',
         replace: '',
       },
     ],
