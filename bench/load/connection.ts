@@ -14,7 +14,7 @@ export interface Connection {
 
 /**
  * A keep-alive connection that speaks just as much HTTP as the gateways here: requests in one piece, answers with a
- * content-length. The load generator shares two cores with what it measures, and this costs 16 µs of CPU a request
+ * content-length. The load generator shares two cores with what it measures, and this costs 14 µs of CPU a request
  * where autocannon 8 with a body of its own for each request took 34 to 40. `onEnd` is told when the connection has
  * ended, also when that was asked for.
  */
@@ -22,12 +22,19 @@ export function openConnection(
   port: number,
   { onOpen, onEnd }: { readonly onOpen: () => void; readonly onEnd: () => void },
 ): Connection {
-  const socket = connect({ port, host: LOOPBACK, noDelay: true }, onOpen);
+  const onread = {
+    buffer: READ_INTO,
+    callback: (length: number) => {
+      received += READ_INTO.toString('latin1', 0, length);
+      takeAnswer();
+      return true;
+    },
+  };
+  const socket = connect({ port, host: LOOPBACK, noDelay: true, onread }, onOpen);
   let received = '';
   let waiting: OnAnswer | undefined;
 
-  socket.on('data', (bytes: Buffer) => {
-    received += bytes.toString('latin1');
+  const takeAnswer = () => {
     const headEnd = received.indexOf('\r\n\r\n');
     if (headEnd < 0) return;
     const bodyFrom = headEnd + 4;
@@ -39,7 +46,7 @@ export function openConnection(
     const answered = waiting;
     waiting = undefined;
     answered?.(status, body);
-  });
+  };
   // Every error is followed by `close`, which is where it is counted.
   socket.on('error', () => undefined);
   socket.on('close', onEnd);
@@ -55,6 +62,9 @@ export function openConnection(
     },
   };
 }
+
+/** One for all connections: what was read is a text of its own before anything else is read. */
+const READ_INTO = Buffer.alloc(64 * 1024);
 
 const HEAD = [
   'POST /buy HTTP/1.1',
