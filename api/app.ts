@@ -51,26 +51,7 @@ export function createApp(deps: AppDeps): Koa {
     logger.debug({ err: error }, 'connection lost');
   });
 
-  app.use(async (ctx, next) => {
-    try {
-      if (isReadable(ctx.url)) await next();
-      else write(ctx, problem('invalid-request', { detail: 'The request target is not a URL.' }));
-    } catch (error) {
-      const fault = error instanceof RequestFault ? error : undefined;
-      const type = fault?.problem ?? 'internal';
-      if (type === 'not-accepted') faults.report('a reader got no answer', error);
-      else if (type === 'outcome-unknown') faults.report('a cancellation got no answer', error);
-      else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
-      write(ctx, problem(type, { requestId: fault?.requestId }));
-    }
-  });
-
-  // Before the router, whose matching costs more than all else that is done here for a purchase.
-  app.use(async (ctx, next) => {
-    if (ctx.path !== '/buy') {
-      await next();
-      return;
-    }
+  const answerBuy = async (ctx: Context) => {
     if (ctx.method !== 'POST') {
       write(ctx, methodNotAllowed(['POST']));
       return;
@@ -81,6 +62,26 @@ export function createApp(deps: AppDeps): Koa {
     if (!answer) return;
     metrics.buyAnswered(answer, (performance.now() - startedAt) / 1_000);
     write(ctx, answer);
+  };
+
+  app.use(async (ctx, next) => {
+    try {
+      if (!isReadable(ctx.url)) {
+        write(ctx, problem('invalid-request', { detail: 'The request target is not a URL.' }));
+      } else if (ctx.path === '/buy') {
+        // Past the router, whose matching costs more than all else that is done here for a purchase.
+        await answerBuy(ctx);
+      } else {
+        await next();
+      }
+    } catch (error) {
+      const fault = error instanceof RequestFault ? error : undefined;
+      const type = fault?.problem ?? 'internal';
+      if (type === 'not-accepted') faults.report('a reader got no answer', error);
+      else if (type === 'outcome-unknown') faults.report('a cancellation got no answer', error);
+      else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
+      write(ctx, problem(type, { requestId: fault?.requestId }));
+    }
   });
 
   const router = createRouter(deps, write);

@@ -245,6 +245,6 @@ function routesOfTheApp(): string[] {
       .map((method) => `${method.toLowerCase()} ${path.replace(/:(\w+)/g, '{$1}')}`),
   );
   const source = readFileSync(join(__dirname, '..', '..', 'api', 'app.ts'), 'utf8');
-  const first = [...source.matchAll(/ctx\.path !== '([^']+)'/g)].map(([, path]) => `post ${path}`);
+  const first = [...source.matchAll(/ctx\.path === '([^']+)'/g)].map(([, path]) => `post ${path}`);
   return [...routed, ...first];
 }
