@@ -54,21 +54,12 @@ export function createCarryOut(deps: CarryOutDeps): CarryOut {
   const carryOut = async (purchase: Purchase): Promise<Answer> => {
     const { requestId, userId, itemId, amount } = purchase;
     const remembered = soldOut.recall(itemId, amount);
-    if (remembered) {
-      const turnedAway = await turnAway(purchase, remembered);
-      if (turnedAway) return turnedAway;
-    }
+    const turnedAway = remembered && (await turnAway(purchase, remembered));
+    if (turnedAway) return turnedAway;
     const askedAt = performance.now();
     const of = fingerprint(purchase);
     // Field by field, here and below: an object that is spread and extended takes 2 to 3 µs, and there are two an order.
-    const attempt = {
-      requestId,
-      userId,
-      itemId,
-      amount,
-      fingerprint: of,
-      token: nextToken(),
-    };
+    const attempt = { requestId, userId, itemId, amount, fingerprint: of, token: nextToken() };
     const verdict = await admit(attempt);
     if (verdict instanceof Error) {
       faults.report('no answer to claim and hold', verdict);
