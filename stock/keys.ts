@@ -12,7 +12,7 @@ export function itemKeys(itemId: ItemId): [string, ...string[]] {
     key('buyers'),
     key('leases'),
     saleKey(itemId),
-    key('events'),
+    eventsKey(itemId),
   ];
 }
 
@@ -31,6 +31,11 @@ export function countsKey(itemId: ItemId): string {
 
 export function saleKey(itemId: ItemId): string {
   return `{${freeUnitsKey(itemId)}}:sale`;
+}
+
+/** The stream of changes. */
+export function eventsKey(itemId: ItemId): string {
+  return `{${freeUnitsKey(itemId)}}:events`;
 }
 
 /** The restocks that were carried out. Only restock.lua takes it, as its eighth key. */

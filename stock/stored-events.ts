@@ -1,3 +1,7 @@
+import type { ItemId } from '../domain/order';
+import type { RedisConnection } from '../platform/redis';
+import { eventsKey } from './keys';
+
 /** A change that an item's stream tells. */
 export interface StockEvent {
   /** A state of an order, or what became of the item: `adjusted`, `opened`, `sale` and the like. */
@@ -10,6 +14,12 @@ export interface StockEvent {
     readonly units: number;
     readonly generation: number;
   };
+}
+
+/** Every change that the item's stream still has, the oldest first. */
+export async function readEvents(redis: RedisConnection, itemId: ItemId): Promise<StockEvent[]> {
+  const entries = await redis.xrange(eventsKey(itemId), '-', '+');
+  return entries.flatMap(([, fields]) => parseEvents(fields));
 }
 
 /** The changes of one entry of the stream, in their order. `fields` are names and values by turns, as Redis gives them. */

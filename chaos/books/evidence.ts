@@ -1,7 +1,7 @@
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId, RequestId } from '../../domain/order';
 import { parseEntry } from '../../stock/stored-entry';
-import { parseEvents } from '../../stock/stored-events';
+import { readEvents } from '../../stock/stored-events';
 import { claimKey, itemKeys } from '../../stock/keys';
 import type { Lane } from '../lane/lane';
 import type { Purchased } from '../sale/buyer';
@@ -59,13 +59,13 @@ export async function gather(
   purchases: readonly Purchased[],
 ): Promise<Gathered> {
   const { redis, ledger, tap, process } = lane;
-  const [, ordersKey, , buyersKey, , , eventsKey] = itemKeys(itemId);
+  const [, ordersKey, , buyersKey] = itemKeys(itemId);
   const item = await ledger.item(itemId);
   if (!item) throw new Error(`The ledger does not know ${itemId}`);
   const raw = await redis.hgetall(ordersKey ?? '');
   const entries = new Map(Object.entries(raw).map(([id, entry]) => [id, parseEntry(entry)]));
   const buyers = Object.entries(await redis.hgetall(buyersKey ?? ''));
-  const events = await redis.xrange(eventsKey ?? '', '-', '+');
+  const events = await readEvents(redis, itemId);
   const rejected = purchases.filter(({ answer }) => answer === 'rejected');
   return {
     statuses: await statusesOf(process.rival.url, purchases),
@@ -73,9 +73,9 @@ export async function gather(
     entries,
     buyers: new Map(buyers.map(([user, units]) => [user, Number(units)])),
     reclaimed: new Set(
-      events
-        .flatMap(([, fields]) => parseEvents(fields))
-        .flatMap(({ state, order }) => (state === 'reclaimed' && order ? [order.requestId] : [])),
+      events.flatMap(({ state, order }) =>
+        state === 'reclaimed' && order ? [order.requestId] : [],
+      ),
     ),
     claims: await claimsOf(lane, rejected),
     runs: await runsOf(lane, itemId),

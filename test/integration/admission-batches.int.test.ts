@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { ItemId } from '../../domain/order';
 import type { Attempt, Verdict } from '../../stock/admission';
 import { itemKeys } from '../../stock/keys';
-import { parseEvents } from '../../stock/stored-events';
+import { readEvents } from '../../stock/stored-events';
 import { endLeases } from '../support/end-leases';
 import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
@@ -61,8 +61,7 @@ async function play(
   await endLeases(stock.redis, itemId);
 
   const answers = await admit(attempts.map(toAttempt));
-  const [, orders = '', counts = '', buyers = '', leases = '', , events = ''] = itemKeys(itemId);
-  const told = await stock.redis.xrange(events, '-', '+');
+  const [, orders = '', counts = '', buyers = '', leases = ''] = itemKeys(itemId);
   return withoutNames(itemId, {
     answers,
     free: await stock.redis.get(`inventory:${itemId}`),
@@ -72,7 +71,7 @@ async function play(
       .map(([id, entry]): [string, unknown] => [id, JSON.parse(entry)])
       .sort(),
     leases: (await stock.redis.zrange(leases, '0', '-1')).sort(),
-    events: told.flatMap(([, fields]) => parseEvents(fields)),
+    events: await readEvents(stock.redis, itemId),
   });
 }
 

@@ -1,7 +1,7 @@
 import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
 import type { Order } from '../../domain/order';
 import type { Attempt } from '../../stock/admission';
-import { parseEvents } from '../../stock/stored-events';
+import { readEvents } from '../../stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -98,8 +98,7 @@ describe('an order that its buyer has cancelled', () => {
     const order = await aQueuedOrder();
     await cancel(order);
     await cancel(order);
-    const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
-    const told = events.flatMap(([, fields]) => parseEvents(fields));
+    const told = await readEvents(stock.redis, order.itemId);
     expect(told.map(({ state }) => state).filter((state) => state !== 'opened')).toEqual([
       ...['adjusted', 'held', 'queued', 'released'],
     ]);

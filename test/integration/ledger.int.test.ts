@@ -1,5 +1,5 @@
 import type { Order } from '../../domain/order';
-import { parseEvents } from '../../stock/stored-events';
+import { parseEvents, readEvents } from '../../stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -196,11 +196,8 @@ describe('the event stream', () => {
     await release(order, 11);
     await stock.setFree(order.itemId, 9);
     await stock.ledger.reserve(order, 12);
-    const events = await stock.redis.xrange(`{inventory:${order.itemId}}:events`, '-', '+');
-    const told = events
-      .flatMap(([, fields]) => parseEvents(fields))
-      .map(({ state, free }) => `${state} ${free}`);
-    expect(told).toEqual([
+    const told = await readEvents(stock.redis, order.itemId);
+    expect(told.map(({ state, free }) => `${state} ${free}`)).toEqual([
       'adjusted 3',
       'opened 3',
       'held 2',
