@@ -15,6 +15,13 @@ export const ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~:@+=-]*$';
 /** 128: room for any UUID or URL-safe hash; short enough for a key, a path and a log line. */
 export const ID_LENGTH_MAX = 128;
 
+const ID = new RegExp(ID_PATTERN);
+
+/** Whether it can be the id of an item, a user or a request. */
+export function isId(raw: unknown): boolean {
+  return typeof raw === 'string' && raw.length <= ID_LENGTH_MAX && ID.test(raw);
+}
+
 /** One order takes at most this many units. A larger number is a typing error or an attack. */
 export const AMOUNT_MAX = 1_000;
 

@@ -1,3 +1,4 @@
+import type { StockCounts } from '../../domain/ledger';
 import type { OrderStatus } from '../../domain/order-status';
 import { PlainFault } from '../plain-fault';
 
@@ -19,14 +20,8 @@ export interface OrderBody {
 }
 
 /** An item as the gateway shows it; units, minor units of the currency, ISO 8601. */
-export interface ItemBody {
+export interface ItemBody extends StockCounts {
   readonly itemId: string;
-  readonly free: number;
-  readonly held: number;
-  readonly queued: number;
-  readonly reserved: number;
-  readonly sold: number;
-  readonly supply: number;
   readonly priceMinor: number;
   readonly currency: string;
   readonly unitsPerUser: number | null;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { ID_LENGTH_MAX, ID_PATTERN, type ItemId } from '../../domain/order';
+import { isId, type ItemId } from '../../domain/order';
 import { RESTOCK_UNITS_MAX } from '../../domain/sale';
 import type { StockAuditOptions } from '../commands/stock/audit';
 import type { StockRebuildOptions } from '../commands/stock/rebuild';
@@ -57,6 +57,6 @@ export function addLedgerCommands(
 }
 
 function itemId(text: string): ItemId {
-  if (new RegExp(ID_PATTERN).test(text) && text.length <= ID_LENGTH_MAX) return text as ItemId;
+  if (isId(text)) return text as ItemId;
   throw new InvalidArgumentError('It must be the id of an item.');
 }
