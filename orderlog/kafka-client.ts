@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { connect, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import {
@@ -10,12 +9,9 @@ import {
   type Producer,
   type SASLOptions,
 } from 'kafkajs';
-import { invariant } from '../domain/invariant';
 import type { KafkaAccess } from '../platform/config/access';
 import type { Logger } from '../platform/logger';
-
-/** The one version whose internals were read and measured; see `stopIdleTimer`. */
-const KAFKAJS_VERSION = '2.2.4';
+import { changeLibrary } from './kafkajs-internals';
 
 /**
  * A client whose requests give up early. With the library's 30 s a stopped broker costs 20 s without an
@@ -26,7 +22,7 @@ export function createKafka(
   access: KafkaAccess | readonly string[],
   logger?: Logger,
 ): Kafka {
-  stopIdleTimer();
+  changeLibrary();
   const { addrs, tls, sasl }: KafkaAccess = 'addrs' in access ? access : { addrs: access };
   return new Kafka({
     clientId,
@@ -135,42 +131,4 @@ function logTo(logger: Logger) {
         break;
     }
   };
-}
-
-interface RequestQueue {
-  readonly pending: readonly unknown[];
-  /** Milliseconds since the epoch; in the past when the broker does not throttle us. */
-  readonly throttledUntil: number;
-  throttleCheckTimeoutId: NodeJS.Timeout | null;
-  checkPendingRequests: () => void;
-}
-
-/** How soon a queue with requests in it looks again; the library's own interval. */
-const CHECK_PENDING_MS = 10;
-
-/**
- * Every connection of this version re-arms a 1 ms timer for ever after its first request: 6 % of a core for nothing.
- * Its queue now sets a timer only while a request waits or the broker throttles. Done once; doing it again changes nothing.
- */
-function stopIdleTimer(): void {
-  const load = createRequire(__filename);
-  const { version } = load('kafkajs/package.json') as { version: string };
-  invariant(version === KAFKAJS_VERSION, `kafkajs is ${version}, checked was ${KAFKAJS_VERSION}`);
-  const queue = load('kafkajs/src/network/requestQueue') as {
-    prototype: { scheduleCheckPendingRequests: (this: RequestQueue) => void };
-  };
-  queue.prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
-}
-
-function scheduleCheckPendingRequests(this: RequestQueue): void {
-  if (this.throttleCheckTimeoutId !== null) return;
-  const throttledMs = this.throttledUntil - Date.now();
-  if (throttledMs <= 0 && this.pending.length === 0) return;
-  this.throttleCheckTimeoutId = setTimeout(
-    () => {
-      this.throttleCheckTimeoutId = null;
-      this.checkPendingRequests();
-    },
-    Math.max(throttledMs, CHECK_PENDING_MS),
-  );
 }
