@@ -49,6 +49,9 @@ export async function runGateway(
 
   const redis = connectDoorRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
+  // Purchases have one to themselves: see createAdmission.
+  const doorRedis = connectDoorRedis(config.redis, logger);
+  onShutdown('redis of the door', () => doorRedis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 
   // On the way of a purchase only for items without a ledger yet.
@@ -82,7 +85,7 @@ export async function runGateway(
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const gateway = createGateway({
     admission: failpoints.around(
-      createAdmission(redis, { claimTtlMs, orderRetentionMs, defaultPrice }),
+      createAdmission(doorRedis, { claimTtlMs, orderRetentionMs, defaultPrice }),
       ADMISSION_CALLS,
     ),
     ledgers,
@@ -90,7 +93,7 @@ export async function runGateway(
     cancelWorkflow: (requestId) =>
       failpoints.between(CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     appender: failpoints.around(log.watched, APPENDER_CALLS),
-    probes: { redis: () => redis.ping().then(() => true), kafka: log.probe },
+    probes: { redis: () => doorRedis.ping().then(() => true), kafka: log.probe },
     defaultPrice,
     ...(config.rateLimit && { rateLimit: config.rateLimit }),
     ...(temporalUiUrl && { trace: { uiUrl: temporalUiUrl, namespace } }),

@@ -4,6 +4,7 @@ import type { Queued } from './admission';
 import { groupBy, handOut } from './groups';
 import { claimKey, claimValue } from './keys';
 import type { Command, Reply } from './pipelines';
+import { asOneArgument } from './scripts';
 
 /** Commands that stand for several requests, and what their replies say of each. */
 export interface ClaimCommands<A> {
@@ -24,7 +25,7 @@ export function makeClaims(
   return inFewCalls(redis, requests, (group) => [
     ...(['claim', group.length] as const),
     ...group.map(({ requestId }) => claimKey(requestId)),
-    ...[ttlMs, ...group.map(claimValue)],
+    ...[ttlMs, asOneArgument(group.map(claimValue))],
   ]);
 }
 

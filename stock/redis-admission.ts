@@ -7,7 +7,7 @@ import { makeClaims, prolongClaims } from './claims';
 import { groupBy, handOut, NO_ANSWER, type Group } from './groups';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { NO_REPLY, runCommands, type Command } from './pipelines';
-import { defineLedgerScripts } from './scripts';
+import { asOneArgument, defineAdmissionScripts } from './scripts';
 
 /**
  * 15 s: longer than everything a live attempt may spend between its hold and `queue` (two Redis commands of 2 s and
@@ -25,9 +25,9 @@ export interface AdmissionOptions {
   readonly holdLeaseMs?: number;
 }
 
-/** The gateway's side of the ledger on Redis. `redis` should be a connection that fails fast. */
+/** The gateway's side of the ledger on Redis. `redis` should be a connection that fails fast, and nobody else's. */
 export function createAdmission(redis: RedisConnection, options: AdmissionOptions): Admission {
-  defineLedgerScripts(redis);
+  defineAdmissionScripts(redis);
   const leaseMs = options.holdLeaseMs ?? HOLD_LEASE_MS;
 
   return {
@@ -64,7 +64,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
         ...groups.map(({ key: itemId, members }): Command => [
           'ledgerQueue',
           ...itemKeys(itemId),
-          ...members.map(({ order }) => order.requestId),
+          asOneArgument(members.map(({ order }) => order.requestId)),
         ]),
         ...kept.commands,
       ]);
@@ -142,9 +142,12 @@ function hold(
     'ledgerHold',
     ...itemKeys(itemId),
     ...[leaseMs, priceMinor, currency],
-    ...members.flatMap(({ order: { requestId, userId, amount, fingerprint, token } }) => [
-      ...[requestId, userId, amount, fingerprint, token],
-    ]),
+    asOneArgument(
+      members.map(
+        ({ order: { requestId, userId, amount, fingerprint, token } }) =>
+          `${requestId} ${userId} ${amount} ${fingerprint} ${token}`,
+      ),
+    ),
   ];
 }
 

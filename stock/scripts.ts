@@ -62,17 +62,36 @@ export function numberOfKeys(command: string): number {
   return TAKE_AN_EIGHTH_KEY.includes(command) ? 8 : 7;
 }
 
-/** Teaches a connection the ledger's scripts. Reads the files beside this one; sends nothing yet. */
-export function defineLedgerScripts(redis: RedisConnection): void {
-  const source = (name: string) => readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
+/** Teaches a connection the scripts of an item's ledger. Reads the files beside this one; sends nothing yet. */
+export function defineLedgerScripts(
+  redis: RedisConnection,
+  commands: readonly ScriptCommand[] = Object.keys(SCRIPTS) as ScriptCommand[],
+): void {
   const prelude = source('prelude');
-  for (const [command, name] of Object.entries(SCRIPTS)) {
+  for (const command of commands) {
     redis.defineCommand(command, {
       numberOfKeys: numberOfKeys(command),
-      lua: `${prelude}\n${source(name)}`,
+      lua: `${prelude}\n${source(SCRIPTS[command])}`,
     });
   }
+}
+
+/** Teaches a connection what the door of the ledger calls, and no more: the client gives every pipeline all it knows. */
+export function defineAdmissionScripts(redis: RedisConnection): void {
+  defineLedgerScripts(redis, ['ledgerHold', 'ledgerUndo', 'ledgerQueue', 'ledgerReject']);
   for (const [command, name] of Object.entries(CLAIM_SCRIPTS)) {
     redis.defineCommand(command, { lua: source(name) });
   }
+}
+
+function source(name: string): string {
+  return readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
+}
+
+/**
+ * A list as one argument of a script, with commas between its parts, none of which may have one: the client copies each
+ * argument of a command six times.
+ */
+export function asOneArgument(parts: readonly string[]): string {
+  return parts.join(',');
 }

@@ -3,12 +3,13 @@
 
   KEYS     the claim of each request
   ARGV[1]  how long a new claim lives, in ms
-  The rest are what each claim says if it is new.
+  ARGV[2]  what each claim says if it is new, with commas between them
 
   Returns  for each: what stood there before, nothing where the claim is new, or the error of this one
 ]]
 local before = {}
-for index, key in ipairs(KEYS) do
-  before[index] = redis.pcall('SET', key, ARGV[index + 1], 'PX', ARGV[1], 'NX', 'GET')
+for value in string.gmatch(ARGV[2], '[^,]+') do
+  local index = #before + 1
+  before[index] = redis.pcall('SET', KEYS[index], value, 'PX', ARGV[1], 'NX', 'GET')
 end
 return before

@@ -1,16 +1,21 @@
 --[[
   The records of these orders are acknowledged: held becomes queued, which never expires.
-  The arguments are the request_ids, up to a thousand of them.
+
+  ARGV[1]  the request_ids, up to a thousand of them, with commas between them
 
   Returns  for each request_id: 1 queued or further | 0 no entry
 ]]
 requireLedger()
 local now = nowMs()
+local requestIds = {}
+for requestId in string.gmatch(ARGV[1], '[^,]+') do
+  requestIds[#requestIds + 1] = requestId
+end
 local free
 local answers, written, queued, isQueued, changes = {}, {}, {}, {}, {}
 local queuedUnits = 0
-for index, raw in ipairs(readRawEntries(ARGV)) do
-  local requestId = ARGV[index]
+for index, raw in ipairs(readRawEntries(requestIds)) do
+  local requestId = requestIds[index]
   local entry = raw and cjson.decode(raw)
   if entry and entry.state == 'held' and not isQueued[requestId] then
     free = free or openStock()
