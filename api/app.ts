@@ -96,12 +96,14 @@ export function createApp(deps: AppDeps): Koa {
 /**
  * Koa follows each response to its end, to report what it could not send, and then writes what the middleware has left
  * in the context: nothing, here. Both took 5 µs of the 57 of an invalid purchase. A Koa that no longer asks this method
- * does its own again, which is as right.
+ * does its own again, which is as right. What becomes of a fault is Koa's own: without it, that would be a crash.
  */
 class UnwatchedKoa extends Koa {
   handleRequest(ctx: Context, middleware: (ctx: Context) => Promise<void>): Promise<void> {
     ctx.res.on('error', (error) => this.emit('error', error));
-    return middleware(ctx);
+    return middleware(ctx).catch((error: unknown) => {
+      ctx.onerror(error as Error);
+    });
   }
 }
 
