@@ -1,5 +1,7 @@
 import type { LedgerEntry, LedgerState } from '../domain/ledger';
-import type { ReleaseReason } from '../domain/order';
+import type { ItemId, ReleaseReason } from '../domain/order';
+import type { RedisConnection } from '../platform/redis';
+import { ordersKey } from './keys';
 
 /** The stored form of an entry, as the scripts write it. */
 interface StoredEntry {
@@ -21,6 +23,15 @@ interface StoredEntry {
   readonly finished_at?: number;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;
+}
+
+/** Every entry of an item's ledger, by request_id. For items of a size that fits into one answer. */
+export async function entriesOf(
+  redis: RedisConnection,
+  itemId: ItemId,
+): Promise<Map<string, LedgerEntry>> {
+  const stored = Object.entries(await redis.hgetall(ordersKey(itemId)));
+  return new Map(stored.map(([requestId, raw]) => [requestId, parseEntry(raw)]));
 }
 
 export function parseEntry(raw: string): LedgerEntry {

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { RedisConnection } from '../../platform/redis';
-import type { LedgerEntry, StockCounts } from '../../domain/ledger';
+import type { StockCounts } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import { parseItem } from '../../stock/answers';
-import { parseEntry } from '../../stock/stored-entry';
-import { freeUnitsKey, itemKeys, ordersKey, saleKey } from '../../stock/keys';
+import { freeUnitsKey, itemKeys, saleKey } from '../../stock/keys';
 import { defineLedgerScripts } from '../../stock/scripts';
 
 /** Puts units on sale under an item of its own. */
@@ -26,15 +25,6 @@ export async function stockOf(redis: RedisConnection, itemId: ItemId): Promise<S
   const item = parseItem(await redis.ledgerItem(...itemKeys(itemId)));
   if (!item) throw new Error(`There is no item ${itemId}`);
   return item.counts;
-}
-
-/** Every entry of an item's ledger, by request_id. */
-export async function entriesOf(
-  redis: RedisConnection,
-  itemId: ItemId,
-): Promise<Map<string, LedgerEntry>> {
-  const raw = await redis.hgetall(ordersKey(itemId));
-  return new Map(Object.entries(raw).map(([requestId, entry]) => [requestId, parseEntry(entry)]));
 }
 
 /** A prefix for the request_ids of one load. */

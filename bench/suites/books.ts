@@ -1,6 +1,7 @@
 import type { RedisConnection } from '../../platform/redis';
 import type { ItemId } from '../../domain/order';
-import { entriesOf, stockOf } from '../ground/items';
+import { stockOf } from '../ground/items';
+import { entriesOf } from '../../stock/stored-entry';
 
 export interface Books {
   readonly redis: RedisConnection;

@@ -1,6 +1,6 @@
 import type { LedgerEntry, StockCounts } from '../../domain/ledger';
 import type { ItemId, RequestId } from '../../domain/order';
-import { parseEntry } from '../../stock/stored-entry';
+import { entriesOf } from '../../stock/stored-entry';
 import { readEvents } from '../../stock/stored-events';
 import { claimKey, itemKeys } from '../../stock/keys';
 import type { Lane } from '../lane/lane';
@@ -59,12 +59,11 @@ export async function gather(
   purchases: readonly Purchased[],
 ): Promise<Gathered> {
   const { redis, ledger, tap, process } = lane;
-  const [, ordersKey, , buyersKey] = itemKeys(itemId);
+  const [, , , buyersKey = ''] = itemKeys(itemId);
   const item = await ledger.item(itemId);
   if (!item) throw new Error(`The ledger does not know ${itemId}`);
-  const raw = await redis.hgetall(ordersKey ?? '');
-  const entries = new Map(Object.entries(raw).map(([id, entry]) => [id, parseEntry(entry)]));
-  const buyers = Object.entries(await redis.hgetall(buyersKey ?? ''));
+  const entries = await entriesOf(redis, itemId);
+  const buyers = Object.entries(await redis.hgetall(buyersKey));
   const events = await readEvents(redis, itemId);
   const rejected = purchases.filter(({ answer }) => answer === 'rejected');
   return {

@@ -1,6 +1,5 @@
 import type { ItemId } from '../../domain/order';
-import { parseEntry } from '../../stock/stored-entry';
-import { ordersKey } from '../../stock/keys';
+import { entriesOf } from '../../stock/stored-entry';
 import { describeFault, until } from '../../stack/processes/until';
 import type { Lane } from '../lane/lane';
 import { runsOf } from './evidence';
@@ -44,8 +43,8 @@ async function look(lane: Lane, itemId: ItemId): Promise<string | undefined> {
   if (held + queued + reserved > 0) {
     return `units held ${held}, queued ${queued}, reserved ${reserved}`;
   }
-  const entries = Object.entries(await lane.redis.hgetall(ordersKey(itemId)));
-  const owing = entries.filter(([, raw]) => parseEntry(raw).owed.length > 0);
+  const entries = [...(await entriesOf(lane.redis, itemId))];
+  const owing = entries.filter(([, { owed }]) => owed.length > 0);
   if (owing.length > 0) return `money owed by ${owing.map(([id]) => id).join(', ')}`;
 
   const runs = await runsOf(lane, itemId);

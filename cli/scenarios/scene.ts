@@ -3,8 +3,8 @@ import { createDeadLetterReader, type DeadLetterReader } from '../../dead-letter
 import type { LedgerEntry } from '../../domain/ledger';
 import type { ItemId } from '../../domain/order';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
-import { parseEntry } from '../../stock/stored-entry';
-import { freeUnitsKey, ordersKey } from '../../stock/keys';
+import { entriesOf } from '../../stock/stored-entry';
+import { freeUnitsKey } from '../../stock/keys';
 import { createGateway, type Gateway } from '../gateway/gateway';
 import { withRedis } from '../wiring/redis-connection';
 import type { StackAddresses } from '../wiring/stack-addresses';
@@ -68,10 +68,7 @@ export async function withScene<T>(
           await redis.set(freeUnitsKey(itemId), units);
           return itemId;
         },
-        entries: async (itemId) => {
-          const raw = Object.entries(await redis.hgetall(ordersKey(itemId)));
-          return new Map(raw.map(([requestId, entry]) => [requestId, parseEntry(entry)]));
-        },
+        entries: (itemId) => entriesOf(redis, itemId),
         charges: () => readChargeRows(addresses.payments),
         deadLetters: createDeadLetterReader(kafka, deadLetterTopic),
         bounds,

@@ -1,7 +1,8 @@
 import type { RedisConnection } from '../../../platform/redis';
 import type { BenchContext } from '../../ground/context';
 import { layGround } from '../../ground/engine';
-import { entriesOf, freshPrefix, putOnSale } from '../../ground/items';
+import { freshPrefix, putOnSale } from '../../ground/items';
+import { entriesOf } from '../../../stock/stored-entry';
 import { startMeter, usageOf } from '../../ground/usage';
 import { startWholeEngine } from '../../ground/whole-engine';
 import type { ReportTable } from '../../report/figure';
