@@ -7,7 +7,7 @@ const KAFKAJS_VERSION = '2.2.4';
 
 let isChanged = false;
 
-/** Changes in this process what the library does badly. Throws where it is another version. Done once; again is nothing. */
+/** Changes what the library does badly, once for the whole process. Throws where it is another version of it. */
 export function changeLibrary(): void {
   if (isChanged) return;
   const load = createRequire(__filename);

@@ -91,16 +91,13 @@ function plainBatch(produce: ProduceArguments): PlainBatch | undefined {
   if (compression !== 0 || transactionalId != null || producerId !== NOT_IDEMPOTENT)
     return undefined;
   const { partition, messages } = part;
-  return areAllPlain(messages) ? { topic: data.topic, partition, messages } : undefined;
+  return messages.every(isPlain) ? { topic: data.topic, partition, messages } : undefined;
 }
 
 const NOT_IDEMPOTENT = -1;
 
-function areAllPlain(messages: readonly Message[]): messages is readonly PlainMessage[] {
-  return messages.every(isPlain);
-}
-
-function isPlain({ key, value, headers = {}, timestamp }: Message): boolean {
-  for (const _ in headers) return false;
-  return typeof key === 'string' && Buffer.isBuffer(value) && timestamp === undefined;
+function isPlain(message: Message): message is PlainMessage {
+  const { key, value, headers = {}, timestamp } = message;
+  const isBare = timestamp === undefined && Object.keys(headers).length === 0;
+  return isBare && typeof key === 'string' && Buffer.isBuffer(value);
 }
