@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApp, type AppDeps } from '../../api/app';
+import { closeHttpServer, createHttpServer, listen } from '../../api/http/server';
 
 /** An app in which nothing can be written as long as `broken`, not even that there is a bug. */
 async function openApp() {
@@ -16,19 +14,18 @@ async function openApp() {
     },
   };
   const listener = createApp(deps as unknown as AppDeps).callback();
-  const server = createServer((request, response) => void listener(request, response)).listen(0);
-  await once(server, 'listening');
-  return { server, state, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const server = createHttpServer((request, response) => void listener(request, response));
+  const port = await listen(server, '127.0.0.1', 0);
+  return { state, url: `http://127.0.0.1:${port}`, close: () => closeHttpServer(server, 0) };
 }
 
 test('a bug in writing answers is a 500, and the process lives on', async () => {
-  const { server, state, url } = await openApp();
+  const { state, url, close } = await openApp();
   try {
     expect((await fetch(`${url}/livez`)).status).toBe(500);
     state.broken = false;
     expect((await fetch(`${url}/livez`)).status).toBe(200);
   } finally {
-    server.closeAllConnections();
-    server.close();
+    await close();
   }
 });
