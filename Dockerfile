@@ -1,6 +1,6 @@
 # One image for every process: the command says which one runs.
 #   node --min-semi-space-size=64 --max-semi-space-size=64 dist/api/main.js
-#   node dist/ingest/main.js  dist/worker/main.js  dist/payments/simulator/main.js  dist/stack/setup/main.js
+#   node dist/ingest/main.js  dist/worker/main.js  dist/engine/payments/simulator/main.js  dist/setup/main.js
 # Debian, not Alpine: Temporal's native core is built for glibc.
 ARG NODE_IMAGE=node:22.23.3-bookworm-slim
 

@@ -1,7 +1,9 @@
-const PROCESSES = 'api|ingest|worker|stack|cli|bench|chaos';
-/** They put load and faults on a system that they have started themselves. */
-const HARNESSES = 'bench|chaos';
-const ADAPTERS = 'stock|orderlog|payments|platform|dead-letters';
+/** What runs in production; a process of ours is one of them, started by its main.ts. */
+const PROCESSES = 'api|ingest|worker|setup|cli';
+/** Development and proof: they start processes, and no process knows of them. */
+const OUTSIDE = 'stack|proof|test|scripts';
+/** Engine parts that own one system each. */
+const SINGLE = 'stock|kafka|payments';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -14,138 +16,144 @@ module.exports = {
       to: { circular: true },
     },
     {
-      name: 'domain-is-pure',
+      name: 'orders-are-pure',
       severity: 'error',
-      comment: 'domain/ runs inside the workflow sandbox: no I/O, no packages.',
-      from: { path: '^domain/' },
-      to: { pathNot: '^domain/' },
+      comment:
+        'engine/orders/ runs in the workflow sandbox: no I/O. Hashing and the schema of records are used outside of it only.',
+      from: { path: '^engine/orders/' },
+      to: {
+        pathNot: [
+          '^engine/orders/',
+          '^node_modules/@temporalio/common/',
+          '^node_modules/@sinclair/typebox/',
+          '^(node:)?crypto$',
+        ],
+      },
     },
     {
       name: 'workflows-stay-deterministic',
       severity: 'error',
-      comment: 'Only domain/ and the Temporal workflow API may be loaded by workflow code.',
+      comment: 'Only engine/orders/ and the Temporal workflow API may be loaded by workflow code.',
       from: { path: '^workflows/' },
       to: {
-        pathNot: ['^workflows/', '^domain/', '^node_modules/@temporalio/(workflow|common)/'],
+        pathNot: ['^workflows/', '^engine/orders/', '^node_modules/@temporalio/(workflow|common)/'],
         dependencyTypesNot: ['type-only'],
       },
     },
     {
+      name: 'workflows-load-no-schemas',
+      severity: 'error',
+      comment:
+        'A schema library in the workflow bundle costs every order; hashing is not available there.',
+      from: { path: '^workflows/' },
+      to: { path: '^engine/orders/(order-record|fingerprint)[.]ts$' },
+    },
+    {
       name: 'workflows-see-activity-types-only',
       severity: 'error',
-      comment: 'Even as types, workflows may look only at activities/ and domain/.',
+      comment: 'Even as types, workflows may look only at activities/ and engine/orders/.',
       from: { path: '^workflows/' },
       to: {
-        pathNot: ['^workflows/', '^domain/', '^activities/', '^node_modules/@temporalio/'],
+        pathNot: ['^workflows/', '^engine/orders/', '^activities/', '^node_modules/@temporalio/'],
         dependencyTypes: ['type-only'],
       },
     },
     {
       name: 'activities-get-their-clients-as-arguments',
       severity: 'error',
-      comment: 'An activity never builds a client: it knows only the types of the adapters.',
+      comment:
+        'An activity never builds a client: it knows only the types of the engine. order-worker.ts makes the worker that runs them, for worker/ and ingest/ alike.',
       from: { path: '^activities/' },
       to: {
-        pathNot: ['^activities/', '^domain/', '^node_modules/@temporalio/(activity|common)/'],
+        pathNot: [
+          '^activities/',
+          '^engine/orders/',
+          '^node_modules/@temporalio/(activity|common|worker)/',
+          '^(node:)?path$',
+        ],
         dependencyTypesNot: ['type-only'],
       },
     },
     {
-      name: 'processes-are-strangers',
+      name: 'only-the-order-worker-makes-a-worker',
+      severity: 'error',
+      comment: 'An activity that knows its worker cannot be run by another one.',
+      from: { path: '^activities/', pathNot: '^activities/order-worker[.]ts$' },
+      to: { path: '^node_modules/@temporalio/worker/' },
+    },
+    {
+      name: 'parts-own-one-system',
+      severity: 'error',
+      comment: 'Stock, Kafka and payments meet in a process or in a part above them.',
+      from: { path: `^engine/(${SINGLE})/` },
+      to: { path: '^engine/', pathNot: ['^engine/$1/', '^engine/orders/'] },
+    },
+    {
+      name: 'the-engine-knows-no-process',
+      severity: 'error',
+      comment: 'The engine is used by processes, not the other way round.',
+      from: { path: '^engine/' },
+      to: { pathNot: ['^engine/', '^platform/', '^node_modules/', '^(node:)?[a-z_/]+$'] },
+    },
+    {
+      name: 'the-gateway-does-not-reconcile',
+      severity: 'error',
+      comment: 'api/ and ingest/ open ledgers and never audit or rebuild them.',
+      from: { path: '^(api|ingest)/' },
+      to: { path: '^engine/reconciliation/' },
+    },
+    {
+      name: 'platform-is-the-lowest-part',
+      severity: 'error',
+      comment: 'platform/ knows nothing of stock, orders or payments.',
+      from: { path: '^platform/' },
+      to: { pathNot: ['^platform/', '^node_modules/', '^(node:)?[a-z_/]+$'] },
+    },
+    {
+      name: 'processes-do-not-import-each-other',
       severity: 'error',
       comment: 'Processes meet only through Redis, Kafka, Temporal and HTTP.',
-      from: { path: `^(${PROCESSES})/`, pathNot: `^(${HARNESSES})/` },
+      from: { path: `^(${PROCESSES})/` },
       to: { path: `^(${PROCESSES})/`, pathNot: '^$1/' },
     },
     {
-      name: 'harnesses-start-the-stack',
+      name: 'only-order-workers-load-activities',
       severity: 'error',
-      comment: 'Beside its own code a harness knows of the processes only how they are started.',
-      from: { path: `^(${HARNESSES})/` },
-      to: { path: `^(${PROCESSES})/`, pathNot: '^($1|stack)/' },
-    },
-    {
-      name: 'clients-see-workflow-types-only',
-      severity: 'error',
-      comment: 'Who starts or looks for a workflow names it and never loads its code.',
-      from: { path: '^(api|ingest|cli|bench|chaos)/' },
-      to: {
-        path: '^(workflows|activities)/',
-        pathNot: '^workflows/(contract|order-start)[.]ts$',
-        dependencyTypesNot: ['type-only'],
-      },
+      comment: 'Whoever starts or looks for a workflow names it and never loads its code.',
+      from: { pathNot: ['^(workflows|activities|worker|ingest)/', '^test/'] },
+      to: { path: '^(workflows|activities)/', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'nothing-imports-a-main',
       severity: 'error',
-      comment: 'main.ts is the end of the line: it wires, nobody reuses it.',
+      comment: 'main.ts is the end of the line: it puts a process together, nobody reuses it.',
       from: {},
       to: { path: '/main[.]ts$' },
     },
     {
-      name: 'adapters-do-not-look-up',
+      name: 'production-knows-no-development',
       severity: 'error',
-      comment: 'Adapters are used by processes, not the other way round.',
-      from: { path: `^(${ADAPTERS})/` },
-      to: {
-        path: `^(${PROCESSES}|workflows|activities)/`,
-        pathNot: '^workflows/(contract|order-start)[.]ts$',
-      },
+      comment:
+        'What runs in production imports neither the local stack nor what proves the engine.',
+      from: { path: `^(${PROCESSES}|engine|platform|workflows|activities|client)/` },
+      to: { path: `^(${OUTSIDE})/` },
     },
     {
-      name: 'only-dead-letters-start-orders',
+      name: 'the-harnesses-start-processes-and-import-none',
       severity: 'error',
-      comment: 'A replay starts an order workflow; no other adapter knows of any.',
-      from: { path: `^(${ADAPTERS})/`, pathNot: '^dead-letters/' },
-      to: { path: '^workflows/' },
+      comment: 'Of the processes a harness knows only how the stack starts them.',
+      from: { path: '^(proof|stack)/' },
+      to: { path: `^(${PROCESSES})/`, pathNot: '^setup/' },
     },
     {
-      name: 'dead-letters-stand-on-the-adapters',
+      name: 'harnesses-are-independent',
       severity: 'error',
-      comment: 'dead-letters/ is what operators do about them, for cli and api alike.',
-      from: { path: '^(stock|orderlog|payments|platform)/' },
-      to: { path: '^dead-letters/' },
+      comment: 'bench, chaos and mutants share what they need through client/ and stack/.',
+      from: { path: '^proof/([^/]+)/' },
+      to: { path: '^proof/', pathNot: '^proof/$1/' },
     },
     {
-      name: 'registry-and-audit-name-workflows-only',
-      severity: 'error',
-      comment: 'They are used by processes and name workflows; they load no workflow code.',
-      from: { path: '^(registry|audit)/' },
-      to: {
-        path: `^(${PROCESSES}|workflows|activities)/`,
-        pathNot: '^workflows/(contract|order-start)[.]ts$',
-      },
-    },
-    {
-      name: 'registry-and-audit-stand-on-the-adapters',
-      severity: 'error',
-      comment: 'The ledger knows nothing of who opens, audits or rebuilds it.',
-      from: { path: `^(${ADAPTERS})/` },
-      to: { path: '^(registry|audit)/' },
-    },
-    {
-      name: 'the-registry-is-below-the-audit',
-      severity: 'error',
-      comment: 'The gateway opens ledgers and never audits them.',
-      from: { path: '^(registry|api|ingest)/' },
-      to: { path: '^audit/' },
-    },
-    {
-      name: 'platform-is-the-ground',
-      severity: 'error',
-      comment: 'platform/ knows nothing of stock, orders or payments.',
-      from: { path: '^platform/' },
-      to: { path: '^(stock|orderlog|payments)/' },
-    },
-    {
-      name: 'nothing-needs-the-mutants',
-      severity: 'error',
-      comment: 'mutants/ breaks copies of the source; only its own tests know of it.',
-      from: { pathNot: '^(mutants|test)/' },
-      to: { path: '^mutants/' },
-    },
-    {
-      name: 'no-test-code-in-production',
+      name: 'no-test-code-outside-tests',
       severity: 'error',
       comment: 'What only tests use lives in test/.',
       from: { pathNot: '^test/' },

@@ -1,4 +1,4 @@
-import type { AuditSummary } from '../audit/audit-stock';
+import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 
 export type AuditActivities = ReturnType<typeof createAuditActivities>;
 

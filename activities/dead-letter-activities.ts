@@ -1,7 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
-import type { FailureReason, Order } from '../domain/order';
-import type { DeadLetter } from '../orderlog/dead-letter';
-import type { OrderInput } from '../workflows/contract';
+import type { FailureReason, Order } from '../engine/orders/order';
+import type { DeadLetter } from '../engine/orders/dead-letter';
+import type { OrderInput } from '../engine/orders/contract';
 
 export type DeadLetterActivities = ReturnType<typeof createDeadLetterActivities>;
 

@@ -1,8 +1,8 @@
 import { activityInfo } from '@temporalio/activity';
-import { totalMinor, type Order } from '../domain/order';
-import { paymentKey } from '../domain/order-status';
-import type { ChargeAnswer, PaymentProvider } from '../payments/payment-provider';
-import type { GenerationOf, StockLedger } from '../stock/stock-ledger';
+import { totalMinor, type Order } from '../engine/orders/order';
+import { paymentKey } from '../engine/orders/order-status';
+import type { ChargeAnswer, PaymentProvider } from '../engine/payments/payment-provider';
+import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
 
 export type PaymentActivities = ReturnType<typeof createPaymentActivities>;
 

@@ -1,6 +1,6 @@
-import type { ConfirmAnswer, ReleaseAnswer, ReserveAnswer } from '../domain/ledger';
-import type { Order, ReleaseReason } from '../domain/order';
-import type { GenerationOf, StockLedger } from '../stock/stock-ledger';
+import type { ConfirmAnswer, ReleaseAnswer, ReserveAnswer } from '../engine/orders/ledger';
+import type { Order, ReleaseReason } from '../engine/orders/order';
+import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
 
 export type StockActivities = ReturnType<typeof createStockActivities>;
 

@@ -2,8 +2,8 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import type { Producer } from 'kafkajs';
 import type { Failpoints } from '../platform/failpoints/failpoints';
 import type { Call } from '../platform/failpoints/points';
-import type { Admission } from '../stock/admission';
-import type { StockLedger } from '../stock/stock-ledger';
+import type { Admission } from '../engine/stock/admission';
+import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { OrderAppender } from './buy/place-order';
 
 /** Every call of the gateway that changes something elsewhere; what it only reads needs no failpoint. */

@@ -1,11 +1,11 @@
 import type { RequestListener } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Price } from '../domain/order';
+import type { Price } from '../engine/orders/order';
 import type { joinCopies } from '../platform/copies/copy';
 import type { Logger } from '../platform/logger';
-import type { LedgerKeeper } from '../registry/ledger-keeper';
-import type { Admission } from '../stock/admission';
-import type { StockLedger } from '../stock/stock-ledger';
+import type { LedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import type { Admission } from '../engine/stock/admission';
+import type { StockLedger } from '../engine/stock/stock-ledger';
 import { createApp } from './app';
 import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';

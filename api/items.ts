@@ -1,6 +1,6 @@
-import type { Sale, StockCounts } from '../domain/ledger';
-import type { ItemId, Price } from '../domain/order';
-import type { StockLedger } from '../stock/stock-ledger';
+import type { Sale, StockCounts } from '../engine/orders/ledger';
+import type { ItemId, Price } from '../engine/orders/order';
+import type { StockLedger } from '../engine/stock/stock-ledger';
 import { json, type Answer } from './http/answer';
 import { tagged, unlessKnown } from './http/etag';
 import { parseItemId } from './http/ids';

@@ -1,8 +1,8 @@
 import { collectDefaultMetrics } from 'prom-client';
-import { createKafka, createProducer } from '../orderlog/kafka-client';
-import { createSafeProducer } from '../orderlog/safe-producer';
-import { checkTopic } from '../orderlog/topic-safety';
-import { partitionCount } from '../orderlog/topics';
+import { createKafka, createProducer } from '../engine/kafka/kafka-client';
+import { createSafeProducer } from '../engine/kafka/safe-producer';
+import { checkTopic } from '../engine/kafka/topic-safety';
+import { partitionCount } from '../engine/kafka/topics';
 import type { ApiConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints/failpoints';
 import type { Lifecycle } from '../platform/lifecycle';
@@ -10,11 +10,11 @@ import type { Logger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { createLazyTemporalClient } from '../platform/temporal-client';
-import { createLedgerKeeper } from '../registry/ledger-keeper';
-import { createLedgerRegistry } from '../registry/ledger-registry';
-import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
-import { createAdmission } from '../stock/redis-admission';
-import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createLedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
+import { createAdmission } from '../engine/stock/redis-admission';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
 import { createCancelWorkflow } from './cancel/cancel-workflow';
 import {
   ADMISSION_CALLS,

@@ -1,5 +1,5 @@
-import { RECORDS_READ_MAX } from '../dead-letters/doors/reader';
-import type { OperatorFault } from '../dead-letters/operator-fault';
+import { RECORDS_READ_MAX } from '../engine/dead-letters/doors/reader';
+import type { OperatorFault } from '../engine/dead-letters/operator-fault';
 import { describeFault, NegativeAnswer, PlainFault } from './plain-fault';
 
 /** What the shared logic says no with, in the words of this command line: how to go on, and a plain no as exit code 1. */

@@ -1,4 +1,4 @@
-import type { DeadLetterWriter } from '../orderlog/dead-letters';
+import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import type { Call } from '../platform/failpoints/points';
 import type { OrderStarter } from './order-starter';
 import type { StartOrdersDeps } from './start-orders';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { UnavailableError } from '../orderlog/consumer';
+import { UnavailableError } from '../engine/kafka/consumer';
 
 /** Keeps the number of orders under way near a bound, so that a burst drains steadily through the worker's cache. */
 export interface OpenOrders {

@@ -1,9 +1,9 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
-import type { RequestId } from '../domain/order';
-import { UnavailableError } from '../orderlog/consumer';
-import { ORDER_WORKFLOW, type OrderInput } from '../workflows/contract';
-import { fingerprintInMemo, orderStartOptions } from '../workflows/order-start';
+import type { RequestId } from '../engine/orders/order';
+import { UnavailableError } from '../engine/kafka/consumer';
+import { ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
+import { fingerprintInMemo, orderStartOptions } from '../engine/orders/order-start';
 
 export type StartAnswer =
   | { readonly kind: 'started' }

@@ -1,6 +1,6 @@
 import type { NativeConnection } from '@temporalio/worker';
-import type { OrderLogConsumer } from '../orderlog/consumer';
-import { within } from '../orderlog/within';
+import type { OrderLogConsumer } from '../engine/kafka/consumer';
+import { within } from '../engine/kafka/within';
 import type { ReadyReport } from '../platform/health-server';
 import type { RedisConnection } from '../platform/redis';
 

@@ -1,11 +1,11 @@
-import { assertNever } from '../domain/invariant';
-import type { FailureReason, Order } from '../domain/order';
-import { UnavailableError, type LogRecord } from '../orderlog/consumer';
-import type { DeadLetterWriter } from '../orderlog/dead-letters';
-import { decodeOrder, originalText } from '../orderlog/order-record';
+import { assertNever } from '../engine/orders/invariant';
+import type { FailureReason, Order } from '../engine/orders/order';
+import { UnavailableError, type LogRecord } from '../engine/kafka/consumer';
+import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import { decodeOrder, originalText } from '../engine/orders/order-record';
 import type { Logger } from '../platform/logger';
-import type { StockLedger } from '../stock/stock-ledger';
-import type { OrderInput } from '../workflows/contract';
+import type { StockLedger } from '../engine/stock/stock-ledger';
+import type { OrderInput } from '../engine/orders/contract';
 import type { IngestMetrics, RecordOutcome } from './metrics';
 import type { OpenOrders } from './open-orders';
 import type { OrderStarter } from './order-starter';

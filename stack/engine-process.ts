@@ -7,7 +7,7 @@ import {
   type GuardedProcess,
 } from './processes/guarded-process';
 import { lastWords, logSize } from './processes/last-words';
-import { until } from './processes/until';
+import { until } from '../platform/until';
 
 /** One process of the engine in the hands of somebody who kills, freezes and restarts it: a test or the chaos harness. */
 export interface EngineProcess {

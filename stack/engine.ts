@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
-import { PlainFault } from './ground/plain-fault';
+import { PlainFault } from '../platform/plain-error';
 import { LOOPBACK } from '../platform/ports';
 import type { SupervisedProgram } from './processes/supervisor';
 
@@ -22,7 +22,7 @@ export const ENGINE = {
   ingest: { main: 'ingest/main.js', health: '/readyz', nodeOptions: [] },
   worker: { main: 'worker/main.js', health: '/readyz', nodeOptions: [] },
   // It depends on nothing, so there is nothing to be ready for.
-  simulator: { main: 'payments/simulator/main.js', health: '/livez', nodeOptions: [] },
+  simulator: { main: 'engine/payments/simulator/main.js', health: '/livez', nodeOptions: [] },
 } as const;
 
 export type EngineName = keyof typeof ENGINE;

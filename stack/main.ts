@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { PlainFault } from './ground/plain-fault';
+import { PlainFault } from '../platform/plain-error';
 import { isAbort } from './processes/together';
-import { describeFault } from './processes/until';
+import { describeFault } from '../platform/until';
 import { seconds } from './ground/report';
 import { loadStackSettings } from './ground/settings';
 import { startStack } from './stack';

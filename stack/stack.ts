@@ -6,7 +6,7 @@ import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
 import type { Component, Context } from './ground/context';
 import { claimDataDir, type DataDir } from './ground/data-dir';
-import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
+import { DEMO_ITEM, putDemoItemOnSale } from '../setup/demo-item';
 import { engineProgram, type EngineName } from './engine';
 import { operatorToken } from './operator-token';
 import { givenAccess, withoutForeignAccess } from './ground/given';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { DEMO_ITEM } from './demo-item';
+import { DEMO_ITEM } from '../setup/demo-item';
 import { operatorTokenFile } from './operator-token';
 import { LOOPBACK } from '../platform/ports';
 import type { StackSettings } from './ground/settings';

@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(__dirname, '..');
-const SCRIPTS = join(ROOT, 'stock', 'scripts');
+const SCRIPTS = join(ROOT, 'engine', 'stock', 'scripts');
 const read = (...path: string[]) => readFileSync(join(ROOT, ...path), 'utf8');
 
-describe.each(readdirSync(SCRIPTS))('stock/scripts/%s', (file) => {
+describe.each(readdirSync(SCRIPTS))('engine/stock/scripts/%s', (file) => {
   const source = readFileSync(join(SCRIPTS, file), 'utf8');
   const end = source.indexOf(']]');
   const [header, body] = [source.slice(0, end), source.slice(end)];

@@ -1,6 +1,6 @@
 import { Gauge } from 'prom-client';
-import { DIFFERENCE_KINDS } from '../audit/difference';
-import type { AuditSummary } from '../audit/audit-stock';
+import { DIFFERENCE_KINDS } from '../engine/reconciliation/difference';
+import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 
 /** What the last audit that ran in this process came to. Of several workers each shows its own last one. */
 export function createAuditMetrics() {

@@ -1,7 +1,7 @@
-import type { DeadLetterWriter } from '../orderlog/dead-letters';
-import type { PaymentProvider } from '../payments/payment-provider';
+import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import type { PaymentProvider } from '../engine/payments/payment-provider';
 import type { Call } from '../platform/failpoints/points';
-import type { StockLedger } from '../stock/stock-ledger';
+import type { StockLedger } from '../engine/stock/stock-ledger';
 
 /*
   An activity needs no points of its own: between its start and its first call nothing leaves the process, and neither

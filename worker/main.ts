@@ -5,12 +5,12 @@ import {
   createPaymentActivities,
   createStockActivities,
 } from '../activities';
-import { createDeadLetterWriter } from '../orderlog/dead-letters';
-import { createKafka, createProducer } from '../orderlog/kafka-client';
-import { encodeOrder } from '../orderlog/order-record';
-import { createSafeProducer } from '../orderlog/safe-producer';
-import { checkTopic } from '../orderlog/topic-safety';
-import { createHttpPaymentProvider } from '../payments/http-provider';
+import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
+import { createKafka, createProducer } from '../engine/kafka/kafka-client';
+import { encodeOrder } from '../engine/orders/order-record';
+import { createSafeProducer } from '../engine/kafka/safe-producer';
+import { checkTopic } from '../engine/kafka/topic-safety';
+import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints/failpoints';
 import { startHealthServer } from '../platform/health-server';
@@ -19,13 +19,13 @@ import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import { createLedgerKeeper } from '../registry/ledger-keeper';
-import { createLedgerRegistry } from '../registry/ledger-registry';
-import { createOpeningLedger } from '../registry/opening-ledger';
-import { createLedgerOpening } from '../stock/upkeep/ledger-opening';
-import { createStockLedger } from '../stock/redis-stock-ledger';
+import { createLedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { createOpeningLedger } from '../engine/stock/registry/opening-ledger';
+import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
 import { DEAD_LETTER_CALLS, LEDGER_CALLS, PAYMENT_CALLS } from './failpoints';
-import { createOrderWorker } from './order-worker';
+import { createOrderWorker } from '../activities/order-worker';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 import { openSdkMetrics } from './sdk-metrics';
 

@@ -1,6 +1,6 @@
 import { isCancellation, TemporalFailure } from '@temporalio/workflow';
-import { totalMinor } from '../domain/order';
-import type { OrderInput } from './contract';
+import { totalMinor } from '../engine/orders/order';
+import type { OrderInput } from '../engine/orders/contract';
 import { chargeAtOnce, chargePayment } from './steps';
 import { rootMessage, type Story } from './story';
 

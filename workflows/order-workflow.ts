@@ -7,8 +7,8 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { ApplicationFailureCategory } from '@temporalio/common';
-import { assertNever } from '../domain/invariant';
-import type { FailureReason, Order, ReleaseReason } from '../domain/order';
+import { assertNever } from '../engine/orders/invariant';
+import type { FailureReason, Order, ReleaseReason } from '../engine/orders/order';
 import { charge } from './charge';
 import {
   ORDER_FAILED,
@@ -17,7 +17,7 @@ import {
   type OrderConfirmed,
   type OrderInput,
   type OrderResult,
-} from './contract';
+} from '../engine/orders/contract';
 import { confirmSale, deadLetter, refundPayment, releaseStock, reserveStock } from './steps';
 import { createStory, rootMessage, type Story } from './story';
 

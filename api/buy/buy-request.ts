@@ -8,7 +8,7 @@ import {
   type Purchase,
   type RequestId,
   type UserId,
-} from '../../domain/order';
+} from '../../engine/orders/order';
 import { parseRequestId } from '../http/ids';
 
 /** Every description completes the sentence "this field …": it is what a buyer's developer reads. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Purchase } from '../../domain/order';
+import type { Purchase } from '../../engine/orders/order';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';

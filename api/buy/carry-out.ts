@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { assertNever } from '../../domain/invariant';
-import type { Purchase, RequestId } from '../../domain/order';
-import { fingerprint } from '../../orderlog/fingerprint';
-import type { LedgerKeeper } from '../../registry/ledger-keeper';
-import type { Admission, Attempt, RequestOf, Undo } from '../../stock/admission';
+import { assertNever } from '../../engine/orders/invariant';
+import type { Purchase, RequestId } from '../../engine/orders/order';
+import { fingerprint } from '../../engine/orders/fingerprint';
+import type { LedgerKeeper } from '../../engine/stock/registry/ledger-keeper';
+import type { Admission, Attempt, RequestOf, Undo } from '../../engine/stock/admission';
 import type { FaultLog } from '../faults/fault-log';
 import type { Answer } from '../http/answer';
 import { problem } from '../http/problems';

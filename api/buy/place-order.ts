@@ -1,7 +1,7 @@
-import type { Order } from '../../domain/order';
-import type { Queued } from '../../stock/admission';
-import { encodeOrder } from '../../orderlog/order-record';
-import { NotAppendedError } from '../../orderlog/safe-producer';
+import type { Order } from '../../engine/orders/order';
+import type { Queued } from '../../engine/stock/admission';
+import { encodeOrder } from '../../engine/orders/order-record';
+import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { createDeadlines } from '../http/deadlines';
 import type { FaultLog } from '../faults/fault-log';
 import { createInFlight } from './in-flight';

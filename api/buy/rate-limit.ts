@@ -1,5 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import type { UserId } from '../../domain/order';
+import type { UserId } from '../../engine/orders/order';
 
 /** How often one user may ask: so many requests within so many seconds of the first of them. */
 export interface RateLimitOptions {

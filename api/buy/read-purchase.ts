@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { assertNever } from '../../domain/invariant';
-import type { Purchase, RequestId } from '../../domain/order';
+import { assertNever } from '../../engine/orders/invariant';
+import type { Purchase, RequestId } from '../../engine/orders/order';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';

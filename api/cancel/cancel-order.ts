@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertNever } from '../../domain/invariant';
-import type { CancelAnswer } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
-import type { StockLedger } from '../../stock/stock-ledger';
+import { assertNever } from '../../engine/orders/invariant';
+import type { CancelAnswer } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type Answer } from '../http/answer';
 import { problem } from '../http/problems';
 import type { OrderView } from '../orders/order-view';

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestId, UserId } from '../../domain/order';
+import type { RequestId, UserId } from '../../engine/orders/order';
 import type { Answer } from '../http/answer';
 import { announcesNothing } from '../http/body-reader';
 import { parseRequestId, parseUserId } from '../http/ids';

@@ -1,5 +1,5 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import type { RequestId } from '../../domain/order';
+import type { RequestId } from '../../engine/orders/order';
 
 /**
  * Asks Temporal to cancel an order's current run; nothing where none is open. Throws when Temporal gives no answer, and may

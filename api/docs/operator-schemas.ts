@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { FAILURE_REASONS } from '../../domain/order';
+import { FAILURE_REASONS } from '../../engine/orders/order';
 import { Id } from '../buy/buy-request';
 import { object, oneOf, orNull, time, units } from './schemas';
 

@@ -1,7 +1,7 @@
 import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
-import type { LedgerState } from '../../domain/ledger';
-import { FAILURE_REASONS } from '../../domain/order';
-import type { OrderStatus } from '../../domain/order-status';
+import type { LedgerState } from '../../engine/orders/ledger';
+import { FAILURE_REASONS } from '../../engine/orders/order';
+import type { OrderStatus } from '../../engine/orders/order-status';
 import { Id } from '../buy/buy-request';
 import { PROBLEMS, type ProblemType } from '../http/problems';
 

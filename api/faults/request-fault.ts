@@ -1,4 +1,4 @@
-import type { RequestId } from '../../domain/order';
+import type { RequestId } from '../../engine/orders/order';
 
 /**
  * What a handler throws when it knows more about a failure than the failure itself says: `not-accepted` when a

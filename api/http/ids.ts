@@ -1,4 +1,4 @@
-import { isId, type ItemId, type RequestId, type UserId } from '../../domain/order';
+import { isId, type ItemId, type RequestId, type UserId } from '../../engine/orders/order';
 
 /** Undefined for what cannot be an id, so that nothing of it gets into a key, a link or a body. */
 export function parseRequestId(raw: unknown): RequestId | undefined {

@@ -1,4 +1,4 @@
-import type { RequestId } from '../../domain/order';
+import type { RequestId } from '../../engine/orders/order';
 import type { Answer } from './answer';
 import { OPERATOR_PROBLEMS, type OperatorProblemType } from './operator-problems';
 

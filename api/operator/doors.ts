@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withAppender } from '../../dead-letters/doors/appender';
-import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
-import { createDeadLetterReader } from '../../dead-letters/doors/reader';
-import { OperatorFault } from '../../dead-letters/operator-fault';
-import { createMarkWriter } from '../../orderlog/dead-letters';
+import { withAppender } from '../../engine/dead-letters/doors/appender';
+import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
+import { createDeadLetterReader } from '../../engine/dead-letters/doors/reader';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { createMarkWriter } from '../../engine/kafka/dead-letters';
 import type { ApiConfig, OperatorConfig } from '../../platform/config';
 import type { RedisConnection } from '../../platform/redis';
-import { claimOrder } from '../../stock/claims';
-import { createStockOperations } from '../../stock/operations/redis-stock-operations';
+import { claimOrder } from '../../engine/stock/claims';
+import { createStockOperations } from '../../engine/stock/operations/redis-stock-operations';
 import type { OperatorDeps } from './operator';
 
 /** A tenth of what the command line reads: this process has purchases to answer, and a letter takes about 1 KB. */

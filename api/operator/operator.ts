@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { OperatorFault } from '../../dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
 import type { FaultLog } from '../faults/fault-log';
 import type { Answer } from '../http/answer';
 import type { createBodyReader } from '../http/body-reader';

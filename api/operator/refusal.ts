@@ -1,4 +1,4 @@
-import type { OperatorFault } from '../../dead-letters/operator-fault';
+import type { OperatorFault } from '../../engine/dead-letters/operator-fault';
 import type { Answer } from '../http/answer';
 import { problem } from '../http/problems';
 

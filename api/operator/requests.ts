@@ -1,7 +1,7 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
-import { AMOUNT_MAX, FAILURE_REASONS } from '../../domain/order';
-import { PRICE_MINOR_MAX, RESTOCK_UNITS_MAX } from '../../domain/sale';
-import { WHY_LENGTH_MAX } from '../../dead-letters/operator';
+import { AMOUNT_MAX, FAILURE_REASONS } from '../../engine/orders/order';
+import { PRICE_MINOR_MAX, RESTOCK_UNITS_MAX } from '../../engine/orders/sale';
+import { WHY_LENGTH_MAX } from '../../engine/dead-letters/operator';
 import { Id } from '../buy/buy-request';
 
 /** Starts in one call: with the slowest rate it is answered within twenty seconds, and asked again it goes on. */

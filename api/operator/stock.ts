@@ -1,7 +1,7 @@
-import { isCurrency, SALE_TIME_MAX } from '../../domain/sale';
-import type { ItemId, Price } from '../../domain/order';
-import type { StockOperations } from '../../stock/operations/stock-operations';
-import type { StockLedger } from '../../stock/stock-ledger';
+import { isCurrency, SALE_TIME_MAX } from '../../engine/orders/sale';
+import type { ItemId, Price } from '../../engine/orders/order';
+import type { StockOperations } from '../../engine/stock/operations/stock-operations';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type Answer } from '../http/answer';
 import { parseItemId } from '../http/ids';
 import { problem } from '../http/problems';

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isFinal } from '../../domain/order-status';
-import type { RequestId } from '../../domain/order';
+import { isFinal } from '../../engine/orders/order-status';
+import type { RequestId } from '../../engine/orders/order';
 import type { FaultLog } from '../faults/fault-log';
 import type { Answer } from '../http/answer';
 import { parseRequestId } from '../http/ids';

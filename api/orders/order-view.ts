@@ -1,6 +1,6 @@
-import type { LedgerEntry, LedgerState } from '../../domain/ledger';
-import { failureReason, orderStatus, type OrderStatus } from '../../domain/order-status';
-import type { ItemId, RequestId } from '../../domain/order';
+import type { LedgerEntry, LedgerState } from '../../engine/orders/ledger';
+import { failureReason, orderStatus, type OrderStatus } from '../../engine/orders/order-status';
+import type { ItemId, RequestId } from '../../engine/orders/order';
 
 export interface OrderLinks {
   readonly self: string;

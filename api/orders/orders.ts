@@ -1,5 +1,5 @@
-import type { RequestId } from '../../domain/order';
-import type { StockLedger } from '../../stock/stock-ledger';
+import type { RequestId } from '../../engine/orders/order';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type Answer } from '../http/answer';
 import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';

@@ -1,4 +1,4 @@
-import { ID_LENGTH_MAX, isId, type ItemId } from '../../domain/order';
+import { ID_LENGTH_MAX, isId, type ItemId } from '../../engine/orders/order';
 import { PlainFault } from '../plain-fault';
 
 /** The item that was typed. Throws a PlainFault for what cannot be an id. */

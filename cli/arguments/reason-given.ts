@@ -1,4 +1,4 @@
-import { WHY_LENGTH_MAX } from '../../dead-letters/operator';
+import { WHY_LENGTH_MAX } from '../../engine/dead-letters/operator';
 import { PlainFault } from '../plain-fault';
 
 /** The operator's reason. Throws a PlainFault when there is none, or far too much of it. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isFinal } from '../../domain/order-status';
+import { isFinal } from '../../engine/orders/order-status';
 import { GatewayFault, type BuyBody, type Found, type Gateway } from '../gateway/gateway';
 import type { OrderBody } from '../gateway/gateway-answers';
 import { orderText, traceLink, type TraceFallback } from '../output/order-text';

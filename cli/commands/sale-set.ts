@@ -1,7 +1,7 @@
-import type { Sale } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
-import { minorDigits, PRICE_MINOR_MAX } from '../../domain/sale';
-import type { SaleChange, SaleChangeAnswer } from '../../stock/operations/stock-operations';
+import type { Sale } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
+import { minorDigits, PRICE_MINOR_MAX } from '../../engine/orders/sale';
+import type { SaleChange, SaleChangeAnswer } from '../../engine/stock/operations/stock-operations';
 import { itemIdGiven } from '../arguments/item-id';
 import { printJson, type ExitCode } from '../output/terminal';
 import { describeFault, NegativeAnswer, PlainFault } from '../plain-fault';

@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
-import { addressesOf, createKafka } from '../../orderlog/kafka-client';
-import { ORDERS_PARTITIONS, withAdmin } from '../../orderlog/topics';
+import { addressesOf, createKafka } from '../../engine/kafka/kafka-client';
+import { ORDERS_PARTITIONS, withAdmin } from '../../engine/kafka/topics';
 import type { KafkaAccess } from '../../platform/config/access';
 import type { Finding } from './check';
 

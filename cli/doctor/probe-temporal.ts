@@ -1,6 +1,6 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
 import type { TemporalAccess } from '../../platform/config/temporal-access';
-import { SEARCH_ATTRIBUTES } from '../../workflows/contract';
+import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
 import type { Finding } from './check';
 
 const CONNECT_MS_MAX = 2_000;

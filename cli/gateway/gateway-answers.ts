@@ -1,5 +1,5 @@
-import type { StockCounts } from '../../domain/ledger';
-import type { OrderStatus } from '../../domain/order-status';
+import type { StockCounts } from '../../engine/orders/ledger';
+import type { OrderStatus } from '../../engine/orders/order-status';
 import { PlainFault } from '../plain-fault';
 
 /** An order as the gateway shows it; times are ISO 8601. */

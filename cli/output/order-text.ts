@@ -1,4 +1,4 @@
-import type { OrderStatus } from '../../domain/order-status';
+import type { OrderStatus } from '../../engine/orders/order-status';
 import type { OrderBody } from '../gateway/gateway-answers';
 import { table, type Cell } from './table';
 import type { Colour, Terminal } from './terminal';

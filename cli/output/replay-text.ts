@@ -4,8 +4,8 @@ import {
   type ReplayOutcome,
   type ReplayReport,
   type ReplayResult,
-} from '../../dead-letters/replaying/replay-outcomes';
-import type { Refused } from '../../dead-letters/replaying/replay-plan';
+} from '../../engine/dead-letters/replaying/replay-outcomes';
+import type { Refused } from '../../engine/dead-letters/replaying/replay-plan';
 import { table, type Cell } from './table';
 import { paint, plain, printJson, type Colour, type Terminal } from './terminal';
 

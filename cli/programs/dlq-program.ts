@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseMoment } from '../../dead-letters/moment';
-import { FAILURE_REASONS } from '../../domain/order';
+import { parseMoment } from '../../engine/dead-letters/moment';
+import { FAILURE_REASONS } from '../../engine/orders/order';
 import type { DlqDiscardOptions } from '../commands/dlq/discard';
 import type { DlqLsOptions } from '../commands/dlq/ls';
 import type { DlqReplayOptions } from '../commands/dlq/replay';

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { isId, type ItemId } from '../../domain/order';
-import { RESTOCK_UNITS_MAX } from '../../domain/sale';
+import { isId, type ItemId } from '../../engine/orders/order';
+import { RESTOCK_UNITS_MAX } from '../../engine/orders/sale';
 import type { StockAuditOptions } from '../commands/stock/audit';
 import type { StockRebuildOptions } from '../commands/stock/rebuild';
 import type { ExitCode } from '../output/terminal';

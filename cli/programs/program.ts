@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { OperatorFault } from '../../dead-letters/operator-fault';
-import { AMOUNT_MAX } from '../../domain/order';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { AMOUNT_MAX } from '../../engine/orders/order';
 import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { inPlainWords } from '../operator-words';
 import { plainLines, type ExitCode, type Terminal } from '../output/terminal';

@@ -1,7 +1,12 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseMoment } from '../../dead-letters/moment';
-import { AMOUNT_MAX } from '../../domain/order';
-import { isCurrency, PRICE_MINOR_MAX, RESTOCK_UNITS_MAX, SALE_TIME_MAX } from '../../domain/sale';
+import { parseMoment } from '../../engine/dead-letters/moment';
+import { AMOUNT_MAX } from '../../engine/orders/order';
+import {
+  isCurrency,
+  PRICE_MINOR_MAX,
+  RESTOCK_UNITS_MAX,
+  SALE_TIME_MAX,
+} from '../../engine/orders/sale';
 import type { SaleSetOptions } from '../commands/sale-set';
 import type { StockRestockOptions } from '../commands/stock/restock';
 import { addLedgerCommands, type LedgerCommands } from './ledger-program';

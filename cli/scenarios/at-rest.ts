@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LedgerEntry } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
 import type { ItemBody } from '../gateway/gateway-answers';
 import { PlainFault } from '../plain-fault';
 import type { Scene } from './scene';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LedgerEntry } from '../../domain/ledger';
-import { totalMinor } from '../../domain/order';
-import { paymentKey } from '../../domain/order-status';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import { totalMinor } from '../../engine/orders/order';
+import { paymentKey } from '../../engine/orders/order-status';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { atRest, type Rest } from './at-rest';
 import { buyAtOnce, type Purchased } from './buy-until-definite';
 import { byOrder, type ChargeRow } from './charge-rows';

@@ -1,4 +1,4 @@
-import { isFinal, orderStatus } from '../../domain/order-status';
+import { isFinal, orderStatus } from '../../engine/orders/order-status';
 import type { OrderBody } from '../gateway/gateway-answers';
 import { atRest, type Rest } from './at-rest';
 import { acceptedUnits, buyAtOnce, type Purchased } from './buy-until-definite';

@@ -1,4 +1,4 @@
-import type { ItemId } from '../../domain/order';
+import type { ItemId } from '../../engine/orders/order';
 import type { BuyAnswer, BuyBody } from '../gateway/gateway';
 import { PlainFault } from '../plain-fault';
 import { atRest } from './at-rest';

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { createDeadLetterReader, type DeadLetterReader } from '../../dead-letters/doors/reader';
-import type { LedgerEntry } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
+import {
+  createDeadLetterReader,
+  type DeadLetterReader,
+} from '../../engine/dead-letters/doors/reader';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
-import { entriesOf } from '../../stock/stored-entry';
-import { freeUnitsKey } from '../../stock/keys';
+import { entriesOf } from '../../engine/stock/stored-entry';
+import { freeUnitsKey } from '../../engine/stock/keys';
 import { createGateway, type Gateway } from '../gateway/gateway';
 import { withRedis } from '../wiring/redis-connection';
 import type { StackAddresses } from '../wiring/stack-addresses';

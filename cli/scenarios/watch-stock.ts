@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ItemId } from '../../domain/order';
+import type { ItemId } from '../../engine/orders/order';
 import { GatewayFault } from '../gateway/gateway';
 import type { ItemBody } from '../gateway/gateway-answers';
 import type { Scene } from './scene';

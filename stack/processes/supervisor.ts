@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { invariant } from '../../domain/invariant';
+import { invariant } from '../../engine/orders/invariant';
 import type { Report } from '../ground/report';
 import { describeExit, spawnGuarded, type GuardedProcess, type Program } from './guarded-process';
 import { lastWords, logSize } from './last-words';
-import { describeFault, until } from './until';
+import { describeFault, until } from '../../platform/until';
 
 /** A process that is to run as long as the stack does. */
 export interface SupervisedProgram extends Program {

@@ -1,5 +1,5 @@
-import { PlainFault } from '../ground/plain-fault';
-import { describeFault } from './until';
+import { PlainFault } from '../../platform/plain-error';
+import { describeFault } from '../../platform/until';
 
 /**
  * Waits for all parts. With the first fault `giveUp` is called, and once every part has ended, the faults are thrown

@@ -1,7 +1,7 @@
 import { decide } from '../../api/buy/admission/admit';
 import type { OpenedVerdict } from '../../api/buy/admission/admit-opened';
-import type { LedgerEntry } from '../../domain/ledger';
-import type { Verdict } from '../../stock/admission';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { Verdict } from '../../engine/stock/admission';
 
 type HoldAnswer = OpenedVerdict['hold'];
 

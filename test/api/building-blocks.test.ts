@@ -3,7 +3,7 @@ import { createInFlight } from '../../api/buy/in-flight';
 import { createDeadlines } from '../../api/http/deadlines';
 import { APPEND_DEADLINE_MS } from '../../api/buy/place-order';
 import { createKafkaProbe } from '../../api/health/kafka-probe';
-import { HOLD_LEASE_MS } from '../../stock/redis-admission';
+import { HOLD_LEASE_MS } from '../../engine/stock/redis-admission';
 import { createFakeAppender } from './fake-appender';
 import { until } from './open-gateway';
 

@@ -1,5 +1,5 @@
 import type { GatewayDeps } from '../../api/gateway';
-import { QueueFullError } from '../../orderlog/safe-producer';
+import { QueueFullError } from '../../engine/kafka/safe-producer';
 import type { FakeStock } from '../support/fake-stock';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 

@@ -1,4 +1,4 @@
-import { decodeOrder } from '../../orderlog/order-record';
+import { decodeOrder } from '../../engine/orders/order-record';
 import { buy, ITEM, openGateway, until, type OpenGateway } from './open-gateway';
 
 let open: OpenGateway;

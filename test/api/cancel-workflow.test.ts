@@ -1,5 +1,5 @@
 import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
-import type { RequestId } from '../../domain/order';
+import type { RequestId } from '../../engine/orders/order';
 import { createLazyTemporalClient } from '../../platform/temporal-client';
 
 test('a cancellation fails within its bound while nobody listens where Temporal should, and can be asked for again', async () => {

@@ -1,5 +1,5 @@
 import type { CancelWorkflow } from '../../api/cancel/cancel-workflow';
-import type { LedgerEntry } from '../../domain/ledger';
+import type { LedgerEntry } from '../../engine/orders/ledger';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
 let open: OpenGateway;

@@ -1,8 +1,8 @@
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
-import type { LedgerEntry } from '../../domain/ledger';
-import type { Attempt } from '../../stock/admission';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { Attempt } from '../../engine/stock/admission';
 import { createFakeStock } from '../support/fake-stock';
 
 const stock = createFakeStock({ leaseMs: CONTRACT_LEASE_MS });

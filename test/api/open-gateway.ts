@@ -3,7 +3,7 @@ import { createGateway, type Gateway, type GatewayDeps } from '../../api/gateway
 import { closeHttpServer, createHttpServer, listen, type DoorBounds } from '../../api/http/server';
 import { createFakeStock, type FakeStock } from '../support/fake-stock';
 import { createFakeAppender, type FakeAppender } from './fake-appender';
-import type { ItemId } from '../../domain/order';
+import type { ItemId } from '../../engine/orders/order';
 
 export const ITEM = '101' as ItemId;
 

@@ -1,14 +1,14 @@
-import type { Standing } from '../../dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../dead-letters/operator-fault';
-import type { DeadLetterMark } from '../../orderlog/dead-letter';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import type { LogEntry } from '../../orderlog/safe-producer';
+import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
+import type { LogEntry } from '../../engine/kafka/safe-producer';
 import type {
   Restock,
   RestockAnswer,
   SaleChange,
   SaleChangeAnswer,
-} from '../../stock/operations/stock-operations';
+} from '../../engine/stock/operations/stock-operations';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 

@@ -1,4 +1,4 @@
-import type { RequestId } from '../../domain/order';
+import type { RequestId } from '../../engine/orders/order';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
 let open: OpenGateway;

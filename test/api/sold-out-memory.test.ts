@@ -1,6 +1,6 @@
 import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/admission/sold-out-memory';
-import type { ItemId } from '../../domain/order';
-import type { RequestOf } from '../../stock/admission';
+import type { ItemId } from '../../engine/orders/order';
+import type { RequestOf } from '../../engine/stock/admission';
 import { buy, ITEM, openGateway, PURCHASE, until, type OpenGateway } from './open-gateway';
 
 describe('The memory of what is sold out', () => {

@@ -1,6 +1,6 @@
 import { dlqDiscard } from '../../cli/commands/dlq/discard';
-import type { DeadLetterMark } from '../../orderlog/dead-letter';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, anUnreadable, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
 

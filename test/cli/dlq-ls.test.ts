@@ -1,5 +1,5 @@
 import { dlqLs, type DlqLsOptions } from '../../cli/commands/dlq/ls';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aLetter, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decodeOrder } from '../../orderlog/order-record';
+import { decodeOrder } from '../../engine/orders/order-record';
 import { anUnreadable, marked, order } from './letters';
 import { aWorld, ids, record } from './replay-world';
 

@@ -1,8 +1,8 @@
 import { dlqShow } from '../../cli/commands/dlq/show';
 import { dlqStats } from '../../cli/commands/dlq/stats';
-import { parseMoment } from '../../dead-letters/moment';
-import { OperatorFault } from '../../dead-letters/operator-fault';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import { parseMoment } from '../../engine/dead-letters/moment';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, aLetter, anUnreadable, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
 

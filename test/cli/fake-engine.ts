@@ -1,7 +1,7 @@
-import type { LedgerEntry, LedgerState } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
-import { failureReason, isFinal, orderStatus, paymentKey } from '../../domain/order-status';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
+import type { LedgerEntry, LedgerState } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
+import { failureReason, isFinal, orderStatus, paymentKey } from '../../engine/orders/order-status';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { createGateway, type BuyBody } from '../../cli/gateway/gateway';
 import type { ChargeRow } from '../../cli/scenarios/charge-rows';
 import type { Scene } from '../../cli/scenarios/scene';

@@ -1,7 +1,7 @@
-import type { Order } from '../../domain/order';
-import type { DeadLetterMark } from '../../orderlog/dead-letter';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import { encodeOrder } from '../../orderlog/order-record';
+import type { Order } from '../../engine/orders/order';
+import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
+import { encodeOrder } from '../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../support/purchases';
 
 /** 24 November 2026, so many seconds after ten o'clock. */

@@ -1,11 +1,11 @@
 import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq/replay';
-import type { Standing } from '../../dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../dead-letters/operator-fault';
-import type { DeadLetterMark } from '../../orderlog/dead-letter';
-import type { StoredDeadLetter } from '../../orderlog/dead-letters';
-import { encodeOrder } from '../../orderlog/order-record';
-import type { LogEntry } from '../../orderlog/safe-producer';
-import type { OrderInput, OrderReplay } from '../../workflows/contract';
+import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
+import { encodeOrder } from '../../engine/orders/order-record';
+import type { LogEntry } from '../../engine/kafka/safe-producer';
+import type { OrderInput, OrderReplay } from '../../engine/orders/contract';
 import { at, order } from './letters';
 import { textTerminal } from './text-terminal';
 

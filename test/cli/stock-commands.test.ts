@@ -1,13 +1,13 @@
 import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
 import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock/restock';
 import { NegativeAnswer, PlainFault } from '../../cli/plain-fault';
-import type { Sale } from '../../domain/ledger';
+import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,
   RestockAnswer,
   SaleChange,
   SaleChangeAnswer,
-} from '../../stock/operations/stock-operations';
+} from '../../engine/stock/operations/stock-operations';
 import { textTerminal } from './text-terminal';
 
 const RESTOCKED: RestockAnswer = {

@@ -1,7 +1,7 @@
-import type { HoldAnswer, Sale, StockCounts } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
-import type { Admission, Attempt, Verdict } from '../../stock/admission';
-import type { StockLedger } from '../../stock/stock-ledger';
+import type { HoldAnswer, Sale, StockCounts } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
+import type { Admission, Attempt, Verdict } from '../../engine/stock/admission';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 
 export interface AdmissionUnderTest {

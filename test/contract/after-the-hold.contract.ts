@@ -1,4 +1,4 @@
-import type { Attempt } from '../../stock/admission';
+import type { Attempt } from '../../engine/stock/admission';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { CONTRACT_LEASE_MS, useItem, type AdmissionUnderTest } from './admission-item';
 

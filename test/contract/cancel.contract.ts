@@ -1,7 +1,7 @@
-import type { CancelAnswer, LedgerEntry, StockCounts } from '../../domain/ledger';
-import type { UserId } from '../../domain/order';
-import type { Admission, Attempt } from '../../stock/admission';
-import type { StockLedger } from '../../stock/stock-ledger';
+import type { CancelAnswer, LedgerEntry, StockCounts } from '../../engine/orders/ledger';
+import type { UserId } from '../../engine/orders/order';
+import type { Admission, Attempt } from '../../engine/stock/admission';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 
 /** States that only a workflow brings an order into. */

@@ -4,7 +4,7 @@ import {
   loadSimulatorConfig,
   loadWorkerConfig,
 } from '../../platform/config';
-import { ORDERS_PARTITIONS } from '../../orderlog/topics';
+import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
 import { DYNAMIC_CONFIG } from '../../stack/components/temporal';
 import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
 import { PORTS } from '../../stack/ground/settings';

@@ -2,11 +2,11 @@ import { pino } from 'pino';
 import type { RecordOutcome } from '../../ingest/metrics';
 import type { OrderStarter, StartAnswer } from '../../ingest/order-starter';
 import { createStartOrders, type StartOrdersDeps } from '../../ingest/start-orders';
-import type { Order, RequestId } from '../../domain/order';
-import type { LogRecord } from '../../orderlog/consumer';
-import type { DeadLetter } from '../../orderlog/dead-letter';
-import { encodeOrder } from '../../orderlog/order-record';
-import type { OrderInput } from '../../workflows/contract';
+import type { Order, RequestId } from '../../engine/orders/order';
+import type { LogRecord } from '../../engine/kafka/consumer';
+import type { DeadLetter } from '../../engine/orders/dead-letter';
+import { encodeOrder } from '../../engine/orders/order-record';
+import type { OrderInput } from '../../engine/orders/contract';
 
 /** Temporal as ingest sees it: one workflow per id for ever. Nothing ever finishes here. */
 export function createFakeStarter() {

@@ -1,5 +1,5 @@
 import { createOpenOrders } from '../../ingest/open-orders';
-import { UnavailableError } from '../../orderlog/consumer';
+import { UnavailableError } from '../../engine/kafka/consumer';
 
 const SECOND = 1_000;
 

@@ -1,5 +1,5 @@
-import { UnavailableError } from '../../orderlog/consumer';
-import { encodeOrder } from '../../orderlog/order-record';
+import { UnavailableError } from '../../engine/kafka/consumer';
+import { encodeOrder } from '../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../support/purchases';
 import { createTestIngest, orderRecord, recordOf } from './fakes';
 

@@ -2,10 +2,10 @@
  * What becomes of an admission that was cut short, forgotten or overtaken: a gateway on the real Redis, whose records are
  * read from a fake log and handed to ingest, and the saga on the real Temporal.
  */
-import type { Order, Purchase } from '../../domain/order';
+import type { Order, Purchase } from '../../engine/orders/order';
 import { createOrderStarter } from '../../ingest/order-starter';
-import { decodeOrder } from '../../orderlog/order-record';
-import { claimKey } from '../../stock/keys';
+import { decodeOrder } from '../../engine/orders/order-record';
+import { claimKey } from '../../engine/stock/keys';
 import { buy, openGateway, until, type OpenGateway } from '../api/open-gateway';
 import { createTestIngest, recordOf } from '../ingest/fakes';
 import { endLeases } from '../support/end-leases';

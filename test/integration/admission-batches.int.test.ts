@@ -1,9 +1,9 @@
 /** Attempts that share a call of hold.lua read and write together; each has to get what it would get alone. */
 import fc from 'fast-check';
-import type { ItemId } from '../../domain/order';
-import type { Attempt, Verdict } from '../../stock/admission';
-import { itemKeys } from '../../stock/keys';
-import { readEvents } from '../../stock/stored-events';
+import type { ItemId } from '../../engine/orders/order';
+import type { Attempt, Verdict } from '../../engine/stock/admission';
+import { itemKeys } from '../../engine/stock/keys';
+import { readEvents } from '../../engine/stock/stored-events';
 import { endLeases } from '../support/end-leases';
 import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';

@@ -1,6 +1,6 @@
 import { buy, PURCHASE, type OpenGateway } from '../api/open-gateway';
-import type { ItemId, Purchase } from '../../domain/order';
-import { claimKey, claimValue } from '../../stock/keys';
+import type { ItemId, Purchase } from '../../engine/orders/order';
+import { claimKey, claimValue } from '../../engine/stock/keys';
 import { openGatewayOnRedis } from '../support/gateway-on-redis';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import type { RedisStock } from '../support/redis-stock';

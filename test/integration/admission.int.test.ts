@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
-import { decodeOrder, encodeOrder } from '../../orderlog/order-record';
-import { parseEvents } from '../../stock/stored-events';
+import { decodeOrder, encodeOrder } from '../../engine/orders/order-record';
+import { parseEvents } from '../../engine/stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

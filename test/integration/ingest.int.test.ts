@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { createOrderStarter } from '../../ingest/order-starter';
-import { startConsumer } from '../../orderlog/consumer';
-import { createDeadLetterWriter, readDeadLetters } from '../../orderlog/dead-letters';
-import { encodeOrder } from '../../orderlog/order-record';
-import { ORDERS_PARTITIONS } from '../../orderlog/topics';
-import { ORDER_WORKFLOW } from '../../workflows/contract';
+import { startConsumer } from '../../engine/kafka/consumer';
+import { createDeadLetterWriter, readDeadLetters } from '../../engine/kafka/dead-letters';
+import { encodeOrder } from '../../engine/orders/order-record';
+import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
+import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import { createTestIngest } from '../ingest/fakes';
-import { logger, until, useRealLog } from '../orderlog/real-log';
+import { logger, until, useRealLog } from '../engine/kafka/real-log';
 import { temporalAddress } from '../support/addresses';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
 

@@ -4,10 +4,10 @@
  * in which its consumer starts anew on its way.
  */
 import { Kafka, logLevel, Partitioners, type Producer, type ProducerConfig } from 'kafkajs';
-import { createKafka, createProducer } from '../../orderlog/kafka-client';
-import { readLog } from '../../orderlog/read-log';
-import { createSafeProducer, type SafeProducer } from '../../orderlog/safe-producer';
-import { logger } from '../orderlog/real-log';
+import { createKafka, createProducer } from '../../engine/kafka/kafka-client';
+import { readLog } from '../../engine/kafka/read-log';
+import { createSafeProducer, type SafeProducer } from '../../engine/kafka/safe-producer';
+import { logger } from '../engine/kafka/real-log';
 import { startBrokerPair, type BrokerPair } from '../support/brokers/broker-pair';
 import { misaddressedClient } from '../support/brokers/misaddressed-client';
 

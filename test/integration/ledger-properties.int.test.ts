@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';

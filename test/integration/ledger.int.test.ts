@@ -1,5 +1,5 @@
-import type { Order } from '../../domain/order';
-import { parseEvents, readEvents } from '../../stock/stored-events';
+import type { Order } from '../../engine/orders/order';
+import { parseEvents, readEvents } from '../../engine/stock/stored-events';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { loadRedisAccess } from '../../platform/config';
 import { connectDoorRedis } from '../../platform/redis';
-import { createAdmission } from '../../stock/redis-admission';
-import { createStockLedger } from '../../stock/redis-stock-ledger';
-import type { Purchase } from '../../domain/order';
+import { createAdmission } from '../../engine/stock/redis-admission';
+import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import type { Purchase } from '../../engine/orders/order';
 import { buy, openGateway, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import { redisAddr } from '../support/addresses';
 import { openAnswersGate, type AnswersGate } from '../support/answers-gate';

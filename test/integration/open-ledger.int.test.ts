@@ -1,9 +1,12 @@
 import { Client, Connection } from '@temporalio/client';
 import { Redis } from 'ioredis';
-import { createLedgerRegistry, type LedgerRegistry } from '../../registry/ledger-registry';
-import { openLedger } from '../../registry/open-ledger';
-import { itemKeys } from '../../stock/keys';
-import { createLedgerOpening, type LedgerOpening } from '../../stock/upkeep/ledger-opening';
+import {
+  createLedgerRegistry,
+  type LedgerRegistry,
+} from '../../engine/stock/registry/ledger-registry';
+import { openLedger } from '../../engine/stock/registry/open-ledger';
+import { itemKeys } from '../../engine/stock/keys';
+import { createLedgerOpening, type LedgerOpening } from '../../engine/stock/upkeep/ledger-opening';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { anItem } from '../support/purchases';
 

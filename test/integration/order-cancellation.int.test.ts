@@ -1,8 +1,8 @@
 import { createCancelOrder } from '../../api/cancel/cancel-order';
 import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
 import { createOrderView } from '../../api/orders/order-view';
-import { withOrderReplayer } from '../../dead-letters/doors/order-replayer';
-import type { Order } from '../../domain/order';
+import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
+import type { Order } from '../../engine/orders/order';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';
 import {
@@ -21,7 +21,7 @@ import {
 import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
-import { ORDER_OUTCOME } from '../../workflows/contract';
+import { ORDER_OUTCOME } from '../../engine/orders/contract';
 
 const saga = useSaga();
 

@@ -1,4 +1,4 @@
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { losesItsCharge } from '../support/held-up';
 import { failureOf, useSaga } from '../support/saga';
 import type { Step } from '../support/step-hooks';

@@ -1,6 +1,6 @@
-import type { Order } from '../../domain/order';
-import { ORDER_WORKFLOW } from '../../workflows/contract';
-import { orderStartOptions } from '../../workflows/order-start';
+import type { Order } from '../../engine/orders/order';
+import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import { orderStartOptions } from '../../engine/orders/order-start';
 import { eventually } from '../support/eventually';
 import { asItIs, heldUp, losesItsCharge } from '../support/held-up';
 import { anOrder } from '../support/purchases';

@@ -1,5 +1,5 @@
 import { createPaymentActivities } from '../../activities';
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { isChargedInDoubt, missesTheChargeAtOnce, noAnswer } from '../support/held-up';
 import { aSignal, failureOf, useSaga } from '../support/saga';
 

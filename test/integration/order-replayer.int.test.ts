@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
-import { withOrderReplayer, type OrderReplayer } from '../../dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../dead-letters/operator-fault';
+import {
+  withOrderReplayer,
+  type OrderReplayer,
+} from '../../engine/dead-letters/doors/order-replayer';
+import { OperatorFault } from '../../engine/dead-letters/operator-fault';
 import { createOrderStarter } from '../../ingest/order-starter';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';

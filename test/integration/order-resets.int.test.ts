@@ -1,4 +1,4 @@
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { eventually } from '../support/eventually';
 import { isChargedInDoubt, losesItsCharge } from '../support/held-up';
 import { aSignal, useSaga, workflowTasksOf, type EventId, type OrderHandle } from '../support/saga';

@@ -1,5 +1,5 @@
-import type { Order } from '../../domain/order';
-import { encodeOrder } from '../../orderlog/order-record';
+import type { Order } from '../../engine/orders/order';
+import { encodeOrder } from '../../engine/orders/order-record';
 import { noAnswer } from '../support/held-up';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';

@@ -1,11 +1,11 @@
-import type { DeadLetter } from '../../orderlog/dead-letter';
+import type { DeadLetter } from '../../engine/orders/dead-letter';
 import {
   createDeadLetterWriter,
   createMarkWriter,
   readDeadLetters,
-} from '../../orderlog/dead-letters';
-import { withAdmin } from '../../orderlog/topics';
-import { useRealLog } from '../orderlog/real-log';
+} from '../../engine/kafka/dead-letters';
+import { withAdmin } from '../../engine/kafka/topics';
+import { useRealLog } from '../engine/kafka/real-log';
 
 const log = useRealLog();
 afterEach(() => log.closeAll());

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { startConsumer, type ConsumerOptions, type LogRecord } from '../../orderlog/consumer';
-import { NotAppendedError, type LogEntry } from '../../orderlog/safe-producer';
+import { startConsumer, type ConsumerOptions, type LogRecord } from '../../engine/kafka/consumer';
+import { NotAppendedError, type LogEntry } from '../../engine/kafka/safe-producer';
 import {
   DEAD_LETTER_PARTITIONS,
   ensureTopics,
@@ -8,8 +8,8 @@ import {
   partitionCount,
   saleTopics,
   withAdmin,
-} from '../../orderlog/topics';
-import { logger, until, useRealLog } from '../orderlog/real-log';
+} from '../../engine/kafka/topics';
+import { logger, until, useRealLog } from '../engine/kafka/real-log';
 import { kafkaAddrs } from '../support/addresses';
 
 const log = useRealLog();

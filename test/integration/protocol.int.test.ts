@@ -4,7 +4,7 @@ import { inLockstep } from '../protocol/lockstep';
 import { createModelLedger } from '../protocol/model-ledger';
 import { createWorld } from '../protocol/protocol';
 import { createRedisProtocolLedger } from '../protocol/redis-protocol-ledger';
-import { numberOfKeys } from '../../stock/scripts';
+import { numberOfKeys } from '../../engine/stock/scripts';
 import { walkWorlds } from '../protocol/walk';
 import { anItem } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
@@ -103,7 +103,7 @@ describe(`a mutant of the scripts is caught: (seed ${SEED})`, () => {
   test.each(MUTANTS)(
     '%s',
     async (_name, command, file, original, mutation) => {
-      const scripts = join(__dirname, '..', '..', 'stock', 'scripts');
+      const scripts = join(__dirname, '..', '..', 'engine', 'stock', 'scripts');
       const source = readFileSync(join(scripts, `${file}.lua`), 'utf8');
       expect(source).toContain(original);
       const mutant = openRedisStock();

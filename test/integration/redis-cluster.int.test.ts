@@ -10,7 +10,7 @@ import {
   type RedisConnection,
 } from '../../platform/redis';
 import { watchRedisDurability } from '../../platform/redis-durability';
-import { claimOrder } from '../../stock/claims';
+import { claimOrder } from '../../engine/stock/claims';
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { eventually } from '../support/eventually';

@@ -1,5 +1,5 @@
-import type { ItemId } from '../../domain/order';
-import type { SaleChange } from '../../stock/operations/stock-operations';
+import type { ItemId } from '../../engine/orders/order';
+import type { SaleChange } from '../../engine/stock/operations/stock-operations';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

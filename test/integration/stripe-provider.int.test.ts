@@ -1,6 +1,6 @@
-import { createStripePaymentProvider } from '../../payments/stripe-provider';
-import { describePaymentProvider } from '../payments/payment-provider.contract';
-import { startStripeDouble } from '../payments/stripe-double';
+import { createStripePaymentProvider } from '../../engine/payments/stripe-provider';
+import { describePaymentProvider } from '../engine/payments/payment-provider.contract';
+import { startStripeDouble } from '../engine/payments/stripe-double';
 import { findStripeMock, STRIPE_MOCK_INSTALL, type StripeMock } from '../support/stripe-mock';
 
 /*

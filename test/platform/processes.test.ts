@@ -23,7 +23,7 @@ describe('a process that cannot start', () => {
     ['api/main.js', ['REDIS_ADDR', 'KAFKA_ADDR']],
     ['ingest/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS']],
     ['worker/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']],
-    ['payments/simulator/main.js', ['PAYMENT_LEDGER_FILE']],
+    ['engine/payments/simulator/main.js', ['PAYMENT_LEDGER_FILE']],
   ])(
     '%s lists every fault of its configuration, without a stack, and exits with 1',
     async (main, names) => {
@@ -40,7 +40,7 @@ describe('a process that cannot start', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     try {
-      const { code, output } = await run('payments/simulator/main.js', {
+      const { code, output } = await run('engine/payments/simulator/main.js', {
         PORT: String(port),
         PAYMENT_LEDGER_FILE: join(folder, 'ledger.jsonl'),
       });

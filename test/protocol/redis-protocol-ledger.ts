@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import type { ItemId, Order } from '../../domain/order';
-import { ordersKey } from '../../stock/keys';
+import type { ItemId, Order } from '../../engine/orders/order';
+import { ordersKey } from '../../engine/stock/keys';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
 import type { RedisStock } from '../support/redis-stock';
 import type { Entry, ProtocolLedger } from './model-ledger';

@@ -1,4 +1,4 @@
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
 import type { Hook } from '../support/step-hooks';
 import type { Path } from './path';

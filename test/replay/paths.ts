@@ -1,4 +1,4 @@
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { noAnswer } from '../support/held-up';
 import { anOrder } from '../support/purchases';
 import type { Saga } from '../support/saga';

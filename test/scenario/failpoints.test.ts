@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { nameOf, planCases } from '../../chaos/cases';
-import { runChaos } from '../../chaos/run-chaos';
-import { violationsOf } from '../../chaos/table';
+import { nameOf, planCases } from '../../proof/chaos/cases';
+import { runChaos } from '../../proof/chaos/run-chaos';
+import { violationsOf } from '../../proof/chaos/table';
 import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
 
 const ROOT = join(__dirname, '..', '..');

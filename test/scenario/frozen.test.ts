@@ -7,7 +7,7 @@ import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { anItem } from '../support/purchases';
 import { redisStockOn } from '../support/redis-stock';
-import type { ItemId } from '../../domain/order';
+import type { ItemId } from '../../engine/orders/order';
 
 let gate: AnswersGate;
 let engine: Engine;

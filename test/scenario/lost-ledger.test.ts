@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { itemKeys } from '../../stock/keys';
+import { itemKeys } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
 import { expectBalance, whenQuiet } from '../support/balance';
 import { buy, type BuyAnswer, type BuyBody } from '../support/buyers';

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
-import { createKafka } from '../../orderlog/kafka-client';
-import { readDeadLetters } from '../../orderlog/dead-letters';
-import { withAdmin } from '../../orderlog/topics';
+import { createKafka } from '../../engine/kafka/kafka-client';
+import { readDeadLetters } from '../../engine/kafka/dead-letters';
+import { withAdmin } from '../../engine/kafka/topics';
 import { kafkaAddrs, temporalAddress } from '../support/addresses';
 import { expectBalance } from '../support/balance';
 import { buy, getJson } from '../support/buyers';

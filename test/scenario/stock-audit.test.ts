@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
-import { auditScheduleId } from '../../audit/audit-schedule';
-import { countsKey } from '../../stock/keys';
+import { auditScheduleId } from '../../engine/reconciliation/audit-schedule';
+import { countsKey } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
 import { whenQuiet } from '../support/balance';
 import { buy } from '../support/buyers';

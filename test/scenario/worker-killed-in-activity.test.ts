@@ -1,9 +1,9 @@
 import { Client, Connection } from '@temporalio/client';
 import { Redis } from 'ioredis';
-import { createKafka } from '../../orderlog/kafka-client';
-import { readDeadLetters } from '../../orderlog/dead-letters';
-import { ensureTopics, saleTopics, withAdmin } from '../../orderlog/topics';
-import { createStockLedger } from '../../stock/redis-stock-ledger';
+import { createKafka } from '../../engine/kafka/kafka-client';
+import { readDeadLetters } from '../../engine/kafka/dead-letters';
+import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
+import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
 import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
 import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
 import { expectBalance } from '../support/balance';

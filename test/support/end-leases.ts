@@ -1,6 +1,6 @@
 import type { RedisConnection } from '../../platform/redis';
-import type { ItemId } from '../../domain/order';
-import { ordersKey } from '../../stock/keys';
+import type { ItemId } from '../../engine/orders/order';
+import { ordersKey } from '../../engine/stock/keys';
 
 /** Moves the end of every hold of an item into the past: leases end on the server's clock, and nobody waits for that. */
 export async function endLeases(redis: RedisConnection, itemId: ItemId): Promise<void> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { ensureTopics, saleTopics } from '../../orderlog/topics';
+import { ensureTopics, saleTopics } from '../../engine/kafka/topics';
 import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectPatientRedis, type RedisConnection } from '../../platform/redis';

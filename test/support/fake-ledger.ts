@@ -4,9 +4,9 @@ import type {
   LedgerState,
   Sale,
   StockCounts,
-} from '../../domain/ledger';
-import type { Price, RequestId, UserId } from '../../domain/order';
-import type { Attempt, Verdict } from '../../stock/admission';
+} from '../../engine/orders/ledger';
+import type { Price, RequestId, UserId } from '../../engine/orders/order';
+import type { Attempt, Verdict } from '../../engine/stock/admission';
 
 /** An order, with the token of the attempt that holds it. */
 export type Entry = LedgerEntry & { readonly token: string };

@@ -1,4 +1,4 @@
-import type { Charge, ChargeAnswer, PaymentProvider } from '../../payments/payment-provider';
+import type { Charge, ChargeAnswer, PaymentProvider } from '../../engine/payments/payment-provider';
 
 type Operation = 'charge' | 'find' | 'refund';
 

@@ -1,7 +1,14 @@
-import type { LedgerEntry, RejectAnswer, Sale } from '../../domain/ledger';
-import type { ItemId, RequestId } from '../../domain/order';
-import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from '../../stock/admission';
-import type { StockLedger } from '../../stock/stock-ledger';
+import type { LedgerEntry, RejectAnswer, Sale } from '../../engine/orders/ledger';
+import type { ItemId, RequestId } from '../../engine/orders/order';
+import type {
+  Admission,
+  Attempt,
+  Queued,
+  RequestOf,
+  Undo,
+  Verdict,
+} from '../../engine/stock/admission';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { cancel, counts, enter, giveBack, hold, type Item } from './fake-ledger';
 
 /**

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { Order } from '../../domain/order';
+import type { Order } from '../../engine/orders/order';
 import { eventually } from './eventually';
 import { aSignal, type OrderHandle, type Saga } from './saga';
 import type { Step } from './step-hooks';

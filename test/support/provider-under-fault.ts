@@ -1,4 +1,4 @@
-import type { ChargeAnswer, PaymentProvider } from '../../payments/payment-provider';
+import type { ChargeAnswer, PaymentProvider } from '../../engine/payments/payment-provider';
 
 type Status = 'captured' | 'declined' | 'refunded' | 'blocked';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { ItemId, Order, Purchase, RequestId, UserId } from '../../domain/order';
-import { fingerprint } from '../../orderlog/fingerprint';
-import type { Attempt } from '../../stock/admission';
+import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
+import { fingerprint } from '../../engine/orders/fingerprint';
+import type { Attempt } from '../../engine/stock/admission';
 
 /** An id nobody else in this run uses: files share one Redis. */
 export function anItem(): ItemId {

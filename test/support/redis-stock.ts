@@ -1,14 +1,14 @@
 import { Redis } from 'ioredis';
-import type { Sale, StockCounts } from '../../domain/ledger';
-import type { ItemId } from '../../domain/order';
-import type { Admission } from '../../stock/admission';
+import type { Sale, StockCounts } from '../../engine/orders/ledger';
+import type { ItemId } from '../../engine/orders/order';
+import type { Admission } from '../../engine/stock/admission';
 import type { RedisConnection } from '../../platform/redis';
-import { itemKeys } from '../../stock/keys';
-import { createAdmission } from '../../stock/redis-admission';
-import { createStockOperations } from '../../stock/operations/redis-stock-operations';
-import type { StockOperations } from '../../stock/operations/stock-operations';
-import { createStockLedger } from '../../stock/redis-stock-ledger';
-import type { StockLedger } from '../../stock/stock-ledger';
+import { itemKeys } from '../../engine/stock/keys';
+import { createAdmission } from '../../engine/stock/redis-admission';
+import { createStockOperations } from '../../engine/stock/operations/redis-stock-operations';
+import type { StockOperations } from '../../engine/stock/operations/stock-operations';
+import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { redisAddr } from './addresses';
 
 export interface RedisStock<Connection extends RedisConnection = Redis> {

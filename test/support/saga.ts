@@ -5,11 +5,11 @@ import {
   createPaymentActivities,
   createStockActivities,
 } from '../../activities';
-import type { Order } from '../../domain/order';
-import type { DeadLetter } from '../../orderlog/dead-letter';
-import { encodeOrder } from '../../orderlog/order-record';
-import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../workflows/contract';
-import { orderStartOptions } from '../../workflows/order-start';
+import type { Order } from '../../engine/orders/order';
+import type { DeadLetter } from '../../engine/orders/dead-letter';
+import { encodeOrder } from '../../engine/orders/order-record';
+import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../engine/orders/contract';
+import { orderStartOptions } from '../../engine/orders/order-start';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
 import { createProviderUnderFault } from './provider-under-fault';
 import { openRedisStock, type RedisStock } from './redis-stock';

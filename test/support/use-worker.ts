@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
-import { createOrderWorker } from '../../worker/order-worker';
+import { createOrderWorker } from '../../activities/order-worker';
 import { temporalAddress, workflowBundle } from './addresses';
 import { installQuietRuntime } from './quiet-runtime';
 

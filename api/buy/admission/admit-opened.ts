@@ -1,6 +1,6 @@
-import type { HoldAnswer } from '../../../domain/ledger';
-import type { LedgerKeeper, LedgerStanding } from '../../../registry/ledger-keeper';
-import type { Attempt, Verdict } from '../../../stock/admission';
+import type { HoldAnswer } from '../../../engine/orders/ledger';
+import type { LedgerKeeper, LedgerStanding } from '../../../engine/stock/registry/ledger-keeper';
+import type { Attempt, Verdict } from '../../../engine/stock/admission';
 import type { FaultLog } from '../../faults/fault-log';
 
 /** A verdict on an item whose ledger is open, or the reason why it is not. */

@@ -1,5 +1,5 @@
-import { assertNever } from '../../../domain/invariant';
-import type { HoldAnswer } from '../../../domain/ledger';
+import { assertNever } from '../../../engine/orders/invariant';
+import type { HoldAnswer } from '../../../engine/orders/ledger';
 import type { OpenedVerdict } from './admit-opened';
 
 /** Why a purchase is turned away, with what its buyer should know. */

@@ -1,4 +1,4 @@
-import type { RejectAnswer } from '../../../domain/ledger';
+import type { RejectAnswer } from '../../../engine/orders/ledger';
 import type {
   Admission,
   Attempt,
@@ -6,7 +6,7 @@ import type {
   RequestOf,
   Undo,
   Verdict,
-} from '../../../stock/admission';
+} from '../../../engine/stock/admission';
 import { createBatcher } from '../batch';
 
 /** Half a second longer than Redis commands may take, so that their own fault is the one that gets told. */

@@ -1,5 +1,5 @@
-import { assertNever } from '../../../domain/invariant';
-import type { Purchase } from '../../../domain/order';
+import { assertNever } from '../../../engine/orders/invariant';
+import type { Purchase } from '../../../engine/orders/order';
 import type { Answer } from '../../http/answer';
 import { problem } from '../../http/problems';
 import type { OrderView } from '../../orders/order-view';

@@ -1,4 +1,4 @@
-import type { ItemId } from '../../../domain/order';
+import type { ItemId } from '../../../engine/orders/order';
 
 /**
  * How old an answer from memory may be: units that come back are on sale again within this time, and a crowd of

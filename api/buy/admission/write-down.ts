@@ -1,6 +1,6 @@
-import type { RejectAnswer } from '../../../domain/ledger';
-import type { Purchase } from '../../../domain/order';
-import type { RequestOf } from '../../../stock/admission';
+import type { RejectAnswer } from '../../../engine/orders/ledger';
+import type { Purchase } from '../../../engine/orders/order';
+import type { RequestOf } from '../../../engine/stock/admission';
 import type { FaultLog } from '../../faults/fault-log';
 import type { Rejection } from './admit';
 

@@ -1,4 +1,4 @@
-import { discardLetters, type DiscardDeps } from '../../../dead-letters/discard';
+import { discardLetters, type DiscardDeps } from '../../../engine/dead-letters/discard';
 import { printJson, plain, type ExitCode } from '../../output/terminal';
 import { reasonGiven } from '../../arguments/reason-given';
 import type { DlqReadDeps } from './ls';

@@ -1,6 +1,11 @@
-import type { StoredDeadLetter } from '../../../orderlog/dead-letters';
-import { letterJson } from '../../../dead-letters/letter-json';
-import { selectLetters, stateOf, timeOf, type LetterFilter } from '../../../dead-letters/letters';
+import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
+import { letterJson } from '../../../engine/dead-letters/letter-json';
+import {
+  selectLetters,
+  stateOf,
+  timeOf,
+  type LetterFilter,
+} from '../../../engine/dead-letters/letters';
 import { shorten, table, type Cell } from '../../output/table';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
 

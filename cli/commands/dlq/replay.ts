@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import type { LetterFilter } from '../../../dead-letters/letters';
-import { replay, type ReplayDeps } from '../../../dead-letters/replay';
-import { parseMendedOrder } from '../../../dead-letters/replaying/mended-order';
-import { OUTCOMES, type ReplayResult } from '../../../dead-letters/replaying/replay-outcomes';
-import type { StoredDeadLetter } from '../../../orderlog/dead-letters';
+import type { LetterFilter } from '../../../engine/dead-letters/letters';
+import { replay, type ReplayDeps } from '../../../engine/dead-letters/replay';
+import { parseMendedOrder } from '../../../engine/dead-letters/replaying/mended-order';
+import {
+  OUTCOMES,
+  type ReplayResult,
+} from '../../../engine/dead-letters/replaying/replay-outcomes';
+import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
 import { progressBar } from '../../output/progress-bar';
 import { printReplay } from '../../output/replay-text';
 import type { ExitCode } from '../../output/terminal';

@@ -1,6 +1,6 @@
-import type { StoredDeadLetter } from '../../../orderlog/dead-letters';
-import { wholeLetterJson } from '../../../dead-letters/letter-json';
-import { lettersOf, stateOf, timeOf } from '../../../dead-letters/letters';
+import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
+import { wholeLetterJson } from '../../../engine/dead-letters/letter-json';
+import { lettersOf, stateOf, timeOf } from '../../../engine/dead-letters/letters';
 import { originalBytes } from '../../output/original-bytes';
 import { table, type Cell } from '../../output/table';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';

@@ -1,5 +1,5 @@
-import { timeOf, type LetterFilter } from '../../../dead-letters/letters';
-import { countLetters, statsJson, type Group } from '../../../dead-letters/stats';
+import { timeOf, type LetterFilter } from '../../../engine/dead-letters/letters';
+import { countLetters, statsJson, type Group } from '../../../engine/dead-letters/stats';
 import { shorten, table, type Cell } from '../../output/table';
 import { printJson, type ExitCode } from '../../output/terminal';
 import type { DlqReadDeps } from './ls';

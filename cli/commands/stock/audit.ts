@@ -1,7 +1,7 @@
-import { auditItem, type AuditDeps } from '../../../audit/audit-item';
-import type { Difference } from '../../../audit/difference';
-import { repairItem, type RepairDeps } from '../../../audit/repair-item';
-import type { ItemId } from '../../../domain/order';
+import { auditItem, type AuditDeps } from '../../../engine/reconciliation/audit-item';
+import type { Difference } from '../../../engine/reconciliation/difference';
+import { repairItem, type RepairDeps } from '../../../engine/reconciliation/repair-item';
+import type { ItemId } from '../../../engine/orders/order';
 import { plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { NegativeAnswer } from '../../plain-fault';
 

@@ -1,6 +1,6 @@
-import type { ItemId } from '../../../domain/order';
-import type { LedgerRegistry } from '../../../registry/ledger-registry';
-import type { LedgerRepair } from '../../../stock/upkeep/ledger-repair';
+import type { ItemId } from '../../../engine/orders/order';
+import type { LedgerRegistry } from '../../../engine/stock/registry/ledger-registry';
+import type { LedgerRepair } from '../../../engine/stock/upkeep/ledger-repair';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { NegativeAnswer } from '../../plain-fault';

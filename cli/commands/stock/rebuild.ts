@@ -1,6 +1,6 @@
-import { assertNever } from '../../../domain/invariant';
-import type { ItemId } from '../../../domain/order';
-import { rebuildLedger, type RebuildDeps } from '../../../audit/rebuild-ledger';
+import { assertNever } from '../../../engine/orders/invariant';
+import type { ItemId } from '../../../engine/orders/order';
+import { rebuildLedger, type RebuildDeps } from '../../../engine/reconciliation/rebuild-ledger';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { NegativeAnswer, PlainFault } from '../../plain-fault';

@@ -3,7 +3,7 @@ import type {
   Restock,
   RestockAnswer,
   StockOperations,
-} from '../../../stock/operations/stock-operations';
+} from '../../../engine/stock/operations/stock-operations';
 import { paint, plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { describeFault, NegativeAnswer, PlainFault } from '../../plain-fault';
 import { itemIdGiven } from '../../arguments/item-id';

@@ -17,8 +17,8 @@ const LOADERS: Record<string, (env: Env) => unknown> = {
   'dist/api/main.js': loadApiConfig,
   'dist/ingest/main.js': loadIngestConfig,
   'dist/worker/main.js': loadWorkerConfig,
-  'dist/payments/simulator/main.js': loadSimulatorConfig,
-  'dist/stack/setup/main.js': loadIngestConfig,
+  'dist/engine/payments/simulator/main.js': loadSimulatorConfig,
+  'dist/setup/main.js': loadIngestConfig,
 };
 
 /** The environment of a container: what is meant for it alone, and what it shares with the other processes. */
@@ -67,7 +67,7 @@ export function unheardSettings(
   example: readonly string[],
 ): string[] {
   return environments
-    .filter(({ program }) => !program.startsWith('dist/stack/'))
+    .filter(({ program }) => !program.startsWith('dist/setup/'))
     .flatMap(({ name, program, own }) => {
       const seen = new Set<string>();
       LOADERS[program]?.(watched(own, seen));

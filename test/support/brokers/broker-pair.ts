@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import { createKafka } from '../../../orderlog/kafka-client';
-import { readLog } from '../../../orderlog/read-log';
-import { withAdmin } from '../../../orderlog/topics';
+import { createKafka } from '../../../engine/kafka/kafka-client';
+import { readLog } from '../../../engine/kafka/read-log';
+import { withAdmin } from '../../../engine/kafka/topics';
 import { startKafka } from '../../../stack/components/kafka';
 import type { Ports } from '../../../stack/ground/settings';
 import { eventually } from '../eventually';

@@ -1,0 +1,121 @@
+import { Type, type Static } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import {
+  AMOUNT_MAX,
+  ID_LENGTH_MAX,
+  ID_PATTERN,
+  type ItemId,
+  type Order,
+  type RequestId,
+  type UserId,
+} from './order';
+import { fingerprint } from './fingerprint';
+
+/** Grows only when a reader of the old shape would misunderstand the new one. */
+const RECORD_VERSION = 1;
+
+/** Sixteen times the longest record the engine writes: what is larger did not come from it. */
+const RECORD_BYTES_MAX = 16 * 1024;
+
+const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX });
+
+/** Unknown fields pass: a newer gateway may say more than this reader knows. */
+const OrderRecord = Type.Object({
+  v: Type.Literal(RECORD_VERSION),
+  request_id: Id,
+  user_id: Id,
+  item_id: Id,
+  amount: Type.Integer({ minimum: 1, maximum: AMOUNT_MAX }),
+  price_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER / AMOUNT_MAX }),
+  currency: Type.String({ pattern: '^[A-Z]{3}$' }),
+  fingerprint: Type.String(),
+  accepted_at: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+});
+const orderRecord = TypeCompiler.Compile(OrderRecord);
+const someId = TypeCompiler.Compile(Id);
+
+export type DecodedOrder =
+  | { readonly kind: 'order'; readonly order: Order }
+  /** `problem` is for people; the ids are there when at least they could be read. */
+  | {
+      readonly kind: 'invalid';
+      readonly problem: string;
+      readonly requestId?: string;
+      readonly itemId?: string;
+    };
+
+/** The record of an accepted order. The same order is always the same bytes. */
+export function encodeOrder(order: Order): Buffer {
+  const record: Static<typeof OrderRecord> = {
+    v: RECORD_VERSION,
+    request_id: order.requestId,
+    user_id: order.userId,
+    item_id: order.itemId,
+    amount: order.amount,
+    price_minor: order.priceMinor,
+    currency: order.currency,
+    fingerprint: order.fingerprint,
+    accepted_at: order.acceptedAt,
+  };
+  return Buffer.from(JSON.stringify(record));
+}
+
+/**
+ * Reads a record written by whoever may write to the topic: never throws, trusts nothing. The fingerprint is computed
+ * anew, so that a record cannot pass for another order.
+ */
+export function decodeOrder(value: Buffer | null): DecodedOrder {
+  if (value === null) return { kind: 'invalid', problem: 'the record has no value' };
+  if (value.length > RECORD_BYTES_MAX) {
+    return { kind: 'invalid', problem: `${value.length} bytes, more than ${RECORD_BYTES_MAX}` };
+  }
+  let record: unknown;
+  try {
+    record = JSON.parse(strictUtf8.decode(value));
+  } catch (error) {
+    return { kind: 'invalid', problem: `not JSON: ${String(error)}` };
+  }
+  if (!orderRecord.Check(record)) {
+    const fault = orderRecord.Errors(record).First();
+    return invalid(record, fault ? `${fault.path || '/'}: ${fault.message}` : 'not an order');
+  }
+  const order = toOrder(record);
+  if (fingerprint(order) !== order.fingerprint) {
+    return invalid(record, '/fingerprint: does not belong to this user, item and amount');
+  }
+  return { kind: 'order', order };
+}
+
+/** The record's own text, as a field of a workflow's input: only where it says more than the order does. */
+export function originalText(value: Buffer | null, order: Order): { readonly original?: string } {
+  if (value === null || value.equals(encodeOrder(order))) return {};
+  return { original: value.toString('utf8') };
+}
+
+/** A byte order mark stays in the text, where JSON refuses it: otherwise two different records would read alike. */
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function toOrder(record: Static<typeof OrderRecord>): Order {
+  return {
+    requestId: record.request_id as RequestId,
+    userId: record.user_id as UserId,
+    itemId: record.item_id as ItemId,
+    amount: record.amount,
+    priceMinor: record.price_minor,
+    currency: record.currency,
+    fingerprint: record.fingerprint,
+    acceptedAt: record.accepted_at,
+  };
+}
+
+function invalid(record: unknown, problem: string): DecodedOrder {
+  const fields = typeof record === 'object' && record !== null ? record : {};
+  const requestId = 'request_id' in fields ? fields.request_id : undefined;
+  const itemId = 'item_id' in fields ? fields.item_id : undefined;
+  return {
+    kind: 'invalid',
+    problem,
+    ...(someId.Check(requestId) && { requestId }),
+    ...(someId.Check(itemId) && { itemId }),
+  };
+}

@@ -1,0 +1,190 @@
+import type {
+  CancelAnswer,
+  HoldAnswer,
+  RejectAnswer,
+  ReleaseAnswer,
+  ReserveAnswer,
+  Sale,
+  StockCounts,
+} from '../orders/ledger';
+import { parseEntry, parseOwed } from './stored-entry';
+
+/**
+ * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
+ * in the scripts' headers is a bug, and thrown.
+ */
+export function parseHoldAnswers(replies: unknown): (HoldAnswer | Error)[] {
+  return list(replies).map((reply) => {
+    if (typeof reply === 'string') return parseHeld(reply);
+    const [kind, message] = list(reply);
+    // What the script has met with this attempt; the others have their own answers.
+    return kind === 'error' ? new Error(text(message)) : parseHoldAnswer(reply);
+  });
+}
+
+function parseHeld(reply: string): HoldAnswer {
+  const [kind, acceptedAt, priceMinor, currency] = reply.split(' ');
+  if (kind !== 'held') throw unexpected(reply);
+  return {
+    kind,
+    acceptedAt: integer(acceptedAt),
+    priceMinor: integer(priceMinor),
+    currency: text(currency),
+  };
+}
+
+function parseHoldAnswer(reply: unknown): HoldAnswer {
+  const [kind, ...rest] = list(reply);
+  switch (kind) {
+    case 'in-progress':
+      return { kind, retryAfterMs: integer(rest[0]) };
+    case 'exists':
+      return { kind, entry: parseEntry(text(rest[0])) };
+    case 'sold-out':
+      return { kind, final: integer(rest[0]) === 1 };
+    case 'limit':
+      return { kind, unitsPerUser: integer(rest[0]), owned: integer(rest[1]) };
+    case 'closed':
+      return rest[0] === 'over'
+        ? { kind, when: 'over', closesAt: integer(rest[1]) }
+        : { kind, when: 'not-open', opensAt: integer(rest[1]) };
+    case 'mismatch':
+    case 'unknown-item':
+      return { kind };
+    case 'unopened':
+      return { kind, known: integer(rest[0]) === 1 };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseRejectAnswer(reply: unknown): RejectAnswer {
+  const [kind, ...rest] = list(reply);
+  switch (kind) {
+    case 'rejected':
+      return { kind };
+    case 'exists':
+      return { kind, entry: parseEntry(text(rest[0])) };
+    case 'in-progress':
+      return { kind, retryAfterMs: integer(rest[0]) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseReserveAnswer(reply: unknown): ReserveAnswer {
+  const [kind, generation, owedText, detail] = list(reply);
+  const owed = parseOwed(text(owedText));
+  switch (kind) {
+    case 'reserved': {
+      const mark = integer(detail) === 1 && ({ again: true } as const);
+      return { kind, generation: integer(generation), owed, ...mark };
+    }
+    case 'sold':
+      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
+    case 'sold-out':
+    case 'over':
+    case 'cancelled':
+    case 'mismatch':
+      return { kind, owed };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseReleaseAnswer(reply: unknown): ReleaseAnswer {
+  const [kind, generation, owedText, detail] = list(reply);
+  const owed = parseOwed(text(owedText));
+  switch (kind) {
+    case 'released': {
+      const mark = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
+      return { kind, generation: integer(generation), owed, ...mark };
+    }
+    case 'sold':
+      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+export function parseCancelAnswer(reply: unknown): CancelAnswer {
+  const [kind, entry] = list(reply);
+  switch (kind) {
+    case 'unknown':
+    case 'not-the-buyer':
+      return { kind };
+    case 'cancelled':
+    case 'under-way':
+    case 'sold':
+    case 'failed':
+      return { kind, entry: parseEntry(text(entry)) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+/** Undefined for an unknown item. */
+export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } | undefined {
+  if (reply === null) return undefined;
+  const [free, held, queued, reserved, sold, supply, saleFields] = list(reply);
+  const fields = list(saleFields).map(text);
+  const sale = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) sale.set(fields[i] ?? '', fields[i + 1] ?? '');
+  const number = (field: string) => saleNumber(sale, field);
+  const [price, limit] = [number('price'), number('units_per_user')];
+  const [opensAt, closesAt, currency] = [
+    number('opens_at'),
+    number('closes_at'),
+    sale.get('currency'),
+  ];
+  return {
+    counts: {
+      free: integer(free),
+      held: integer(held),
+      queued: integer(queued),
+      reserved: integer(reserved),
+      sold: integer(sold),
+      supply: integer(supply),
+    },
+    sale: {
+      ...(price !== undefined && { priceMinor: price }),
+      ...(currency !== undefined && { currency }),
+      ...(limit !== undefined && { unitsPerUser: limit }),
+      ...(opensAt !== undefined && { opensAt }),
+      ...(closesAt !== undefined && { closesAt }),
+    },
+  };
+}
+
+/** As the scripts do: a number that somebody has mistyped must not pass for one. */
+function saleNumber(sale: ReadonlyMap<string, string>, field: string): number | undefined {
+  const raw = sale.get(field);
+  if (raw === undefined || /^\d{1,15}$/.test(raw)) return raw === undefined ? raw : Number(raw);
+  throw new Error(`BADSALE ${field} must be a whole number, not ${raw.slice(0, 40)}`);
+}
+
+function optionalPayment(paymentId: unknown) {
+  return typeof paymentId === 'string' && paymentId !== '' ? { paymentId } : {};
+}
+
+export function list(value: unknown): unknown[] {
+  if (!Array.isArray(value)) throw unexpected(value);
+  return value as unknown[];
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw unexpected(value);
+  return value;
+}
+
+export function integer(value: unknown): number {
+  const number = typeof value === 'string' ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw unexpected(value);
+  return number;
+}
+
+export function unexpected(reply: unknown): Error {
+  return new Error(
+    `A ledger script returned what its header does not say: ${JSON.stringify(reply)}`,
+  );
+}

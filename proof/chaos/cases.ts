@@ -1,0 +1,104 @@
+import {
+  ACTIONS,
+  canDrop,
+  partsOf,
+  pointsOf,
+  PROCESS_NAMES,
+  type Action,
+  type Call,
+  type Point,
+  type ProcessName,
+} from '../../platform/failpoints/points';
+import type { Trait } from './sale/wishes';
+
+/** One point and what the process does there, once for one order and once under a burst. */
+export interface ChaosCase {
+  readonly point: Point;
+  readonly action: Action;
+  readonly victim: ProcessName;
+  /** What the one order has to be like to come by this point; `late`: there is no unit left for it. */
+  readonly order: Trait | 'late';
+  /** Which passing of the point it is in a burst of BURST_ORDERS: late enough that it is in full swing. */
+  readonly burstHit: number;
+  /** How long a frozen process stays so. */
+  readonly freezeMs: number;
+}
+
+/** Longer than the lease of a hold (15 s). */
+const API_FREEZE_MS = 16_500;
+/** Longer than the session of a consumer (10 s): its partitions are given away meanwhile. */
+const INGEST_FREEZE_MS = 12_000;
+/** Longer than a workflow task and a charge may take (10 s): the server gives both up. */
+const WORKER_FREEZE_MS = 11_000;
+/** Longer than an attempt of a refund or a dead letter (20 s). */
+const LONG_ACTIVITY_FREEZE_MS = 21_000;
+
+interface Passing {
+  readonly order?: ChaosCase['order'];
+  readonly burstHit: number;
+  readonly freezeMs?: number;
+}
+
+/** How orders come by each call. The gateway and the consumer make one call for many orders, and so make few. */
+const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>> } = {
+  api: {
+    hold: { burstHit: 2 },
+    undo: { order: 'late', burstHit: 1 },
+    reject: { order: 'abandoned', burstHit: 1 },
+    queue: { burstHit: 2 },
+    append: { burstHit: 40 },
+    send: { burstHit: 3 },
+    answer: { burstHit: 30 },
+    cancel: { order: 'cancelled', burstHit: 3 },
+    'cancel-run': { order: 'cancelled', burstHit: 1 },
+  },
+  ingest: {
+    start: { burstHit: 40 },
+    count: { burstHit: 2 },
+    'dead-letter': { order: 'foreign', burstHit: 2 },
+    'give-back': { order: 'foreign', burstHit: 2 },
+    commit: { burstHit: 3 },
+  },
+  worker: {
+    reserve: { burstHit: 40 },
+    confirm: { burstHit: 30 },
+    release: { order: 'declined', burstHit: 5 },
+    'may-settle': { order: 'lost', burstHit: 2, freezeMs: LONG_ACTIVITY_FREEZE_MS },
+    settle: { order: 'lost', burstHit: 2, freezeMs: LONG_ACTIVITY_FREEZE_MS },
+    charge: { burstHit: 40 },
+    find: { order: 'doubtful', burstHit: 2 },
+    refund: { order: 'lost', burstHit: 2, freezeMs: LONG_ACTIVITY_FREEZE_MS },
+    'dead-letter': { order: 'declined', burstHit: 4, freezeMs: LONG_ACTIVITY_FREEZE_MS },
+  },
+};
+
+const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
+  api: API_FREEZE_MS,
+  ingest: INGEST_FREEZE_MS,
+  worker: WORKER_FREEZE_MS,
+};
+
+/** Every point with every action that makes sense there, or those whose `<point>=<action>` has `only` in it. */
+export function planCases(only = ''): readonly ChaosCase[] {
+  return PROCESS_NAMES.flatMap((victim) =>
+    pointsOf(victim).flatMap((point) =>
+      ACTIONS.filter((action) => action !== 'drop' || canDrop(point)).map((action): ChaosCase => {
+        const { order = 'plain', burstHit, freezeMs = FREEZE_MS[victim] } = passing(point);
+        return { point, action, victim, order, burstHit, freezeMs };
+      }),
+    ),
+  ).filter((one) => nameOf(one).includes(only));
+}
+
+/** As FAILPOINTS takes it, but for the number of the hit. */
+export function nameOf({ point, action }: ChaosCase): string {
+  return `${point}=${action}`;
+}
+
+function passing(point: Point): Passing {
+  const { process, call } = partsOf(point);
+  const ofProcess: Readonly<Partial<Record<Call, Passing>>> = PASSINGS[process];
+  const found = ofProcess[call];
+  if (!found) throw new Error(`Nothing is known of how orders come by ${point}`);
+  return found;
+}

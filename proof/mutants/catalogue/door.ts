@@ -1,0 +1,115 @@
+import type { Mutant } from '../mutant';
+
+/** The gateway: what it promises, and what it leaves behind. */
+export const DOOR_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'hold-reads-then-writes',
+    breaks: 'The look at the free units and the hold are one script.',
+    edits: [
+      {
+        file: 'engine/stock/redis-admission.ts',
+        find: '      const groups = groupByItem(attempts);\n',
+        replace: `      const groups = groupByItem(attempts);
+      const seen = await Promise.all(
+        groups.map(({ itemId }) => redis.get(\`inventory:\${itemId}\`)),
+      );\n`,
+      },
+      {
+        file: 'engine/stock/redis-admission.ts',
+        find: '...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),',
+        replace:
+          '...groups.map((group, i): Command => [...hold(group, leaseMs, options.defaultPrice), Number(seen[i])]),',
+      },
+      {
+        file: 'engine/stock/scripts/hold.lua',
+        find: 'free, known, opened = openStock()',
+        replace: 'free, known, opened = openStock()\n    free = tonumber(ARGV[#ARGV])',
+      },
+    ],
+    tests: ['test/integration/admission.int.test.ts'],
+  },
+  {
+    name: 'rejection-not-written-down',
+    breaks: 'A rejection is written down where a record of an earlier attempt may be in the log.',
+    edits: [
+      {
+        file: 'api/buy/carry-out.ts',
+        find: '? await writeDown(decision.rejection, purchase)',
+        replace: '? decision.rejection',
+      },
+    ],
+    tests: ['test/api/buy.test.ts'],
+  },
+  {
+    name: '202-before-the-ack',
+    breaks: '202 waits for the acknowledgement of Kafka.',
+    edits: [
+      {
+        file: 'api/buy/place-order.ts',
+        find: 'await appender.append({',
+        replace: 'void appender.append({',
+      },
+    ],
+    tests: ['test/api/buy.test.ts'],
+  },
+  {
+    name: '202-before-queue',
+    breaks: '202 waits until the held units are queued, which may find them gone.',
+    edits: [
+      {
+        file: 'api/buy/place-order.ts',
+        find: 'const queued = await queue(order);',
+        replace: 'void queue(order);\n    const queued = true as boolean | Error;',
+      },
+    ],
+    tests: ['test/api/buy-faults.test.ts'],
+  },
+  {
+    name: 'unknown-called-not-accepted',
+    breaks: 'What was handed over and not acknowledged is unknown, and its hold stays.',
+    edits: [
+      {
+        file: 'api/buy/place-order.ts',
+        find: "if (error instanceof NotAppendedError) return 'refused';",
+        replace: "if (error instanceof Error) return 'refused';",
+      },
+    ],
+    tests: ['test/api/buy-faults.test.ts'],
+  },
+  {
+    name: 'claim-kept-after-a-rejection',
+    breaks: 'A rejected request burns nothing: its claim is dropped.',
+    edits: [
+      {
+        file: 'api/buy/admission/admit.ts',
+        find: "...{ undoHold: false, dropClaim: claim === 'new' },",
+        replace: '...{ undoHold: false, dropClaim: false },',
+      },
+    ],
+    tests: ['test/api/buy.test.ts'],
+  },
+  {
+    name: 'hold-kept-under-a-reused-id',
+    breaks: 'The hold of a request whose id is another’s is undone.',
+    edits: [
+      {
+        file: 'api/buy/admission/admit.ts',
+        find: "undoHold: hold.kind === 'held', dropClaim: false",
+        replace: 'undoHold: false, dropClaim: false',
+      },
+    ],
+    tests: ['test/api/buy.test.ts'],
+  },
+  {
+    name: 'claim-believed-without-its-fingerprint',
+    breaks: 'An id belongs to one request: the claim is compared by fingerprint and item.',
+    edits: [
+      {
+        file: 'engine/stock/redis-admission.ts',
+        find: "claim === claimValue(attempt) ? 'same' : 'other'",
+        replace: "'same'",
+      },
+    ],
+    tests: ['test/integration/admission.int.test.ts'],
+  },
+];

@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { register } from 'prom-client';
+import {
+  AppendUnknownError,
+  NotAppendedError,
+  QueueFullError,
+} from '../../../engine/kafka/safe-producer';
+import { createFakeLog, type Fault } from './fake-kafka-log';
+import { entry, onFirstClient, TIMING, TOPIC, useSafeProducers } from './safe-producers';
+
+const start = useSafeProducers();
+
+describe('append', () => {
+  test('acknowledges nothing that is not in the log, whatever the faults', async () => {
+    const fault = fc.constantFrom<Fault | undefined>(
+      ...(['empty-result', 'other-partition', 'error-after-write', 'error', undefined] as const),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fault, { maxLength: 30 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.constantFrom(0, 1),
+        async (faults, count, lingerMs) => {
+          const left = [...faults];
+          const log = createFakeLog(TOPIC, () => left.shift());
+          const producer = await start(log.createProducer, { lingerMs });
+          const names = Array.from({ length: count }, (_, i) => `order-${i}`);
+          const acks = await Promise.all(names.map((name) => producer.append(entry(name))));
+          const read = acks.map(({ partition, offset }) => log.at(partition, offset));
+          expect(read).toEqual(names);
+          expect(log.state.inFlightMax).toBe(1);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test('gathers what one turn of the event loop brings into one send per partition', async () => {
+    let sends = 0;
+    const log = createFakeLog(TOPIC, () => {
+      sends++;
+      return undefined;
+    });
+    const producer = await start(log.createProducer, { partitions: 1 });
+    await Promise.all(Array.from({ length: 200 }, (_, i) => producer.append(entry(`o-${i}`))));
+    expect(sends).toBe(1);
+  });
+
+  test('sends what exceeds one batch one send after the other, in order', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const names = Array.from({ length: 1_200 }, (_, i) => `order-${i}`);
+    await Promise.all(names.map((name) => producer.append(entry(name))));
+    expect(log.values()).toEqual(names);
+    expect(log.state.inFlightMax).toBe(1);
+  });
+
+  test('keeps a batch below half a megabyte, whatever its number of records', async () => {
+    let sends = 0;
+    const log = createFakeLog(TOPIC, () => {
+      sends++;
+      return undefined;
+    });
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const value = Buffer.alloc(200 * 1024);
+    await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => producer.append({ key, value })));
+    expect(sends).toBe(3);
+  });
+
+  test('sends equal keys to one partition, the one every standard client chooses', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { partitions: 6 });
+    // murmur2("foobar") is -790332482 in Kafka's own test; without its sign, modulo 6.
+    const { partition } = await producer.append({ key: 'foobar', value: Buffer.from('x') });
+    expect(partition).toBe((-790332482 & 0x7fffffff) % 6);
+  });
+
+  test('sends what comes together in one batch where records are spread by batch, in turns to all partitions', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { spread: 'by-batch' });
+    const used: number[][] = [];
+    for (const turn of ['a', 'b', 'c', 'd']) {
+      const crowd = Array.from({ length: 50 }, (_, i) => producer.append(entry(`${turn}-${i}`)));
+      const partitions = (await Promise.all(crowd)).map(({ partition }) => partition);
+      used.push([...new Set(partitions)]);
+    }
+    expect(used).toEqual([[1], [2], [0], [1]]);
+  });
+
+  test('passes by a partition that does not answer, where records are spread by batch', async () => {
+    let sends = 0;
+    // The first batch hangs until its client is replaced.
+    const log = createFakeLog(TOPIC, () => (sends++ === 0 ? 'silence' : undefined));
+    const producer = await start(log.createProducer, {
+      spread: 'by-batch',
+      timing: { ...TIMING, ackMsMax: 200 },
+    });
+    const stuck = producer.append(entry('stuck'));
+    await new Promise(setImmediate);
+    const startedAt = Date.now();
+    for (let i = 0; i < 20; i++) await producer.append(entry(`o-${i}`));
+    expect(Date.now() - startedAt).toBeLessThan(200);
+    expect(log.values()).not.toContain('stuck');
+    await stuck;
+    expect(log.values()).toContain('stuck');
+  });
+
+  test('refuses at once when too many records wait, and hands nothing over', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer, { queueMax: 2 });
+    const accepted = [producer.append(entry('a')), producer.append(entry('b'))];
+    const refused = producer.append(entry('c'));
+    await expect(refused).rejects.toBeInstanceOf(QueueFullError);
+    await Promise.all(accepted);
+    expect(log.values().sort()).toEqual(['a', 'b']);
+    expect(producer.pending).toBe(0);
+  });
+
+  test('counts what waits, at the moment that is asked for, and what was acknowledged', async () => {
+    register.resetMetrics();
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    const appended = ['a', 'b', 'c'].map((name) => producer.append(entry(name)));
+    expect(await register.metrics()).toContain('orderlog_pending_records{topic="orders"} 3');
+    await Promise.all(appended);
+    const metrics = await register.metrics();
+    expect(metrics).toContain('orderlog_pending_records{topic="orders"} 0');
+    expect(metrics).toContain('orderlog_appended_records_total{topic="orders"} 3');
+  });
+
+  test('counts every answer it did not believe', async () => {
+    register.resetMetrics();
+    const log = onFirstClient('empty-result');
+    const producer = await start(log.createProducer);
+    await producer.append(entry('a'));
+    const metrics = await register.metrics();
+    expect(metrics).toContain('orderlog_unverified_answers_total{topic="orders"} 1');
+    expect(metrics).toContain('orderlog_producer_replacements_total{topic="orders"} 1');
+  });
+});
+
+describe('close', () => {
+  test('waits for what is pending', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    const appended = producer.append(entry('a'));
+    await producer.close(1_000);
+    await expect(appended).resolves.toMatchObject({ offset: '0' });
+  });
+
+  test('tells records that were handed over from records that never were', async () => {
+    const log = createFakeLog(TOPIC, () => 'error');
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const handedOver = producer.append(entry('a'));
+    const settled = Promise.allSettled([handedOver]);
+    await new Promise(setImmediate);
+    const waiting = Promise.allSettled([producer.append(entry('b'))]);
+    await producer.close(10);
+    const [first] = await settled;
+    const [second] = await waiting;
+    expect(first).toMatchObject({ reason: expect.any(AppendUnknownError) as unknown });
+    expect(second).toMatchObject({ reason: expect.any(NotAppendedError) as unknown });
+  });
+
+  test('takes nothing more', async () => {
+    const log = createFakeLog(TOPIC, () => undefined);
+    const producer = await start(log.createProducer);
+    await producer.close(0);
+    await expect(producer.append(entry('a'))).rejects.toBeInstanceOf(NotAppendedError);
+  });
+});

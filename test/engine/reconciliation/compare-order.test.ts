@@ -1,0 +1,140 @@
+import { compareOrder, type OrderFacts } from '../../../engine/reconciliation/compare-order';
+import type { OrderRun } from '../../../engine/reconciliation/order-runs';
+import type { LedgerEntry } from '../../../engine/orders/ledger';
+
+const NOW = 1_700_000_600_000;
+const LONG_AGO = NOW - 500_000;
+
+function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
+  return {
+    ...{ state: 'queued', units: 2, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
+    ...{ owed: [], priceMinor: 500, currency: 'USD', acceptedAt: LONG_AGO },
+    timeline: [{ at: LONG_AGO, state: fields.state ?? 'queued' }],
+    ...fields,
+  };
+}
+
+const aRun = (status: OrderRun['status'], fingerprint = 'f'): OrderRun => ({
+  ...{ status, runId: 'run', fingerprint },
+});
+
+function compare(facts: Partial<OrderFacts>): string[] {
+  const whole: OrderFacts = {
+    ...{ requestId: 'r', entry: undefined, run: undefined, charges: [], isLogRead: true, now: NOW },
+    ...facts,
+  };
+  return compareOrder(whole).map(({ kind, mend }) => (mend ? `${kind}: ${mend}` : kind));
+}
+
+const charged = (generation = 1, amountMinor?: number) => [
+  { generation, charged: true, paymentId: 'p', ...(amountMinor !== undefined && { amountMinor }) },
+];
+
+describe('an order whose books agree', () => {
+  test.each<[string, Partial<OrderFacts>]>([
+    ['held under a living lease', { entry: anEntry({ state: 'held', leaseUntil: NOW + 1 }) }],
+    [
+      'queued a moment ago',
+      { entry: anEntry({ timeline: [{ at: NOW - 1_000, state: 'queued' }] }) },
+    ],
+    ['queued while ingest is behind', { entry: anEntry({}), isLogRead: false }],
+    ['queued with a run', { entry: anEntry({}), run: aRun('running') }],
+    ['reserved with a run', { entry: anEntry({ state: 'reserved' }), run: aRun('running') }],
+    [
+      'sold, confirmed and charged',
+      {
+        entry: anEntry({ state: 'sold', paymentId: 'p' }),
+        run: aRun('confirmed'),
+        charges: charged(1, 1000),
+      },
+    ],
+    ['sold, and its run forgotten', { entry: anEntry({ state: 'sold' }), charges: charged() }],
+    [
+      'released in compensation, its refund under way',
+      { entry: anEntry({ state: 'released' }), run: aRun('running'), charges: charged() },
+    ],
+    ['failed without an entry', { run: aRun('failed') }],
+  ])('%s', (_name, facts) => {
+    expect(compare(facts)).toEqual([]);
+  });
+});
+
+describe('an order whose books differ', () => {
+  test.each<[string, Partial<OrderFacts>, string[]]>([
+    [
+      'held, lease over',
+      { entry: anEntry({ state: 'held', leaseUntil: NOW - 6_000 }) },
+      ['hold-expired: reclaim'],
+    ],
+    ['queued, no record', { entry: anEntry({}) }, ['record-lost: append-record']],
+    ['reserved, no run', { entry: anEntry({ state: 'reserved' }) }, ['record-lost: append-record']],
+    [
+      'reserved, confirmed',
+      { entry: anEntry({ state: 'reserved' }), run: aRun('confirmed') },
+      ['workflow-over: confirm'],
+    ],
+    [
+      'reserved, failed',
+      { entry: anEntry({ state: 'reserved' }), run: aRun('failed') },
+      ['workflow-over: give-up'],
+    ],
+    [
+      'reserved, cancelled',
+      { entry: anEntry({ state: 'reserved' }), run: aRun('cancelled') },
+      ['workflow-over: give-up'],
+    ],
+    [
+      'queued, terminated',
+      { entry: anEntry({}), run: aRun('ended-from-outside') },
+      ['workflow-over: start-again'],
+    ],
+    ['queued, confirmed', { entry: anEntry({}), run: aRun('confirmed') }, ['workflow-over']],
+    ['confirmed, no entry', { run: aRun('confirmed') }, ['entry-missing']],
+    ['written by hand', { entry: { fault: 'not JSON' } }, ['entry-unreadable']],
+    [
+      "another order's run",
+      { entry: anEntry({}), run: aRun('failed', 'other') },
+      ['workflow-of-another-order'],
+    ],
+    [
+      'sold, failed',
+      { entry: anEntry({ state: 'sold' }), run: aRun('failed'), charges: charged() },
+      ['outcome'],
+    ],
+    [
+      'released, confirmed',
+      { entry: anEntry({ state: 'released' }), run: aRun('confirmed') },
+      ['outcome'],
+    ],
+    [
+      'sold, not charged',
+      { entry: anEntry({ state: 'sold' }), charges: [{ generation: 1, charged: false }] },
+      ['charge-missing'],
+    ],
+    [
+      'sold for another amount',
+      { entry: anEntry({ state: 'sold' }), charges: charged(1, 999) },
+      ['charge-amount'],
+    ],
+    [
+      'sold under another payment',
+      { entry: anEntry({ state: 'sold', paymentId: 'q' }), charges: charged() },
+      ['charge-id'],
+    ],
+    [
+      'sold and charged twice',
+      {
+        entry: anEntry({ state: 'sold', generation: 2 }),
+        charges: [...charged(1), ...charged(2)],
+      },
+      ['charge-left'],
+    ],
+    [
+      'released, charged',
+      { entry: anEntry({ state: 'released' }), run: aRun('failed'), charges: charged() },
+      ['charge-left'],
+    ],
+  ])('%s', (_name, facts, differences) => {
+    expect(compare(facts)).toEqual(differences);
+  });
+});

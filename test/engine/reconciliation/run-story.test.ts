@@ -1,0 +1,92 @@
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils';
+import { readRunStory } from '../../../engine/reconciliation/run-story';
+import { restoredEntry } from '../../../engine/reconciliation/restored-entry';
+import { readHistory } from '../../replay/history-file';
+
+/** The recorded histories of the real workflow, cut off after some events as a run in mid-course would be. */
+function storyOf(name: string, events?: number) {
+  const history = historyFromJSON(readHistory(name));
+  return readRunStory((history.events ?? []).slice(0, events));
+}
+
+const eventsUpTo = (name: string, type: string) =>
+  readHistory(name).events.findIndex(({ eventType }) => eventType.endsWith(type)) + 1;
+
+describe('the entry that is restored from the history of a run', () => {
+  test.each([
+    [
+      'confirmed',
+      { state: 'sold', generation: 1, owed: [], paymentId: expect.any(String) as string },
+    ],
+    ['confirmed-as-sold-already', { state: 'sold', generation: 1, owed: [] }],
+    ['confirmed-as-sold-after-all', { state: 'sold', generation: 1, owed: [] }],
+    ['confirmed-once-an-earlier-generation-is-settled', { state: 'sold', generation: 2, owed: [] }],
+    ['payment-declined', { state: 'released', reason: 'payment-declined', owed: [] }],
+    ['payment-unknown', { state: 'released', reason: 'payment-unknown', generation: 1, owed: [] }],
+    ['sale-lost', { state: 'released', reason: 'sale-lost', owed: [] }],
+    ['sold-out', { state: 'released', reason: 'sold-out', generation: 0, owed: [] }],
+    [
+      'at-once-confirmed',
+      { state: 'sold', generation: 1, owed: [], fence: expect.any(Number) as number },
+    ],
+    ['at-once-in-doubt-for-ever', { state: 'released', reason: 'payment-unknown', owed: [] }],
+    ['cancelled-during-the-charge', { state: 'released', reason: 'cancelled', owed: [] }],
+  ])('%s is as the ledger had it', (name, entry) => {
+    expect(restoredEntry([storyOf(name)])).toMatchObject(entry);
+  });
+
+  test('is none for a run whose id was another request', () => {
+    expect(restoredEntry([storyOf('request-id-reused')])).toBeUndefined();
+  });
+
+  test('is queued before the run has reserved anything', () => {
+    const entry = restoredEntry([storyOf('confirmed', 3)]);
+    expect(entry).toMatchObject({ state: 'queued', generation: 0, fence: 0, owed: [], units: 1 });
+  });
+
+  test('owes the generation that a run may have charged at once before it told anything', () => {
+    const begun = storyOf('at-once-confirmed', 3);
+    expect(restoredEntry([begun])).toMatchObject({ state: 'queued', generation: 1, owed: [1] });
+    expect(restoredEntry([storyOf('payment-declined'), begun])).toMatchObject({
+      ...{ state: 'released', generation: 2, owed: [2] },
+    });
+    expect(restoredEntry([begun, storyOf('at-once-confirmed')])).toMatchObject({
+      ...{ state: 'sold', generation: 1, owed: [] },
+    });
+    const notBegun = storyOf('at-once-confirmed', 1);
+    expect(restoredEntry([notBegun])).toMatchObject({ state: 'queued', generation: 0, owed: [] });
+  });
+
+  test('is reserved and owed in the middle of a charge, under a fence that later steps pass', () => {
+    const whole = readHistory('payment-unknown');
+    const charging = eventsUpTo('payment-unknown', 'ACTIVITY_TASK_SCHEDULED');
+    const entry = restoredEntry([storyOf('payment-unknown', charging)]);
+    expect(entry).toMatchObject({ state: 'reserved', generation: 1, owed: [1] });
+    const started = Date.parse(String(whole.events[0]?.['eventTime']));
+    expect(entry?.fence).toBeGreaterThanOrEqual(started);
+    expect(entry?.fence).toBeLessThanOrEqual(
+      Date.parse(String(whole.events[charging - 1]?.['eventTime'])),
+    );
+  });
+
+  test('owes what was released and not refunded yet', () => {
+    const released = readHistory('payment-unknown').events.findIndex(
+      (event) => 'activityTaskCompletedEventAttributes' in event,
+    );
+    const entry = restoredEntry([storyOf('payment-unknown', released + 1)]);
+    expect(entry).toMatchObject({ state: 'released', generation: 1, owed: [1] });
+  });
+
+  test('keeps the largest generation over all runs, and a sale over whatever came after it', () => {
+    const sold = storyOf('confirmed-once-an-earlier-generation-is-settled');
+    expect(restoredEntry([sold, storyOf('payment-unknown')])).toMatchObject({
+      state: 'sold',
+      generation: 2,
+    });
+    const waiting = storyOf('confirmed', 3);
+    expect(restoredEntry([storyOf('payment-unknown'), waiting])).toMatchObject({
+      state: 'released',
+      generation: 1,
+    });
+  });
+});

@@ -1,0 +1,156 @@
+import type { LedgerEntry } from '../../../engine/orders/ledger';
+import { findViolations } from '../../../proof/chaos/books/promises';
+import type { Evidence } from '../../../proof/chaos/books/evidence';
+
+const entry = (fields: Partial<LedgerEntry>): LedgerEntry => ({
+  ...{ state: 'sold', units: 1, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
+  ...{ owed: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+  ...fields,
+});
+
+/** A sale of five units in which everything is right: one order sold, one declined, one request turned away. */
+const RIGHT: Evidence = {
+  supply: 5,
+  seen: [],
+  purchases: [
+    ...(['sold', 'declined', 'late'] as const).map((id) => ({
+      wish: { user_id: `${id}-user`, item_id: 'i', amount: 1, request_id: id },
+      answer: id === 'late' ? ('rejected' as const) : ('accepted' as const),
+      problem: id === 'late' ? 'sold-out' : '',
+      tries: 1,
+      unanswered: 0,
+      askedAt: 100,
+    })),
+  ],
+  statuses: new Map([
+    ['sold', 'confirmed'],
+    ['declined', 'failed'],
+  ]),
+  counts: { free: 4, held: 0, queued: 0, reserved: 0, sold: 1, supply: 5 },
+  entries: new Map([
+    ['sold', entry({ userId: 'sold-user' })],
+    ['declined', entry({ state: 'released', reason: 'payment-declined', userId: 'declined-user' })],
+  ]),
+  buyers: new Map([['sold-user', 1]]),
+  reclaimed: new Set(),
+  claims: new Map(),
+  runs: [
+    { requestId: 'sold', status: 'COMPLETED' },
+    { requestId: 'declined', status: 'FAILED', outcome: 'payment-declined' },
+  ],
+  charges: [
+    { key: 'sold:1', status: 'captured', amount: 1000 },
+    { key: 'declined:1', status: 'declined', amount: 1000 },
+  ],
+  records: ['sold', 'declined'],
+  letters: [{ id: 'declined:run', requestId: 'declined', reason: 'payment-declined' }],
+};
+
+test('a sale in which everything is right breaks no promise', () => {
+  expect(findViolations(RIGHT)).toEqual([]);
+});
+
+const [sold, declined, late] = RIGHT.purchases as [
+  Evidence['purchases'][number],
+  Evidence['purchases'][number],
+  Evidence['purchases'][number],
+];
+const leftBehind = { ...late, wish: { ...late.wish, request_id: 'late-abandoned' } };
+const letter = { id: 'declined:run', requestId: 'declined', reason: 'payment-declined' };
+
+test('a record that a dead gateway left breaks no promise when it fails for the reason that its buyer was told', () => {
+  const failed = entry({ state: 'released', reason: 'sold-out', userId: 'late-user' });
+  expect(
+    findViolations({
+      ...RIGHT,
+      purchases: [sold, declined, leftBehind],
+      entries: new Map([...RIGHT.entries, ['late-abandoned', failed]]),
+      records: [...RIGHT.records, 'late-abandoned'],
+      claims: new Map([['late-abandoned', 599_000]]),
+      letters: [letter, { id: 'l:run', requestId: 'late-abandoned', reason: 'sold-out' }],
+    }),
+  ).toEqual([]);
+});
+
+test('an order that comes of a try without an answer breaks no promise, though a later try was rejected', () => {
+  const soldLate = entry({ userId: 'late-user', acceptedAt: 100 });
+  const world = {
+    ...RIGHT,
+    purchases: [sold, declined, { ...late, tries: 2, unanswered: 1 }],
+    counts: { ...RIGHT.counts, free: 3, sold: 2 },
+    entries: new Map([...RIGHT.entries, ['late', soldLate]]),
+    buyers: new Map([...RIGHT.buyers, ['late-user', 1]]),
+    runs: [...RIGHT.runs, { requestId: 'late', status: 'COMPLETED' }],
+    records: [...RIGHT.records, 'late'],
+    charges: [...RIGHT.charges, { key: 'late:1', status: 'captured', amount: 1000 }],
+  };
+  expect(findViolations(world)).toEqual([]);
+  const answered = { ...late, tries: 2 };
+  expect(findViolations({ ...world, purchases: [sold, declined, answered] })).not.toEqual([]);
+  // Held before the rejected try was sent: that rejection was false.
+  const before = new Map([...world.entries, ['late', { ...soldLate, acceptedAt: 99 }]]);
+  expect(findViolations({ ...world, entries: before })).not.toEqual([]);
+});
+
+test.each<[string, string, Partial<Evidence>]>([
+  ['G1', 'more units are sold than there were', { supply: 0 }],
+  ['G1', 'a look has seen too many units', { seen: ['free was -1'] }],
+  ['G2', 'an accepted order is not final', { statuses: new Map([['sold', 'queued']]) }],
+  ['G2', 'an accepted order is not in the log', { records: ['declined'] }],
+  ['G2', 'a record has no workflow', { records: ['sold', 'declined', 'stray'] }],
+  ['G2', 'the item does not come to rest', { restless: 'units held 1' }],
+  ['G2', 'a hold that was taken away is accepted', { reclaimed: new Set(['sold']) }],
+  [
+    'G2',
+    'a buyer never learns of the outcome',
+    { purchases: [sold, declined, { ...late, answer: 'undecided' }] },
+  ],
+  [
+    'G2',
+    'workflow and ledger disagree',
+    { runs: [{ requestId: 'sold', status: 'FAILED' }, ...RIGHT.runs.slice(1)] },
+  ],
+  ['G3', 'an order has two workflows', { runs: [...RIGHT.runs, ...RIGHT.runs] }],
+  ['G3', 'an order is carried out otherwise than asked for', { purchases: [declined, late] }],
+  ['G4', 'a failed order is charged', { entries: new Map([...RIGHT.entries].slice(1)) }],
+  ['G4', 'a sold order is not paid', { charges: [] }],
+  [
+    'G4',
+    'an order is charged for a second generation',
+    { charges: [...RIGHT.charges, { key: 'sold:2', status: 'captured', amount: 1000 }] },
+  ],
+  ['G4', 'the amount is wrong', { charges: [{ key: 'sold:1', status: 'captured', amount: 2000 }] }],
+  ['G5', 'a rejected request is in the log', { records: ['sold', 'declined', 'late'] }],
+  ['G5', 'a rejected request keeps its id', { claims: new Map([['late', 599_000]]) }],
+  ['G5', 'a user is counted with units that they do not have', { buyers: new Map([['u9', 1]]) }],
+  [
+    'G5',
+    'nothing may come of a record that a dead gateway left, and it is sold',
+    {
+      purchases: [sold, declined, leftBehind],
+      entries: new Map([...RIGHT.entries, ['late-abandoned', entry({ userId: 'late-user' })]]),
+    },
+  ],
+  [
+    'G9',
+    'an order is sold that was called cancelled',
+    { purchases: [{ ...sold, cancelled: 'cancelled' }, declined, late] },
+  ],
+  [
+    'G9',
+    'a cancelled order is called failed',
+    { purchases: [sold, { ...declined, cancelled: 'cancelled' }, late] },
+  ],
+  [
+    'G9',
+    'a buyer never learns whether it was cancelled',
+    { purchases: [{ ...sold, cancelled: 'undecided' }, declined, late] },
+  ],
+  ['G6', 'a unit has leaked', { counts: { ...RIGHT.counts, free: 3, held: 1 } }],
+  ['G7', 'a failed order has no letter', { letters: [] }],
+  ['G7', 'a failed order has two letters', { letters: [letter, { ...letter, id: 'other' }] }],
+  ['G7', 'a letter names another reason', { letters: [{ ...letter, reason: 'sold-out' }] }],
+])('%s is broken when %s', (promise, _, wrong) => {
+  const broken = findViolations({ ...RIGHT, ...wrong }).map((violation) => violation.promise);
+  expect(broken).toContain(promise);
+});
