@@ -4,9 +4,9 @@ import type { Logger } from '../platform/logger';
 import type { Buy } from './buy/buy';
 import type { CancelOrder } from './cancel/cancel-order';
 import type { Docs } from './docs/docs';
-import type { FaultLog } from './faults/fault-log';
+import type { FaultLog } from './errors/error-log';
 import type { Health } from './health/health';
-import type { Answer } from './http/answer';
+import type { HttpResponse } from './http/response';
 import { explainProblem, problem } from './http/problems';
 import { writeAnswer } from './http/write-answer';
 import type { Items } from './items';
@@ -15,7 +15,7 @@ import type { Operator } from './operator/operator';
 import { addOperatorRoutes } from './operator/routes';
 import type { OrderEvents } from './orders/order-events';
 import type { Orders } from './orders/orders';
-import { RequestFault } from './faults/request-fault';
+import { RequestFault } from './errors/request-error';
 
 export interface AppDeps {
   readonly buy: Buy;
@@ -41,7 +41,7 @@ export function createApp(deps: AppDeps): Koa {
   const app = new UnwatchedKoa();
 
   /** Past Koa's own writer: it would set each header by itself and look at the body's type again. */
-  const write = (ctx: Context, answer: Answer) => {
+  const write = (ctx: Context, answer: HttpResponse) => {
     ctx.respond = false;
     writeAnswer(ctx.req, ctx.res, answer, { close: isClosing() });
   };
@@ -109,7 +109,7 @@ class UnwatchedKoa extends Koa {
 
 function createRouter(
   { orders, cancelOrder, events, items, health, metrics, docs, operator }: AppDeps,
-  write: (ctx: Context, answer: Answer) => void,
+  write: (ctx: Context, answer: HttpResponse) => void,
 ): Router {
   const router = new Router();
   router.get('/orders/:request_id', async (ctx) => {
@@ -154,6 +154,6 @@ function isReadable(target: string): boolean {
   return target.startsWith('/') || URL.canParse(target);
 }
 
-function methodNotAllowed(methods: readonly string[]): Answer {
+function methodNotAllowed(methods: readonly string[]): HttpResponse {
   return problem('method-not-allowed', { headers: { allow: [...new Set(methods)].join(', ') } });
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
 import type { joinCopies } from '../platform/copies/copy';
 import type { Logger } from '../platform/logger';
-import type { LedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import type { LedgerKeeper } from '../engine/stock/registry/ledger-opener';
 import type { Admission } from '../engine/stock/admission';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import { createApp } from './app';
@@ -11,13 +11,13 @@ import { createBuy } from './buy/buy';
 import { createInFlight } from './buy/in-flight';
 import type { OrderAppender } from './buy/place-order';
 import { createRateLimit, type RateLimitOptions } from './buy/rate-limit';
-import { createSoldOutMemory, SOLD_OUT_MS } from './buy/admission/sold-out-memory';
+import { createSoldOutMemory, SOLD_OUT_MS } from './buy/admission/sold-out-cache';
 import { createCancelOrder } from './cancel/cancel-order';
 import type { CancelWorkflow } from './cancel/cancel-workflow';
 import { createDocs } from './docs/docs';
-import { createFaultLog } from './faults/fault-log';
+import { createFaultLog } from './errors/error-log';
 import { createHealth, type Probe } from './health/health';
-import type { Answer } from './http/answer';
+import type { HttpResponse } from './http/response';
 import { createBodyReader } from './http/body-reader';
 import { turnAway } from './http/turn-away';
 import { createItems } from './items';
@@ -130,7 +130,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     ...{ faults, logger, isClosing },
   });
   const listener = app.callback();
-  const turnedAway = (answer: Answer) => {
+  const turnedAway = (answer: HttpResponse) => {
     metrics.buyAnswered(answer, 0);
   };
 

@@ -1,28 +1,31 @@
 import type { Sale, StockCounts } from '../engine/orders/ledger';
 import type { ItemId, Price } from '../engine/orders/order';
 import type { StockLedger } from '../engine/stock/stock-ledger';
-import { json, type Answer } from './http/answer';
+import { json, type HttpResponse } from './http/response';
 import { tagged, unlessKnown } from './http/etag';
 import { parseItemId } from './http/ids';
 import { problem } from './http/problems';
-import { readFromRedis } from './faults/request-fault';
+import { readFromRedis } from './errors/request-error';
 
 export interface Items {
   /** GET /items/<raw>; `ifNoneMatch` is that header. Throws RequestFault. */
-  readonly answer: (raw: string | undefined, ifNoneMatch: string | undefined) => Promise<Answer>;
+  readonly answer: (
+    raw: string | undefined,
+    ifNoneMatch: string | undefined,
+  ) => Promise<HttpResponse>;
 }
 
 /** Items as a crowd polls them. `defaultPrice` is the price of an item whose sale names none. */
 export function createItems(ledger: Pick<StockLedger, 'item'>, defaultPrice: Price): Items {
-  const reading = new Map<ItemId, Promise<Answer>>();
+  const reading = new Map<ItemId, Promise<HttpResponse>>();
 
-  const read = async (itemId: ItemId): Promise<Answer> => {
+  const read = async (itemId: ItemId): Promise<HttpResponse> => {
     const item = await readFromRedis(ledger.item(itemId));
     if (!item) return problem('unknown-item', { members: { item_id: itemId } });
     return tagged(json(200, itemBody(itemId, item, defaultPrice)), CACHEABLE);
   };
   /** Requests that meet share one read; nothing is kept after it, so that no answer is older than its request by more than that. */
-  const readOnce = (itemId: ItemId): Promise<Answer> => {
+  const readOnce = (itemId: ItemId): Promise<HttpResponse> => {
     const running = reading.get(itemId);
     if (running) return running;
     const started = read(itemId).finally(() => reading.delete(itemId));

@@ -10,7 +10,7 @@ import type { Logger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { createLazyTemporalClient } from '../platform/temporal-client';
-import { createLedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import { createLedgerKeeper } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
 import { createAdmission } from '../engine/stock/redis-admission';

@@ -1,6 +1,6 @@
 import { RECORDS_READ_MAX } from '../engine/dead-letters/doors/reader';
-import type { OperatorFault } from '../engine/dead-letters/operator-fault';
-import { describeFault, NegativeAnswer, PlainFault } from './plain-fault';
+import type { OperatorFault } from '../engine/dead-letters/operator-error';
+import { describeFault, NegativeAnswer, PlainFault } from './user-error';
 
 /** What the shared logic says no with, in the words of this command line: how to go on, and a plain no as exit code 1. */
 export function inPlainWords(fault: OperatorFault): PlainFault {

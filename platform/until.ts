@@ -1,4 +1,4 @@
-import { PlainFault } from './plain-error';
+import { PlainFault } from './user-error';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Between two tries: short against the second or two that a component needs, long against one try. */

@@ -2,7 +2,7 @@ import { Connection, isGrpcServiceError } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { TemporalAccess } from '../platform/config/temporal-access';
 import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
-import { PlainFault } from '../platform/plain-error';
+import { PlainFault } from '../platform/user-error';
 import { until } from '../platform/until';
 
 /** Closed workflows stay this long, and with them the refusal of a second start of the same order: a week, as long as Kafka keeps records. */

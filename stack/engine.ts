@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
-import { PlainFault } from '../platform/plain-error';
+import { PlainFault } from '../platform/user-error';
 import { LOOPBACK } from '../platform/ports';
 import type { SupervisedProgram } from './processes/supervisor';
 

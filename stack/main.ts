@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { PlainFault } from '../platform/plain-error';
+import { PlainFault } from '../platform/user-error';
 import { isAbort } from './processes/together';
 import { describeFault } from '../platform/until';
 import { seconds } from './ground/report';

@@ -19,7 +19,7 @@ import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import { createLedgerKeeper } from '../engine/stock/registry/ledger-keeper';
+import { createLedgerKeeper } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import { createOpeningLedger } from '../engine/stock/registry/opening-ledger';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Purchase } from '../../engine/orders/order';
-import type { Answer } from '../http/answer';
+import type { HttpResponse } from '../http/response';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
-import { RequestFault } from '../faults/request-fault';
+import { RequestFault } from '../errors/request-error';
 import { secondsUp } from './admission/rejection-problem';
 import { createCarryOut, type CarryOut, type CarryOutDeps } from './carry-out';
 import type { InFlight } from './in-flight';
@@ -22,7 +22,7 @@ export interface Buy {
   /**
    * Carries out one POST /buy. Undefined when the client has left before it asked for anything. Throws only for bugs.
    */
-  readonly answer: (request: IncomingMessage) => Promise<Answer | undefined>;
+  readonly answer: (request: IncomingMessage) => Promise<HttpResponse | undefined>;
   readonly whenSettled: CarryOut['whenSettled'];
 }
 
@@ -57,7 +57,7 @@ export function createBuy(deps: BuyDeps): Buy {
 async function refuseTooOften(
   rateLimit: RateLimit,
   { requestId, userId }: Purchase,
-): Promise<Answer | undefined> {
+): Promise<HttpResponse | undefined> {
   const waitMs = await rateLimit.waitMs(userId);
   if (waitMs === undefined) return undefined;
   return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });

@@ -2,17 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { assertNever } from '../../engine/orders/invariant';
 import type { Purchase, RequestId } from '../../engine/orders/order';
 import { fingerprint } from '../../engine/orders/fingerprint';
-import type { LedgerKeeper } from '../../engine/stock/registry/ledger-keeper';
+import type { LedgerKeeper } from '../../engine/stock/registry/ledger-opener';
 import type { Admission, Attempt, RequestOf, Undo } from '../../engine/stock/admission';
-import type { FaultLog } from '../faults/fault-log';
-import type { Answer } from '../http/answer';
+import type { FaultLog } from '../errors/error-log';
+import type { HttpResponse } from '../http/response';
 import { problem } from '../http/problems';
 import type { OrderView } from '../orders/order-view';
 import { decide, type Decision } from './admission/admit';
 import { createAdmitOpened } from './admission/admit-opened';
 import { createBatchedAdmission } from './admission/batched-admission';
 import { rejectionProblem } from './admission/rejection-problem';
-import type { SoldOutMemory } from './admission/sold-out-memory';
+import type { SoldOutMemory } from './admission/sold-out-cache';
 import { createWriteDown } from './admission/write-down';
 import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-order';
 
@@ -32,7 +32,7 @@ export interface CarryOutDeps {
 
 export interface CarryOut {
   /** Resolves with the answer to a valid purchase. Throws only for bugs. */
-  readonly carryOut: (purchase: Purchase) => Promise<Answer>;
+  readonly carryOut: (purchase: Purchase) => Promise<HttpResponse>;
   readonly whenSettled: PlaceOrder['whenSettled'];
 }
 
@@ -51,7 +51,7 @@ export function createCarryOut(deps: CarryOutDeps): CarryOut {
   const nextToken = createTokens();
   const accepted = createAccepted(view);
 
-  const carryOut = async (purchase: Purchase): Promise<Answer> => {
+  const carryOut = async (purchase: Purchase): Promise<HttpResponse> => {
     const { requestId, userId, itemId, amount } = purchase;
     const remembered = soldOut.recall(itemId, amount);
     const turnedAway = remembered && (await turnAway(purchase, remembered));
@@ -132,7 +132,7 @@ function createTurnAway(deps: {
   return async (
     purchase: Purchase,
     remembered: { readonly final: boolean },
-  ): Promise<Answer | undefined> => {
+  ): Promise<HttpResponse | undefined> => {
     const { requestId, itemId } = purchase;
     const known = await isKnown({ requestId, itemId });
     if (known === true) return undefined;
@@ -145,7 +145,7 @@ function createTurnAway(deps: {
 }
 
 /** The answer to an accepted order. All but the id is written once: an id stands for itself in JSON and in a path. */
-function createAccepted(view: OrderView): (requestId: RequestId) => Answer {
+function createAccepted(view: OrderView): (requestId: RequestId) => HttpResponse {
   const mark = '<request_id>' as RequestId;
   const links = view.links(mark);
   const body = JSON.stringify({ request_id: mark, status: 'queued', links }).split(mark);

@@ -3,7 +3,7 @@ import type { Queued } from '../../engine/stock/admission';
 import { encodeOrder } from '../../engine/orders/order-record';
 import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { createDeadlines } from '../http/deadlines';
-import type { FaultLog } from '../faults/fault-log';
+import type { FaultLog } from '../errors/error-log';
 import { createInFlight } from './in-flight';
 
 /**

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { assertNever } from '../../engine/orders/invariant';
 import type { Purchase, RequestId } from '../../engine/orders/order';
-import type { Answer } from '../http/answer';
+import type { HttpResponse } from '../http/response';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
 import { parseBuyRequest, type FieldError } from './buy-request';
 
 export type PurchaseRead =
   | { readonly kind: 'purchase'; readonly purchase: Purchase }
-  | { readonly kind: 'rejected'; readonly answer: Answer }
+  | { readonly kind: 'rejected'; readonly answer: HttpResponse }
   | { readonly kind: 'gone' };
 
 /** From a request to a purchase, or to the problem that tells its sender what is wrong with it. Never throws. */
@@ -40,10 +40,10 @@ export async function readPurchase(
   }
 }
 
-function rejected(answer: Answer): PurchaseRead {
+function rejected(answer: HttpResponse): PurchaseRead {
   return { kind: 'rejected', answer };
 }
 
-function invalidRequest(errors: readonly FieldError[], requestId?: RequestId): Answer {
+function invalidRequest(errors: readonly FieldError[], requestId?: RequestId): HttpResponse {
   return problem('invalid-request', { requestId, members: { errors } });
 }

@@ -3,16 +3,16 @@ import { assertNever } from '../../engine/orders/invariant';
 import type { CancelAnswer } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 import { problem } from '../http/problems';
 import type { OrderView } from '../orders/order-view';
-import { RequestFault } from '../faults/request-fault';
+import { RequestFault } from '../errors/request-error';
 import { readCancellation, type Cancellation, type RawCancellation } from './cancel-request';
 import type { CancelWorkflow } from './cancel-workflow';
 
 export interface CancelOrder {
   /** DELETE /orders/<id>?user_id=<id>. Throws RequestFault. */
-  readonly answer: (raw: RawCancellation) => Promise<Answer>;
+  readonly answer: (raw: RawCancellation) => Promise<HttpResponse>;
 }
 
 /**
@@ -91,7 +91,7 @@ function answerTo(
   { requestId }: Cancellation,
   verdict: FoundVerdict | undefined,
   view: OrderView,
-): Answer {
+): HttpResponse {
   if (verdict === undefined) return problem('unknown-order', { requestId });
   const orderOf = ({ itemId, entry }: Extract<FoundVerdict, { entry: object }>) =>
     view.order({ requestId, itemId, entry });

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestId, UserId } from '../../engine/orders/order';
-import type { Answer } from '../http/answer';
+import type { HttpResponse } from '../http/response';
 import { announcesNothing } from '../http/body-reader';
 import { parseRequestId, parseUserId } from '../http/ids';
 import { problem } from '../http/problems';
@@ -23,7 +23,7 @@ export function readCancellation({
   rawId,
   query,
   headers,
-}: RawCancellation): Cancellation | { readonly refusal: Answer } {
+}: RawCancellation): Cancellation | { readonly refusal: HttpResponse } {
   const requestId = parseRequestId(rawId);
   if (requestId === undefined) return { refusal: problem('unknown-order') };
   const invalid = (detail: string) => ({

@@ -1,13 +1,13 @@
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 import { tagged, unlessKnown } from '../http/etag';
 import { createOpenApi } from './openapi';
 import { renderPage } from './page';
 
 export interface Docs {
   /** GET /openapi.json; `ifNoneMatch` is that header. */
-  readonly openApi: (ifNoneMatch: string | undefined) => Answer;
+  readonly openApi: (ifNoneMatch: string | undefined) => HttpResponse;
   /** GET /docs; `ifNoneMatch` is that header. */
-  readonly page: (ifNoneMatch: string | undefined) => Answer;
+  readonly page: (ifNoneMatch: string | undefined) => HttpResponse;
 }
 
 /** The description of the gateway, for programs and for people: built once, the page from the document. */

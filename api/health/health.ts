@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadyReport } from '../../platform/health-server';
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 
 /** An orchestrator waits a second or so for its probe. */
 const PROBE_MS_MAX = 1_000;
@@ -10,9 +10,9 @@ export type Probe = () => boolean | Promise<boolean>;
 
 export interface Health {
   /** GET /livez: the process runs. No dependency is asked, for a restart would not mend it. */
-  readonly live: () => Answer;
+  readonly live: () => HttpResponse;
   /** GET /readyz: 503 while a dependency is away or the process is closing. */
-  readonly ready: () => Promise<Answer>;
+  readonly ready: () => Promise<HttpResponse>;
   /** What GET /readyz answers with. */
   readonly report: () => Promise<ReadyReport>;
 }
@@ -34,7 +34,7 @@ export function createHealth(
   };
 }
 
-export function readiness(report: ReadyReport): Answer {
+export function readiness(report: ReadyReport): HttpResponse {
   return report.ready
     ? json(200, report, NO_STORE)
     : json(503, report, { ...NO_STORE, 'retry-after': '1' });

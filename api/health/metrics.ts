@@ -7,14 +7,14 @@ import {
   type MetricObjectWithValues,
   type MetricValue,
 } from 'prom-client';
-import type { Answer } from '../http/answer';
+import type { HttpResponse } from '../http/response';
 
 export interface Metrics {
-  readonly buyAnswered: (answer: Answer, seconds: number) => void;
+  readonly buyAnswered: (answer: HttpResponse, seconds: number) => void;
   readonly admissionBatch: (size: number) => void;
   readonly fault: (what: string) => void;
   /** GET /metrics: the gateway's and the process's, in the Prometheus format. */
-  readonly answer: () => Promise<Answer>;
+  readonly answer: () => Promise<HttpResponse>;
   /** The same as data. */
   readonly figures: () => Promise<readonly MetricObjectWithValues<MetricValue<string>>[]>;
 }
@@ -94,7 +94,7 @@ export function createMetrics(buysInFlight: () => number): Metrics {
   };
 }
 
-export function metricsAnswer(text: string): Answer {
+export function metricsAnswer(text: string): HttpResponse {
   const headers = { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE, 'cache-control': 'no-store' };
   return { status: 200, headers, body: text };
 }

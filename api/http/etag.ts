@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { Answer } from './answer';
+import type { HttpResponse } from './response';
 
 /** The answer with an ETag of its body and the given Cache-Control. */
-export function tagged(answer: Answer, cacheControl: string): Answer {
+export function tagged(answer: HttpResponse, cacheControl: string): HttpResponse {
   const etag = `"${createHash('sha1').update(answer.body).digest('base64url')}"`;
   return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, etag } };
 }
 
 /** The answer as it is, or 304 when `ifNoneMatch`, that header, names its ETag. Without an ETag it stays as it is. */
-export function unlessKnown(answer: Answer, ifNoneMatch: string | undefined): Answer {
+export function unlessKnown(answer: HttpResponse, ifNoneMatch: string | undefined): HttpResponse {
   const etag = answer.headers['etag'];
   if (etag === undefined || !isKnown(etag, ifNoneMatch)) return answer;
   const cacheControl = answer.headers['cache-control'];

@@ -1,5 +1,5 @@
 import type { RequestId } from '../../engine/orders/order';
-import type { Answer } from './answer';
+import type { HttpResponse } from './response';
 import { OPERATOR_PROBLEMS, type OperatorProblemType } from './operator-problems';
 
 /** Every way the gateway says no. These words are part of its public contract. */
@@ -157,7 +157,7 @@ export interface ProblemOptions {
 }
 
 /** The answer for a problem. A 503 always tells when to come back. */
-export function problem(type: ProblemType, options?: ProblemOptions): Answer {
+export function problem(type: ProblemType, options?: ProblemOptions): HttpResponse {
   const { status } = PROBLEMS[type];
   return {
     status,
@@ -167,7 +167,7 @@ export function problem(type: ProblemType, options?: ProblemOptions): Answer {
   };
 }
 
-function problemHeaders(status: number, options: ProblemOptions = {}): Answer['headers'] {
+function problemHeaders(status: number, options: ProblemOptions = {}): HttpResponse['headers'] {
   const retryAfter = options.retryAfterSeconds ?? (status === 503 ? jitteredSeconds() : undefined);
   if (retryAfter === undefined && options.headers === undefined) return PROBLEM_HEADERS;
   return {
@@ -178,7 +178,7 @@ function problemHeaders(status: number, options: ProblemOptions = {}): Answer['h
 }
 
 /** GET /problems/<name>: what the type of a problem points to. */
-export function explainProblem(name: string): Answer {
+export function explainProblem(name: string): HttpResponse {
   if (!isProblemType(name)) return problem('not-found');
   const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' };
   return { status: 200, headers, body: CONSTANT_BODIES[name] };

@@ -1,11 +1,11 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
-import type { Answer } from './answer';
+import type { HttpResponse } from './response';
 import { BODY_BYTES_MAX } from './body-reader';
 import { problem } from './problems';
 
 export interface TurnAwayOptions {
   readonly isFull: () => boolean;
-  readonly onTurnedAway: (answer: Answer) => void;
+  readonly onTurnedAway: (answer: HttpResponse) => void;
   /** Only tests shorten it. */
   readonly holdMs?: { readonly from: number; readonly to: number } | undefined;
 }
@@ -53,7 +53,7 @@ function isSmallPurchase({ url, method, headers }: IncomingMessage): boolean {
   return Number(headers['content-length']) <= BODY_BYTES_MAX;
 }
 
-function prepare(answer: Answer) {
+function prepare(answer: HttpResponse) {
   const body = Buffer.from(answer.body);
   const headers = Object.entries({ ...answer.headers, 'content-length': String(body.length) });
   return { answer, body, headers: headers.flat() };

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from './answer';
+import type { HttpResponse } from './response';
 import { BODY_BYTES_MAX } from './body-reader';
 
 /**
@@ -11,7 +11,7 @@ import { BODY_BYTES_MAX } from './body-reader';
 export function writeAnswer(
   request: IncomingMessage,
   response: ServerResponse,
-  answer: Answer,
+  answer: HttpResponse,
   { close }: { readonly close: boolean },
 ): void {
   if (response.destroyed || response.headersSent) return;

@@ -7,7 +7,7 @@ import { parseMendedOrder } from '../../engine/dead-letters/replaying/mended-ord
 import { OUTCOMES, replayJson } from '../../engine/dead-letters/replaying/replay-outcomes';
 import { countLetters, statsJson } from '../../engine/dead-letters/stats';
 import { invariant } from '../../engine/orders/invariant';
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import { createParser, readTime } from './read-request';
@@ -41,7 +41,7 @@ export function createDeadLetterRoutes(deps: DeadLetterRoutesDeps) {
   const act = <T>(work: () => Promise<T>) => inTurn(deps.turns.acting, work);
 
   return {
-    list: async (query: unknown): Promise<Answer> => {
+    list: async (query: unknown): Promise<HttpResponse> => {
       const { limit, ...rest } = parseQuery(query);
       const filter = filterOf({ ...rest, all: rest.all === 'true' });
       const letters = selectLetters(await readLetters(), filter);
@@ -49,17 +49,17 @@ export function createDeadLetterRoutes(deps: DeadLetterRoutesDeps) {
       return json(200, { total: letters.length, letters: shown.map(letterJson) }, NO_STORE);
     },
 
-    stats: async (query: unknown): Promise<Answer> => {
+    stats: async (query: unknown): Promise<HttpResponse> => {
       const { limit, ...rest } = parseQuery(query);
       if (limit !== undefined) throw invalid({ path: '/limit', message: 'is not a known field' });
       const filter = filterOf({ ...rest, all: rest.all === 'true' });
       return json(200, statsJson(countLetters(await readLetters(), filter)), NO_STORE);
     },
 
-    show: async (id: string): Promise<Answer> =>
+    show: async (id: string): Promise<HttpResponse> =>
       json(200, { letters: lettersOf(await readLetters(), id).map(wholeLetterJson) }, NO_STORE),
 
-    replay: async (value: unknown): Promise<Answer> => {
+    replay: async (value: unknown): Promise<HttpResponse> => {
       const request = parseReplay(value);
       const { ids = [], dry_run: dryRun = false, by = '', why = '', mended } = request;
       const missing = Object.entries({ by, why }).filter(([, text]) => !dryRun && text === '');
@@ -77,13 +77,13 @@ export function createDeadLetterRoutes(deps: DeadLetterRoutesDeps) {
       return json(200, replayJson(await act(() => replay(options, doors))));
     },
 
-    discard: async (value: unknown): Promise<Answer> => {
+    discard: async (value: unknown): Promise<HttpResponse> => {
       const { ids, by, why } = parseDiscard(value);
       const operator = { by, why: why.trim() };
       return json(200, { letters: await act(() => discardLetters(ids, operator, doors)) });
     },
 
-    retry: async (raw: string | undefined, value: unknown): Promise<Answer> => {
+    retry: async (raw: string | undefined, value: unknown): Promise<HttpResponse> => {
       const requestId = parseRequestId(raw);
       const { by, why } = parseRetry(value);
       if (requestId === undefined) throw new Refusal(problem('unknown-order'));

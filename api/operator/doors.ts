@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { withAppender } from '../../engine/dead-letters/doors/appender';
 import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
 import { createDeadLetterReader } from '../../engine/dead-letters/doors/reader';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import { createMarkWriter } from '../../engine/kafka/dead-letters';
 import type { ApiConfig, OperatorConfig } from '../../platform/config';
 import type { RedisConnection } from '../../platform/redis';

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
-import type { FaultLog } from '../faults/fault-log';
-import type { Answer } from '../http/answer';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import type { FaultLog } from '../errors/error-log';
+import type { HttpResponse } from '../http/response';
 import type { createBodyReader } from '../http/body-reader';
 import { problem } from '../http/problems';
-import { RequestFault } from '../faults/request-fault';
+import { RequestFault } from '../errors/request-error';
 import { createDeadLetterRoutes, type DeadLetterRoutesDeps } from './dead-letters';
 import { readJson } from './read-request';
 import { operatorFaultProblem, Refusal } from './refusal';
@@ -32,7 +32,10 @@ export interface OperatorRequest {
 
 export interface Operator {
   /** Carries out a request to a route of operators; undefined when the client has left. Throws only for bugs. */
-  readonly answer: (route: OperatorRoute, request: OperatorRequest) => Promise<Answer | undefined>;
+  readonly answer: (
+    route: OperatorRoute,
+    request: OperatorRequest,
+  ) => Promise<HttpResponse | undefined>;
 }
 
 /** What the gateway needs to serve operators. */
@@ -60,22 +63,23 @@ export function createOperator(wiring: OperatorWiring): Operator {
 
   const withBody = async (
     { request }: OperatorRequest,
-    carryOut: (value: unknown) => Promise<Answer>,
+    carryOut: (value: unknown) => Promise<HttpResponse>,
   ) => {
     const value = await readJson(request, readBody);
     return value === undefined ? undefined : carryOut(value);
   };
-  const routes: Record<OperatorRoute, (one: OperatorRequest) => Promise<Answer | undefined>> = {
-    item: ({ id }) => stock.item(id),
-    putSale: (one) => withBody(one, (value) => stock.putSale(one.id, value)),
-    restock: (one) => withBody(one, (value) => stock.restock(one.id, value)),
-    deadLetters: ({ query }) => letters.list(query),
-    deadLetterStats: ({ query }) => letters.stats(query),
-    deadLetter: ({ id = '' }) => letters.show(id),
-    replay: (one) => withBody(one, letters.replay),
-    discard: (one) => withBody(one, letters.discard),
-    retry: (one) => withBody(one, (value) => letters.retry(one.id, value)),
-  };
+  const routes: Record<OperatorRoute, (one: OperatorRequest) => Promise<HttpResponse | undefined>> =
+    {
+      item: ({ id }) => stock.item(id),
+      putSale: (one) => withBody(one, (value) => stock.putSale(one.id, value)),
+      restock: (one) => withBody(one, (value) => stock.restock(one.id, value)),
+      deadLetters: ({ query }) => letters.list(query),
+      deadLetterStats: ({ query }) => letters.stats(query),
+      deadLetter: ({ id = '' }) => letters.show(id),
+      replay: (one) => withBody(one, letters.replay),
+      discard: (one) => withBody(one, letters.discard),
+      retry: (one) => withBody(one, (value) => letters.retry(one.id, value)),
+    };
 
   return {
     answer: async (route, one) => {

@@ -1,13 +1,13 @@
-import type { OperatorFault } from '../../engine/dead-letters/operator-fault';
-import type { Answer } from '../http/answer';
+import type { OperatorFault } from '../../engine/dead-letters/operator-error';
+import type { HttpResponse } from '../http/response';
 import { problem } from '../http/problems';
 
 /** Ends the handling of an operator's request with an answer that has been decided already. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
-  readonly answer: Answer;
+  readonly answer: HttpResponse;
 
-  constructor(answer: Answer) {
+  constructor(answer: HttpResponse) {
     super('refused');
     this.answer = answer;
   }
@@ -24,7 +24,7 @@ export function invalid(...errors: readonly FieldFault[]): Refusal {
 }
 
 /** What the shared logic says no with, as a problem; its sentence is the detail. */
-export function operatorFaultProblem({ kind, message }: OperatorFault): Answer {
+export function operatorFaultProblem({ kind, message }: OperatorFault): HttpResponse {
   switch (kind) {
     case 'invalid':
       return problem('invalid-request', { detail: message });

@@ -1,13 +1,13 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Answer } from '../http/answer';
+import type { HttpResponse } from '../http/response';
 import type { Operator, OperatorRoute } from './operator';
 
 /** Puts the operators' paths on the gateway's router. */
 export function addOperatorRoutes(
   router: Router,
   operator: () => Operator,
-  write: (ctx: Context, answer: Answer) => void,
+  write: (ctx: Context, answer: HttpResponse) => void,
 ): void {
   const to = (route: OperatorRoute, id?: string) => async (ctx: Context) => {
     const params = ctx['params'] as Readonly<Record<string, string | undefined>>;

@@ -2,11 +2,11 @@ import { isCurrency, SALE_TIME_MAX } from '../../engine/orders/sale';
 import type { ItemId, Price } from '../../engine/orders/order';
 import type { StockOperations } from '../../engine/stock/operations/stock-operations';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 import { parseItemId } from '../http/ids';
 import { problem } from '../http/problems';
 import { itemBody } from '../items';
-import { readFromRedis } from '../faults/request-fault';
+import { readFromRedis } from '../errors/request-error';
 import { createParser, readTime } from './read-request';
 import { invalid, Refusal } from './refusal';
 import { RestockRequest, SaleRequest } from './requests';
@@ -22,7 +22,7 @@ const parseRestock = createParser(RestockRequest);
 
 /** What operators do with items. Every handler takes the raw item id and the parsed JSON; it throws a Refusal, or what Redis throws. */
 export function createStockRoutes({ operations, ledger, defaultPrice }: StockRoutesDeps) {
-  const item = async (raw: string | undefined): Promise<Answer> => {
+  const item = async (raw: string | undefined): Promise<HttpResponse> => {
     const itemId = itemIdOf(raw);
     const found = await readFromRedis(ledger.item(itemId)).catch(unreadable);
     if (!found) return unknownItem(itemId);
@@ -31,7 +31,7 @@ export function createStockRoutes({ operations, ledger, defaultPrice }: StockRou
   return {
     item,
 
-    putSale: async (raw: string | undefined, value: unknown): Promise<Answer> => {
+    putSale: async (raw: string | undefined, value: unknown): Promise<HttpResponse> => {
       const itemId = itemIdOf(raw);
       const sale = parseSale(value);
       const { price_minor = null, currency = null, units_per_user = null, force = false } = sale;
@@ -62,7 +62,7 @@ export function createStockRoutes({ operations, ledger, defaultPrice }: StockRou
       }
     },
 
-    restock: async (raw: string | undefined, value: unknown): Promise<Answer> => {
+    restock: async (raw: string | undefined, value: unknown): Promise<HttpResponse> => {
       const itemId = itemIdOf(raw);
       const { units, free, operation_id: operationId, by } = parseRestock(value);
       const asked = units !== undefined ? { add: units } : { free: free ?? 0 };
@@ -99,7 +99,7 @@ function itemIdOf(raw: string | undefined): ItemId {
   return itemId;
 }
 
-function unknownItem(itemId: ItemId): Answer {
+function unknownItem(itemId: ItemId): HttpResponse {
   const detail =
     'Nothing is sold under this item_id; a restock puts it on sale, also with 0 free units.';
   return problem('unknown-item', { detail, members: { item_id: itemId } });

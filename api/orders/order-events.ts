@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../engine/orders/order-status';
 import type { RequestId } from '../../engine/orders/order';
-import type { FaultLog } from '../faults/fault-log';
-import type { Answer } from '../http/answer';
+import type { FaultLog } from '../errors/error-log';
+import type { HttpResponse } from '../http/response';
 import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import type { OrderBody } from './order-view';
@@ -36,7 +36,7 @@ export interface OrderEvents {
     raw: string | undefined,
     request: IncomingMessage,
     response: ServerResponse,
-  ) => Promise<Answer | 'streaming'>;
+  ) => Promise<HttpResponse | 'streaming'>;
   readonly closeAll: () => void;
 }
 
@@ -122,7 +122,7 @@ function isOpen(stream: ServerResponse): boolean {
   return !stream.destroyed && !stream.writableEnded;
 }
 
-const NOTHING_MORE: Answer = { status: 204, headers: {}, body: '' };
+const NOTHING_MORE: HttpResponse = { status: 204, headers: {}, body: '' };
 
 const STREAM_HEADERS = {
   'content-type': 'text/event-stream',

@@ -1,16 +1,16 @@
 import type { RequestId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
-import { json, type Answer } from '../http/answer';
+import { json, type HttpResponse } from '../http/response';
 import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import type { OrderBody, OrderView } from './order-view';
-import { readFromRedis } from '../faults/request-fault';
+import { readFromRedis } from '../errors/request-error';
 
 export interface Orders {
   /** The order as it stands; undefined when none was accepted under this id. Throws RequestFault. */
   readonly find: (requestId: RequestId) => Promise<OrderBody | undefined>;
   /** GET /orders/<raw>. Throws RequestFault. */
-  readonly answer: (raw: string | undefined) => Promise<Answer>;
+  readonly answer: (raw: string | undefined) => Promise<HttpResponse>;
 }
 
 /** Orders as their buyers read them. */

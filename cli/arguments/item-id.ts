@@ -1,5 +1,5 @@
 import { ID_LENGTH_MAX, isId, type ItemId } from '../../engine/orders/order';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 
 /** The item that was typed. Throws a PlainFault for what cannot be an id. */
 export function itemIdGiven(text: string): ItemId {

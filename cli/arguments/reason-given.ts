@@ -1,5 +1,5 @@
 import { WHY_LENGTH_MAX } from '../../engine/dead-letters/operator';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 
 /** The operator's reason. Throws a PlainFault when there is none, or far too much of it. */
 export function reasonGiven(why: string | undefined, by: string): string {

@@ -7,7 +7,7 @@ import { orderText, traceLink, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { table } from '../output/table';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 
 export interface BuyDeps {
   readonly gateway: Gateway;

@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway/gateway';
 import { orderText, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 
 export interface CancelDeps {
   readonly gateway: Gateway;

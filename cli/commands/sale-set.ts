@@ -4,7 +4,7 @@ import { minorDigits, PRICE_MINOR_MAX } from '../../engine/orders/sale';
 import type { SaleChange, SaleChangeAnswer } from '../../engine/stock/operations/stock-operations';
 import { itemIdGiven } from '../arguments/item-id';
 import { printJson, type ExitCode } from '../output/terminal';
-import { describeFault, NegativeAnswer, PlainFault } from '../plain-fault';
+import { describeFault, NegativeAnswer, PlainFault } from '../user-error';
 import type { StockOperationsDeps } from './stock/restock';
 
 export interface SaleSetDeps extends StockOperationsDeps {

@@ -1,4 +1,4 @@
-import { describeFault } from '../plain-fault';
+import { describeFault } from '../user-error';
 import { ADDRESSES, type AddressName, type FoundAddresses } from '../wiring/stack-addresses';
 import type { Check, Finding } from './check';
 import { checkPorts } from './ports';

@@ -1,6 +1,6 @@
 import type { StockCounts } from '../../engine/orders/ledger';
 import type { OrderStatus } from '../../engine/orders/order-status';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 
 /** An order as the gateway shows it; times are ISO 8601. */
 export interface OrderBody {

@@ -8,7 +8,7 @@ import {
   type Problem,
 } from './gateway-answers';
 import { createHttpClient, NoAnswerError, type HttpAnswer } from './http-client';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 
 /** What is sent as the body of POST /buy. */
 export interface BuyBody {

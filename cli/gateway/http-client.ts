@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { describeFault } from '../plain-fault';
+import { describeFault } from '../user-error';
 
 export interface HttpAnswer {
   readonly status: number;

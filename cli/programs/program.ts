@@ -1,10 +1,10 @@
 import { Command, CommanderError } from 'commander';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import { AMOUNT_MAX } from '../../engine/orders/order';
 import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { inPlainWords } from '../operator-words';
 import { plainLines, type ExitCode, type Terminal } from '../output/terminal';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 import { addStockCommands, type StockCommands } from './stock-program';
 import { add, wholeNumber, type CommonOptions } from '../usage';
 

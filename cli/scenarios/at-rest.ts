@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { ItemBody } from '../gateway/gateway-answers';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 import type { Scene } from './scene';
 
 /** An item with nothing under way any more. */

@@ -1,6 +1,6 @@
 import { createHttpClient } from '../gateway/http-client';
 import { reader } from '../gateway/gateway-answers';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 
 /** What the payment simulator knows of one key. */
 export interface ChargeRow {

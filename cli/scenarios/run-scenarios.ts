@@ -1,5 +1,5 @@
 import { paint, plain } from '../output/terminal';
-import { describeFault } from '../plain-fault';
+import { describeFault } from '../user-error';
 import type { StackAccess } from '../wiring/stack-access';
 import { addressList, type StackAddresses } from '../wiring/stack-addresses';
 import { failedPayments } from './failed-payments';

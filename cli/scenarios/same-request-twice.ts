@@ -1,6 +1,6 @@
 import type { ItemId } from '../../engine/orders/order';
 import type { BuyAnswer, BuyBody } from '../gateway/gateway';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 import { atRest } from './at-rest';
 import type { Scene } from './scene';
 import { same, type Verdict } from './verdict';

@@ -21,7 +21,7 @@ import { stockRebuild } from '../commands/stock/rebuild';
 import { withAppender } from '../../engine/dead-letters/doors/appender';
 import { operatorName } from '../arguments/operator-name';
 import type { Terminal } from '../output/terminal';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 import { withRedis } from './redis-connection';
 import type { StackAccess } from './stack-access';
 import type { LedgerCommands } from '../programs/ledger-program';

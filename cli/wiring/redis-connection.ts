@@ -1,6 +1,6 @@
 import type { RedisAccess } from '../../platform/config/access';
 import * as platform from '../../platform/redis';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 
 /** Redis is not there, or has gone. */
 export class RedisFault extends PlainFault {

@@ -6,7 +6,7 @@ import {
   loadTemporalAccess,
   type Env,
 } from '../../platform/config';
-import { PlainFault } from '../plain-fault';
+import { PlainFault } from '../user-error';
 import type { FoundAddresses } from './stack-addresses';
 
 /** How the parts behind the gateway are reached. */

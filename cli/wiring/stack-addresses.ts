@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config';
-import { describeFault, PlainFault } from '../plain-fault';
+import { describeFault, PlainFault } from '../user-error';
 
 /** Everything a command may talk to. */
 export interface StackAddresses {

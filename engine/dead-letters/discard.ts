@@ -1,7 +1,7 @@
 import type { MarkWriter, StoredDeadLetter } from '../kafka/dead-letters';
 import { isOpen, lettersOf } from './letters';
 import type { Operator } from './operator';
-import { OperatorFault } from './operator-fault';
+import { OperatorFault } from './operator-error';
 import type { With } from './replay';
 
 export interface DiscardDeps {

@@ -1,7 +1,7 @@
 import type { FailureReason } from '../orders/order';
 import type { DeadLetterMark } from '../orders/dead-letter';
 import type { StoredDeadLetter } from '../kafka/dead-letters';
-import { OperatorFault } from './operator-fault';
+import { OperatorFault } from './operator-error';
 
 /** Which letters an operator asks about. What is absent does not narrow. */
 export interface LetterFilter {

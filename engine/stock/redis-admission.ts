@@ -2,7 +2,7 @@ import type { HoldAnswer } from '../orders/ledger';
 import type { ItemId, Price } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
-import { parseHoldAnswers, parseRejectAnswer } from './answers';
+import { parseHoldAnswers, parseRejectAnswer } from './results';
 import { makeClaims, prolongClaims } from './claims';
 import { groupBy, handOut, NO_ANSWER, type Group } from './groups';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';

@@ -1,6 +1,6 @@
 import type { ConfirmAnswer } from '../orders/ledger';
 import type { ItemId, Order } from '../orders/order';
-import { parseCancelAnswer, parseItem, parseReleaseAnswer, parseReserveAnswer } from './answers';
+import { parseCancelAnswer, parseItem, parseReleaseAnswer, parseReserveAnswer } from './results';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import type { RedisConnection } from '../../platform/redis';
 import { defineLedgerScripts } from './scripts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { seconds } from '../../stack/ground/report';
 import { isAbort } from '../../stack/processes/together';
 import { describeFault } from '../../platform/until';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { removeAbandoned } from '../../stack/ground/data-dir';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { freePorts } from '../../stack/ground/ports';
 import { loadStackSettings } from '../../stack/ground/settings';
 import { isAbort } from '../../stack/processes/together';

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
 import { removeAbandoned } from '../../stack/ground/data-dir';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { freePorts } from '../../stack/ground/ports';
 import { seconds, type Report } from '../../stack/ground/report';
 import { loadStackSettings } from '../../stack/ground/settings';

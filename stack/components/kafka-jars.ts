@@ -4,7 +4,7 @@ import type { Context } from '../ground/context';
 import { cached } from '../install/cache';
 import { installing, installLog } from '../install/installer';
 import { findProgram } from '../../platform/programs';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { runToEnd } from '../processes/run-to-end';
 import { reporting } from '../ground/report';
 

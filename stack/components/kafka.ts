@@ -4,7 +4,7 @@ import { createKafka, createProducer } from '../../engine/kafka/kafka-client';
 import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
 import type { Component, Context } from '../ground/context';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { loadKafkaAccess } from '../../platform/config';
 import type { KafkaAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';

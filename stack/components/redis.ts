@@ -4,7 +4,7 @@ import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { loadRedisAccess } from '../../platform/config';
 import type { RedisAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from './error-code';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { identify, isAlive, type ProcessIdentity } from '../processes/process-identity';
 
 /** What one stack owns on disk while it runs. */

@@ -1,5 +1,5 @@
 import type { Env } from '../../platform/config';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import type { StackSettings } from './settings';
 
 /** How a part that is given from outside is reached; a wrong setting is for the person at the terminal to mend. */

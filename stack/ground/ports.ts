@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { PORTS, type PortName, type Ports } from './settings';
 import { isTaken } from '../../platform/ports';
 

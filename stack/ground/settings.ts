@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 
 /** Every port of the local stack: the variable that moves it, and where it lies otherwise. */
 export const PORTS = {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { runToEnd } from '../processes/run-to-end';
 import { isAbort } from '../processes/together';
 import { reporting } from '../ground/report';

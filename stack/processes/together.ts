@@ -1,4 +1,4 @@
-import { PlainFault } from '../../platform/plain-error';
+import { PlainFault } from '../../platform/user-error';
 import { describeFault } from '../../platform/until';
 
 /**

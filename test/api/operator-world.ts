@@ -1,5 +1,5 @@
 import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import type { LogEntry } from '../../engine/kafka/safe-producer';

@@ -1,7 +1,7 @@
 import { dlqShow } from '../../cli/commands/dlq/show';
 import { dlqStats } from '../../cli/commands/dlq/stats';
 import { parseMoment } from '../../engine/dead-letters/moment';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, aLetter, anUnreadable, at, marked } from './letters';
 import { textTerminal } from './text-terminal';

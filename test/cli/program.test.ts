@@ -1,6 +1,6 @@
 import { runCommandLine, type Commands } from '../../cli/programs/program';
-import { PlainFault } from '../../cli/plain-fault';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { PlainFault } from '../../cli/user-error';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import { textTerminal } from './text-terminal';
 
 /** Commands that remember how they were called and answer 0. */

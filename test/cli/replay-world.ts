@@ -1,6 +1,6 @@
 import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq/replay';
 import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { encodeOrder } from '../../engine/orders/order-record';

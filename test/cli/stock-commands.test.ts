@@ -1,6 +1,6 @@
 import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
 import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock/restock';
-import { NegativeAnswer, PlainFault } from '../../cli/plain-fault';
+import { NegativeAnswer, PlainFault } from '../../cli/user-error';
 import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,

@@ -4,7 +4,7 @@ import {
   withOrderReplayer,
   type OrderReplayer,
 } from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-fault';
+import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import { createOrderStarter } from '../../ingest/order-starter';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';

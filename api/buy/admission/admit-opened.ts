@@ -1,7 +1,7 @@
 import type { HoldAnswer } from '../../../engine/orders/ledger';
-import type { LedgerKeeper, LedgerStanding } from '../../../engine/stock/registry/ledger-keeper';
+import type { LedgerKeeper, LedgerStanding } from '../../../engine/stock/registry/ledger-opener';
 import type { Attempt, Verdict } from '../../../engine/stock/admission';
-import type { FaultLog } from '../../faults/fault-log';
+import type { FaultLog } from '../../errors/error-log';
 
 /** A verdict on an item whose ledger is open, or the reason why it is not. */
 export interface OpenedVerdict {

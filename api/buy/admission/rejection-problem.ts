@@ -1,6 +1,6 @@
 import { assertNever } from '../../../engine/orders/invariant';
 import type { Purchase } from '../../../engine/orders/order';
-import type { Answer } from '../../http/answer';
+import type { HttpResponse } from '../../http/response';
 import { problem } from '../../http/problems';
 import type { OrderView } from '../../orders/order-view';
 import type { Rejection } from './admit';
@@ -10,7 +10,7 @@ export function rejectionProblem(
   rejection: Rejection,
   { requestId, itemId }: Purchase,
   { view, now }: { readonly view: OrderView; readonly now: number },
-): Answer {
+): HttpResponse {
   switch (rejection.kind) {
     case 'request-id-reused':
       return problem('request-id-reused', { requestId });

@@ -1,7 +1,7 @@
 import type { RejectAnswer } from '../../../engine/orders/ledger';
 import type { Purchase } from '../../../engine/orders/order';
 import type { RequestOf } from '../../../engine/stock/admission';
-import type { FaultLog } from '../../faults/fault-log';
+import type { FaultLog } from '../../errors/error-log';
 import type { Rejection } from './admit';
 
 export interface WriteDownDeps {

@@ -10,7 +10,7 @@ import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
 import { progressBar } from '../../output/progress-bar';
 import { printReplay } from '../../output/replay-text';
 import type { ExitCode } from '../../output/terminal';
-import { describeFault, PlainFault } from '../../plain-fault';
+import { describeFault, PlainFault } from '../../user-error';
 import { reasonGiven } from '../../arguments/reason-given';
 import type { DlqReadDeps } from './ls';
 

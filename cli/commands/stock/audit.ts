@@ -3,7 +3,7 @@ import type { Difference } from '../../../engine/reconciliation/difference';
 import { repairItem, type RepairDeps } from '../../../engine/reconciliation/repair-item';
 import type { ItemId } from '../../../engine/orders/order';
 import { plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer } from '../../plain-fault';
+import { NegativeAnswer } from '../../user-error';
 
 export interface StockAuditDeps extends AuditDeps, RepairDeps {
   readonly repair: AuditDeps['repair'];

@@ -3,7 +3,7 @@ import type { LedgerRegistry } from '../../../engine/stock/registry/ledger-regis
 import type { LedgerRepair } from '../../../engine/stock/upkeep/ledger-repair';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer } from '../../plain-fault';
+import { NegativeAnswer } from '../../user-error';
 
 export interface StockOpenDeps {
   readonly terminal: Terminal;

@@ -3,7 +3,7 @@ import type { ItemId } from '../../../engine/orders/order';
 import { rebuildLedger, type RebuildDeps } from '../../../engine/reconciliation/rebuild-ledger';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer, PlainFault } from '../../plain-fault';
+import { NegativeAnswer, PlainFault } from '../../user-error';
 
 export interface StockRebuildDeps extends RebuildDeps {
   readonly terminal: Terminal;

@@ -5,7 +5,7 @@ import type {
   StockOperations,
 } from '../../../engine/stock/operations/stock-operations';
 import { paint, plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { describeFault, NegativeAnswer, PlainFault } from '../../plain-fault';
+import { describeFault, NegativeAnswer, PlainFault } from '../../user-error';
 import { itemIdGiven } from '../../arguments/item-id';
 
 export interface StockOperationsDeps {

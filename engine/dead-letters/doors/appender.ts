@@ -4,7 +4,7 @@ import { partitionCount } from '../../kafka/topics';
 import { within } from '../../kafka/within';
 import type { KafkaAccess } from '../../../platform/config/access';
 import { createLogger } from '../../../platform/logger';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 
 /** A broker that is being replaced is back within that; a person waits no longer. */
 const APPEND_MS_MAX = 15_000;

@@ -13,7 +13,7 @@ import {
 } from '../../orders/contract';
 import { fingerprintInMemo, orderStartOptions } from '../../orders/order-start';
 import type { TemporalAccess } from '../../../platform/config/temporal-access';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 
 /** How an order stands in Temporal. */
 export type Standing =

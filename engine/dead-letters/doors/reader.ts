@@ -2,7 +2,7 @@ import { addressesOf, createKafka } from '../../kafka/kafka-client';
 import { readDeadLetters, type StoredDeadLetter } from '../../kafka/dead-letters';
 import { withAdmin } from '../../kafka/topics';
 import type { KafkaAccess } from '../../../platform/config/access';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 
 /**
  * Letters and marks. More than anybody reads, but a replay has to see behind the marks of what it has done; at about

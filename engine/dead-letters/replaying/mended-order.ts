@@ -2,7 +2,7 @@ import type { Order } from '../../orders/order';
 import type { StoredDeadLetter } from '../../kafka/dead-letters';
 import { fingerprint } from '../../orders/fingerprint';
 import { decodeOrder, type DecodedOrder } from '../../orders/order-record';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 
 /**
  * The order in the bytes that somebody has mended, checked as ingest checks a record; nobody computes a fingerprint by

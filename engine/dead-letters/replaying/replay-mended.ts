@@ -4,7 +4,7 @@ import { encodeOrder } from '../../orders/order-record';
 import type { SafeProducer } from '../../kafka/safe-producer';
 import { dealtWith, isOpen, lastMark, lettersOf } from '../letters';
 import type { Operator } from '../operator';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 import { planReplay } from './replay-plan';
 import type { ReplayOrdersDeps, ReplayOrdersOptions } from './replay-orders';
 import type { ReplayOutcome, ReplayResult } from './replay-outcomes';

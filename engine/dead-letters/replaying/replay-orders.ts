@@ -4,7 +4,7 @@ import { originalText } from '../../orders/order-record';
 import type { MarkKind } from '../../orders/dead-letter';
 import type { OrderReplayer, Standing } from '../doors/order-replayer';
 import type { Operator } from '../operator';
-import { OperatorFault } from '../operator-fault';
+import { OperatorFault } from '../operator-error';
 import type { ReplayOutcome, ReplayResult } from './replay-outcomes';
 import type { Candidate } from './replay-plan';
 

@@ -1,7 +1,7 @@
 import type { RedisConnection } from '../../../platform/redis';
 import { itemKeys, operationsKey } from '../keys';
 import { defineLedgerScripts } from '../scripts';
-import { parseRestockAnswer, parseSaleChangeAnswer } from './operation-answers';
+import { parseRestockAnswer, parseSaleChangeAnswer } from './operation-results';
 import type { StockOperations } from './stock-operations';
 
 /** As long as an accepted order's claim: nobody repeats a restock after a week and means the old one. */

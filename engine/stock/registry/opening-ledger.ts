@@ -1,6 +1,6 @@
 import type { StockLedger } from '../stock-ledger';
 import { isLedgerNotOpen } from '../upkeep/ledger-opening';
-import type { LedgerKeeper } from './ledger-keeper';
+import type { LedgerKeeper } from './ledger-opener';
 
 /**
  * A ledger whose reserve opens an item that was never opened: not every order comes by the gateway. Where the ledger is

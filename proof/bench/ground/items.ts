@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { RedisConnection } from '../../../platform/redis';
 import type { StockCounts } from '../../../engine/orders/ledger';
 import type { ItemId } from '../../../engine/orders/order';
-import { parseItem } from '../../../engine/stock/answers';
+import { parseItem } from '../../../engine/stock/results';
 import { freeUnitsKey, itemKeys, saleKey } from '../../../engine/stock/keys';
 import { defineLedgerScripts } from '../../../engine/stock/scripts';
 

@@ -1,5 +1,5 @@
 import type { ItemId } from '../../../engine/orders/order';
-import { createLedgerKeeper } from '../../../engine/stock/registry/ledger-keeper';
+import { createLedgerKeeper } from '../../../engine/stock/registry/ledger-opener';
 
 const ITEM = '101' as ItemId;
 

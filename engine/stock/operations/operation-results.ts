@@ -1,4 +1,4 @@
-import { integer, list, unexpected } from '../answers';
+import { integer, list, unexpected } from '../results';
 import type { RestockAnswer, SaleChangeAnswer } from './stock-operations';
 
 export function parseRestockAnswer(reply: unknown): RestockAnswer {

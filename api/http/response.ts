@@ -1,5 +1,5 @@
 /** What a route decided, ready to be written. */
-export interface Answer {
+export interface HttpResponse {
   readonly status: number;
   /** Without content-length and connection: these are the writer's business. */
   readonly headers: Readonly<Record<string, string>>;
@@ -13,7 +13,7 @@ export function json(
   status: number,
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
-): Answer {
+): HttpResponse {
   return {
     status,
     headers: { 'content-type': 'application/json', ...headers },

@@ -1,4 +1,4 @@
-import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/admission/sold-out-memory';
+import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/admission/sold-out-cache';
 import type { ItemId } from '../../engine/orders/order';
 import type { RequestOf } from '../../engine/stock/admission';
 import { buy, ITEM, openGateway, PURCHASE, until, type OpenGateway } from './open-gateway';
