@@ -74,10 +74,11 @@ describe('ports', () => {
     },
   );
 
-  test('README names each', () => {
-    const readme = readText('README.md');
+  test('the documents name each', () => {
+    const documents = ['README.md', 'docs/operations.md', 'docs/deploy.md'];
+    const text = documents.map((path) => readText(...path.split('/'))).join('\n');
     for (const port of [8080, 9101, 9102, 8090, 19_092, 9092, 8233, 30_000]) {
-      expect(readme).toContain(String(port));
+      expect(text).toContain(String(port));
     }
   });
 });
