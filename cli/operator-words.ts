@@ -1,22 +1,24 @@
 import { RECORDS_READ_MAX } from '../engine/dead-letters/doors/reader';
 import type { OperatorFault } from '../engine/dead-letters/operator-error';
-import { describeFault, NegativeAnswer, PlainFault } from './user-error';
+import { UserError, describeError } from '../platform/user-error';
 
 /** What the shared logic says no with, in the words of this command line: how to go on, and a plain no as exit code 1. */
-export function inPlainWords(fault: OperatorFault): PlainFault {
+export function inPlainWords(fault: OperatorFault): UserError {
   const { kind, message, cause } = fault;
   switch (kind) {
     case 'invalid':
-      return new PlainFault(message, { cause: fault });
+      return new UserError(message, { cause: fault });
     case 'unknown-letter':
-      return new NegativeAnswer(`${message} The newest ${RECORDS_READ_MAX} records were read.`);
+      return new UserError(`${message} The newest ${RECORDS_READ_MAX} records were read.`, {
+        exitCode: 1,
+      });
     case 'dealt-with':
-      return new NegativeAnswer(`${message} With --all it is replayed all the same.`);
+      return new UserError(`${message} With --all it is replayed all the same.`, { exitCode: 1 });
     case 'several-letters':
-      return new NegativeAnswer(message);
+      return new UserError(message, { exitCode: 1 });
     case 'unavailable':
-      return new PlainFault(
-        `${message} (${describeFault(cause)}): is the stack running? (npm start)`,
+      return new UserError(
+        `${message} (${describeError(cause)}): is the stack running? (npm start)`,
         { cause },
       );
   }

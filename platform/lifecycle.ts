@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from './logger';
+import { describeError } from './user-error';
 
 /** Longer than the longest thing in hand (a payment attempt of 10 s), shorter than an orchestrator's patience (30 s). */
 const SHUTDOWN_MS_MAX = 20_000;
@@ -66,12 +67,7 @@ export function createLifecycle(
  */
 export function runProcess(name: string, main: () => Promise<void>): void {
   main().catch((error: unknown) => {
-    process.stderr.write(`${name}: ${describe(error)}\n`);
+    process.stderr.write(`${name}: ${describeError(error)}\n`);
     process.exit(1);
   });
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
 }

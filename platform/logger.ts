@@ -11,13 +11,13 @@ export function createLogger(name: string, level: LogLevel): Logger {
     // The host name and pid are the supervisor's business and cost bytes on every line.
     base: { name },
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { err: describeError },
+    serializers: { err: serializeError },
     formatters: { level: (label) => ({ level: label }) },
   });
 }
 
 /** Clients hang whole commands, scripts and credentials on their errors: only these fields are printed. */
-function describeError(error: unknown): unknown {
+function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack, cause } = error;
   const code = 'code' in error ? error.code : undefined;
@@ -26,6 +26,6 @@ function describeError(error: unknown): unknown {
     message,
     code,
     stack,
-    cause: cause === undefined ? undefined : describeError(cause),
+    cause: cause === undefined ? undefined : serializeError(cause),
   };
 }

@@ -1,11 +1,11 @@
-import { PlainFault } from './user-error';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from './user-error';
 
 /** Between two tries: short against the second or two that a component needs, long against one try. */
 const EVERY_MS = 100;
 
 /**
- * Tries again until `attempt` succeeds. A PlainFault ends it at once: trying again does not mend it. Throws `what` with the last fault as cause after `withinMs`, and the
+ * Tries again until `attempt` succeeds. A UserError ends it at once: trying again does not mend it. Throws `what` with the last fault as cause after `withinMs`, and the
  * signal's reason as soon as it is aborted. An attempt must be bounded in time by itself.
  */
 export async function until<T>(
@@ -19,7 +19,7 @@ export async function until<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (error instanceof PlainFault) throw error;
+      if (error instanceof UserError) throw error;
       if (Date.now() > deadline) {
         throw new Error(`${what} within ${Math.round(withinMs / 1000)} s`, { cause: error });
       }
@@ -40,12 +40,4 @@ export async function atMost<T>(ms: number, what: string, work: Promise<T>): Pro
   } finally {
     late.abort();
   }
-}
-
-/** A fault and what caused it, in one line: "not ready within 60 s: connect ECONNREFUSED 127.0.0.1:6379". */
-export function describeFault(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // Several addresses of one name that all refuse are told as one fault without a message of its own.
-  const message = error instanceof AggregateError ? String(error.errors[0]) : error.message;
-  return error.cause === undefined ? message : `${message}: ${describeFault(error.cause)}`;
 }

@@ -1,7 +1,27 @@
 /**
- * A fault that the person at the terminal can mend: a taken port, a missing program. Its message is one plain
- * sentence with the remedy and is shown as it is, without a stack.
+ * An error that the person at the terminal can mend, such as a taken port or a missing program. The message is one
+ * sentence with the remedy and is shown without a stack. The command line exits with `exitCode`: 2, or 1 where the
+ * request was valid and the answer is no.
  */
-export class PlainFault extends Error {
-  override readonly name = 'PlainFault';
+export class UserError extends Error {
+  override readonly name: string = 'UserError';
+  readonly exitCode: 1 | 2;
+
+  constructor(message: string, options: { cause?: unknown; exitCode?: 1 | 2 } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.exitCode = options.exitCode ?? 2;
+  }
+}
+
+/** An error and its causes on one line: "not ready within 60 s: connect ECONNREFUSED 127.0.0.1:6379". */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Node tries several addresses of one name and wraps their errors in one without a message.
+  if (error.message === '' && error instanceof AggregateError && error.errors.length > 0) {
+    return describeError(error.errors[0]);
+  }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const parts = [error.message, error.message.includes(code) ? '' : code];
+  const text = parts.filter((part) => part !== '').join(' ') || error.name;
+  return error.cause === undefined ? text : `${text}: ${describeError(error.cause)}`;
 }

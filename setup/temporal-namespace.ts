@@ -2,8 +2,8 @@ import { Connection, isGrpcServiceError } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { TemporalAccess } from '../platform/config/temporal-access';
 import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
-import { PlainFault } from '../platform/user-error';
 import { until } from '../platform/until';
+import { UserError } from '../platform/user-error';
 
 /** Closed workflows stay this long, and with them the refusal of a second start of the same order: a week, as long as Kafka keeps records. */
 const RETENTION_HOURS = 168;
@@ -24,7 +24,7 @@ export async function probeTemporal(access: TemporalAccess): Promise<void> {
 
 /**
  * Makes the namespace fit for orders: it exists, keeps closed workflows for a week and knows the search attributes.
- * What is there stays. Throws a PlainFault with the command to run where the server does not let us.
+ * What is there stays. Throws a UserError with the command to run where the server does not let us.
  */
 export async function prepareNamespace(
   access: TemporalAccess,
@@ -107,7 +107,7 @@ async function allowed(what: string, command: string, change: () => Promise<unkn
     await change();
   } catch (error) {
     if (!hasCode(error, PERMISSION_DENIED)) throw error;
-    throw new PlainFault(`Temporal does not let us ${what}: have somebody run "${command}".`, {
+    throw new UserError(`Temporal does not let us ${what}: have somebody run "${command}".`, {
       cause: error,
     });
   }

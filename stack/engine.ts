@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
-import { PlainFault } from '../platform/user-error';
 import { LOOPBACK } from '../platform/ports';
 import type { SupervisedProgram } from './processes/supervisor';
+import { UserError } from '../platform/user-error';
 
 /**
  * 64 MB for each half of the young generation, from the start, instead of up to 16: a purchase lives for as long as its
@@ -41,7 +41,7 @@ export interface EngineProgram extends SupervisedProgram {
 
 /**
  * One process of the engine as a program to supervise. `env` is its whole environment but for PORT, which is `port`.
- * Throws a PlainFault when it has not been built.
+ * Throws a UserError when it has not been built.
  */
 export function engineProgram(
   root: string,
@@ -50,7 +50,7 @@ export function engineProgram(
 ): EngineProgram {
   const main = join(root, 'dist', ENGINE[name].main);
   if (!existsSync(main)) {
-    throw new PlainFault(`dist/${ENGINE[name].main} is missing: run "npm run build".`);
+    throw new UserError(`dist/${ENGINE[name].main} is missing: run "npm run build".`);
   }
   const url = `http://${LOOPBACK}:${port}`;
   return {

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
-import { PlainFault } from '../platform/user-error';
 import { isAbort } from './processes/together';
-import { describeFault } from '../platform/until';
 import { seconds } from './ground/report';
 import { loadStackSettings } from './ground/settings';
 import { startStack } from './stack';
 import { summary } from './summary';
+import { UserError, describeError } from '../platform/user-error';
 
 /** Compiled, this file lies in dist/stack. */
 const ROOT = join(__dirname, '..', '..');
@@ -21,7 +20,7 @@ const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 async function main(args: readonly string[]): Promise<number> {
   const unknown = args.find((arg) => !OPTIONS.includes(arg));
   if (unknown !== undefined)
-    throw new PlainFault(`Unknown option ${unknown}: there is only --fresh.`);
+    throw new UserError(`Unknown option ${unknown}: there is only --fresh.`);
 
   const report = (line: string) => {
     process.stdout.write(`${line}\n`);
@@ -80,7 +79,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const text = error instanceof PlainFault ? error.message : describeFault(error);
+    const text = error instanceof UserError ? error.message : describeError(error);
     process.stderr.write(`\n${text}\n`);
     process.exit(1);
   },

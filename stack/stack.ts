@@ -43,7 +43,7 @@ export interface Stack {
 
 /**
  * Brings up Redis, Kafka and Temporal side by side, then the engine. Whatever goes wrong, nothing that was started
- * stays behind. Throws a PlainFault for what the person at the terminal can mend, the signal's reason when aborted.
+ * stays behind. Throws a UserError for what the person at the terminal can mend, the signal's reason when aborted.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { settings, report, fresh } = options;

@@ -7,7 +7,7 @@ import { orderText, traceLink, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { table } from '../output/table';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
-import { PlainFault } from '../user-error';
+import { UserError } from '../../platform/user-error';
 
 export interface BuyDeps {
   readonly gateway: Gateway;
@@ -36,7 +36,7 @@ const POLL_MS = 250;
 
 /**
  * `flash-sale buy`: 0 when the order is accepted, and with `wait` when it is confirmed; otherwise 1. With `json` prints
- * the gateway's last document. Throws a PlainFault when the gateway gives no answer, or no final one in time.
+ * the gateway's last document. Throws a UserError when the gateway gives no answer, or no final one in time.
  */
 export async function buy(deps: BuyDeps, options: BuyOptions): Promise<ExitCode> {
   const { gateway, terminal, trace } = deps;
@@ -80,7 +80,7 @@ async function place(gateway: Gateway, body: BuyBody) {
     return await gateway.buy(body);
   } catch (error) {
     if (!(error instanceof GatewayFault) || !error.mayHaveArrived) throw error;
-    throw new PlainFault(
+    throw new UserError(
       `${error.message} The order may have gone through: repeat it with --request-id ${body.request_id}, never with another id.`,
       { cause: error },
     );
@@ -97,7 +97,7 @@ async function follow(
     if (found && isFinal(found.parsed.status)) return found;
     if (performance.now() >= deadline) {
       const status = found?.parsed.status ?? 'not to be found';
-      throw new PlainFault(
+      throw new UserError(
         `The order ${requestId} is still ${status} after ${waitMsMax / 1000} s: is the worker running? (flash-sale doctor) Look again with: flash-sale order ${requestId}`,
       );
     }

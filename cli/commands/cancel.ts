@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway/gateway';
 import { orderText, type TraceFallback } from '../output/order-text';
 import { problemText } from '../output/problem-text';
 import { printJson, type ExitCode, type Terminal } from '../output/terminal';
-import { PlainFault } from '../user-error';
+import { UserError } from '../../platform/user-error';
 
 export interface CancelDeps {
   readonly gateway: Gateway;
@@ -19,7 +19,7 @@ const ASK_AGAIN_MS = 1_000;
 
 /**
  * `flash-sale cancel`: 0 once the order is cancelled, 1 when it cannot be. Asks again as long as that is not decided. With
- * `json` prints the gateway's last document. Throws a PlainFault when it is not decided in time, and as the gateway does.
+ * `json` prints the gateway's last document. Throws a UserError when it is not decided in time, and as the gateway does.
  */
 export async function cancel(
   { gateway, terminal, trace, waitMsMax = WAIT_MS_MAX }: CancelDeps,
@@ -47,8 +47,8 @@ export async function cancel(
   }
 }
 
-function undecided(requestId: string, waitMsMax: number): PlainFault {
-  return new PlainFault(
+function undecided(requestId: string, waitMsMax: number): UserError {
+  return new UserError(
     `The cancellation of ${requestId} is noted, but not decided after ${waitMsMax / 1000} s: is the worker running? (flash-sale doctor) Asking again is safe.`,
   );
 }

@@ -4,8 +4,8 @@ import { minorDigits, PRICE_MINOR_MAX } from '../../engine/orders/sale';
 import type { SaleChange, SaleChangeAnswer } from '../../engine/stock/operations/stock-operations';
 import { itemIdGiven } from '../arguments/item-id';
 import { printJson, type ExitCode } from '../output/terminal';
-import { describeFault, NegativeAnswer, PlainFault } from '../user-error';
 import type { StockOperationsDeps } from './stock/restock';
+import { UserError, describeError } from '../../platform/user-error';
 
 export interface SaleSetDeps extends StockOperationsDeps {
   /** How the item is sold now; undefined for an unknown one. */
@@ -28,7 +28,7 @@ export interface SaleSetOptions {
   readonly json?: boolean | undefined;
 }
 
-/** `flash-sale sale set`: changes what is named of an item's sale. Throws a NegativeAnswer when the ledger refuses. */
+/** `flash-sale sale set`: changes what is named of an item's sale. Throws a UserError when the ledger refuses. */
 export async function saleSet(deps: SaleSetDeps, options: SaleSetOptions): Promise<ExitCode> {
   const itemId = itemIdGiven(options.item);
   const change: SaleChange = {
@@ -38,7 +38,7 @@ export async function saleSet(deps: SaleSetDeps, options: SaleSetOptions): Promi
     ...(options.closes !== undefined && { closesAt: options.closes }),
   };
   if (Object.keys(change).length === 0) {
-    throw new PlainFault('Name at least one thing to change: --help lists them.');
+    throw new UserError('Name at least one thing to change: --help lists them.');
   }
   return applyChange(deps, itemId, { change, ...options });
 }
@@ -62,15 +62,15 @@ async function priceChange(
   { price, priceMinor, currency }: SaleSetOptions,
 ): Promise<SaleChange> {
   if (price !== undefined && priceMinor !== undefined) {
-    throw new PlainFault('--price and --price-minor say the same: give one of them.');
+    throw new UserError('--price and --price-minor say the same: give one of them.');
   }
   if (price === undefined) {
     return { ...(priceMinor !== undefined && { priceMinor }), ...(currency && { currency }) };
   }
   const read = () =>
     sale(itemId).catch((cause: unknown) => {
-      throw new PlainFault(
-        `Redis gave no answer (${describeFault(cause)}) when asked for the currency of ${itemId}. Nothing was changed.`,
+      throw new UserError(
+        `Redis gave no answer (${describeError(cause)}) when asked for the currency of ${itemId}. Nothing was changed.`,
         { cause },
       );
     });
@@ -78,7 +78,7 @@ async function priceChange(
   return { priceMinor: parsePrice(price, inForce), currency: inForce };
 }
 
-/** "10.00" in USD is 1000, "1000" in JPY is 1000. Throws a PlainFault for what is no price in the currency. */
+/** "10.00" in USD is 1000, "1000" in JPY is 1000. Throws a UserError for what is no price in the currency. */
 export function parsePrice(text: string, currency: string): number {
   const digits = minorDigits(currency);
   const [, whole = '', fraction = ''] = /^(\d{1,12})(?:\.(\d+))?$/.exec(text) ?? [];
@@ -87,7 +87,7 @@ export function parsePrice(text: string, currency: string): number {
     return minor;
   }
   const example = digits === 0 ? '1000' : `10.${'0'.repeat(digits)}`;
-  throw new PlainFault(
+  throw new UserError(
     `"${text}" is no price in ${currency}: write it as ${example}, more than nothing, with at most ${digits} digits after the point. Nothing was changed.`,
   );
 }
@@ -104,14 +104,15 @@ async function applyChange(
   const who = { by, force: options.force === true };
   const answer = await withStock((stock) =>
     stock.changeSale(itemId, options.change, who).catch((cause: unknown) => {
-      throw new PlainFault(
-        `Redis gave no answer (${describeFault(cause)}), so the change may have been made or not: look with "flash-sale sale show ${itemId}", or run the same again, which changes nothing twice.`,
+      throw new UserError(
+        `Redis gave no answer (${describeError(cause)}), so the change may have been made or not: look with "flash-sale sale show ${itemId}", or run the same again, which changes nothing twice.`,
         { cause },
       );
     }),
   );
   const refusal = refusalOf(answer, itemId);
-  if (refusal !== undefined) throw new NegativeAnswer(`${refusal} Nothing was changed.`);
+  if (refusal !== undefined)
+    throw new UserError(`${refusal} Nothing was changed.`, { exitCode: 1 });
   if (options.json) printJson(terminal, { item_id: itemId, changed: true });
   else terminal.out(`The sale of ${itemId} is changed: flash-sale sale show ${itemId}\n`);
   return 0;

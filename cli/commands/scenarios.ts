@@ -8,7 +8,7 @@ export interface ScenariosDeps {
   ) => Promise<readonly ScenarioResult[]>;
 }
 
-/** `flash-sale scenarios`: 1 when a promise was not kept. Throws a PlainFault when there is no stack to run against. */
+/** `flash-sale scenarios`: 1 when a promise was not kept. Throws a UserError when there is no stack to run against. */
 export async function scenarios(
   { terminal, run }: ScenariosDeps,
   { json }: { readonly json?: boolean | undefined },

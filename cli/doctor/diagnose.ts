@@ -1,8 +1,8 @@
-import { describeFault } from '../user-error';
 import { ADDRESSES, type AddressName, type FoundAddresses } from '../wiring/stack-addresses';
 import type { Check, Finding } from './check';
 import { checkPorts } from './ports';
 import { checkPrerequisites, type Machine } from './prerequisites';
+import { describeError } from '../../platform/user-error';
 
 /** The parts that can be asked. */
 export type ProbedName = Exclude<AddressName, 'temporalUi'>;
@@ -73,7 +73,7 @@ function silent(
   return {
     name: label,
     state: 'missing',
-    detail: `${addresses[name]} does not answer (${describeFault(fault)})`,
+    detail: `${addresses[name]} does not answer (${describeError(fault)})`,
     remedy: isGiven
       ? `start it, or correct ${source}`
       : 'the other parts run: see its log in var/, then stop the stack and npm start again',

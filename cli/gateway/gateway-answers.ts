@@ -1,6 +1,6 @@
 import type { StockCounts } from '../../engine/orders/ledger';
 import type { OrderStatus } from '../../engine/orders/order-status';
-import { PlainFault } from '../user-error';
+import { UserError } from '../../platform/user-error';
 
 /** An order as the gateway shows it; times are ISO 8601. */
 export interface OrderBody {
@@ -42,7 +42,7 @@ export interface Problem {
   readonly order?: OrderBody;
 }
 
-/** Reads an order. Throws a PlainFault when it is not one. */
+/** Reads an order. Throws a UserError when it is not one. */
 export function parseOrder(value: unknown): OrderBody {
   const read = reader(value, 'an order');
   return {
@@ -64,7 +64,7 @@ export function parseOrder(value: unknown): OrderBody {
   };
 }
 
-/** Reads an item. Throws a PlainFault when it is not one. */
+/** Reads an item. Throws a UserError when it is not one. */
 export function parseItem(value: unknown): ItemBody {
   const read = reader(value, 'an item');
   return {
@@ -83,7 +83,7 @@ export function parseItem(value: unknown): ItemBody {
   };
 }
 
-/** Reads a problem. Throws a PlainFault when it is not one. */
+/** Reads a problem. Throws a UserError when it is not one. */
 export function parseProblem(value: unknown): Problem {
   const read = reader(value, 'a problem');
   const order = read.optional('order', parseOrder);
@@ -119,10 +119,10 @@ const ORDER_STATUSES = [
 
 /** Reads the fields of a JSON object. The first one that is not as documented throws, with its name. */
 export function reader(value: unknown, what: string) {
-  if (typeof value !== 'object' || value === null) throw new PlainFault(`This is not ${what}.`);
+  if (typeof value !== 'object' || value === null) throw new UserError(`This is not ${what}.`);
   const object = value as Readonly<Record<string, unknown>>;
   const wrong = (name: string): never => {
-    throw new PlainFault(`The field ${name} of ${what} is not as documented.`);
+    throw new UserError(`The field ${name} of ${what} is not as documented.`);
   };
   const text = (name: string): string => {
     const field = object[name];

@@ -8,7 +8,7 @@ import {
   type Problem,
 } from './gateway-answers';
 import { createHttpClient, NoAnswerError, type HttpAnswer } from './http-client';
-import { describeFault, PlainFault } from '../user-error';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** What is sent as the body of POST /buy. */
 export interface BuyBody {
@@ -57,7 +57,7 @@ export interface Gateway {
 }
 
 /** No answer from the gateway, or none it should give. `mayHaveArrived`: what was asked may have been done. */
-export class GatewayFault extends PlainFault {
+export class GatewayFault extends UserError {
   override readonly name = 'GatewayFault';
   readonly mayHaveArrived: boolean;
 
@@ -132,7 +132,7 @@ function retryAfter(headers: HttpAnswer['headers']): { readonly retryAfterMs?: n
 function noAnswer(url: string, error: unknown): GatewayFault {
   const mayHaveArrived = error instanceof NoAnswerError && error.mayHaveArrived;
   const message = mayHaveArrived
-    ? `The gateway at ${url} gave no answer (${describeFault(error)}).`
+    ? `The gateway at ${url} gave no answer (${describeError(error)}).`
     : `Cannot reach the gateway at ${url}: is the stack running? (npm start)`;
   return new GatewayFault(message, { mayHaveArrived, cause: error });
 }

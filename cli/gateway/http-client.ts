@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { describeFault } from '../user-error';
+import { describeError } from '../../platform/user-error';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -71,7 +71,7 @@ export function createHttpClient(
       const fail = (cause: Error) => {
         const code = 'code' in cause ? String(cause.code) : '';
         const mayHaveArrived = !NOT_CONNECTED.includes(code);
-        reject(new NoAnswerError(describeFault(cause), { mayHaveArrived, cause }));
+        reject(new NoAnswerError(describeError(cause), { mayHaveArrived, cause }));
       };
       // Counts from the moment the request has a socket, not while it waits for one.
       outgoing.setTimeout(answerMsMax, () => {

@@ -4,9 +4,9 @@ import { AMOUNT_MAX } from '../../engine/orders/order';
 import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { inPlainWords } from '../operator-words';
 import { plainLines, type ExitCode, type Terminal } from '../output/terminal';
-import { describeFault, PlainFault } from '../user-error';
 import { addStockCommands, type StockCommands } from './stock-program';
 import { add, wholeNumber, type CommonOptions } from '../usage';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** The commands as functions: what the words on the command line end in. */
 export interface Commands extends DlqCommands, StockCommands {
@@ -47,8 +47,8 @@ export async function runCommandLine(
     const error = thrown instanceof OperatorFault ? inPlainWords(thrown) : thrown;
     // The library has said already what is wrong; code 0 is a --help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const isPlain = error instanceof PlainFault;
-    const text = isPlain ? error.message : `Unexpected fault: ${describeFault(error)}`;
+    const isPlain = error instanceof UserError;
+    const text = isPlain ? error.message : `Unexpected fault: ${describeError(error)}`;
     terminal.err(`${plainLines(text)}\n`);
     if (!isPlain && error instanceof Error) terminal.err(`${plainLines(error.stack ?? '')}\n`);
     return isPlain ? error.exitCode : 2;

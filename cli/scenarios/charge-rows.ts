@@ -1,6 +1,6 @@
 import { createHttpClient } from '../gateway/http-client';
 import { reader } from '../gateway/gateway-answers';
-import { describeFault, PlainFault } from '../user-error';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** What the payment simulator knows of one key. */
 export interface ChargeRow {
@@ -11,7 +11,7 @@ export interface ChargeRow {
   readonly currency: string | null;
 }
 
-/** The simulator's whole ledger. Throws a PlainFault when there is none at this URL. */
+/** The simulator's whole ledger. Throws a UserError when there is none at this URL. */
 export async function readChargeRows(url: string): Promise<readonly ChargeRow[]> {
   const client = createHttpClient(url);
   try {
@@ -21,8 +21,8 @@ export async function readChargeRows(url: string): Promise<readonly ChargeRow[]>
     if (!Array.isArray(rows)) throw new Error('it answers no list');
     return rows.map(parseRow);
   } catch (cause) {
-    throw new PlainFault(
-      `Cannot read the payment simulator's ledger at ${url}/ledger (${describeFault(cause)}).`,
+    throw new UserError(
+      `Cannot read the payment simulator's ledger at ${url}/ledger (${describeError(cause)}).`,
       { cause },
     );
   } finally {

@@ -1,5 +1,4 @@
 import { paint, plain } from '../output/terminal';
-import { describeFault } from '../user-error';
 import type { StackAccess } from '../wiring/stack-access';
 import { addressList, type StackAddresses } from '../wiring/stack-addresses';
 import { failedPayments } from './failed-payments';
@@ -7,6 +6,7 @@ import { neverOversold } from './never-oversold';
 import { sameRequestTwice } from './same-request-twice';
 import { BOUNDS, withScene, type Bounds, type Scene } from './scene';
 import type { Verdict } from './verdict';
+import { describeError } from '../../platform/user-error';
 
 export interface ScenarioResult extends Verdict {
   readonly name: string;
@@ -26,7 +26,7 @@ export interface RunOptions {
 
 /**
  * Runs the scenarios against the stack at `addresses`, one after another, and prints a line for each. A promise that is not
- * kept is a result; throws a PlainFault when the gateway or Redis cannot be reached at all. Leaves its items and orders
+ * kept is a result; throws a UserError when the gateway or Redis cannot be reached at all. Leaves its items and orders
  * behind, under ids of this run.
  */
 export async function runScenarios(
@@ -63,7 +63,7 @@ const SCENARIOS: readonly { name: string; play: (scene: Scene) => Promise<Verdic
 
 /** A scenario that could not be played to its end has shown nothing, whatever the reason. */
 function missedBy(error: unknown): Verdict {
-  return { figures: 'not finished', misses: [describeFault(error)] };
+  return { figures: 'not finished', misses: [describeError(error)] };
 }
 
 const MISSES_MAX = 10;

@@ -1,9 +1,9 @@
 import type { ItemId } from '../../engine/orders/order';
 import type { BuyAnswer, BuyBody } from '../gateway/gateway';
-import { PlainFault } from '../user-error';
 import { atRest } from './at-rest';
 import type { Scene } from './scene';
 import { same, type Verdict } from './verdict';
+import { UserError } from '../../platform/user-error';
 
 const UNITS = 5;
 
@@ -24,7 +24,7 @@ export async function sameRequestTwice(scene: Scene): Promise<Verdict> {
     if (entries.get(body.request_id)?.reason === 'payment-declined') continue;
     return judge(scene, itemId, body, [first, second]);
   }
-  throw new PlainFault(`None of ${TRIES_MAX} orders was accepted and paid.`);
+  throw new UserError(`None of ${TRIES_MAX} orders was accepted and paid.`);
 }
 
 async function judge(

@@ -47,7 +47,7 @@ export interface SceneOptions {
   readonly bounds: Bounds;
 }
 
-/** Runs `use` on the stack at these addresses, and closes every connection. Throws a PlainFault when it cannot be reached. */
+/** Runs `use` on the stack at these addresses, and closes every connection. Throws a UserError when it cannot be reached. */
 export async function withScene<T>(
   addresses: Pick<StackAddresses, 'gateway' | 'payments'>,
   { redis: redisAccess, kafka, deadLetterTopic, bounds }: SceneOptions,

@@ -21,11 +21,11 @@ import { stockRebuild } from '../commands/stock/rebuild';
 import { withAppender } from '../../engine/dead-letters/doors/appender';
 import { operatorName } from '../arguments/operator-name';
 import type { Terminal } from '../output/terminal';
-import { describeFault, PlainFault } from '../user-error';
 import { withRedis } from './redis-connection';
 import type { StackAccess } from './stack-access';
 import type { LedgerCommands } from '../programs/ledger-program';
 import type { CommonOptions } from '../usage';
+import { UserError, describeError } from '../../platform/user-error';
 
 const CONNECT_MS_MAX = 2_000;
 const PAYMENT_MS_MAX = 8_000;
@@ -103,8 +103,8 @@ async function explained<T>({ addrs }: KafkaAccess, use: () => Promise<T>): Prom
   try {
     return await use();
   } catch (cause) {
-    throw new PlainFault(
-      `Cannot read the log from Kafka at ${addrs.join(',')} (${describeFault(cause)}): is the stack running? (npm start)`,
+    throw new UserError(
+      `Cannot read the log from Kafka at ${addrs.join(',')} (${describeError(cause)}): is the stack running? (npm start)`,
       { cause },
     );
   }
@@ -118,8 +118,8 @@ async function withTemporal<T>(
     ...{ address, connectTimeout: CONNECT_MS_MAX },
     ...security?.reveal(),
   }).catch((cause: unknown) => {
-    throw new PlainFault(
-      `Temporal at ${address} gives no answer (${describeFault(cause)}): is the stack running? (npm start)`,
+    throw new UserError(
+      `Temporal at ${address} gives no answer (${describeError(cause)}): is the stack running? (npm start)`,
       { cause },
     );
   });

@@ -1,9 +1,9 @@
 import type { RedisAccess } from '../../platform/config/access';
 import * as platform from '../../platform/redis';
-import { describeFault, PlainFault } from '../user-error';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** Redis is not there, or has gone. */
-export class RedisFault extends PlainFault {
+export class RedisFault extends UserError {
   override readonly name = 'RedisFault';
 }
 
@@ -17,7 +17,7 @@ export async function withRedis<T>(
   } catch (error) {
     if (!(error instanceof platform.RedisUnreachable)) throw error;
     throw new RedisFault(
-      `${error.message} (${describeFault(error.cause)}): is the stack running? (npm start)`,
+      `${error.message} (${describeError(error.cause)}): is the stack running? (npm start)`,
       { cause: error },
     );
   }

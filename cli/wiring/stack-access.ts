@@ -6,8 +6,8 @@ import {
   loadTemporalAccess,
   type Env,
 } from '../../platform/config';
-import { PlainFault } from '../user-error';
 import type { FoundAddresses } from './stack-addresses';
+import { UserError } from '../../platform/user-error';
 
 /** How the parts behind the gateway are reached. */
 export interface StackAccess {
@@ -18,7 +18,7 @@ export interface StackAccess {
 
 /**
  * The addresses with what it takes to connect to them. Passwords and certificates of the environment belong to the
- * addresses of the environment: the local stack knows none. Throws a PlainFault for settings that are wrong.
+ * addresses of the environment: the local stack knows none. Throws a UserError for settings that are wrong.
  */
 export function stackAccess({ addresses, origins }: FoundAddresses, env: Env): StackAccess {
   const byProfile = Boolean(env['TEMPORAL_PROFILE'] ?? env['TEMPORAL_CONFIG_FILE']);
@@ -38,6 +38,6 @@ export function stackAccess({ addresses, origins }: FoundAddresses, env: Env): S
       ),
     };
   } catch (error) {
-    throw new PlainFault(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new UserError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config';
-import { describeFault, PlainFault } from '../user-error';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** Everything a command may talk to. */
 export interface StackAddresses {
@@ -46,7 +46,7 @@ export const ADDRESSES = {
 
 /**
  * Where the stack is: by the flag --url, else the environment, else the file that a running local stack leaves in its
- * data folder, else where `npm start` puts it. `root` is the checkout. Throws a PlainFault for an address that is none.
+ * data folder, else where `npm start` puts it. `root` is the checkout. Throws a UserError for an address that is none.
  */
 export function findStackAddresses({
   url,
@@ -97,12 +97,12 @@ function eachAddress<T>(find: (name: AddressName) => T): Record<AddressName, T> 
 function readStackFile(file: string): Partial<Record<AddressName, string>> {
   if (!existsSync(file)) return {};
   const fault = (why: string, cause?: unknown) =>
-    new PlainFault(`${file} cannot be read (${why}): remove it if no stack is running.`, { cause });
+    new UserError(`${file} cannot be read (${why}): remove it if no stack is running.`, { cause });
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw fault(describeFault(error), error);
+    throw fault(describeError(error), error);
   }
   if (typeof value !== 'object' || value === null) throw fault('it holds no object');
   const object = value as Readonly<Record<string, unknown>>;
@@ -121,16 +121,15 @@ function checked(name: AddressName, value: string, source: string): string {
   switch (kind) {
     case 'url': {
       const isUrl = URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
-      if (!isUrl) throw new PlainFault(`${source} must be an http or https URL, not "${value}".`);
+      if (!isUrl) throw new UserError(`${source} must be an http or https URL, not "${value}".`);
       return value.replace(/\/+$/, '');
     }
     case 'address':
-      if (!ADDRESS.test(value))
-        throw new PlainFault(`${source} must be host:port, not "${value}".`);
+      if (!ADDRESS.test(value)) throw new UserError(`${source} must be host:port, not "${value}".`);
       return value;
     case 'addresses':
       if (!value.split(',').every((address) => ADDRESS.test(address.trim()))) {
-        throw new PlainFault(`${source} must be host:port, comma-separated, not "${value}".`);
+        throw new UserError(`${source} must be host:port, comma-separated, not "${value}".`);
       }
       return value;
   }

@@ -1,15 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { PlainFault } from '../../platform/user-error';
 import { seconds } from '../../stack/ground/report';
 import { isAbort } from '../../stack/processes/together';
-import { describeFault } from '../../platform/until';
 import { onFreshGround } from './ground/start';
 import { parseOptions } from './options';
 import type { SuiteResult } from './report/figure';
 import { resultText } from './report/text';
 import { SUITES } from './suites';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** Compiled, this file lies in dist/proof/bench. */
 const ROOT = join(__dirname, '..', '..', '..');
@@ -75,7 +74,7 @@ main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
     process.stderr.write(
-      `\n${error instanceof PlainFault ? error.message : describeFault(error)}\n`,
+      `\n${error instanceof UserError ? error.message : describeError(error)}\n`,
     );
     process.exit(1);
   },

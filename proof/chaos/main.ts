@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { removeAbandoned } from '../../stack/ground/data-dir';
-import { PlainFault } from '../../platform/user-error';
 import { freePorts } from '../../stack/ground/ports';
 import { loadStackSettings } from '../../stack/ground/settings';
 import { isAbort } from '../../stack/processes/together';
-import { describeFault } from '../../platform/until';
 import { startStack } from '../../stack/stack';
 import { planCases, type ChaosCase } from './cases';
 import { runChaos, type ChaosOptions } from './run-chaos';
 import type { CaseResult } from './run-case';
 import { BURST_ORDERS } from './sale/wishes';
 import { resultLine, resultTable, summaryLine, violationsOf } from './table';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** Compiled, this file lies in dist/proof/chaos. */
 const ROOT = join(__dirname, '..', '..', '..');
@@ -124,7 +123,7 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Throws a PlainFault for what was mistyped. */
+/** Throws a UserError for what was mistyped. */
 function readOptions(args: string[]): Options | 'done' {
   const { values } = parse(args);
   if (values.help === true) {
@@ -132,14 +131,14 @@ function readOptions(args: string[]): Options | 'done' {
     return 'done';
   }
   const cases = planCases(values.only);
-  if (cases.length === 0) throw new PlainFault(`No case has "${values.only ?? ''}" in its name.`);
+  if (cases.length === 0) throw new UserError(`No case has "${values.only ?? ''}" in its name.`);
   if (values.list === true) {
     for (const { point, action } of cases) print(`${point}=${action}`);
     return 'done';
   }
   const lanes = Number(values.lanes ?? LANES);
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX) {
-    throw new PlainFault(`--lanes must be a whole number from 1 to ${String(LANES_MAX)}.`);
+    throw new UserError(`--lanes must be a whole number from 1 to ${String(LANES_MAX)}.`);
   }
   return { cases, lanes, json: values.json };
 }
@@ -157,7 +156,7 @@ function parse(args: string[]) {
       },
     });
   } catch (error) {
-    throw new PlainFault(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    throw new UserError(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
   }
 }
 
@@ -168,7 +167,7 @@ const run = async () => {
 run().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const text = error instanceof PlainFault ? error.message : describeFault(error);
+    const text = error instanceof UserError ? error.message : describeError(error);
     process.stderr.write(`\n${text}\n`);
     process.exit(1);
   },

@@ -2,17 +2,16 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
 import { removeAbandoned } from '../../stack/ground/data-dir';
-import { PlainFault } from '../../platform/user-error';
 import { freePorts } from '../../stack/ground/ports';
 import { seconds, type Report } from '../../stack/ground/report';
 import { loadStackSettings } from '../../stack/ground/settings';
 import { isAbort } from '../../stack/processes/together';
-import { describeFault } from '../../platform/until';
 import { startStack, type Stack } from '../../stack/stack';
 import { MUTANTS } from './catalogue';
 import { copyCheckout } from './checkout';
 import { catchTable, hunt } from './hunt';
 import type { Mutant } from './mutant';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** Compiled, this file lies in dist/proof/mutants. */
 const ROOT = join(__dirname, '..', '..', '..');
@@ -75,21 +74,21 @@ async function huntAll(
   return survivors.length === 0 ? 0 : 1;
 }
 
-/** Only `--only <name>`, any number of times. Throws a PlainFault for anything else. */
+/** Only `--only <name>`, any number of times. Throws a UserError for anything else. */
 function chosen(args: readonly string[]): readonly Mutant[] {
   if (args.length === 0) return MUTANTS;
   const names: string[] = [];
   for (let i = 0; i < args.length; i += 2) {
     const name = args[i + 1];
     if (args[i] !== '--only' || name === undefined) {
-      throw new PlainFault('Usage: npm run mutants [-- --only <name>] ...');
+      throw new UserError('Usage: npm run mutants [-- --only <name>] ...');
     }
     names.push(name);
   }
   return names.map((name) => {
     const mutant = MUTANTS.find((one) => one.name === name);
     if (mutant) return mutant;
-    throw new PlainFault(
+    throw new UserError(
       `There is no mutant "${name}", only:\n${MUTANTS.map((one) => `  ${one.name}`).join('\n')}`,
     );
   });
@@ -118,7 +117,7 @@ function testEnv(env: Env, stack: Stack, dataDir: string): Env {
 main(process.argv.slice(2), process.env).then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const text = error instanceof PlainFault ? error.message : describeFault(error);
+    const text = error instanceof UserError ? error.message : describeError(error);
     process.stderr.write(`\n${text}\n`);
     process.exit(1);
   },

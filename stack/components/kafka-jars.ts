@@ -4,9 +4,9 @@ import type { Context } from '../ground/context';
 import { cached } from '../install/cache';
 import { installing, installLog } from '../install/installer';
 import { findProgram } from '../../platform/programs';
-import { PlainFault } from '../../platform/user-error';
 import { runToEnd } from '../processes/run-to-end';
 import { reporting } from '../ground/report';
+import { UserError } from '../../platform/user-error';
 
 const KAFKA_VERSION = '4.2.0';
 const LABEL = `Kafka ${KAFKA_VERSION} (about 60 MB)`;
@@ -39,7 +39,7 @@ export async function findKafkaJars(context: Context, java: string): Promise<Kaf
   if (kafkaHome) {
     const libs = join(kafkaHome, 'libs');
     if (!existsSync(libs)) {
-      throw new PlainFault(`KAFKA_HOME is ${kafkaHome}, but there is no folder libs in it.`);
+      throw new UserError(`KAFKA_HOME is ${kafkaHome}, but there is no folder libs in it.`);
     }
     return { libs, origin: 'KAFKA_HOME' };
   }
@@ -72,12 +72,12 @@ export interface KafkaJars {
   readonly origin: string;
 }
 
-/** Throws a PlainFault when Kafka would have to be installed and cannot be: before anything is downloaded for it. */
+/** Throws a UserError when Kafka would have to be installed and cannot be: before anything is downloaded for it. */
 export function requireMaven({ settings }: Context): void {
   const installed = join(settings.cacheDir, `kafka-${KAFKA_VERSION}`, BROKER_JAR);
   if (settings.env['KAFKA_HOME'] || existsSync(installed)) return;
   if (findProgram('mvn', settings.env) === undefined) {
-    throw new PlainFault(
+    throw new UserError(
       'Kafka is missing and needs Maven to be installed: install Maven (Debian: apt-get install maven, macOS: brew install maven), or set KAFKA_HOME to an unpacked Kafka, or set KAFKA_ADDR.',
     );
   }

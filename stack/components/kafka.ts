@@ -4,15 +4,15 @@ import { createKafka, createProducer } from '../../engine/kafka/kafka-client';
 import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
 import type { Component, Context } from '../ground/context';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../../platform/user-error';
 import { loadKafkaAccess } from '../../platform/config';
 import type { KafkaAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';
 import { runToEnd } from '../processes/run-to-end';
-import { atMost, describeFault } from '../../platform/until';
+import { atMost } from '../../platform/until';
 import type { StackSettings } from '../ground/settings';
 import { findJava } from './java';
 import { findKafkaJars, requireMaven } from './kafka-jars';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** A broker is ready in 3 to 9 s on a small machine that does nothing else. */
 const READY_MS_MAX = 120_000;
@@ -42,8 +42,8 @@ export async function startKafka(context: Context, variant?: BrokerVariant): Pro
     const access = givenAccess(loadKafkaAccess, settings);
     await ensureTopics(access, topics, { readyMsMax: GIVEN_MS_MAX }).catch((error: unknown) => {
       signal.throwIfAborted();
-      throw new PlainFault(
-        `KAFKA_ADDR is ${given}, but no Kafka there answers and has, or lets us create, the topics (${describeFault(error)}).`,
+      throw new UserError(
+        `KAFKA_ADDR is ${given}, but no Kafka there answers and has, or lets us create, the topics (${describeError(error)}).`,
       );
     });
     return { address: given, origin: 'KAFKA_ADDR' };

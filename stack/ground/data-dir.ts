@@ -12,8 +12,8 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from './error-code';
-import { PlainFault } from '../../platform/user-error';
 import { identify, isAlive, type ProcessIdentity } from '../processes/process-identity';
+import { UserError } from '../../platform/user-error';
 
 /** What one stack owns on disk while it runs. */
 export interface DataDir {
@@ -46,7 +46,7 @@ const LOOK_AGAIN_MS = 100;
 const UNOWNED_MS_MAX = 3_600_000;
 
 /**
- * Makes the folder ours until `release`. Throws a PlainFault when another stack runs on it. What is left of a stack
+ * Makes the folder ours until `release`. Throws a UserError when another stack runs on it. What is left of a stack
  * that was killed is waited for, since two Redis on one folder would ruin it. `fresh` wipes the data then.
  */
 export async function claimDataDir(
@@ -74,7 +74,7 @@ export async function claimDataDir(
     const owner = readOwner(file);
     if (owner && isAlive(owner.stack)) {
       rmSync(draft);
-      throw new PlainFault(
+      throw new UserError(
         `Another stack (process ${owner.stack.pid}) already runs on ${path}: stop it first, or set FLASH_SALE_DATA to another folder for this one.`,
       );
     }
@@ -144,7 +144,7 @@ async function orphansEnd(children: readonly ProcessIdentity[], signal: AbortSig
     const alive = children.filter(isAlive);
     if (alive.length === 0) return;
     if (Date.now() > deadline) {
-      throw new PlainFault(
+      throw new UserError(
         `Processes of a stack that was killed still run: end them with "kill ${alive.map(({ pid }) => pid).join(' ')}" and start again.`,
       );
     }

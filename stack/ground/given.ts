@@ -1,13 +1,13 @@
 import type { Env } from '../../platform/config';
-import { PlainFault } from '../../platform/user-error';
 import type { StackSettings } from './settings';
+import { UserError } from '../../platform/user-error';
 
 /** How a part that is given from outside is reached; a wrong setting is for the person at the terminal to mend. */
 export function givenAccess<T>(load: (env: Env) => T, { env }: StackSettings): T {
   try {
     return load(env);
   } catch (error) {
-    throw new PlainFault(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new UserError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlainFault } from '../../platform/user-error';
 import { PORTS, type PortName, type Ports } from './settings';
 import { isTaken } from '../../platform/ports';
+import { UserError } from '../../platform/user-error';
 
 /** A stack that was killed takes up to 5 s to end what it had started. */
 const STALE_MS_MAX = 8_000;
 const LOOK_AGAIN_MS = 200;
 
 /**
- * Throws a PlainFault that lists every port that is taken or wanted twice, with the variable that moves it.
+ * Throws a UserError that lists every port that is taken or wanted twice, with the variable that moves it.
  * `patient`: another stack has just been ended and its ports are about to become free.
  */
 export async function claimPorts(
@@ -18,14 +18,14 @@ export async function claimPorts(
 ): Promise<void> {
   const twice = names.filter((name, at) => names.findIndex((n) => ports[n] === ports[name]) !== at);
   if (twice.length > 0) {
-    throw new PlainFault(`Two parts want the same port: move ${list(ports, twice)}.`);
+    throw new UserError(`Two parts want the same port: move ${list(ports, twice)}.`);
   }
   const deadline = Date.now() + (patient ? STALE_MS_MAX : 0);
   for (;;) {
     const taken = await takenPorts(ports, names);
     if (taken.length === 0) return;
     if (Date.now() >= deadline) {
-      throw new PlainFault(
+      throw new UserError(
         `Already in use: ${list(ports, taken)}; stop what listens there, or set the variable in brackets to another port.`,
       );
     }

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config';
-import { PlainFault } from '../../platform/user-error';
+import { UserError } from '../../platform/user-error';
 
 /** Every port of the local stack: the variable that moves it, and where it lies otherwise. */
 export const PORTS = {
@@ -41,7 +41,7 @@ export interface StackSettings {
   readonly env: Env;
 }
 
-/** The stack's settings. `root` is the checkout. Throws a PlainFault for a port that is none or is given twice. */
+/** The stack's settings. `root` is the checkout. Throws a UserError for a port that is none or is given twice. */
 export function loadStackSettings(env: Env, root: string): StackSettings {
   const text = (name: string) => env[name]?.trim() || undefined;
   return {
@@ -82,7 +82,7 @@ function loadPorts(env: Env): Ports {
     const given = env[variable]?.trim();
     const value = given ? Number(given) : standard;
     if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
-    throw new PlainFault(`${variable} must be a port from 1 to 65535, not "${given ?? ''}".`);
+    throw new UserError(`${variable} must be a port from 1 to 65535, not "${given ?? ''}".`);
   };
   return {
     gateway: port('gateway'),

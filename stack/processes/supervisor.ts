@@ -3,7 +3,8 @@ import { invariant } from '../../engine/orders/invariant';
 import type { Report } from '../ground/report';
 import { describeExit, spawnGuarded, type GuardedProcess, type Program } from './guarded-process';
 import { lastWords, logSize } from './last-words';
-import { describeFault, until } from '../../platform/until';
+import { until } from '../../platform/until';
+import { describeError } from '../../platform/user-error';
 
 /** A process that is to run as long as the stack does. */
 export interface SupervisedProgram extends Program {
@@ -106,7 +107,7 @@ async function readyOrNot(
   } catch (error) {
     if (signal.aborted) return undefined;
     await running.stop(program.stopMsMax);
-    return describeFault(error);
+    return describeError(error);
   }
 }
 

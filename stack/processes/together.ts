@@ -1,5 +1,4 @@
-import { PlainFault } from '../../platform/user-error';
-import { describeFault } from '../../platform/until';
+import { UserError, describeError } from '../../platform/user-error';
 
 /**
  * Waits for all parts. With the first fault `giveUp` is called, and once every part has ended, the faults are thrown
@@ -16,10 +15,10 @@ export async function allOrNone<T extends readonly Promise<unknown>[]>(
     .map((reason) => (reason instanceof Error ? reason : new Error(String(reason))))
     .filter((fault) => !isAbort(fault));
   if (faults.length > 1) {
-    const text = faults.map(describeFault).join('\n');
+    const text = faults.map(describeError).join('\n');
     const cause = new AggregateError(faults);
-    throw faults.every((fault) => fault instanceof PlainFault)
-      ? new PlainFault(text)
+    throw faults.every((fault) => fault instanceof UserError)
+      ? new UserError(text)
       : new Error(text, { cause });
   }
   if (faults[0]) throw faults[0];

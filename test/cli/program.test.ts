@@ -1,7 +1,7 @@
 import { runCommandLine, type Commands } from '../../cli/programs/program';
-import { PlainFault } from '../../cli/user-error';
 import { OperatorFault } from '../../engine/dead-letters/operator-error';
 import { textTerminal } from './text-terminal';
+import { UserError } from '../../platform/user-error';
 
 /** Commands that remember how they were called and answer 0. */
 function recordedCommands() {
@@ -153,7 +153,7 @@ test('a command alone decides the exit code', async () => {
 });
 
 test('a plain fault is one sentence on standard error and exit code 2', async () => {
-  const doctor = () => Promise.reject(new PlainFault('Nobody is there.'));
+  const doctor = () => Promise.reject(new UserError('Nobody is there.'));
   const { code, out, err } = await run('doctor', { doctor });
   expect([code, out, err]).toEqual([2, '', 'Nobody is there.\n']);
 });

@@ -1,6 +1,5 @@
 import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
 import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock/restock';
-import { NegativeAnswer, PlainFault } from '../../cli/user-error';
 import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,
@@ -9,6 +8,7 @@ import type {
   SaleChangeAnswer,
 } from '../../engine/stock/operations/stock-operations';
 import { textTerminal } from './text-terminal';
+import { UserError } from '../../platform/user-error';
 
 const RESTOCKED: RestockAnswer = {
   ...{ kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
@@ -88,7 +88,7 @@ describe('flash-sale stock add', () => {
     const fault = await aLedger({ restock })
       .add()
       .catch((error: unknown) => error);
-    expect(fault).toBeInstanceOf(NegativeAnswer);
+    expect(fault).toMatchObject({ name: 'UserError', exitCode: 1 });
     expect((fault as Error).message).toMatch(sentence);
   });
 
@@ -106,10 +106,10 @@ describe('flash-sale sale set', () => {
     const silent = new Error('Command timed out');
     const faultOf = (change: Promise<unknown>) => change.catch((error: unknown) => error);
     const asked = await faultOf(aLedger({ change: silent }).set({ limit: 2 }));
-    expect(asked).toBeInstanceOf(PlainFault);
+    expect(asked).toBeInstanceOf(UserError);
     expect((asked as Error).message).toMatch(/timed out.*may have been made or not.*sale show 101/);
     const looked = await faultOf(aLedger({ sale: silent }).set({ price: '10.00' }));
-    expect(looked).toBeInstanceOf(PlainFault);
+    expect(looked).toBeInstanceOf(UserError);
     expect((looked as Error).message).toMatch(/timed out.*Nothing was changed/);
   });
 
@@ -147,7 +147,7 @@ describe('flash-sale sale set', () => {
     const fault = await aLedger({ change })
       .set({ limit: 1 })
       .catch((error: unknown) => error);
-    expect(fault).toBeInstanceOf(NegativeAnswer);
+    expect(fault).toMatchObject({ name: 'UserError', exitCode: 1 });
     expect((fault as Error).message).toMatch(sentence);
   });
 });
@@ -177,6 +177,6 @@ describe('a price', () => {
     ),
     ['10.00', 'JPY'] as const,
   ])('"%s" in %s is none', (text, currency) => {
-    expect(() => parsePrice(text, currency)).toThrow(PlainFault);
+    expect(() => parsePrice(text, currency)).toThrow(UserError);
   });
 });

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { claimDataDir, removeAbandoned } from '../../stack/ground/data-dir';
-import { PlainFault } from '../../platform/user-error';
+import { UserError } from '../../platform/user-error';
 
 const { signal } = new AbortController();
 let parent = '';
@@ -30,7 +30,7 @@ describe('claiming a data folder', () => {
     const path = join(parent, 'var');
     await claimDataDir(path, { fresh: false, signal });
     const second = claimDataDir(path, { fresh: true, signal });
-    await expect(second).rejects.toThrow(PlainFault);
+    await expect(second).rejects.toThrow(UserError);
     await expect(second).rejects.toThrow(`Another stack (process ${process.pid}) already runs`);
   });
 

@@ -10,9 +10,9 @@ import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
 import { progressBar } from '../../output/progress-bar';
 import { printReplay } from '../../output/replay-text';
 import type { ExitCode } from '../../output/terminal';
-import { describeFault, PlainFault } from '../../user-error';
 import { reasonGiven } from '../../arguments/reason-given';
 import type { DlqReadDeps } from './ls';
+import { UserError, describeError } from '../../../platform/user-error';
 
 export interface DlqReplayDeps extends DlqReadDeps, Omit<ReplayDeps, 'onProgress'> {
   /** Who is at the terminal. */
@@ -44,7 +44,7 @@ export async function dlqReplay(deps: DlqReplayDeps, options: DlqReplayOptions):
   const { why, ...filter } = rest;
   const operator = { by: deps.by, why: dryRun ? (why ?? '') : reasonGiven(why, deps.by) };
   if (mended !== undefined && ids.length !== 1) {
-    throw new PlainFault('--mended takes exactly one request_id or letter id.');
+    throw new UserError('--mended takes exactly one request_id or letter id.');
   }
   const progress = createProgress(deps, json === true);
   const readMended = (letter: StoredDeadLetter) => readMendedOrder(mended ?? '', letter);
@@ -63,7 +63,7 @@ export async function dlqReplay(deps: DlqReplayDeps, options: DlqReplayOptions):
 
 async function readMendedOrder(file: string, letter: StoredDeadLetter) {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new PlainFault(`Cannot read ${file} (${describeFault(cause)}). Nothing was changed.`, {
+    throw new UserError(`Cannot read ${file} (${describeError(cause)}). Nothing was changed.`, {
       cause,
     });
   });

@@ -3,7 +3,7 @@ import type { Difference } from '../../../engine/reconciliation/difference';
 import { repairItem, type RepairDeps } from '../../../engine/reconciliation/repair-item';
 import type { ItemId } from '../../../engine/orders/order';
 import { plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer } from '../../user-error';
+import { UserError } from '../../../platform/user-error';
 
 export interface StockAuditDeps extends AuditDeps, RepairDeps {
   readonly repair: AuditDeps['repair'];
@@ -20,7 +20,7 @@ export interface StockAuditOptions {
   readonly json?: boolean | undefined;
 }
 
-/** `flash-sale stock audit`: 0 when everything fits, 1 while something differs. Throws a NegativeAnswer for an unknown item. */
+/** `flash-sale stock audit`: 0 when everything fits, 1 while something differs. Throws a UserError for an unknown item. */
 export async function stockAudit(
   deps: StockAuditDeps,
   { item, repair, json }: StockAuditOptions,
@@ -29,7 +29,7 @@ export async function stockAudit(
   const audit = async () => {
     const answer = await auditItem(deps, { itemId: item });
     if (answer.kind === 'audited') return answer;
-    throw new NegativeAnswer(`Nothing is sold under ${item}, and nothing ever was.`);
+    throw new UserError(`Nothing is sold under ${item}, and nothing ever was.`, { exitCode: 1 });
   };
   const first = await audit();
   const mendable = first.differences.filter(({ mend }) => mend !== undefined);

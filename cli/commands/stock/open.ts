@@ -3,7 +3,7 @@ import type { LedgerRegistry } from '../../../engine/stock/registry/ledger-regis
 import type { LedgerRepair } from '../../../engine/stock/upkeep/ledger-repair';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer } from '../../user-error';
+import { UserError } from '../../../platform/user-error';
 
 export interface StockOpenDeps {
   readonly terminal: Terminal;
@@ -12,7 +12,7 @@ export interface StockOpenDeps {
   readonly registry: Pick<LedgerRegistry, 'find'>;
 }
 
-/** `flash-sale stock open`: accepts a lost ledger as it stands in Redis. Throws a NegativeAnswer where it is not lost. */
+/** `flash-sale stock open`: accepts a lost ledger as it stands in Redis. Throws a UserError where it is not lost. */
 export async function stockOpen(
   { terminal, by, repair, registry }: StockOpenDeps,
   options: { readonly item: ItemId; readonly why?: string; readonly json?: boolean },
@@ -23,7 +23,9 @@ export async function stockOpen(
   const { open, free } = await repair.standing(item);
   if (open || token === undefined) {
     const state = open ? 'is open already' : 'was never opened: the first purchase opens it';
-    throw new NegativeAnswer(`The ledger of item ${item} ${state}. Nothing was changed.`);
+    throw new UserError(`The ledger of item ${item} ${state}. Nothing was changed.`, {
+      exitCode: 1,
+    });
   }
   await repair.accept(item, token, { by, why });
   if (json) printJson(terminal, { item_id: item, outcome: 'opened', free: Number(free ?? 0) });

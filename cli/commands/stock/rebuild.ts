@@ -3,7 +3,7 @@ import type { ItemId } from '../../../engine/orders/order';
 import { rebuildLedger, type RebuildDeps } from '../../../engine/reconciliation/rebuild-ledger';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { NegativeAnswer, PlainFault } from '../../user-error';
+import { UserError } from '../../../platform/user-error';
 
 export interface StockRebuildDeps extends RebuildDeps {
   readonly terminal: Terminal;
@@ -18,14 +18,14 @@ export interface StockRebuildOptions {
   readonly json?: boolean | undefined;
 }
 
-/** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a NegativeAnswer where it is not lost. */
+/** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a UserError where it is not lost. */
 export async function stockRebuild(
   { terminal, by, ...deps }: StockRebuildDeps,
   { item, why, free, supply, json }: StockRebuildOptions,
 ): Promise<ExitCode> {
   const reason = reasonGiven(why, by);
   if ((free === undefined) === (supply === undefined)) {
-    throw new PlainFault(
+    throw new UserError(
       'Say how many units there are: either --free (not sold and not held) or --supply (all that were ever put on sale). Nothing was changed.',
     );
   }
@@ -40,14 +40,18 @@ export async function stockRebuild(
       return 0;
     }
     case 'too-small':
-      throw new NegativeAnswer(
+      throw new UserError(
         `The orders of item ${item} hold ${answer.needed} units: a supply below that would be oversold. Nothing was changed.`,
+        { exitCode: 1 },
       );
     case 'open':
-      throw new NegativeAnswer(`The ledger of item ${item} is not lost. Nothing was changed.`);
+      throw new UserError(`The ledger of item ${item} is not lost. Nothing was changed.`, {
+        exitCode: 1,
+      });
     case 'never-opened':
-      throw new NegativeAnswer(
+      throw new UserError(
         `Item ${item} has never had a ledger: put it on sale with SET inventory:${item}. Nothing was changed.`,
+        { exitCode: 1 },
       );
     default:
       return assertNever(answer);

@@ -5,14 +5,14 @@ import type {
   StockOperations,
 } from '../../../engine/stock/operations/stock-operations';
 import { paint, plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
-import { describeFault, NegativeAnswer, PlainFault } from '../../user-error';
 import { itemIdGiven } from '../../arguments/item-id';
+import { UserError, describeError } from '../../../platform/user-error';
 
 export interface StockOperationsDeps {
   readonly terminal: Terminal;
   /** Who is at the terminal. */
   readonly by: string;
-  /** Opens the ledger, hands it over and closes it again. Throws a PlainFault when Redis does not answer. */
+  /** Opens the ledger, hands it over and closes it again. Throws a UserError when Redis does not answer. */
   readonly withStock: <T>(use: (stock: StockOperations) => Promise<T>) => Promise<T>;
 }
 
@@ -26,7 +26,7 @@ export interface StockRestockOptions {
 
 /**
  * `flash-sale stock add` and `stock set`: more units of an item, or so many that are free; an unknown item is on sale from
- * then on. Throws a NegativeAnswer when the ledger refuses, and a PlainFault that says how to ask again when Redis does not answer.
+ * then on. Throws a UserError when the ledger refuses, and a UserError that says how to ask again when Redis does not answer.
  */
 export async function stockRestock(
   { terminal, by, withStock }: StockOperationsDeps,
@@ -36,8 +36,8 @@ export async function stockRestock(
   const answer = await withStock((stock) =>
     stock.restock({ itemId, operationId, units, by }).catch((cause: unknown) => {
       // It may have happened: only the same operation may be sent again.
-      throw new PlainFault(
-        `Redis gave no answer (${describeFault(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
+      throw new UserError(
+        `Redis gave no answer (${describeError(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
         { cause },
       );
     }),
@@ -66,14 +66,18 @@ function restocked(answer: RestockAnswer, itemId: string, operationId: string) {
     case 'restocked':
       return answer;
     case 'operation-reused':
-      throw new NegativeAnswer(
+      throw new UserError(
         `The operation ${operationId} has asked for something else before. Nothing was changed.`,
+        { exitCode: 1 },
       );
     case 'too-many':
-      throw new NegativeAnswer(`${itemId} would have too many units. Nothing was changed.`);
+      throw new UserError(`${itemId} would have too many units. Nothing was changed.`, {
+        exitCode: 1,
+      });
     case 'unreadable':
-      throw new NegativeAnswer(
+      throw new UserError(
         `${answer.detail}. Nothing was changed; "flash-sale stock set ${itemId} <units>" mends it.`,
+        { exitCode: 1 },
       );
   }
 }

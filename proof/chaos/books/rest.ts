@@ -1,8 +1,9 @@
 import type { ItemId } from '../../../engine/orders/order';
 import { entriesOf } from '../../../engine/stock/stored-entry';
-import { describeFault, until } from '../../../platform/until';
+import { until } from '../../../platform/until';
 import type { Lane } from '../lane/lane';
 import { runsOf } from './evidence';
+import { describeError } from '../../../platform/user-error';
 
 /**
  * Attempts that a dead worker had in hand are given up after 20 s, a lost workflow task after 10 s, each in its turn:
@@ -32,7 +33,7 @@ export async function comeToRest(lane: Lane, itemId: ItemId): Promise<string | u
     return await until('not at rest', lookAgain, { withinMs: REST_MS_MAX, signal });
   } catch (error) {
     signal.throwIfAborted();
-    return describeFault(error);
+    return describeError(error);
   }
 }
 
