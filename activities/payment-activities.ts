@@ -37,9 +37,9 @@ export function createPaymentActivities(provider: PaymentProvider, ledger: Stock
      * left alone. Refund first, strike after: if we die between the two, the refund is only asked for again.
      */
     async refundPayment(step: GenerationOf): Promise<'refunded' | 'nothing' | 'kept'> {
-      if (!(await ledger.maySettle(step))) return 'kept';
+      if (!(await ledger.isRefundable(step))) return 'kept';
       const refund = await provider.refund(paymentKey(step.requestId, step.generation));
-      await ledger.settle(step);
+      await ledger.resolveCharge(step);
       return refund;
     },
   };

@@ -1,4 +1,4 @@
-import type { ConfirmAnswer, ReleaseAnswer, ReserveAnswer } from '../engine/orders/ledger';
+import type { ConfirmResult, ReleaseResult, ReserveResult } from '../engine/orders/ledger';
 import type { Order, ReleaseReason } from '../engine/orders/order';
 import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
 
@@ -7,11 +7,11 @@ export type StockActivities = ReturnType<typeof createStockActivities>;
 /** The saga's steps on the ledger: each is one idempotent call, so each may run late, twice, or beside its own retry. */
 export function createStockActivities(ledger: StockLedger) {
   return {
-    reserveStock(step: { order: Order; fence: number }): Promise<ReserveAnswer> {
+    reserveStock(step: { order: Order; fence: number }): Promise<ReserveResult> {
       return ledger.reserve(step.order, step.fence);
     },
 
-    confirmSale(step: GenerationOf & { fence: number; paymentId: string }): Promise<ConfirmAnswer> {
+    confirmSale(step: GenerationOf & { fence: number; paymentId: string }): Promise<ConfirmResult> {
       return ledger.confirm(step);
     },
 
@@ -20,7 +20,7 @@ export function createStockActivities(ledger: StockLedger) {
       fence: number;
       reason: ReleaseReason;
       declined?: number;
-    }): Promise<ReleaseAnswer> {
+    }): Promise<ReleaseResult> {
       return ledger.release(step);
     },
   };

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
 import type { joinCopies } from '../platform/copies/copy';
 import type { Logger } from '../platform/logger';
-import type { LedgerKeeper } from '../engine/stock/registry/ledger-opener';
+import type { LedgerOpener } from '../engine/stock/registry/ledger-opener';
 import type { Admission } from '../engine/stock/admission';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import { createApp } from './app';
@@ -50,7 +50,7 @@ const LATE_ORDERS_MS_MAX = 3_000;
 export interface GatewayDeps {
   readonly admission: Admission;
   /** Opens the ledgers of items that are new, and knows those that are lost. */
-  readonly ledgers: LedgerKeeper;
+  readonly ledgers: LedgerOpener;
   readonly ledger: Pick<StockLedger, 'findOrder' | 'item' | 'cancel'>;
   readonly appender: OrderAppender;
   /** Absent, in tests: an order that is reserved already cannot be cancelled. */

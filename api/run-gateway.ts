@@ -10,7 +10,7 @@ import type { Logger } from '../platform/logger';
 import { connectDoorRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { createLazyTemporalClient } from '../platform/temporal-client';
-import { createLedgerKeeper } from '../engine/stock/registry/ledger-opener';
+import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
 import { createAdmission } from '../engine/stock/redis-admission';
@@ -57,7 +57,7 @@ export async function runGateway(
   // On the way of a purchase only for items without a ledger yet.
   const temporal = createLazyTemporalClient(config.temporal);
   onShutdown('temporal', temporal.close);
-  const ledgers = createLedgerKeeper({
+  const ledgers = createLedgerOpener({
     opening: createLedgerOpening(redis),
     registry: createLedgerRegistry(temporal.client, config.taskQueue),
   });

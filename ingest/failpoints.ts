@@ -13,7 +13,7 @@ export const DEAD_LETTER_CALLS = {
 } as const satisfies Record<keyof DeadLetterWriter, Call<'ingest'>>;
 
 export const LEDGER_CALLS = {
-  giveBack: 'give-back',
+  abandon: 'give-back',
 } as const satisfies Record<keyof StartOrdersDeps['ledger'], Call<'ingest'>>;
 
 export const COMMIT_CALL: Call<'ingest'> = 'commit';

@@ -17,7 +17,7 @@ export interface StartOrdersDeps {
   readonly starter: OrderStarter;
   readonly openOrders: OpenOrders;
   readonly deadLetters: DeadLetterWriter;
-  readonly ledger: Pick<StockLedger, 'giveBack'>;
+  readonly ledger: Pick<StockLedger, 'abandon'>;
   readonly metrics: IngestMetrics;
   readonly logger: Logger;
 }
@@ -99,7 +99,7 @@ async function startDecoded(
   await bury(record, { reason: 'request-id-reused', error, requestId, itemId }, deps);
   // After the letter: should the process die between the two, the record comes again and both are repeated.
   await orUnavailable('giving back the units', () =>
-    deps.ledger.giveBack({ itemId, requestId, fingerprint, reason: 'request-id-reused' }),
+    deps.ledger.abandon({ itemId, requestId, fingerprint, reason: 'request-id-reused' }),
   );
   return 'request-id-reused';
 }

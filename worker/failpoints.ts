@@ -9,14 +9,14 @@ import type { StockLedger } from '../engine/stock/stock-ledger';
 */
 
 /** The workers' part of the ledger: the rest is for ingest, the gateway and the operators. */
-type WorkerLedger = Omit<StockLedger, 'giveBack' | 'cancel' | 'findOrder' | 'item'>;
+type WorkerLedger = Omit<StockLedger, 'abandon' | 'cancel' | 'findOrder' | 'item'>;
 
 export const LEDGER_CALLS = {
   reserve: 'reserve',
   confirm: 'confirm',
   release: 'release',
-  maySettle: 'may-settle',
-  settle: 'settle',
+  isRefundable: 'may-settle',
+  resolveCharge: 'settle',
 } as const satisfies Record<keyof WorkerLedger, Call<'worker'>>;
 
 export const PAYMENT_CALLS = {

@@ -19,7 +19,7 @@ import { createLogger } from '../platform/logger';
 import { connectPatientRedis } from '../platform/redis';
 import { watchRedisDurability } from '../platform/redis-durability';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import { createLedgerKeeper } from '../engine/stock/registry/ledger-opener';
+import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import { createOpeningLedger } from '../engine/stock/registry/opening-ledger';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
   const client = new Client({ connection, namespace: config.temporal.namespace });
-  const keeper = createLedgerKeeper({
+  const keeper = createLedgerOpener({
     opening: createLedgerOpening(redis),
     registry: createLedgerRegistry(client, config.taskQueue),
   });

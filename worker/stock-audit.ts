@@ -18,7 +18,7 @@ import type { RedisConnection } from '../platform/redis';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
-import { createLedgerRepair } from '../engine/stock/upkeep/ledger-repair';
+import { createLedgerMaintenance } from '../engine/stock/upkeep/ledger-repair';
 import { createAuditMetrics } from './audit-metrics';
 
 const CLOSE_MS_MAX = 5_000;
@@ -40,7 +40,7 @@ export function createStockAudit(deps: StockAuditDeps): () => Promise<AuditSumma
   return async () => {
     const summary = await auditStock({
       ...{ ledger, provider },
-      repair: createLedgerRepair(redis),
+      repair: createLedgerMaintenance(redis),
       opening: createLedgerOpening(redis),
       registry: createLedgerRegistry(client, config.taskQueue),
       runs: createOrderRuns(client, config.taskQueue),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { assertNever } from '../../engine/orders/invariant';
 import type { Purchase, RequestId } from '../../engine/orders/order';
 import { fingerprint } from '../../engine/orders/fingerprint';
-import type { LedgerKeeper } from '../../engine/stock/registry/ledger-opener';
+import type { LedgerOpener } from '../../engine/stock/registry/ledger-opener';
 import type { Admission, Attempt, RequestOf, Undo } from '../../engine/stock/admission';
 import type { FaultLog } from '../errors/error-log';
 import type { HttpResponse } from '../http/response';
@@ -18,7 +18,7 @@ import { createPlaceOrder, type OrderAppender, type PlaceOrder } from './place-o
 
 export interface CarryOutDeps {
   readonly admission: Admission;
-  readonly ledgers: LedgerKeeper;
+  readonly ledgers: LedgerOpener;
   readonly appender: OrderAppender;
   readonly view: OrderView;
   readonly faults: FaultLog;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assertNever } from '../../engine/orders/invariant';
-import type { CancelAnswer } from '../../engine/orders/ledger';
+import type { CancelResult } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type HttpResponse } from '../http/response';
@@ -85,7 +85,7 @@ export function createCancelOrder(deps: CancelOrderDeps): CancelOrder {
   };
 }
 
-type FoundVerdict = CancelAnswer & { readonly itemId: ItemId };
+type FoundVerdict = CancelResult & { readonly itemId: ItemId };
 
 function answerTo(
   { requestId }: Cancellation,

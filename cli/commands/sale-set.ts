@@ -1,7 +1,7 @@
 import type { Sale } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import { minorDigits, PRICE_MINOR_MAX } from '../../engine/orders/sale';
-import type { SaleChange, SaleChangeAnswer } from '../../engine/stock/operations/stock-operations';
+import type { SaleChange, SaleChangeResult } from '../../engine/stock/operations/stock-operations';
 import { itemIdGiven } from '../arguments/item-id';
 import { printJson, type ExitCode } from '../output/terminal';
 import type { StockOperationsDeps } from './stock/restock';
@@ -118,7 +118,7 @@ async function applyChange(
   return 0;
 }
 
-function refusalOf(answer: SaleChangeAnswer, itemId: ItemId): string | undefined {
+function refusalOf(answer: SaleChangeResult, itemId: ItemId): string | undefined {
   switch (answer.kind) {
     case 'changed':
       return undefined;

@@ -24,7 +24,9 @@ export async function atRest(scene: Scene, itemId: ItemId): Promise<Rest> {
     const item = found.parsed;
     const underWay = item.held + item.queued + item.reserved;
     const entries = underWay === 0 ? await scene.entries(itemId) : undefined;
-    const owing = [...(entries?.values() ?? [])].filter(({ owed }) => owed.length > 0).length;
+    const owing = [...(entries?.values() ?? [])].filter(
+      ({ unresolvedCharges }) => unresolvedCharges.length > 0,
+    ).length;
     if (entries && owing === 0) return { item, entries };
     if (performance.now() >= deadline) {
       throw new UserError(

@@ -14,7 +14,7 @@ import { createLedgerRegistry } from '../../engine/stock/registry/ledger-registr
 import { claimOrder } from '../../engine/stock/claims';
 import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
 import { createLedgerOpening } from '../../engine/stock/upkeep/ledger-opening';
-import { createLedgerRepair } from '../../engine/stock/upkeep/ledger-repair';
+import { createLedgerMaintenance } from '../../engine/stock/upkeep/ledger-repair';
 import { stockAudit } from '../commands/stock/audit';
 import { stockOpen } from '../commands/stock/open';
 import { stockRebuild } from '../commands/stock/rebuild';
@@ -46,7 +46,7 @@ export function createLedgerCommands({ terminal, find, names }: LedgerWiring): L
   const by = operatorName();
   const books = ({ redis, client, access }: Doors) => ({
     ...{ terminal, by },
-    repair: createLedgerRepair(redis),
+    repair: createLedgerMaintenance(redis),
     opening: createLedgerOpening(redis),
     ledger: createStockLedger(redis),
     registry: createLedgerRegistry(client, names.taskQueue),

@@ -15,7 +15,7 @@ export interface LedgerEntry extends Price {
   /** The largest fence that took effect; 0 before the workflow's first step. */
   readonly fence: number;
   /** Generations whose money is not settled yet. */
-  readonly owed: readonly number[];
+  readonly unresolvedCharges: readonly number[];
   readonly reason?: ReleaseReason;
   /** Its buyer has cancelled it: it is never reserved again, and unless it is sold already it ends as cancelled. */
   readonly cancelledByBuyer?: true;
@@ -52,7 +52,7 @@ export interface Sale extends Partial<Price> {
 }
 
 /** What `hold` answers: one atomic verdict on one request. */
-export type HoldAnswer =
+export type HoldResult =
   | ({ readonly kind: 'held'; readonly acceptedAt: number } & Price)
   /** A live lease of another attempt; it ends in `retryAfterMs` at the latest. */
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
@@ -68,14 +68,14 @@ export type HoldAnswer =
   | { readonly kind: 'unopened'; readonly known: boolean };
 
 /** What `reject` answers: the rejection is written down, or there is an order or an attempt of this request by now. */
-export type RejectAnswer =
-  { readonly kind: 'rejected' } | Extract<HoldAnswer, { readonly kind: 'exists' | 'in-progress' }>;
+export type RejectResult =
+  { readonly kind: 'rejected' } | Extract<HoldResult, { readonly kind: 'exists' | 'in-progress' }>;
 
 /**
  * What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case; `again`: the generation was
  * open already, so somebody may have charged it.
  */
-export type ReserveAnswer = { readonly owed: readonly number[] } & (
+export type ReserveResult = { readonly owed: readonly number[] } & (
   | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
   | { readonly kind: 'sold-out' }
@@ -87,10 +87,10 @@ export type ReserveAnswer = { readonly owed: readonly number[] } & (
   | { readonly kind: 'mismatch' }
 );
 
-export type ConfirmAnswer = { readonly kind: 'sold' } | { readonly kind: 'lost' };
+export type ConfirmResult = { readonly kind: 'sold' } | { readonly kind: 'lost' };
 
 /** What `release` answers. `owed` lists every generation whose money is not settled. */
-export type ReleaseAnswer = { readonly owed: readonly number[] } & (
+export type ReleaseResult = { readonly owed: readonly number[] } & (
   | {
       readonly kind: 'released';
       readonly generation: number;
@@ -100,7 +100,7 @@ export type ReleaseAnswer = { readonly owed: readonly number[] } & (
 );
 
 /** What `cancel` answers its buyer: one atomic verdict, with the entry as it is afterwards. */
-export type CancelAnswer =
+export type CancelResult =
   /** No entry, or only held: nobody has been promised an order. */
   | { readonly kind: 'unknown' }
   | { readonly kind: 'not-the-buyer' }

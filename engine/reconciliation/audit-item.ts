@@ -1,13 +1,13 @@
 import type { ItemId, RequestId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/registry/ledger-registry';
-import type { LedgerRepair, StoredOrder } from '../stock/upkeep/ledger-repair';
+import type { LedgerMaintenance, StoredOrder } from '../stock/upkeep/ledger-repair';
 import type { LookUpCharges } from './charge-lookup';
 import { compareOrder, type OrderFacts } from './compare-order';
 import type { Difference } from './difference';
 import type { OrderRun, OrderRuns } from './order-runs';
 
 export interface AuditDeps {
-  readonly repair: LedgerRepair;
+  readonly repair: LedgerMaintenance;
   readonly registry: Pick<LedgerRegistry, 'find'>;
   readonly runs: OrderRuns;
   readonly lookUpCharges: LookUpCharges;
@@ -83,7 +83,7 @@ const isUnreadable = ({ kind }: Difference) => kind === 'entry-unreadable';
 
 /** Counts that differ are not mended while a sold order has no entry: the entries would be the wrong ones to believe. */
 async function countDifferences(
-  repair: LedgerRepair,
+  repair: LedgerMaintenance,
   itemId: ItemId,
   found: readonly Difference[],
 ): Promise<Difference[]> {

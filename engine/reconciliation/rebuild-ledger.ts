@@ -2,12 +2,12 @@ import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/registry/ledger-registry';
 import type { Queued } from '../stock/admission';
-import type { ByHand, LedgerRepair, RebuildAnswer } from '../stock/upkeep/ledger-repair';
+import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/upkeep/ledger-repair';
 import type { OrderRuns } from './order-runs';
 import { queuedEntry, restoredEntry } from './restored-entry';
 
 export interface RebuildDeps {
-  readonly repair: Pick<LedgerRepair, 'standing' | 'rebuild'>;
+  readonly repair: Pick<LedgerMaintenance, 'standing' | 'rebuild'>;
   readonly registry: Pick<LedgerRegistry, 'find'>;
   readonly runs: Pick<OrderRuns, 'stories'>;
   readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
@@ -33,7 +33,7 @@ const CLAIMS_AT_ONCE = 100;
 export async function rebuildLedger(
   { repair, registry, runs, readOrders, claim }: RebuildDeps,
   { itemId, ...ledger }: RebuildOptions,
-): Promise<RebuildAnswer | { readonly kind: 'never-opened' }> {
+): Promise<RebuildResult | { readonly kind: 'never-opened' }> {
   const token = await registry.find(itemId);
   if (token === undefined) return { kind: 'never-opened' };
   if ((await repair.standing(itemId)).open) return { kind: 'open' };

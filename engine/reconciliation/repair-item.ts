@@ -5,13 +5,13 @@ import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/registry/ledger-registry';
 import type { StockLedger } from '../stock/stock-ledger';
 import type { LedgerOpening } from '../stock/upkeep/ledger-opening';
-import type { ByHand, LedgerRepair } from '../stock/upkeep/ledger-repair';
+import type { ByHand, LedgerMaintenance } from '../stock/upkeep/ledger-repair';
 import type { Difference, Mend } from './difference';
 import type { OrderRuns } from './order-runs';
 
 export interface RepairDeps {
-  readonly repair: LedgerRepair;
-  readonly ledger: Pick<StockLedger, 'confirm' | 'release' | 'maySettle' | 'settle'>;
+  readonly repair: LedgerMaintenance;
+  readonly ledger: Pick<StockLedger, 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'>;
   readonly registry: Pick<LedgerRegistry, 'register'>;
   readonly opening: Pick<LedgerOpening, 'begin'>;
   readonly runs: Pick<OrderRuns, 'look' | 'result' | 'startAgain'>;
@@ -90,9 +90,9 @@ async function giveUp(
   const { owed } = await ledger.release({ order, reason, fence: now() });
   for (const generation of owed) {
     const step = { itemId, requestId, generation };
-    if (!(await ledger.maySettle(step))) continue;
+    if (!(await ledger.isRefundable(step))) continue;
     await provider.refund(paymentKey(requestId, generation));
-    await ledger.settle(step);
+    await ledger.resolveCharge(step);
   }
 }
 

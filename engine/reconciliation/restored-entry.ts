@@ -27,7 +27,7 @@ export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undef
   const named = own.flatMap((story) => story.generations);
   const unheard = sold || !own.some((story) => story.unheard) ? [] : [Math.max(0, ...named) + 1];
   const generation = Math.max(0, ...named, ...unheard);
-  if (!stands) return { ...queuedEntry(last.order), generation, owed: unheard };
+  if (!stands) return { ...queuedEntry(last.order), generation, unresolvedCharges: unheard };
 
   const settled = new Set(own.flatMap((story) => story.settled));
   const paid = stands.state === 'sold' ? stands.generation : undefined;
@@ -41,7 +41,7 @@ export function restoredEntry(stories: readonly RunStory[]): LedgerEntry | undef
   ];
   return {
     ...entryOf(last.order),
-    ...{ state: stands.state, timeline, owed: owed.sort((one, other) => one - other) },
+    ...{ state: stands.state, timeline, unresolvedCharges: owed.sort((one, other) => one - other) },
     generation: stands.state === 'sold' ? stands.generation : generation,
     fence: Math.max(...own.map(({ fence }) => fence)),
     ...outcomeOf(stands),
@@ -69,6 +69,6 @@ function entryOf(order: Order): LedgerEntry {
       currency,
       acceptedAt,
     },
-    ...{ generation: 0, fence: 0, owed: [], timeline: [] },
+    ...{ generation: 0, fence: 0, unresolvedCharges: [], timeline: [] },
   };
 }

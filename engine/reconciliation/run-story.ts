@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { assertNever } from '../orders/invariant';
-import type { ReleaseAnswer, ReserveAnswer } from '../orders/ledger';
+import type { ReleaseResult, ReserveResult } from '../orders/ledger';
 import type { Order, ReleaseReason } from '../orders/order';
 import { ORDER_FAILED, type OrderInput, type OrderResult } from '../orders/contract';
 
@@ -103,7 +103,7 @@ interface Draft {
 function takeAnswer(draft: Draft, step: string, input: unknown, result: unknown): void {
   switch (step) {
     case 'reserveStock':
-      reserved(draft, result as ReserveAnswer, (input as { fence: number }).fence);
+      reserved(draft, result as ReserveResult, (input as { fence: number }).fence);
       break;
     case 'chargePayment':
       draft.paymentId = (result as { paymentId?: string }).paymentId;
@@ -114,7 +114,7 @@ function takeAnswer(draft: Draft, step: string, input: unknown, result: unknown)
       sold(draft, draft.stands.generation, draft.paymentId);
       break;
     case 'releaseStock':
-      released(draft, result as ReleaseAnswer, input as ReleaseStep);
+      released(draft, result as ReleaseResult, input as ReleaseStep);
       break;
     case 'refundPayment':
       if (result !== 'kept') draft.settled.add((input as { generation: number }).generation);
@@ -143,7 +143,7 @@ function takeEnd(draft: Draft, event: HistoryEvent): void {
   }
 }
 
-function reserved(draft: Draft, answer: ReserveAnswer, fence: number): void {
+function reserved(draft: Draft, answer: ReserveResult, fence: number): void {
   name(draft, answer.owed);
   draft.reserveAnswered = true;
   draft.unheard = false;
@@ -174,7 +174,7 @@ function reserved(draft: Draft, answer: ReserveAnswer, fence: number): void {
   }
 }
 
-function released(draft: Draft, answer: ReleaseAnswer, step: ReleaseStep): void {
+function released(draft: Draft, answer: ReleaseResult, step: ReleaseStep): void {
   name(draft, [...answer.owed, answer.generation]);
   if (answer.kind === 'sold') {
     sold(draft, answer.generation, answer.paymentId);

@@ -1,4 +1,4 @@
-import type { HoldAnswer, RejectAnswer } from '../orders/ledger';
+import type { HoldResult, RejectResult } from '../orders/ledger';
 import type { ItemId, Purchase, RequestId } from '../orders/order';
 
 /** One attempt to admit a purchase. `token` names the attempt: only its owner may undo a hold. */
@@ -11,7 +11,7 @@ export interface Attempt extends Purchase {
 export interface Verdict {
   /** `new`: this attempt made the claim; `same`: it was there with our fingerprint; `other`: with another one. */
   readonly claim: 'new' | 'same' | 'other';
-  readonly hold: HoldAnswer;
+  readonly hold: HoldResult;
 }
 
 /** The gateway's side of the ledger. Every method is one round trip, whatever the number of requests. */
@@ -38,7 +38,7 @@ export interface Admission {
    * Before a request is rejected of which an earlier attempt may be in the log: whatever the log holds of it, it takes
    * no unit any more, unless its buyer asks again and gets a hold. Nothing is written where there is an order by now.
    */
-  reject(requests: readonly RequestOf[]): Promise<readonly (RejectAnswer | Error)[]>;
+  reject(requests: readonly RequestOf[]): Promise<readonly (RejectResult | Error)[]>;
 }
 
 /** A request by its names alone. */

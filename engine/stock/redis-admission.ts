@@ -1,8 +1,8 @@
-import type { HoldAnswer } from '../orders/ledger';
+import type { HoldResult } from '../orders/ledger';
 import type { ItemId, Price } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import type { Admission, Attempt, Queued, RequestOf, Undo, Verdict } from './admission';
-import { parseHoldAnswers, parseRejectAnswer } from './results';
+import { parseHoldResults, parseRejectResult } from './results';
 import { makeClaims, prolongClaims } from './claims';
 import { groupBy, handOut, NO_ANSWER, type Group } from './groups';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
@@ -39,7 +39,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
         ...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),
       ]);
       const claims = made.read(replies);
-      const holds = handOut(groups, replies.slice(made.commands.length), parseHoldAnswers);
+      const holds = handOut(groups, replies.slice(made.commands.length), parseHoldResults);
       const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
       // Without an answer these claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
@@ -89,7 +89,7 @@ export function createAdmission(redis: RedisConnection, options: AdmissionOption
           ...[rejectionsKey(itemId), requestId, options.orderRetentionMs],
         ]),
       );
-      return replies.map(([error, reply]) => error ?? parseRejectAnswer(reply));
+      return replies.map(([error, reply]) => error ?? parseRejectResult(reply));
     },
   };
 }
@@ -177,14 +177,14 @@ type Claim = string | null;
  * Whether this attempt made its claim and the script then refused to hold, because somebody has written nonsense into the
  * item's keys. That is a definite answer, after which the claim must not stand in the way of the buyer's next try.
  */
-function wasRefused(claim?: Claim | Error, hold: HoldAnswer | Error = NO_ANSWER): boolean {
+function wasRefused(claim?: Claim | Error, hold: HoldResult | Error = NO_ANSWER): boolean {
   return claim === null && hold instanceof Error && /^BAD(STOCK|SALE) /.test(hold.message);
 }
 
 function toVerdict(
   attempt: Attempt,
   claim: Claim | Error = NO_ANSWER,
-  hold: HoldAnswer | Error = NO_ANSWER,
+  hold: HoldResult | Error = NO_ANSWER,
 ): Verdict | Error {
   if (claim instanceof Error) return claim;
   if (hold instanceof Error) return hold;

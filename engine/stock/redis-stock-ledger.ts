@@ -1,6 +1,6 @@
-import type { ConfirmAnswer } from '../orders/ledger';
+import type { ConfirmResult } from '../orders/ledger';
 import type { ItemId, Order } from '../orders/order';
-import { parseCancelAnswer, parseItem, parseReleaseAnswer, parseReserveAnswer } from './results';
+import { parseCancelResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import type { RedisConnection } from '../../platform/redis';
 import { defineLedgerScripts } from './scripts';
@@ -17,7 +17,7 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
         ...[...itemKeys(order.itemId), rejectionsKey(order.itemId)],
         ...[order.requestId, fence, ...orderArguments(order)],
       );
-      return parseReserveAnswer(reply);
+      return parseReserveResult(reply);
     },
 
     async confirm({ itemId, requestId, generation, fence, paymentId }) {
@@ -28,7 +28,7 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
         fence,
         paymentId,
       );
-      return { kind: reply === 'sold' ? 'sold' : 'lost' } satisfies ConfirmAnswer;
+      return { kind: reply === 'sold' ? 'sold' : 'lost' } satisfies ConfirmResult;
     },
 
     async release({ order, fence, reason, declined }) {
@@ -36,10 +36,10 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
         ...itemKeys(order.itemId),
         ...[order.requestId, fence, reason, declined ?? 0, ...orderArguments(order)],
       );
-      return parseReleaseAnswer(reply);
+      return parseReleaseResult(reply);
     },
 
-    async maySettle({ itemId, requestId, generation }) {
+    async isRefundable({ itemId, requestId, generation }) {
       // In one instant: where the ledger is lost, a missing entry says nothing, and a yes would refund what is sold.
       const replies = await redis
         .multi()
@@ -56,16 +56,16 @@ export function createStockLedger(redis: RedisConnection): StockLedger {
       return current !== generation || (state !== 'reserved' && state !== 'sold');
     },
 
-    async settle({ itemId, requestId, generation }) {
+    async resolveCharge({ itemId, requestId, generation }) {
       await redis.ledgerSettle(...itemKeys(itemId), requestId, generation);
     },
 
-    async giveBack({ itemId, requestId, fingerprint, reason }) {
+    async abandon({ itemId, requestId, fingerprint, reason }) {
       await redis.ledgerGiveBack(...itemKeys(itemId), requestId, fingerprint, reason);
     },
 
     async cancel({ itemId, requestId, userId }) {
-      return parseCancelAnswer(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
+      return parseCancelResult(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
     },
 
     async findOrder(requestId) {

@@ -1,28 +1,28 @@
 import type {
-  CancelAnswer,
-  HoldAnswer,
-  RejectAnswer,
-  ReleaseAnswer,
-  ReserveAnswer,
+  CancelResult,
+  HoldResult,
+  RejectResult,
+  ReleaseResult,
+  ReserveResult,
   Sale,
   StockCounts,
 } from '../orders/ledger';
-import { parseEntry, parseOwed } from './stored-entry';
+import { parseEntry, parseGenerations } from './stored-entry';
 
 /**
  * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
  * in the scripts' headers is a bug, and thrown.
  */
-export function parseHoldAnswers(replies: unknown): (HoldAnswer | Error)[] {
+export function parseHoldResults(replies: unknown): (HoldResult | Error)[] {
   return list(replies).map((reply) => {
     if (typeof reply === 'string') return parseHeld(reply);
     const [kind, message] = list(reply);
     // What the script has met with this attempt; the others have their own answers.
-    return kind === 'error' ? new Error(text(message)) : parseHoldAnswer(reply);
+    return kind === 'error' ? new Error(text(message)) : parseHoldResult(reply);
   });
 }
 
-function parseHeld(reply: string): HoldAnswer {
+function parseHeld(reply: string): HoldResult {
   const [kind, acceptedAt, priceMinor, currency] = reply.split(' ');
   if (kind !== 'held') throw unexpected(reply);
   return {
@@ -33,7 +33,7 @@ function parseHeld(reply: string): HoldAnswer {
   };
 }
 
-function parseHoldAnswer(reply: unknown): HoldAnswer {
+function parseHoldResult(reply: unknown): HoldResult {
   const [kind, ...rest] = list(reply);
   switch (kind) {
     case 'in-progress':
@@ -58,7 +58,7 @@ function parseHoldAnswer(reply: unknown): HoldAnswer {
   }
 }
 
-export function parseRejectAnswer(reply: unknown): RejectAnswer {
+export function parseRejectResult(reply: unknown): RejectResult {
   const [kind, ...rest] = list(reply);
   switch (kind) {
     case 'rejected':
@@ -72,9 +72,9 @@ export function parseRejectAnswer(reply: unknown): RejectAnswer {
   }
 }
 
-export function parseReserveAnswer(reply: unknown): ReserveAnswer {
+export function parseReserveResult(reply: unknown): ReserveResult {
   const [kind, generation, owedText, detail] = list(reply);
-  const owed = parseOwed(text(owedText));
+  const owed = parseGenerations(text(owedText));
   switch (kind) {
     case 'reserved': {
       const mark = integer(detail) === 1 && ({ again: true } as const);
@@ -92,9 +92,9 @@ export function parseReserveAnswer(reply: unknown): ReserveAnswer {
   }
 }
 
-export function parseReleaseAnswer(reply: unknown): ReleaseAnswer {
+export function parseReleaseResult(reply: unknown): ReleaseResult {
   const [kind, generation, owedText, detail] = list(reply);
-  const owed = parseOwed(text(owedText));
+  const owed = parseGenerations(text(owedText));
   switch (kind) {
     case 'released': {
       const mark = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
@@ -107,7 +107,7 @@ export function parseReleaseAnswer(reply: unknown): ReleaseAnswer {
   }
 }
 
-export function parseCancelAnswer(reply: unknown): CancelAnswer {
+export function parseCancelResult(reply: unknown): CancelResult {
   const [kind, entry] = list(reply);
   switch (kind) {
     case 'unknown':

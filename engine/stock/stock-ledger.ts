@@ -1,9 +1,9 @@
 import type {
-  CancelAnswer,
-  ConfirmAnswer,
+  CancelResult,
+  ConfirmResult,
   LedgerEntry,
-  ReleaseAnswer,
-  ReserveAnswer,
+  ReleaseResult,
+  ReserveResult,
   Sale,
   StockCounts,
 } from '../orders/ledger';
@@ -29,29 +29,29 @@ export interface GenerationOf {
  * step was asked for: the same over its retries, larger for everything asked later.
  */
 export interface StockLedger {
-  reserve(order: Order, fence: number): Promise<ReserveAnswer>;
+  reserve(order: Order, fence: number): Promise<ReserveResult>;
   confirm(
     step: GenerationOf & { readonly fence: number; readonly paymentId: string },
-  ): Promise<ConfirmAnswer>;
+  ): Promise<ConfirmResult>;
   /** `declined`: a generation of which the caller knows that it was declined, so that nothing is owed for it. */
   release(step: {
     readonly order: Order;
     readonly fence: number;
     readonly reason: ReleaseReason;
     readonly declined?: number;
-  }): Promise<ReleaseAnswer>;
+  }): Promise<ReleaseResult>;
   /**
    * Whether a generation's money may be refunded: false while it is the reserved or the sold one. A generation that
    * was given up never comes back, so a yes stays true.
    */
-  maySettle(step: GenerationOf): Promise<boolean>;
+  isRefundable(step: GenerationOf): Promise<boolean>;
   /** Strikes a generation from what is owed, after its refund. */
-  settle(step: GenerationOf): Promise<void>;
+  resolveCharge(step: GenerationOf): Promise<void>;
   /**
    * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
    * workflow already, is left alone.
    */
-  giveBack(step: {
+  abandon(step: {
     readonly itemId: ItemId;
     readonly requestId: RequestId;
     readonly fingerprint: string;
@@ -66,7 +66,7 @@ export interface StockLedger {
     readonly itemId: ItemId;
     readonly requestId: RequestId;
     readonly userId: UserId;
-  }): Promise<CancelAnswer>;
+  }): Promise<CancelResult>;
 
   /** The entry of an order, found by its claim; undefined when there is none. */
   findOrder(requestId: RequestId): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined>;

@@ -43,7 +43,7 @@ export function parseEntry(raw: string): LedgerEntry {
     fingerprint: stored.fingerprint,
     generation: stored.generation,
     fence: stored.fence,
-    owed: parseOwed(stored.owed),
+    unresolvedCharges: parseGenerations(stored.owed),
     priceMinor: stored.price,
     currency: stored.currency,
     acceptedAt: stored.accepted_at,
@@ -64,10 +64,10 @@ export function parseEntry(raw: string): LedgerEntry {
 
 /** The entry as the scripts would have written it, for a ledger that is rebuilt. */
 export function formatEntry(entry: LedgerEntry): string {
-  const { state, units, generation, fence, owed, timeline } = entry;
+  const { state, units, generation, fence, unresolvedCharges, timeline } = entry;
   const stored: StoredEntry = {
     ...{ state, units, user: entry.userId, fingerprint: entry.fingerprint, generation, fence },
-    owed: owed.map((one) => `${String(one)},`).join(''),
+    owed: unresolvedCharges.map((one) => `${String(one)},`).join(''),
     ...{ price: entry.priceMinor, currency: entry.currency, accepted_at: entry.acceptedAt },
     timeline: timeline.map((step) => `${step.state}@${String(step.at)} `).join(''),
     ...(entry.reason !== undefined && { reason: entry.reason }),
@@ -106,6 +106,6 @@ export function readEntry(raw: string): LedgerEntry | { readonly fault: string }
 }
 
 /** Generations from their stored form. */
-export function parseOwed(owed: string): number[] {
+export function parseGenerations(owed: string): number[] {
   return owed.split(',').filter(Boolean).map(Number);
 }

@@ -3,17 +3,17 @@ import type { OpenedVerdict } from '../../api/buy/admission/admit-opened';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { Verdict } from '../../engine/stock/admission';
 
-type HoldAnswer = OpenedVerdict['hold'];
+type HoldResult = OpenedVerdict['hold'];
 
 const ENTRY: LedgerEntry = {
   ...{ state: 'queued', units: 1, userId: 'u1', fingerprint: 'f', generation: 0, fence: 0 },
-  ...{ owed: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+  ...{ unresolvedCharges: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
 };
-const HELD: HoldAnswer = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
-const MISMATCH: HoldAnswer = { kind: 'mismatch' };
-const EXISTS: HoldAnswer = { kind: 'exists', entry: ENTRY };
-const IN_PROGRESS: HoldAnswer = { kind: 'in-progress', retryAfterMs: 10 };
-const REJECTIONS: HoldAnswer[] = [
+const HELD: HoldResult = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
+const MISMATCH: HoldResult = { kind: 'mismatch' };
+const EXISTS: HoldResult = { kind: 'exists', entry: ENTRY };
+const IN_PROGRESS: HoldResult = { kind: 'in-progress', retryAfterMs: 10 };
+const REJECTIONS: HoldResult[] = [
   { kind: 'sold-out', final: true },
   { kind: 'sold-out', final: false },
   { kind: 'limit', unitsPerUser: 1, owned: 1 },

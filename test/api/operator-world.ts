@@ -5,9 +5,9 @@ import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
 import type {
   Restock,
-  RestockAnswer,
+  RestockResult,
   SaleChange,
-  SaleChangeAnswer,
+  SaleChangeResult,
 } from '../../engine/stock/operations/stock-operations';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
@@ -21,7 +21,7 @@ export interface OperatorWorld extends OpenGateway {
   readonly marks: DeadLetterMark[];
   readonly starts: string[];
   readonly appended: LogEntry[];
-  readonly answers: { restock: RestockAnswer; change: SaleChangeAnswer; reading: Promise<unknown> };
+  readonly answers: { restock: RestockResult; change: SaleChangeResult; reading: Promise<unknown> };
 }
 
 /** A gateway with operators before a ledger, a Kafka and a Temporal that answer at once and as they are told. */

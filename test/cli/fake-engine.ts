@@ -153,7 +153,7 @@ function anEntry(body: BuyBody): LedgerEntry {
     units: body.amount,
     userId: body.user_id,
     fingerprint: 'f',
-    ...{ generation: 0, fence: 0, owed: [], acceptedAt: Date.now(), timeline: [] },
+    ...{ generation: 0, fence: 0, unresolvedCharges: [], acceptedAt: Date.now(), timeline: [] },
     ...{ priceMinor: 1000, currency: 'USD' },
   };
 }

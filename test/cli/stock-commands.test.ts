@@ -3,14 +3,14 @@ import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock
 import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,
-  RestockAnswer,
+  RestockResult,
   SaleChange,
-  SaleChangeAnswer,
+  SaleChangeResult,
 } from '../../engine/stock/operations/stock-operations';
 import { textTerminal } from './text-terminal';
 import { UserError } from '../../platform/user-error';
 
-const RESTOCKED: RestockAnswer = {
+const RESTOCKED: RestockResult = {
   ...{ kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
 };
 
@@ -20,8 +20,8 @@ function aLedger({
   change = { kind: 'changed' },
   sale = {},
 }: {
-  restock?: RestockAnswer | Error;
-  change?: SaleChangeAnswer | Error;
+  restock?: RestockResult | Error;
+  change?: SaleChangeResult | Error;
   sale?: Sale | Error;
 } = {}) {
   const asked: (Restock | SaleChange)[] = [];

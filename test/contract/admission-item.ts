@@ -1,4 +1,4 @@
-import type { HoldAnswer, Sale, StockCounts } from '../../engine/orders/ledger';
+import type { HoldResult, Sale, StockCounts } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { Admission, Attempt, Verdict } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
@@ -26,7 +26,7 @@ export function useItem(make: () => AdmissionUnderTest) {
   const attempt = (fields: { requestId?: string; userId?: string; amount?: number } = {}) =>
     anAttempt(aPurchase({ ...fields, itemId }));
   const again = (first: Attempt): Attempt => ({ ...first, token: `${first.token}-2` });
-  const holdOf = (verdict: Verdict | Error | undefined): HoldAnswer => {
+  const holdOf = (verdict: Verdict | Error | undefined): HoldResult => {
     if (verdict === undefined || verdict instanceof Error) throw verdict ?? new Error('no verdict');
     return verdict.hold;
   };

@@ -1,4 +1,4 @@
-import type { CancelAnswer, LedgerEntry, StockCounts } from '../../engine/orders/ledger';
+import type { CancelResult, LedgerEntry, StockCounts } from '../../engine/orders/ledger';
 import type { UserId } from '../../engine/orders/order';
 import type { Admission, Attempt } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
@@ -40,14 +40,19 @@ export function cancelContract(name: string, make: () => CancelUnderTest): void 
       (await make().ledger.item(itemId))?.counts;
     const entryOf = async (order: Attempt): Promise<LedgerEntry | undefined> =>
       (await make().ledger.findOrder(order.requestId))?.entry;
-    const entryIn = (answer: CancelAnswer) => ('entry' in answer ? answer.entry : undefined);
+    const entryIn = (answer: CancelResult) => ('entry' in answer ? answer.entry : undefined);
 
     test('a queued order: its units are free at once, and it says so', async () => {
       const order = await aQueued();
       const answer = await cancel(order);
       expect(answer).toMatchObject({
         kind: 'cancelled',
-        entry: { state: 'released', reason: 'cancelled', cancelledByBuyer: true, owed: [] },
+        entry: {
+          state: 'released',
+          reason: 'cancelled',
+          cancelledByBuyer: true,
+          unresolvedCharges: [],
+        },
       });
       expect(entryIn(answer)?.finishedAt).toEqual(expect.any(Number));
       expect(entryIn(answer)?.timeline.map(({ state }) => state)).toEqual([

@@ -48,7 +48,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
       },
     },
     ledger: {
-      giveBack: ({ requestId, itemId, fingerprint, reason }) => {
+      abandon: ({ requestId, itemId, fingerprint, reason }) => {
         givenBack.push([requestId, itemId, fingerprint, reason].join(' '));
         return Promise.resolve();
       },

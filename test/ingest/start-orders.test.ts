@@ -103,7 +103,7 @@ describe('while something is away', () => {
 
   test('a ledger that gives no answer keeps the record unfinished', async () => {
     const { handle, outcomes } = createTestIngest({
-      ledger: { giveBack: () => Promise.reject(new Error('Command timed out')) },
+      ledger: { abandon: () => Promise.reject(new Error('Command timed out')) },
     });
     const first = anOrder();
     const other = anOrder(aPurchase({ requestId: first.requestId, amount: 2 }));

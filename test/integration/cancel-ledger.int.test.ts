@@ -59,8 +59,12 @@ describe('an order that its buyer has cancelled', () => {
     expect(await stock.ledger.reserve(order, 12)).toEqual({ kind: 'cancelled', owed: [1] });
     expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 1, reserved: 0, supply: 1 });
     expect(await confirm(order, 13)).toEqual({ kind: 'lost' });
-    await stock.ledger.settle({ ...order, generation: 1 });
-    expect(await entryOf(order)).toMatchObject({ reason: 'cancelled', owed: [], fence: 11 });
+    await stock.ledger.resolveCharge({ ...order, generation: 1 });
+    expect(await entryOf(order)).toMatchObject({
+      reason: 'cancelled',
+      unresolvedCharges: [],
+      fence: 11,
+    });
   });
 
   test('ends as cancelled also where something else has stopped it, and its run is told', async () => {

@@ -65,7 +65,7 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
     case 'release':
       return stock.ledger.release({ order, fence: one.fence, reason: 'sale-lost' });
     case 'settle':
-      return stock.ledger.settle(generation);
+      return stock.ledger.resolveCharge(generation);
     case 'cancel':
       return stock.ledger.cancel(order);
     case 'restock':

@@ -41,13 +41,13 @@ describe('an order on its way to a sale', () => {
       owed: [],
     });
     expect(await counts(order)).toEqual({ ...none, reserved: 1, supply: 1 });
-    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([1]);
+    expect((await stock.ledger.findOrder(order.requestId))?.entry.unresolvedCharges).toEqual([1]);
 
     expect(await confirm(order, 1, 11)).toEqual({ kind: 'sold' });
     expect(await counts(order)).toEqual({ ...none, sold: 1, supply: 1 });
     expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
       state: 'sold',
-      owed: [],
+      unresolvedCharges: [],
       paymentId: 'pay-1',
     });
   });
@@ -99,8 +99,8 @@ describe('an order that is given back', () => {
     expect(await release(order, 12)).toEqual({ kind: 'released', generation: 1, owed: [1] });
     expect(await counts(order)).toEqual({ ...none, free: 1, supply: 1 });
 
-    expect(await stock.ledger.maySettle({ ...order, generation: 1 })).toBe(true);
-    await stock.ledger.settle({ ...order, generation: 1 });
+    expect(await stock.ledger.isRefundable({ ...order, generation: 1 })).toBe(true);
+    await stock.ledger.resolveCharge({ ...order, generation: 1 });
     expect(await release(order, 13)).toEqual({ kind: 'released', generation: 1, owed: [] });
   });
 
@@ -164,23 +164,23 @@ describe('a step of an older run', () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     const generation = { ...order, generation: 1 };
-    expect(await stock.ledger.maySettle(generation)).toBe(false);
-    await stock.ledger.settle(generation);
-    expect((await stock.ledger.findOrder(order.requestId))?.entry.owed).toEqual([1]);
+    expect(await stock.ledger.isRefundable(generation)).toBe(false);
+    await stock.ledger.resolveCharge(generation);
+    expect((await stock.ledger.findOrder(order.requestId))?.entry.unresolvedCharges).toEqual([1]);
     await confirm(order, 1, 11);
-    expect(await stock.ledger.maySettle(generation)).toBe(false);
+    expect(await stock.ledger.isRefundable(generation)).toBe(false);
   });
 });
 
 describe('an order without a workflow', () => {
   test('is given back by its fingerprint only, and only before it is reserved', async () => {
     const order = await aQueuedOrder();
-    const giveBack = (fingerprint: string) =>
-      stock.ledger.giveBack({ ...order, fingerprint, reason: 'request-id-reused' });
-    await giveBack('another');
+    const abandon = (fingerprint: string) =>
+      stock.ledger.abandon({ ...order, fingerprint, reason: 'request-id-reused' });
+    await abandon('another');
     expect(await counts(order)).toMatchObject({ queued: 1 });
-    await giveBack(order.fingerprint);
-    await giveBack(order.fingerprint);
+    await abandon(order.fingerprint);
+    await abandon(order.fingerprint);
     expect(await counts(order)).toEqual({ ...none, free: 1, supply: 1 });
     expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
       state: 'released',

@@ -29,7 +29,7 @@ describe('an order whose compensation fails for a while', () => {
     expect(await failureOf(handle)).toBe('payment-unknown');
     expect(saga.money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(await saga.entryOf(order)).toMatchObject({
-      ...{ state: 'released', reason: 'payment-unknown', owed: [] },
+      ...{ state: 'released', reason: 'payment-unknown', unresolvedCharges: [] },
     });
     expect(await saga.countsOf(order)).toEqual({
       ...{ free: 1, held: 0, queued: 0, reserved: 0, sold: 0, supply: 1 },

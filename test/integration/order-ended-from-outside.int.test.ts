@@ -25,7 +25,11 @@ async function expectSoldOnce(order: Order, generation: number): Promise<void> {
   const money = saga.money.moneyOf(order.requestId);
   const captured = Object.keys(money).filter((key) => money[key] === 'captured');
   expect(captured).toEqual([String(generation)]);
-  expect(await saga.entryOf(order)).toMatchObject({ state: 'sold', generation, owed: [] });
+  expect(await saga.entryOf(order)).toMatchObject({
+    state: 'sold',
+    generation,
+    unresolvedCharges: [],
+  });
   expect(await saga.countsOf(order)).toEqual({
     ...{ free: 0, held: 0, queued: 0, reserved: 0, sold: 1, supply: 1 },
   });
@@ -63,7 +67,7 @@ describe('an order whose run is terminated by an operator', () => {
       expect(result).toMatchObject({ outcome: 'confirmed', generation });
       await eventually(
         'nothing is owed',
-        async () => (await saga.entryOf(order))?.owed.length === 0,
+        async () => (await saga.entryOf(order))?.unresolvedCharges.length === 0,
       );
       await expectSoldOnce(order, generation);
     },

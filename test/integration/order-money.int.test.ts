@@ -50,12 +50,12 @@ describe('the money of an order', () => {
     });
     await start(order);
     await refunding.given;
-    expect((await saga.entryOf(order))?.owed).toEqual([1]);
+    expect((await saga.entryOf(order))?.unresolvedCharges).toEqual([1]);
     const again = await reset(order);
     await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed', generation: 2 });
     goOn.give();
     expect(moneyOf(order)).toEqual({ '1': 'refunded', '2': 'captured' });
-    expect(await saga.entryOf(order)).toMatchObject({ state: 'sold', owed: [] });
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'sold', unresolvedCharges: [] });
   });
 
   test('stays where it is when a refund of the sold generation is asked for, however late', async () => {

@@ -119,10 +119,10 @@ async function expectWhole(order: Order): Promise<{ sold: boolean; status: strin
   const sold = entry.state === 'sold' ? 1 : 0;
   const money = Object.entries(saga.money.moneyOf(order.requestId));
   const captured = money.filter(([, status]) => status === 'captured').map(([key]) => key);
-  expect({ state: entry.state, captured, owed: entry.owed }).toEqual({
+  expect({ state: entry.state, captured, unresolvedCharges: entry.unresolvedCharges }).toEqual({
     state: sold ? 'sold' : 'released',
     captured: sold ? [String(entry.generation)] : [],
-    owed: [],
+    unresolvedCharges: [],
   });
   expect(await saga.countsOf(order)).toEqual({
     ...{ free: 1 - sold, held: 0, queued: 0, reserved: 0, sold, supply: 1 },

@@ -113,7 +113,7 @@ describe('an order that cannot be sold', () => {
     money.faultNext(noAnswer, noAnswer, away, away);
     expect(await failureOf(await start(order))).toBe('payment-unknown');
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
-    expect((await saga.entryOf(order))?.owed).toEqual([]);
+    expect((await saga.entryOf(order))?.unresolvedCharges).toEqual([]);
   });
 
   test('under the id of another request fails and touches nothing of it', async () => {

@@ -86,8 +86,10 @@ describe('the ledger on a Redis Cluster', () => {
     const why = { fence: 11, reason: 'payment-unknown' } as const;
     const answer = await patient.ledger.release({ order: returned, ...why });
     expect(answer).toMatchObject({ kind: 'released', owed: [1] });
-    await patient.ledger.settle({ ...returned, generation: 1 });
-    expect((await patient.ledger.findOrder(returned.requestId))?.entry.owed).toEqual([]);
+    await patient.ledger.resolveCharge({ ...returned, generation: 1 });
+    expect((await patient.ledger.findOrder(returned.requestId))?.entry.unresolvedCharges).toEqual(
+      [],
+    );
     expect(await patient.countsOf(returned.itemId)).toMatchObject({ free: 1, supply: 1 });
   });
 

@@ -5,7 +5,7 @@ import type { Order } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/registry/ledger-registry';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
 import { createLedgerOpening } from '../../engine/stock/upkeep/ledger-opening';
-import { createLedgerRepair } from '../../engine/stock/upkeep/ledger-repair';
+import { createLedgerMaintenance } from '../../engine/stock/upkeep/ledger-repair';
 import { eventually } from '../support/eventually';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, TOKEN } from '../support/redis-stock';
@@ -24,7 +24,7 @@ beforeEach(() => {
 
 function books() {
   return {
-    repair: createLedgerRepair(saga.redis),
+    repair: createLedgerMaintenance(saga.redis),
     opening: createLedgerOpening(saga.redis),
     registry: createLedgerRegistry(saga.client, saga.taskQueue),
     runs: createOrderRuns(saga.client, saga.taskQueue),
@@ -245,7 +245,7 @@ describe('a repair', () => {
     expect(await saga.entryOf(order)).toMatchObject({
       state: 'released',
       reason: 'cancelled',
-      owed: [],
+      unresolvedCharges: [],
     });
     expect(await saga.countsOf(order)).toMatchObject({ free: 3, reserved: 0, supply: 3 });
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });

@@ -1,5 +1,5 @@
 import type {
-  CancelAnswer,
+  CancelResult,
   LedgerEntry,
   LedgerState,
   Sale,
@@ -63,7 +63,13 @@ function holdAfresh(
   item.free -= amount;
   item.entries.set(requestId, {
     ...{ state: 'held', units: amount, userId, fingerprint, token, ...price },
-    ...{ generation: 0, fence: 0, owed: [], acceptedAt: now, leaseUntil: now + leaseMs },
+    ...{
+      generation: 0,
+      fence: 0,
+      unresolvedCharges: [],
+      acceptedAt: now,
+      leaseUntil: now + leaseMs,
+    },
     timeline: [{ at: now, state: 'held' }],
   });
   return { kind: 'held', ...price, acceptedAt: now };
@@ -76,7 +82,7 @@ function reclaim(item: Item, now: number): void {
 }
 
 /** What the cancel script does. */
-export function cancel(item: Item | undefined, requestId: RequestId, userId: UserId): CancelAnswer {
+export function cancel(item: Item | undefined, requestId: RequestId, userId: UserId): CancelResult {
   const entry = item?.entries.get(requestId);
   if (!item || !entry || entry.state === 'held') return { kind: 'unknown' };
   if (entry.userId !== userId) return { kind: 'not-the-buyer' };

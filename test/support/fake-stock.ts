@@ -1,4 +1,4 @@
-import type { LedgerEntry, RejectAnswer, Sale } from '../../engine/orders/ledger';
+import type { LedgerEntry, RejectResult, Sale } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import type {
   Admission,
@@ -79,7 +79,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     return entry !== undefined;
   };
 
-  const reject = ({ requestId, itemId }: RequestOf): RejectAnswer => {
+  const reject = ({ requestId, itemId }: RequestOf): RejectResult => {
     const entry = items.get(itemId)?.entries.get(requestId);
     if (!entry) {
       rejections.add(requestId);

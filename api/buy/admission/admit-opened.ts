@@ -1,5 +1,5 @@
-import type { HoldAnswer } from '../../../engine/orders/ledger';
-import type { LedgerKeeper, LedgerStanding } from '../../../engine/stock/registry/ledger-opener';
+import type { HoldResult } from '../../../engine/orders/ledger';
+import type { LedgerOpener, LedgerStanding } from '../../../engine/stock/registry/ledger-opener';
 import type { Attempt, Verdict } from '../../../engine/stock/admission';
 import type { FaultLog } from '../../errors/error-log';
 
@@ -7,13 +7,13 @@ import type { FaultLog } from '../../errors/error-log';
 export interface OpenedVerdict {
   readonly claim: Verdict['claim'];
   readonly hold:
-    | Exclude<HoldAnswer, { readonly kind: 'unopened' }>
+    | Exclude<HoldResult, { readonly kind: 'unopened' }>
     | { readonly kind: 'no-ledger'; readonly why: 'lost' | 'unreachable' };
 }
 
 export interface AdmitOpenedDeps {
   readonly claimAndHold: (attempt: Attempt) => Promise<Verdict | Error>;
-  readonly ledgers: LedgerKeeper;
+  readonly ledgers: LedgerOpener;
   readonly faults: FaultLog;
 }
 
@@ -22,7 +22,7 @@ export interface AdmitOpenedDeps {
  * all other purchases pay nothing for it. Never rejects; an Error means that nothing is known.
  */
 export function createAdmitOpened({ claimAndHold, ledgers, faults }: AdmitOpenedDeps) {
-  const resolve = async (item: Parameters<LedgerKeeper['resolve']>[0]) => {
+  const resolve = async (item: Parameters<LedgerOpener['resolve']>[0]) => {
     try {
       return await ledgers.resolve(item);
     } catch (error) {

@@ -1,5 +1,5 @@
 import { assertNever } from '../../../engine/orders/invariant';
-import type { HoldAnswer } from '../../../engine/orders/ledger';
+import type { HoldResult } from '../../../engine/orders/ledger';
 import type { OpenedVerdict } from './admit-opened';
 
 /** Why a purchase is turned away, with what its buyer should know. */
@@ -8,7 +8,7 @@ export type Rejection =
   | Exclude<OpenedVerdict['hold'], { readonly kind: 'held' | 'mismatch' }>;
 
 export type Decision =
-  | { readonly kind: 'accept'; readonly hold: Extract<HoldAnswer, { readonly kind: 'held' }> }
+  | { readonly kind: 'accept'; readonly hold: Extract<HoldResult, { readonly kind: 'held' }> }
   | {
       readonly kind: 'reject';
       readonly rejection: Rejection;

@@ -1,4 +1,4 @@
-import type { RejectAnswer } from '../../../engine/orders/ledger';
+import type { RejectResult } from '../../../engine/orders/ledger';
 import type {
   Admission,
   Attempt,
@@ -43,7 +43,7 @@ export function createBatchedAdmission({
       run: (orders) => admission.queue(orders),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),
-    reject: createBatcher<RequestOf, RejectAnswer>({
+    reject: createBatcher<RequestOf, RejectResult>({
       run: (requests) => admission.reject(requests),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),

@@ -1,11 +1,11 @@
-import type { RejectAnswer } from '../../../engine/orders/ledger';
+import type { RejectResult } from '../../../engine/orders/ledger';
 import type { Purchase } from '../../../engine/orders/order';
 import type { RequestOf } from '../../../engine/stock/admission';
 import type { FaultLog } from '../../errors/error-log';
 import type { Rejection } from './admit';
 
 export interface WriteDownDeps {
-  readonly reject: (request: RequestOf) => Promise<RejectAnswer | Error>;
+  readonly reject: (request: RequestOf) => Promise<RejectResult | Error>;
   readonly faults: FaultLog;
 }
 

@@ -1,6 +1,6 @@
 import type { ItemId } from '../../../engine/orders/order';
 import type { LedgerRegistry } from '../../../engine/stock/registry/ledger-registry';
-import type { LedgerRepair } from '../../../engine/stock/upkeep/ledger-repair';
+import type { LedgerMaintenance } from '../../../engine/stock/upkeep/ledger-repair';
 import { reasonGiven } from '../../arguments/reason-given';
 import { printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { UserError } from '../../../platform/user-error';
@@ -8,7 +8,7 @@ import { UserError } from '../../../platform/user-error';
 export interface StockOpenDeps {
   readonly terminal: Terminal;
   readonly by: string;
-  readonly repair: Pick<LedgerRepair, 'standing' | 'accept'>;
+  readonly repair: Pick<LedgerMaintenance, 'standing' | 'accept'>;
   readonly registry: Pick<LedgerRegistry, 'find'>;
 }
 

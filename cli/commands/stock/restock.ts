@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type {
   Restock,
-  RestockAnswer,
+  RestockResult,
   StockOperations,
 } from '../../../engine/stock/operations/stock-operations';
 import { paint, plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
@@ -61,7 +61,7 @@ export async function stockRestock(
   return 0;
 }
 
-function restocked(answer: RestockAnswer, itemId: string, operationId: string) {
+function restocked(answer: RestockResult, itemId: string, operationId: string) {
   switch (answer.kind) {
     case 'restocked':
       return answer;

@@ -1,7 +1,7 @@
 import { integer, list, unexpected } from '../results';
-import type { RestockAnswer, SaleChangeAnswer } from './stock-operations';
+import type { RestockResult, SaleChangeResult } from './stock-operations';
 
-export function parseRestockAnswer(reply: unknown): RestockAnswer {
+export function parseRestockResult(reply: unknown): RestockResult {
   const [kind, before, after, isNewItem, wasDoneBefore] = list(reply);
   switch (kind) {
     case 'restocked':
@@ -17,7 +17,7 @@ export function parseRestockAnswer(reply: unknown): RestockAnswer {
   }
 }
 
-export function parseSaleChangeAnswer(reply: unknown): SaleChangeAnswer {
+export function parseSaleChangeResult(reply: unknown): SaleChangeResult {
   const [kind, first, second] = list(reply);
   switch (kind) {
     case 'changed':

@@ -1,7 +1,7 @@
 import type { RedisConnection } from '../../../platform/redis';
 import { itemKeys, operationsKey } from '../keys';
 import { defineLedgerScripts } from '../scripts';
-import { parseRestockAnswer, parseSaleChangeAnswer } from './operation-results';
+import { parseRestockResult, parseSaleChangeResult } from './operation-results';
 import type { StockOperations } from './stock-operations';
 
 /** As long as an accepted order's claim: nobody repeats a restock after a week and means the old one. */
@@ -17,14 +17,14 @@ export function createStockOperations(redis: RedisConnection): StockOperations {
         ...[...itemKeys(itemId), operationsKey(itemId)],
         ...[operationId, ...asked, by, OPERATION_RETENTION_MS],
       );
-      return readable(reply.then(parseRestockAnswer));
+      return readable(reply.then(parseRestockResult));
     },
 
     async changeSale(itemId, change, { by, force = false }) {
       const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
       const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt].map(saleArgument);
       const reply = redis.ledgerChangeSale(...itemKeys(itemId), ...fields, force ? 1 : 0, by);
-      return readable(reply.then(parseSaleChangeAnswer));
+      return readable(reply.then(parseSaleChangeResult));
     },
   };
 }

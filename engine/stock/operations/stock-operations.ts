@@ -16,7 +16,7 @@ interface Unreadable {
   readonly detail: string;
 }
 
-export type RestockAnswer =
+export type RestockResult =
   | {
       readonly kind: 'restocked';
       /** Free units. */
@@ -42,7 +42,7 @@ export interface SaleChange {
   readonly closesAt?: number | null;
 }
 
-export type SaleChangeAnswer =
+export type SaleChangeResult =
   | { readonly kind: 'changed' }
   | { readonly kind: 'unknown-item' }
   /** It would end before it starts. */
@@ -53,11 +53,11 @@ export type SaleChangeAnswer =
 
 /** What operators change of an item. The values have been checked at the edge. Every method may be sent again. */
 export interface StockOperations {
-  restock(restock: Restock): Promise<RestockAnswer>;
+  restock(restock: Restock): Promise<RestockResult>;
   /** `force`: also where users are above the new limit. All or nothing of the change takes effect. */
   changeSale(
     itemId: ItemId,
     change: SaleChange,
     who: { readonly by: string; readonly force?: boolean },
-  ): Promise<SaleChangeAnswer>;
+  ): Promise<SaleChangeResult>;
 }

@@ -7,7 +7,7 @@ import { openLedger } from './open-ledger';
 export type LedgerStanding = 'opened' | 'lost' | 'unknown';
 
 /** Opens ledgers for many who ask at once. */
-export interface LedgerKeeper {
+export interface LedgerOpener {
   /**
    * `known`: the item has a stock key, so its ledger is opened if it is new. Throws when that cannot be told now:
    * Redis or Temporal gives no answer, or too many different items are asked for at once.
@@ -15,7 +15,7 @@ export interface LedgerKeeper {
   resolve(item: { readonly itemId: ItemId; readonly known: boolean }): Promise<LedgerStanding>;
 }
 
-export interface LedgerKeeperOptions {
+export interface LedgerOpenerOptions {
   readonly opening: LedgerOpening;
   readonly registry: LedgerRegistry;
   readonly now?: () => number;
@@ -32,7 +32,7 @@ const REMEMBERED_MAX = 1_000;
 const LOOKS_MAX = 32;
 
 /** One look at a time per item, shared by all who ask; a no is remembered for a second. */
-export function createLedgerKeeper(options: LedgerKeeperOptions): LedgerKeeper {
+export function createLedgerOpener(options: LedgerOpenerOptions): LedgerOpener {
   const { opening, registry, now = Date.now } = options;
   const looking = new Map<string, Promise<LedgerStanding>>();
   const noes = new Map<string, { readonly standing: LedgerStanding; readonly until: number }>();

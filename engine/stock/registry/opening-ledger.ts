@@ -1,12 +1,12 @@
 import type { StockLedger } from '../stock-ledger';
 import { isLedgerNotOpen } from '../upkeep/ledger-opening';
-import type { LedgerKeeper } from './ledger-opener';
+import type { LedgerOpener } from './ledger-opener';
 
 /**
  * A ledger whose reserve opens an item that was never opened: not every order comes by the gateway. Where the ledger is
  * lost it throws, as all its other calls do, so that the order waits until it is rebuilt.
  */
-export function createOpeningLedger(ledger: StockLedger, keeper: LedgerKeeper): StockLedger {
+export function createOpeningLedger(ledger: StockLedger, keeper: LedgerOpener): StockLedger {
   return {
     ...ledger,
     async reserve(order, fence) {

@@ -18,7 +18,7 @@ export interface CountDifference {
   readonly should: number;
 }
 
-export type RebuildAnswer =
+export type RebuildResult =
   | ({ readonly kind: 'rebuilt' } & Readonly<
       Record<'free' | 'queued' | 'reserved' | 'sold' | 'supply', number>
     >)
@@ -27,7 +27,7 @@ export type RebuildAnswer =
   | { readonly kind: 'open' };
 
 /** The ledger as its keepers use it. All methods throw when Redis gives no definite answer; every one may be sent again. */
-export interface LedgerRepair {
+export interface LedgerMaintenance {
   /** The item's stock key as it stands, and whether its ledger is open. */
   standing(itemId: ItemId): Promise<{ readonly free: string | null; readonly open: boolean }>;
   /** All entries, page by page: what changes meanwhile may be seen before or after the change, or twice. */
@@ -48,7 +48,7 @@ export interface LedgerRepair {
       readonly units: number;
       readonly entries: ReadonlyMap<RequestId, LedgerEntry>;
     } & ByHand,
-  ): Promise<RebuildAnswer>;
+  ): Promise<RebuildResult>;
   /** Opens a ledger as it stands in Redis; its counts are made to agree with its entries. */
   accept(itemId: ItemId, token: string, who: ByHand): Promise<void>;
 }
@@ -62,7 +62,7 @@ export interface StoredOrder {
 const PAGE_SIZE = 500;
 
 /** The keepers' side of the ledger on Redis. */
-export function createLedgerRepair(redis: RedisConnection): LedgerRepair {
+export function createLedgerMaintenance(redis: RedisConnection): LedgerMaintenance {
   defineLedgerScripts(redis);
   const recount = async (itemId: ItemId, mode: 'look' | 'mend' | 'accept', ...args: string[]) => {
     const [token = '', by = '', why = ''] = args;
@@ -121,7 +121,7 @@ function differences(reply: unknown): CountDifference[] {
   return found;
 }
 
-function rebuildAnswer(reply: unknown): RebuildAnswer {
+function rebuildAnswer(reply: unknown): RebuildResult {
   const [kind, ...numbers] = reply as [string, ...number[]];
   const [free = 0, queued = 0, reserved = 0, sold = 0, supply = 0] = numbers.map(Number);
   if (kind === 'rebuilt') return { kind, free, queued, reserved, sold, supply };

@@ -45,7 +45,7 @@ async function look(lane: Lane, itemId: ItemId): Promise<string | undefined> {
     return `units held ${held}, queued ${queued}, reserved ${reserved}`;
   }
   const entries = [...(await entriesOf(lane.redis, itemId))];
-  const owing = entries.filter(([, { owed }]) => owed.length > 0);
+  const owing = entries.filter(([, { unresolvedCharges }]) => unresolvedCharges.length > 0);
   if (owing.length > 0) return `money owed by ${owing.map(([id]) => id).join(', ')}`;
 
   const runs = await runsOf(lane, itemId);

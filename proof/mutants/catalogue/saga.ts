@@ -44,7 +44,7 @@ export const SAGA_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'activities/payment-activities.ts',
-        find: "if (!(await ledger.maySettle(step))) return 'kept';",
+        find: "if (!(await ledger.isRefundable(step))) return 'kept';",
         replace: '',
       },
     ],
@@ -57,7 +57,7 @@ export const SAGA_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'activities/payment-activities.ts',
-        find: "if (!(await ledger.maySettle(step))) return 'kept';",
+        find: "if (!(await ledger.isRefundable(step))) return 'kept';",
         replace: '',
       },
     ],
@@ -124,13 +124,14 @@ export const SAGA_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'activities/payment-activities.ts',
-        find: '      await ledger.settle(step);\n',
+        find: '      await ledger.resolveCharge(step);\n',
         replace: '',
       },
       {
         file: 'activities/payment-activities.ts',
         find: '      const refund = await provider.refund(',
-        replace: '      await ledger.settle(step);\n      const refund = await provider.refund(',
+        replace:
+          '      await ledger.resolveCharge(step);\n      const refund = await provider.refund(',
       },
     ],
     tests: [MONEY_TEST],

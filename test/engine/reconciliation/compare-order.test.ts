@@ -8,7 +8,7 @@ const LONG_AGO = NOW - 500_000;
 function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
   return {
     ...{ state: 'queued', units: 2, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
-    ...{ owed: [], priceMinor: 500, currency: 'USD', acceptedAt: LONG_AGO },
+    ...{ unresolvedCharges: [], priceMinor: 500, currency: 'USD', acceptedAt: LONG_AGO },
     timeline: [{ at: LONG_AGO, state: fields.state ?? 'queued' }],
     ...fields,
   };

@@ -16,21 +16,38 @@ describe('the entry that is restored from the history of a run', () => {
   test.each([
     [
       'confirmed',
-      { state: 'sold', generation: 1, owed: [], paymentId: expect.any(String) as string },
+      {
+        state: 'sold',
+        generation: 1,
+        unresolvedCharges: [],
+        paymentId: expect.any(String) as string,
+      },
     ],
-    ['confirmed-as-sold-already', { state: 'sold', generation: 1, owed: [] }],
-    ['confirmed-as-sold-after-all', { state: 'sold', generation: 1, owed: [] }],
-    ['confirmed-once-an-earlier-generation-is-settled', { state: 'sold', generation: 2, owed: [] }],
-    ['payment-declined', { state: 'released', reason: 'payment-declined', owed: [] }],
-    ['payment-unknown', { state: 'released', reason: 'payment-unknown', generation: 1, owed: [] }],
-    ['sale-lost', { state: 'released', reason: 'sale-lost', owed: [] }],
-    ['sold-out', { state: 'released', reason: 'sold-out', generation: 0, owed: [] }],
+    ['confirmed-as-sold-already', { state: 'sold', generation: 1, unresolvedCharges: [] }],
+    ['confirmed-as-sold-after-all', { state: 'sold', generation: 1, unresolvedCharges: [] }],
+    [
+      'confirmed-once-an-earlier-generation-is-settled',
+      { state: 'sold', generation: 2, unresolvedCharges: [] },
+    ],
+    ['payment-declined', { state: 'released', reason: 'payment-declined', unresolvedCharges: [] }],
+    [
+      'payment-unknown',
+      { state: 'released', reason: 'payment-unknown', generation: 1, unresolvedCharges: [] },
+    ],
+    ['sale-lost', { state: 'released', reason: 'sale-lost', unresolvedCharges: [] }],
+    ['sold-out', { state: 'released', reason: 'sold-out', generation: 0, unresolvedCharges: [] }],
     [
       'at-once-confirmed',
-      { state: 'sold', generation: 1, owed: [], fence: expect.any(Number) as number },
+      { state: 'sold', generation: 1, unresolvedCharges: [], fence: expect.any(Number) as number },
     ],
-    ['at-once-in-doubt-for-ever', { state: 'released', reason: 'payment-unknown', owed: [] }],
-    ['cancelled-during-the-charge', { state: 'released', reason: 'cancelled', owed: [] }],
+    [
+      'at-once-in-doubt-for-ever',
+      { state: 'released', reason: 'payment-unknown', unresolvedCharges: [] },
+    ],
+    [
+      'cancelled-during-the-charge',
+      { state: 'released', reason: 'cancelled', unresolvedCharges: [] },
+    ],
   ])('%s is as the ledger had it', (name, entry) => {
     expect(restoredEntry([storyOf(name)])).toMatchObject(entry);
   });
@@ -41,27 +58,41 @@ describe('the entry that is restored from the history of a run', () => {
 
   test('is queued before the run has reserved anything', () => {
     const entry = restoredEntry([storyOf('confirmed', 3)]);
-    expect(entry).toMatchObject({ state: 'queued', generation: 0, fence: 0, owed: [], units: 1 });
+    expect(entry).toMatchObject({
+      state: 'queued',
+      generation: 0,
+      fence: 0,
+      unresolvedCharges: [],
+      units: 1,
+    });
   });
 
   test('owes the generation that a run may have charged at once before it told anything', () => {
     const begun = storyOf('at-once-confirmed', 3);
-    expect(restoredEntry([begun])).toMatchObject({ state: 'queued', generation: 1, owed: [1] });
+    expect(restoredEntry([begun])).toMatchObject({
+      state: 'queued',
+      generation: 1,
+      unresolvedCharges: [1],
+    });
     expect(restoredEntry([storyOf('payment-declined'), begun])).toMatchObject({
-      ...{ state: 'released', generation: 2, owed: [2] },
+      ...{ state: 'released', generation: 2, unresolvedCharges: [2] },
     });
     expect(restoredEntry([begun, storyOf('at-once-confirmed')])).toMatchObject({
-      ...{ state: 'sold', generation: 1, owed: [] },
+      ...{ state: 'sold', generation: 1, unresolvedCharges: [] },
     });
     const notBegun = storyOf('at-once-confirmed', 1);
-    expect(restoredEntry([notBegun])).toMatchObject({ state: 'queued', generation: 0, owed: [] });
+    expect(restoredEntry([notBegun])).toMatchObject({
+      state: 'queued',
+      generation: 0,
+      unresolvedCharges: [],
+    });
   });
 
   test('is reserved and owed in the middle of a charge, under a fence that later steps pass', () => {
     const whole = readHistory('payment-unknown');
     const charging = eventsUpTo('payment-unknown', 'ACTIVITY_TASK_SCHEDULED');
     const entry = restoredEntry([storyOf('payment-unknown', charging)]);
-    expect(entry).toMatchObject({ state: 'reserved', generation: 1, owed: [1] });
+    expect(entry).toMatchObject({ state: 'reserved', generation: 1, unresolvedCharges: [1] });
     const started = Date.parse(String(whole.events[0]?.['eventTime']));
     expect(entry?.fence).toBeGreaterThanOrEqual(started);
     expect(entry?.fence).toBeLessThanOrEqual(
@@ -74,7 +105,7 @@ describe('the entry that is restored from the history of a run', () => {
       (event) => 'activityTaskCompletedEventAttributes' in event,
     );
     const entry = restoredEntry([storyOf('payment-unknown', released + 1)]);
-    expect(entry).toMatchObject({ state: 'released', generation: 1, owed: [1] });
+    expect(entry).toMatchObject({ state: 'released', generation: 1, unresolvedCharges: [1] });
   });
 
   test('keeps the largest generation over all runs, and a sale over whatever came after it', () => {

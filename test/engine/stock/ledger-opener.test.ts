@@ -1,5 +1,5 @@
 import type { ItemId } from '../../../engine/orders/order';
-import { createLedgerKeeper } from '../../../engine/stock/registry/ledger-opener';
+import { createLedgerOpener } from '../../../engine/stock/registry/ledger-opener';
 
 const ITEM = '101' as ItemId;
 
@@ -11,7 +11,7 @@ function aKeeper({ registered, mine = 'mine' }: { registered?: string; mine?: st
   const waiting: (() => void)[] = [];
   const answer = () =>
     answering ? Promise.resolve() : new Promise<void>((resolve) => waiting.push(resolve));
-  const keeper = createLedgerKeeper({
+  const keeper = createLedgerOpener({
     opening: {
       begin: () => Promise.resolve({ kind: 'opening', token: mine }),
       finish: (_item, token) => Promise.resolve(token === mine ? 'opened' : 'lost'),

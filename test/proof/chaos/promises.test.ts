@@ -4,7 +4,7 @@ import type { Evidence } from '../../../proof/chaos/books/evidence';
 
 const entry = (fields: Partial<LedgerEntry>): LedgerEntry => ({
   ...{ state: 'sold', units: 1, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
-  ...{ owed: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+  ...{ unresolvedCharges: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
   ...fields,
 });
 
