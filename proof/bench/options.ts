@@ -6,7 +6,7 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** File for the result as JSON. */
   readonly json?: string;
-  /** Another built checkout whose gateway takes part in the door suite. */
+  /** Another built checkout to compare with in the door and the drain suite. */
   readonly against?: string;
   /** How many connections the door suite opens, one number after the other. */
   readonly connections?: readonly number[];
@@ -30,7 +30,7 @@ export function parseOptions(
     .option('--json <file>', 'write the result to a file as JSON')
     .option(
       '--against <folder>',
-      'another built checkout, to compare its gateway in the door suite',
+      'another built checkout, to compare with in the suites door and drain',
     )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', counts)
     .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', counts)

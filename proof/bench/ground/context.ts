@@ -1,15 +1,21 @@
+import type { Env } from '../../../platform/config';
 import type { Report } from '../../../stack/ground/report';
 import type { Stack } from '../../../stack/stack';
 import type { LoadGenerator } from '../load/generator';
 import type { SuiteResult } from '../report/figure';
+import type { Checkout } from './checkout';
 
 /** What a suite has to work with. Whatever it starts is ended by the bench, also when it throws. */
 export interface BenchContext {
   readonly stack: Stack;
-  /** The checkout that is measured, built. */
+  /** This checkout, built. */
   readonly root: string;
-  /** Another checkout, built, whose gateway takes part in the door suite; for before and after. */
-  readonly against: string | undefined;
+  /** The environment that was given, without the addresses of a running stack. */
+  readonly env: Env;
+  /** The checkout whose programs run on `stack`. */
+  readonly checkout: Checkout;
+  /** Another built checkout, which the door and the drain suite compare with this one. */
+  readonly against: Checkout | undefined;
   /** Folder of this run's data and logs; removed at the end. */
   readonly dataDir: string;
   readonly generator: LoadGenerator;

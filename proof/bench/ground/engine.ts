@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../../../engine/kafka/topics';
 import type { Env } from '../../../platform/config';
 import { LOOPBACK } from '../../../platform/ports';
-import { engineProgram, type EngineName } from '../../../stack/engine';
+import type { EngineName } from '../../../stack/engine';
 import { freePorts } from '../../../stack/ground/ports';
 import { spawnGuarded, type Program } from '../../../stack/processes/guarded-process';
 import { until } from '../../../platform/until';
+import type { Checkout } from './checkout';
 import type { BenchContext } from './context';
 
 /** A process that a suite has started. */
@@ -51,16 +52,20 @@ export async function layGround(context: BenchContext, env: Env = {}): Promise<E
   };
 }
 
-/** Starts one process of the engine as it was built in `root`, and waits until it is ready. */
+/** Starts one process of the engine as it was built in `checkout`, and waits until it is ready. */
 export async function startEngineProcess(
   context: BenchContext,
   name: EngineName,
   ground: EngineGround,
-  { root = context.root, env = {} }: { root?: string; env?: Env } = {},
+  { checkout = context.checkout, env = {} }: { checkout?: Checkout; env?: Env } = {},
 ): Promise<BenchProcess> {
   const { gateway: port } = await freePorts();
   const logFile = join(context.dataDir, `${name}-${port}.log`);
-  const program = engineProgram(root, name, { port, env: { ...ground.env, ...env }, logFile });
+  const program = checkout.engineProgram(checkout.root, name, {
+    port,
+    env: { ...ground.env, ...env },
+    logFile,
+  });
   const profile =
     context.profileDir === undefined
       ? []

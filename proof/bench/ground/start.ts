@@ -4,9 +4,9 @@ import type { Env } from '../../../platform/config';
 import { removeAbandoned } from '../../../stack/ground/data-dir';
 import { freePorts } from '../../../stack/ground/ports';
 import type { Report } from '../../../stack/ground/report';
-import { loadStackSettings } from '../../../stack/ground/settings';
-import { startStack } from '../../../stack/stack';
+import type { Stack } from '../../../stack/stack';
 import { startGenerator } from '../load/generator';
+import { loadCheckout, ownCheckout, type Checkout } from './checkout';
 import type { BenchContext } from './context';
 
 const PREFIX = 'bench-';
@@ -31,17 +31,16 @@ export async function onFreshGround<T>(
   options: GroundOptions,
   use: (context: BenchContext) => Promise<T>,
 ): Promise<T> {
-  const { root, report, signal } = options;
+  const { root } = options;
   removeAbandoned(join(root, 'var'), PREFIX);
   const dataDir = join(root, 'var', `${PREFIX}${process.pid}`);
-  const settings = {
-    ...loadStackSettings(withoutAddresses(options.env), root),
-    ...{ dataDir, ports: await freePorts() },
-  };
+  const env = withoutAddresses(options.env);
+  const checkout = ownCheckout(root);
+  const against = options.against === undefined ? undefined : loadCheckout(options.against);
   if (options.profileDir !== undefined) mkdirSync(options.profileDir, { recursive: true });
   const stops: (() => Promise<unknown>)[] = [];
   try {
-    const stack = await startStack({ settings, engine: false, fresh: true, report, signal });
+    const stack = await startServers(checkout, { ...options, env, dataDir });
     stops.push(stack.stop);
     const generator = startGenerator();
     const stopGenerator = () => {
@@ -49,11 +48,44 @@ export async function onFreshGround<T>(
       return Promise.resolve();
     };
     stops.push(stopGenerator);
-    return await use({ ...options, stack, dataDir, generator, onEnd: (stop) => stops.push(stop) });
+    return await use({
+      ...options,
+      env,
+      checkout,
+      against,
+      stack,
+      dataDir,
+      generator,
+      onEnd: (stop) => stops.push(stop),
+    });
   } finally {
     for (const stop of stops.reverse()) await stop();
     rmSync(dataDir, { recursive: true, force: true });
   }
+}
+
+/** The same bench on servers of another checkout's own, which run beside those of this one. */
+export async function withServersOf(
+  context: BenchContext,
+  checkout: Checkout,
+): Promise<BenchContext> {
+  const dataDir = join(context.dataDir, 'against');
+  const stack = await startServers(checkout, { ...context, dataDir });
+  context.onEnd(stack.stop);
+  return { ...context, checkout, stack, dataDir };
+}
+
+/** Redis, Kafka and Temporal, on free ports, started by the checkout's own code. */
+async function startServers(
+  checkout: Checkout,
+  { env, dataDir, report, signal }: Pick<BenchContext, 'env' | 'dataDir' | 'report' | 'signal'>,
+): Promise<Stack> {
+  const settings = {
+    ...checkout.loadStackSettings(env, checkout.root),
+    dataDir,
+    ports: await freePorts(),
+  };
+  return checkout.startStack({ settings, engine: false, fresh: true, report, signal });
 }
 
 /** A running stack is somebody's, and a bench fills what it finds. */

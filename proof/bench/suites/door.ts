@@ -26,7 +26,9 @@ export const door: Suite = {
     const processes = [await startEngineProcess(context, 'api', ground)];
     const names = [OURS];
     if (context.against !== undefined) {
-      processes.push(await startEngineProcess(context, 'api', ground, { root: context.against }));
+      processes.push(
+        await startEngineProcess(context, 'api', ground, { checkout: context.against }),
+      );
       names.push(BEFORE);
     }
     for (const rival of ['bare', 'parsing', 'usual']) {

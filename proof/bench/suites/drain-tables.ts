@@ -1,4 +1,6 @@
 import type { ReportTable } from '../report/figure';
+import { invariant } from '../../../engine/orders/invariant';
+import { median } from '../report/statistics';
 import { rounded } from '../report/text';
 import type { DrainSample } from './watch-drain';
 
@@ -66,6 +68,44 @@ export function drainTables(drained: readonly Drained[]): ReportTable[] {
       ]),
     },
   ];
+}
+
+export const OWN = 'this checkout';
+export const AGAINST = '--against';
+
+/** The round with the median rate stands for all; of an even number the slower one of the two in the middle. */
+export function medianDrain(rounds: readonly Drained[]): Drained {
+  const sorted = rounds.toSorted((a, b) => a.rate - b.rate);
+  const middle = sorted[Math.ceil(sorted.length / 2) - 1];
+  invariant(middle !== undefined, 'a drain has at least one round');
+  return middle;
+}
+
+/** This checkout beside the other one. Every figure is the median of the rounds. */
+export function comparisonTable(
+  size: number,
+  sides: ReadonlyMap<string, readonly Drained[]>,
+): ReportTable {
+  const [own = [], against = []] = [sides.get(OWN), sides.get(AGAINST)];
+  const row = (what: string, figure: (drained: Drained) => number) => {
+    const [ours, theirs] = [median(own.map(figure)), median(against.map(figure))];
+    return [what, rounded(ours), rounded(theirs), (ours / theirs).toFixed(2)];
+  };
+  const parts = [...(own[0]?.cpuMsPerOrder.keys() ?? [])];
+  return {
+    title: `drain of ${size} orders, median of ${own.length} rounds in turns`,
+    head: ['', OWN, AGAINST, 'ratio'],
+    rows: [
+      row('orders/s', ({ rate }) => rate),
+      row('empty workflows/s', ({ emptyRate }) => emptyRate),
+      row('p50 s', ({ p50 }) => p50 / 1_000),
+      row('p99 s', ({ p99 }) => p99 / 1_000),
+      ...parts.map((part) =>
+        row(`CPU ms per order: ${part}`, ({ cpuMsPerOrder }) => cpuMsPerOrder.get(part) ?? NaN),
+      ),
+      row('CPU ms per order: all', ({ cpuMsPerOrder }) => sum(cpuMsPerOrder)),
+    ],
+  };
 }
 
 const TENTHS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];

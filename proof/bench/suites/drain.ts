@@ -3,16 +3,24 @@ import type { RedisConnection } from '../../../platform/redis';
 import { withRedis } from '../../../platform/redis';
 import { startChild } from '../ground/child';
 import type { BenchContext, Suite } from '../ground/context';
+import { withServersOf } from '../ground/start';
 import { layGround } from '../ground/engine';
 import { startWholeEngine, type WholeEngine } from '../ground/whole-engine';
 import { freshPrefix, putOnSale } from '../ground/items';
 import { entriesOf } from '../../../engine/stock/stored-entry';
 import { startMeter } from '../ground/usage';
 import { median, quantile } from '../report/statistics';
-import type { Figure, SuiteResult } from '../report/figure';
+import type { Figure, ReportTable } from '../report/figure';
 import type { EmptyRun } from '../rivals/empty/orders';
 import { checkBooks } from './books';
-import { drainTables, type Drained } from './drain-tables';
+import {
+  AGAINST,
+  comparisonTable,
+  drainTables,
+  medianDrain,
+  OWN,
+  type Drained,
+} from './drain-tables';
 import { watchDrain } from './watch-drain';
 
 /** The smallest is the measure for the others: a backlog must not make the engine slower. */
@@ -21,36 +29,81 @@ const QUICK_SIZES = [100];
 const EMPTY_COUNT = 500;
 const QUICK_EMPTY_COUNT = 100;
 
+/** With another checkout. The rate is that of the median round. */
+const AGAINST_ROUNDS = 3;
+const WARM_UP_ORDERS = 200;
+
 const ACCEPT_MS_MAX = 60_000;
 const PRICE_MINOR = 1_000;
 
 /**
  * From the door to the last outcome, in all sizes, each between two runs of workflows that do nothing: what the engine
- * adds to the price of a workflow, on the server as it is at that moment.
+ * adds to the price of a workflow, on the server as it is at that moment. Another checkout takes turns with this one,
+ * each with its own programs on servers of its own.
  */
 export const drain: Suite = {
   about: 'accepted orders through the whole engine, against workflows that do nothing',
-  run: (context) => withRedis(context.stack.redisAddr, (redis) => run(context, redis)),
+  run: async (context) => {
+    const { quick, report, against } = context;
+    const sides = [await startSide(context, OWN)];
+    if (against) sides.push(await startSide(await withServersOf(context, against), AGAINST));
+    if (against) {
+      // The first drain compiles the code of every process, and is not counted.
+      for (const side of sides) await drainSide(side, WARM_UP_ORDERS);
+    }
+    const comparisons: ReportTable[] = [];
+    const drained: Drained[] = [];
+    const rounds = against && !quick ? AGAINST_ROUNDS : 1;
+    for (const size of context.orders ?? (quick ? QUICK_SIZES : SIZES)) {
+      const results = new Map<string, Drained[]>(sides.map(({ name }) => [name, []]));
+      for (let round = 1; round <= rounds; round++) {
+        for (const side of round % 2 === 1 ? sides : sides.toReversed()) {
+          const result = await drainSide(side, size);
+          results.get(side.name)?.push(result);
+          const turn = against ? `, round ${round} of ${rounds}: ${side.name}` : ':';
+          report(`  drain ${size}${turn} ${result.rate.toFixed(1)} orders/s`);
+        }
+      }
+      drained.push(medianDrain(results.get(OWN) ?? []));
+      if (against) comparisons.push(comparisonTable(size, results));
+    }
+    for (const { engine } of sides) await engine.stop();
+    return {
+      tables: [...drainTables(drained), ...comparisons],
+      figures: figuresOf(drained),
+      violations: sides.flatMap(({ violations }) => violations),
+    };
+  },
 };
 
-async function run(context: BenchContext, redis: RedisConnection): Promise<SuiteResult> {
-  const { quick, report } = context;
+/** One checkout, all of its engine running. */
+interface Side {
+  readonly name: typeof OWN | typeof AGAINST;
+  readonly context: BenchContext;
+  readonly engine: WholeEngine;
+  readonly runEmpty: () => Promise<number>;
+  /** Of the last run of empty workflows. */
+  emptyRate: number;
+  /** In the accounts of any of its drains. */
+  readonly violations: string[];
+}
+
+async function startSide(context: BenchContext, name: Side['name']): Promise<Side> {
   const engine = await startWholeEngine(context, await layGround(context));
-  const empty = startEmpty(context);
-  const emptyRates = [await empty()];
-  const drained: Drained[] = [];
-  const violations: string[] = [];
-  const sizes = context.orders ?? (quick ? QUICK_SIZES : SIZES);
-  for (const size of sizes) {
-    const result = await drainOnce(context, redis, engine, size);
-    violations.push(...result.violations);
-    emptyRates.push(await empty());
-    const [before, after] = emptyRates.slice(-2) as [number, number];
-    drained.push({ ...result.drained, emptyRate: (before + after) / 2 });
-    report(`  drain ${size}: ${result.drained.rate.toFixed(1)} orders/s`);
-  }
-  await engine.stop();
-  return { tables: drainTables(drained), figures: figuresOf(drained), violations };
+  const runEmpty = startEmpty(context);
+  return { name, context, engine, runEmpty, emptyRate: await runEmpty(), violations: [] };
+}
+
+/** One drain, and the empty workflows after it, which are those before the next one. */
+async function drainSide(side: Side, size: number): Promise<Drained> {
+  const { context, engine, name } = side;
+  const { drained, violations } = await withRedis(context.stack.redisAddr, (redis) =>
+    drainOnce(context, redis, engine, size),
+  );
+  side.violations.push(...violations.map((text) => (name === OWN ? text : `${name}: ${text}`)));
+  const before = side.emptyRate;
+  side.emptyRate = await side.runEmpty();
+  return { ...drained, emptyRate: (before + side.emptyRate) / 2 };
 }
 
 /** Answers a function that runs empty workflows and tells how many of them were done in a second. */
