@@ -1,9 +1,9 @@
-import { RECORDS_READ_MAX } from '../engine/dead-letters/doors/reader';
-import type { OperatorFault } from '../engine/dead-letters/operator-error';
+import { RECORDS_READ_MAX } from '../engine/dead-letters/dead-letter-log';
+import type { OperatorError } from '../engine/dead-letters/operator';
 import { UserError, describeError } from '../platform/user-error';
 
 /** What the shared logic says no with, in the words of this command line: how to go on, and a plain no as exit code 1. */
-export function inPlainWords(fault: OperatorFault): UserError {
+export function inPlainWords(fault: OperatorError): UserError {
   const { kind, message, cause } = fault;
   switch (kind) {
     case 'invalid':

@@ -1,11 +1,11 @@
 import type { Static } from '@sinclair/typebox';
 import { discardLetters, type DiscardDeps } from '../../engine/dead-letters/discard';
-import { letterJson, wholeLetterJson } from '../../engine/dead-letters/letter-json';
+import { letterJson, wholeLetterJson } from '../../engine/dead-letters/letters';
 import { lettersOf, selectLetters, type LetterFilter } from '../../engine/dead-letters/letters';
 import { replay, type ReplayDeps } from '../../engine/dead-letters/replay';
-import { parseMendedOrder } from '../../engine/dead-letters/replaying/mended-order';
-import { OUTCOMES, replayJson } from '../../engine/dead-letters/replaying/replay-outcomes';
-import { countLetters, statsJson } from '../../engine/dead-letters/stats';
+import { parseMendedOrder } from '../../engine/dead-letters/replay-plan';
+import { OUTCOMES, replayJson } from '../../engine/dead-letters/replay';
+import { countLetters } from '../../engine/dead-letters/letters';
 import { invariant } from '../../engine/orders/invariant';
 import { json, type HttpResponse } from '../http/response';
 import { parseRequestId } from '../http/ids';
@@ -33,7 +33,7 @@ const parseRetry = createParser(RetryRequest);
 
 /**
  * What operators do about dead letters, by the same logic as the command line. Every handler throws a Refusal or an
- * OperatorFault; reading and acting each happen one at a time.
+ * OperatorError; reading and acting each happen one at a time.
  */
 export function createDeadLetterRoutes(deps: DeadLetterRoutesDeps) {
   const readLetters = () => inTurn(deps.turns.reading, deps.readLetters);
@@ -53,7 +53,7 @@ export function createDeadLetterRoutes(deps: DeadLetterRoutesDeps) {
       const { limit, ...rest } = parseQuery(query);
       if (limit !== undefined) throw invalid({ path: '/limit', message: 'is not a known field' });
       const filter = filterOf({ ...rest, all: rest.all === 'true' });
-      return json(200, statsJson(countLetters(await readLetters(), filter)), NO_STORE);
+      return json(200, countLetters(await readLetters(), filter), NO_STORE);
     },
 
     show: async (id: string): Promise<HttpResponse> =>

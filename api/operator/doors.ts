@@ -1,9 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { withAppender } from '../../engine/dead-letters/doors/appender';
-import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
-import { createDeadLetterReader } from '../../engine/dead-letters/doors/reader';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
-import { createMarkWriter } from '../../engine/kafka/dead-letters';
+import { createDeadLetterClients } from '../../engine/dead-letters/dead-letter-log';
+import { unavailable } from '../../engine/dead-letters/operator';
 import type { ApiConfig, OperatorConfig } from '../../platform/config';
 import type { RedisConnection } from '../../platform/redis';
 import { claimOrder } from '../../engine/stock/claims';
@@ -22,22 +18,16 @@ export function createOperatorDoors(
   { kafka, ordersTopic, deadLetterTopic, orderRetentionMs }: ApiConfig,
   redis: RedisConnection,
 ): OperatorDeps {
-  const reader = createDeadLetterReader(kafka, deadLetterTopic, RECORDS_READ_MAX);
   return {
     token: token.reveal(),
     operations: createStockOperations(redis),
     letters: {
-      readLetters: () => reader.read(),
-      withMarks: (use) =>
-        withAppender(kafka, deadLetterTopic, (producer) => use(createMarkWriter(producer))),
-      withOrders: (use) => withAppender(kafka, ordersTopic, use),
-      withReplayer: (use) => withOrderReplayer({ ...temporal, taskQueue }, use),
+      ...createDeadLetterClients(
+        { kafka, temporal, taskQueue, ordersTopic, deadLetterTopic },
+        RECORDS_READ_MAX,
+      ),
       claim: (order) =>
-        claimOrder(redis, order, orderRetentionMs).catch((cause: unknown) => {
-          throw new OperatorFault('unavailable', 'Redis gives no answer', { cause });
-        }),
-      now: Date.now,
-      sleep,
+        claimOrder(redis, order, orderRetentionMs).catch(unavailable('Redis gives no answer')),
     },
   };
 }

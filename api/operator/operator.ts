@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import type { FaultLog } from '../errors/error-log';
 import type { HttpResponse } from '../http/response';
 import type { createBodyReader } from '../http/body-reader';
@@ -7,7 +7,7 @@ import { problem } from '../http/problems';
 import { RequestFault } from '../errors/request-error';
 import { createDeadLetterRoutes, type DeadLetterRoutesDeps } from './dead-letters';
 import { readJson } from './read-request';
-import { operatorFaultProblem, Refusal } from './refusal';
+import { operatorErrorProblem, Refusal } from './refusal';
 import { createStockRoutes, type StockRoutesDeps } from './stock';
 import { createTokenCheck } from './token';
 import { createTurns } from './turns';
@@ -93,12 +93,12 @@ export function createOperator(wiring: OperatorWiring): Operator {
       return routes[route](one).catch((error: unknown) => {
         if (error instanceof Refusal) return error.answer;
         const isAway = error instanceof RequestFault;
-        if (!(error instanceof OperatorFault) && !isAway) throw error;
+        if (!(error instanceof OperatorError) && !isAway) throw error;
         if (isAway || error.kind === 'unavailable') {
           faults.report('an operator got no answer', error, { route });
           return problem('dependency-unavailable');
         }
-        return operatorFaultProblem(error);
+        return operatorErrorProblem(error);
       });
     },
   };

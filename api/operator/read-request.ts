@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
-import { parseMoment } from '../../engine/dead-letters/moment';
+import { parseMoment } from '../../engine/dead-letters/operator';
 import type { BodyRead } from '../http/body-reader';
 import { problem } from '../http/problems';
 import { invalid, Refusal, type FieldFault } from './refusal';

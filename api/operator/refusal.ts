@@ -1,4 +1,4 @@
-import type { OperatorFault } from '../../engine/dead-letters/operator-error';
+import type { OperatorError } from '../../engine/dead-letters/operator';
 import type { HttpResponse } from '../http/response';
 import { problem } from '../http/problems';
 
@@ -24,7 +24,7 @@ export function invalid(...errors: readonly FieldFault[]): Refusal {
 }
 
 /** What the shared logic says no with, as a problem; its sentence is the detail. */
-export function operatorFaultProblem({ kind, message }: OperatorFault): HttpResponse {
+export function operatorErrorProblem({ kind, message }: OperatorError): HttpResponse {
   switch (kind) {
     case 'invalid':
       return problem('invalid-request', { detail: message });

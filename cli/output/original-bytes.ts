@@ -1,4 +1,4 @@
-import { utf8Text } from '../../engine/dead-letters/letter-json';
+import { utf8Text } from '../../engine/dead-letters/letters';
 import { plain } from './terminal';
 
 /** A screenful or two; --json has the rest. */

@@ -4,8 +4,8 @@ import {
   type ReplayOutcome,
   type ReplayReport,
   type ReplayResult,
-} from '../../engine/dead-letters/replaying/replay-outcomes';
-import type { Refused } from '../../engine/dead-letters/replaying/replay-plan';
+} from '../../engine/dead-letters/replay';
+import type { RefusedLetter } from '../../engine/dead-letters/replay-plan';
 import { table, type Cell } from './table';
 import { paint, plain, printJson, type Colour, type Terminal } from './terminal';
 
@@ -59,10 +59,10 @@ const COLOURS = {
 const STARTS: readonly ReplayOutcome[] = ['started', 'would-start', 'appended', 'would-append'];
 
 function resultRow({ requestId, outcome }: ReplayResult): Cell[] {
-  return [requestId, { text: outcome, colour: COLOURS[outcome] }, OUTCOMES[outcome].says];
+  return [requestId, { text: outcome, colour: COLOURS[outcome] }, OUTCOMES[outcome].detail];
 }
 
-function refusedRow({ letter, outcome, detail }: Refused): Cell[] {
+function refusedRow({ letter, outcome, detail }: RefusedLetter): Cell[] {
   const how = outcome === 'needs-mending' ? ' (--mended <file>)' : '';
   return [letter.requestId ?? letter.id, { text: outcome, colour: 'red' }, detail + how];
 }
@@ -74,8 +74,8 @@ function summary(results: readonly ReplayResult[]): string {
   return words.length === 0 ? 'Nothing was started.' : `${words.join(', ')}.`;
 }
 
-function refusedSummary(refused: readonly Refused[]): string {
-  const count = (outcome: Refused['outcome']) =>
+function refusedSummary(refused: readonly RefusedLetter[]): string {
+  const count = (outcome: RefusedLetter['outcome']) =>
     refused.filter((one) => one.outcome === outcome).length;
   return `Left out: ${count('needs-mending')} unreadable (each takes --mended), ${count('other-order')} under the id of another order.`;
 }

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseMoment } from '../../engine/dead-letters/moment';
+import { parseMoment } from '../../engine/dead-letters/operator';
 import { FAILURE_REASONS } from '../../engine/orders/order';
 import type { DlqDiscardOptions } from '../commands/dlq/discard';
 import type { DlqLsOptions } from '../commands/dlq/ls';

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import { AMOUNT_MAX } from '../../engine/orders/order';
 import { addDlqCommands, type DlqCommands } from './dlq-program';
 import { inPlainWords } from '../operator-words';
@@ -44,7 +44,7 @@ export async function runCommandLine(
     await describeProgram(commands, terminal, end).parseAsync(words, { from: 'user' });
     return exitCode;
   } catch (thrown) {
-    const error = thrown instanceof OperatorFault ? inPlainWords(thrown) : thrown;
+    const error = thrown instanceof OperatorError ? inPlainWords(thrown) : thrown;
     // The library has said already what is wrong; code 0 is a --help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const isPlain = error instanceof UserError;

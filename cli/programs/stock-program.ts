@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseMoment } from '../../engine/dead-letters/moment';
+import { parseMoment } from '../../engine/dead-letters/operator';
 import { AMOUNT_MAX } from '../../engine/orders/order';
 import {
   isCurrency,

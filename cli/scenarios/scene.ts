@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   createDeadLetterReader,
   type DeadLetterReader,
-} from '../../engine/dead-letters/doors/reader';
+} from '../../engine/dead-letters/dead-letter-log';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';

@@ -1,9 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { withAppender } from '../../engine/dead-letters/doors/appender';
-import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
-import { createDeadLetterReader } from '../../engine/dead-letters/doors/reader';
+import { createDeadLetterClients } from '../../engine/dead-letters/dead-letter-log';
 import type { Order } from '../../engine/orders/order';
-import { createMarkWriter } from '../../engine/kafka/dead-letters';
 import { claimOrder } from '../../engine/stock/claims';
 import { dlqDiscard } from '../commands/dlq/discard';
 import { dlqLs } from '../commands/dlq/ls';
@@ -33,23 +29,14 @@ export interface DlqWiring {
 /** The commands about dead letters, on the real Kafka and Temporal. */
 export function createDlqCommands({ terminal, isWatched, find, names }: DlqWiring): DlqCommands {
   const doors = (options: CommonOptions) => {
-    const { kafka, redis: redisAccess, temporal } = find(options);
-    const { deadLetterTopic, ordersTopic, orderRetentionMs } = names;
+    const { kafka, redis, temporal } = find(options);
+    const { orderRetentionMs, ...rest } = names;
     return {
+      ...createDeadLetterClients({ kafka, temporal, ...rest }),
       terminal,
       isWatched,
-      sleep,
-      now: Date.now,
       by: operatorName(),
-      readLetters: () => createDeadLetterReader(kafka, deadLetterTopic).read(),
-      withMarks: <T>(use: (marks: ReturnType<typeof createMarkWriter>) => Promise<T>) =>
-        withAppender(kafka, deadLetterTopic, (producer) => use(createMarkWriter(producer))),
-      withOrders: <T>(use: Parameters<typeof withAppender<T>>[2]) =>
-        withAppender(kafka, ordersTopic, use),
-      claim: (order: Order) =>
-        withRedis(redisAccess, (redis) => claimOrder(redis, order, orderRetentionMs)),
-      withReplayer: <T>(use: Parameters<typeof withOrderReplayer<T>>[1]) =>
-        withOrderReplayer({ ...temporal, taskQueue: names.taskQueue }, use),
+      claim: (order: Order) => withRedis(redis, (it) => claimOrder(it, order, orderRetentionMs)),
     };
   };
   return {

@@ -18,7 +18,7 @@ import { createLedgerMaintenance } from '../../engine/stock/upkeep/ledger-repair
 import { stockAudit } from '../commands/stock/audit';
 import { stockOpen } from '../commands/stock/open';
 import { stockRebuild } from '../commands/stock/rebuild';
-import { withAppender } from '../../engine/dead-letters/doors/appender';
+import { withPublisher } from '../../engine/dead-letters/dead-letter-log';
 import { operatorName } from '../arguments/operator-name';
 import type { Terminal } from '../output/terminal';
 import { withRedis } from './redis-connection';
@@ -60,7 +60,7 @@ export function createLedgerCommands({ terminal, find, names }: LedgerWiring): L
         isLogRead(kafkaOf(access), names.ordersTopic, names.consumerGroup),
       ),
     appendOrder: (order: Order) =>
-      withAppender(access.kafka, names.ordersTopic, (producer) =>
+      withPublisher(access.kafka, names.ordersTopic, (producer) =>
         producer.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
     provider: createHttpPaymentProvider({

@@ -1,5 +1,5 @@
-import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import type { RunState } from '../../engine/dead-letters/order-replayer';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
@@ -31,7 +31,7 @@ export async function openOperatorWorld({
   kafkaIsAway = false,
 }: {
   letters?: readonly StoredDeadLetter[];
-  standings?: Readonly<Record<string, Standing>>;
+  standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
 } = {}): Promise<OperatorWorld> {
   const restocks: Restock[] = [];
@@ -59,7 +59,7 @@ export async function openOperatorWorld({
     letters: {
       readLetters: async () => {
         await answers.reading;
-        if (kafkaIsAway) throw new OperatorFault('unavailable', 'Kafka at kafka:9092 is away');
+        if (kafkaIsAway) throw new OperatorError('unavailable', 'Kafka at kafka:9092 is away');
         return letters;
       },
       withMarks: <T>(use: (door: { mark: MarkLetter }) => Promise<T>) =>
@@ -119,6 +119,6 @@ export function problemType({ body }: Pick<Reply, 'body'>): string {
 type MarkLetter = (letter: { id: string }, mark: Omit<DeadLetterMark, 'letterId'>) => Promise<void>;
 type Append = (entry: LogEntry) => Promise<{ partition: number; offset: string }>;
 interface Replayer {
-  readonly look: (order: { requestId: string }) => Promise<Standing>;
+  readonly look: (order: { requestId: string }) => Promise<RunState>;
   readonly start: (input: { order: { requestId: string } }) => Promise<string | undefined>;
 }

@@ -120,7 +120,7 @@ describe('the dead letters of operators', () => {
     expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'replayed', ...WHO }, {}]);
   });
 
-  test('that were sold since are left alone, and that is said', async () => {
+  test('that were sold since are skipped and reported', async () => {
     const { ask, starts } = await open({ letters, standings: { a: { kind: 'sold' } } });
     const expected = { outcome: 'sold', detail: 'it has been sold since: nothing was done' };
     const many = await ask('POST', '/dead-letters/replay', { ids: ['a'], ...WHO });

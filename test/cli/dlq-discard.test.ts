@@ -47,7 +47,12 @@ test('leaves a letter alone that has been dealt with, and marks one that is name
 const two = [aFailedOrder('a', { id: 'a:1' }), aFailedOrder('a', { id: 'a:2', at: at(1) })];
 test.each([
   ['an unknown id', ['b', 'nobody'], 'paid', /No dead letter has .* nobody/],
-  ['a request_id of several open letters', ['b', 'a'], 'paid', /2 open dead letters: .*a:1, a:2/],
+  [
+    'a request_id of several open letters',
+    ['b', 'a'],
+    'paid',
+    /2 open dead letters\. .*: a:1, a:2/,
+  ],
   ['no reason', ['b'], undefined, /--why/],
 ])('marks nothing, and says so in one sentence, for %s', async (_name, ids, why, sentence) => {
   const { end, marks } = await discard([...two, aFailedOrder('b')], ids, why);

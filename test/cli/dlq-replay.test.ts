@@ -39,7 +39,7 @@ describe('a failed order', () => {
     ['running', 'it is running already: nothing was done', 0],
     ['cancelled', 'it was cancelled since: it is left alone', 1],
     ['other-order', 'its id belongs to another order', 1],
-  ] as const)('that is %s by now is left alone, and that is said', async (kind, says, code) => {
+  ] as const)('that is %s by now is skipped and reported', async (kind, says, code) => {
     const world = aWorld([aFailedOrder('a')], { a: { kind } });
     expect(await world.run(ids('a'))).toBe(code);
     expect(world.starts).toEqual([]);

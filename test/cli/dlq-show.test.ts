@@ -1,7 +1,7 @@
 import { dlqShow } from '../../cli/commands/dlq/show';
 import { dlqStats } from '../../cli/commands/dlq/stats';
-import { parseMoment } from '../../engine/dead-letters/moment';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import { parseMoment } from '../../engine/dead-letters/operator';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, aLetter, anUnreadable, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
@@ -40,7 +40,7 @@ describe('dlq show', () => {
     };
     expect(await idsOf('a:2')).toEqual(['a:2']);
     expect(await idsOf('a')).toEqual(['a:1', 'a:2']);
-    await expect(idsOf('c')).rejects.toThrow(OperatorFault);
+    await expect(idsOf('c')).rejects.toThrow(OperatorError);
   });
 
   test('shows bytes that are no text in hexadecimal, and text that steers a terminal as it is spelt', async () => {

@@ -1,5 +1,5 @@
 import { runCommandLine, type Commands } from '../../cli/programs/program';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import { textTerminal } from './text-terminal';
 import { UserError } from '../../platform/user-error';
 
@@ -166,7 +166,7 @@ test.each([
   ['unavailable', 2, 'No. (out of reach): is the stack running? (npm start)'],
 ] as const)('what the dead letters refuse as %s is told with what to do', async (kind, ...told) => {
   const cause = new Error('out of reach');
-  const dlqShow = () => Promise.reject(new OperatorFault(kind, 'No.', { cause }));
+  const dlqShow = () => Promise.reject(new OperatorError(kind, 'No.', { cause }));
   const { code, out, err } = await run('dlq show a', { dlqShow });
   expect([code, err.trim(), out]).toEqual([...told, '']);
 });

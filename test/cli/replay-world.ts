@@ -1,6 +1,6 @@
 import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq/replay';
-import type { Standing } from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import type { RunState } from '../../engine/dead-letters/order-replayer';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { encodeOrder } from '../../engine/orders/order-record';
@@ -18,14 +18,14 @@ export const READ_AT = at(40);
  */
 export function aWorld(
   letters: readonly StoredDeadLetter[],
-  standings: Record<string, Standing> = {},
+  standings: Record<string, RunState> = {},
 ) {
   const starts: { input: OrderInput; replay: OrderReplay; at: number }[] = [];
   const marks: DeadLetterMark[] = [];
   const appended: LogEntry[] = [];
   const claims = new Set<string>();
   const state = { now: READ_AT, isWatched: false, faultAt: '' };
-  const failed = (requestId: string): Standing => ({
+  const failed = (requestId: string): RunState => ({
     ...{ kind: 'failed', runId: `${requestId}-run`, closedAt: at(10) },
   });
   const terminal = textTerminal();
@@ -33,7 +33,7 @@ export function aWorld(
     const replayer = {
       look: ({ requestId }: { requestId: string }) =>
         requestId === state.faultAt
-          ? Promise.reject(new OperatorFault('unavailable', 'Temporal gives no answer.'))
+          ? Promise.reject(new OperatorError('unavailable', 'Temporal gives no answer.'))
           : Promise.resolve(standings[requestId] ?? failed(requestId)),
       start: (input: OrderInput, replay: OrderReplay) => {
         const { requestId } = input.order;

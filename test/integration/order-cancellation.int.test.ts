@@ -1,7 +1,7 @@
 import { createCancelOrder } from '../../api/cancel/cancel-order';
 import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
 import { createOrderView } from '../../api/orders/order-view';
-import { withOrderReplayer } from '../../engine/dead-letters/doors/order-replayer';
+import { withOrderReplayer } from '../../engine/dead-letters/order-replayer';
 import type { Order } from '../../engine/orders/order';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';

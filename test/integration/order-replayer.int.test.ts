@@ -1,10 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
-import {
-  withOrderReplayer,
-  type OrderReplayer,
-} from '../../engine/dead-letters/doors/order-replayer';
-import { OperatorFault } from '../../engine/dead-letters/operator-error';
+import { withOrderReplayer, type OrderReplayer } from '../../engine/dead-letters/order-replayer';
+import { OperatorError } from '../../engine/dead-letters/operator';
 import { createOrderStarter } from '../../ingest/order-starter';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';
@@ -88,7 +85,7 @@ test('says in one sentence that nobody answers', async () => {
   const nobody = { address: '127.0.0.1:1', namespace: 'default', taskQueue };
   const asked = withOrderReplayer(nobody, () => Promise.resolve());
   await expect(asked).rejects.toThrow(/^Temporal at 127.0.0.1:1 gives no answer$/);
-  await expect(asked).rejects.toBeInstanceOf(OperatorFault);
+  await expect(asked).rejects.toBeInstanceOf(OperatorError);
 });
 
 /** temporal.api.enums.v1.CommandType: complete workflow execution. */

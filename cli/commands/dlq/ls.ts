@@ -1,5 +1,5 @@
 import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
-import { letterJson } from '../../../engine/dead-letters/letter-json';
+import { letterJson } from '../../../engine/dead-letters/letters';
 import {
   selectLetters,
   stateOf,

@@ -1,11 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { LetterFilter } from '../../../engine/dead-letters/letters';
 import { replay, type ReplayDeps } from '../../../engine/dead-letters/replay';
-import { parseMendedOrder } from '../../../engine/dead-letters/replaying/mended-order';
-import {
-  OUTCOMES,
-  type ReplayResult,
-} from '../../../engine/dead-letters/replaying/replay-outcomes';
+import { parseMendedOrder } from '../../../engine/dead-letters/replay-plan';
+import { OUTCOMES, type ReplayResult } from '../../../engine/dead-letters/replay';
 import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
 import { progressBar } from '../../output/progress-bar';
 import { printReplay } from '../../output/replay-text';

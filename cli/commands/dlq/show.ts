@@ -1,5 +1,5 @@
 import type { StoredDeadLetter } from '../../../engine/kafka/dead-letters';
-import { wholeLetterJson } from '../../../engine/dead-letters/letter-json';
+import { wholeLetterJson } from '../../../engine/dead-letters/letters';
 import { lettersOf, stateOf, timeOf } from '../../../engine/dead-letters/letters';
 import { originalBytes } from '../../output/original-bytes';
 import { table, type Cell } from '../../output/table';

@@ -1,5 +1,8 @@
-import { timeOf, type LetterFilter } from '../../../engine/dead-letters/letters';
-import { countLetters, statsJson, type Group } from '../../../engine/dead-letters/stats';
+import {
+  countLetters,
+  type LetterCount,
+  type LetterFilter,
+} from '../../../engine/dead-letters/letters';
 import { shorten, table, type Cell } from '../../output/table';
 import { printJson, type ExitCode } from '../../output/terminal';
 import type { DlqReadDeps } from './ls';
@@ -17,18 +20,22 @@ export async function dlqStats(
 ): Promise<ExitCode> {
   const stats = countLetters(await readLetters(), filter);
   if (json) {
-    printJson(terminal, statsJson(stats));
+    printJson(terminal, stats);
     return 0;
   }
   if (stats.total === 0) {
     terminal.out('No dead letters.\n');
     return 0;
   }
-  const failureRows = stats.failures.map(({ reason, error, ...group }) => [
-    ...[reason, shorten(error, ERROR_LENGTH_MAX)],
-    ...groupCells(group),
+  const failureRows = stats.by_failure.map(({ reason, error, ...counts }) => [
+    reason,
+    shorten(error, ERROR_LENGTH_MAX),
+    ...countCells(counts),
   ]);
-  const itemRows = stats.items.map(({ itemId, ...group }) => [itemId ?? '-', ...groupCells(group)]);
+  const itemRows = stats.by_item.map(({ item_id, ...counts }) => [
+    item_id ?? '-',
+    ...countCells(counts),
+  ]);
   terminal.out(table(terminal, failureRows, ['reason', 'error', ...GROUP_HEAD]));
   terminal.out(table(terminal, itemRows, ['item', ...GROUP_HEAD]));
   terminal.out(`In all: ${stats.total}.\n`);
@@ -37,6 +44,6 @@ export async function dlqStats(
 
 const GROUP_HEAD = ['count', 'first', 'last'];
 
-function groupCells({ count, first, last }: Group): Cell[] {
-  return [count, timeOf(first) ?? '-', timeOf(last) ?? '-'];
+function countCells({ count, first, last }: LetterCount): Cell[] {
+  return [count, first ?? '-', last ?? '-'];
 }
