@@ -96,6 +96,22 @@ module.exports = {
       to: { pathNot: ['^engine/', '^platform/', '^node_modules/', '^(node:)?[a-z_/]+$'] },
     },
     {
+      name: 'the-client-knows-no-process',
+      severity: 'error',
+      comment:
+        'client/ meets the gateway through HTTP. It reads the ledger in Redis by engine/stock/ and never writes to it.',
+      from: { path: '^client/' },
+      to: {
+        pathNot: [
+          '^client/',
+          '^engine/(orders|stock|kafka|payments)/',
+          '^platform/',
+          '^node_modules/@sinclair/typebox/',
+          '^(node:)?[a-z_/]+$',
+        ],
+      },
+    },
+    {
       name: 'the-gateway-does-not-reconcile',
       severity: 'error',
       comment: 'api/ and ingest/ open ledgers and never audit or rebuild them.',

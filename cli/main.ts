@@ -3,7 +3,6 @@ import { buy } from './commands/buy';
 import { cancel } from './commands/cancel';
 import { doctor } from './commands/doctor';
 import { order } from './commands/order';
-import { scenarios } from './commands/scenarios';
 import { stockShow } from './commands/stock/show';
 import { createDlqCommands } from './wiring/dlq-wiring';
 import { diagnose } from './doctor/diagnose';
@@ -15,7 +14,8 @@ import { createGateway, type Gateway } from './gateway/gateway';
 import { createLedgerCommands } from './wiring/ledger-wiring';
 import type { Terminal } from './output/terminal';
 import { runCommandLine, type Commands } from './programs/program';
-import { runScenarios } from './scenarios/run-scenarios';
+import { withRunningEngine } from './scenarios/running-engine';
+import { runScenarios, scenarios } from './scenarios/scenarios';
 import { findStackAddresses, type FoundAddresses } from './wiring/stack-addresses';
 import { createStockCommands } from './wiring/stock-wiring';
 import { stackAccess } from './wiring/stack-access';
@@ -94,13 +94,13 @@ const commands: Commands = {
     };
     return doctor({ terminal, diagnose: () => diagnose(machine, found, probes) }, options);
   },
-  scenarios: async (options) => {
+  scenarios: (options) => {
     const found = find(options);
-    const { deadLetterTopic } = names;
-    const access = stackAccess(found, env);
-    const run = (output: Parameters<typeof runScenarios>[1]) =>
-      runScenarios(found.addresses, { ...output, access, deadLetterTopic });
-    return scenarios({ terminal, run }, options);
+    const run = (print: (line: string) => void) =>
+      withRunningEngine(found.addresses, stackAccess(found, env), names.deadLetterTopic, (engine) =>
+        runScenarios(engine, print, terminal.colour),
+      );
+    return scenarios(terminal, run, options);
   },
 };
 

@@ -134,8 +134,3 @@ function checked(name: AddressName, value: string, source: string): string {
       return value;
   }
 }
-
-/** The list in a comma-separated text of addresses. */
-export function addressList(addresses: string): string[] {
-  return addresses.split(',').map((address) => address.trim());
-}

@@ -6,7 +6,7 @@ import {
   startFakeGateway,
   type Answering,
   type Reply,
-} from './fake-gateway';
+} from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
 
 const trace = { temporalUi: 'http://ui', namespace: 'default' };

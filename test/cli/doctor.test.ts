@@ -11,7 +11,7 @@ import { checkPorts } from '../../cli/doctor/ports';
 import { checkPrerequisites } from '../../cli/doctor/prerequisites';
 import { probeGateway, probePayments } from '../../cli/doctor/probe-http';
 import { findStackAddresses } from '../../cli/wiring/stack-addresses';
-import { startFakeGateway } from './fake-gateway';
+import { startFakeGateway } from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
 
 let folder: string;

@@ -2,10 +2,10 @@ import type { LedgerEntry, LedgerState } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import { failureReason, isFinal, orderStatus, paymentKey } from '../../engine/orders/order-status';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
-import { createGateway, type BuyBody } from '../../cli/gateway/gateway';
-import type { ChargeRow } from '../../cli/scenarios/charge-rows';
-import type { Scene } from '../../cli/scenarios/scene';
-import { ACCEPTED, aProblem, startFakeGateway, type Reply } from './fake-gateway';
+import { createGateway, type BuyBody } from '../../client/gateway';
+import type { Charge } from '../../client/snapshot';
+import type { RunningEngine } from '../../cli/scenarios/running-engine';
+import { ACCEPTED, aProblem, startFakeGateway, type Reply } from '../support/fake-gateway';
 
 /** How an engine may break a promise. Each is asked once per order. */
 export interface Flaws {
@@ -37,7 +37,7 @@ interface FakeOrder {
 export async function startFakeEngine(flaws: Flaws = {}) {
   const supplies = new Map<string, number>();
   const orders = new Map<string, FakeOrder>();
-  const charges: ChargeRow[] = [];
+  const charges: Charge[] = [];
   const letters: StoredDeadLetter[] = [];
   let accepted = 0;
 
@@ -100,12 +100,19 @@ export async function startFakeEngine(flaws: Flaws = {}) {
     }
     return ACCEPTED;
   };
+  const countsOf = (itemId: string) => ({
+    free: freeOf(itemId),
+    held: 0,
+    queued: unitsIn(itemId, 'queued'),
+    reserved: unitsIn(itemId, 'reserved'),
+    sold: unitsIn(itemId, 'sold'),
+    supply: supplies.get(itemId) ?? 0,
+  });
   const itemBody = (itemId: string) => ({
     item_id: itemId,
-    ...{ free: freeOf(itemId), held: 0, queued: unitsIn(itemId, 'queued') },
-    ...{ reserved: unitsIn(itemId, 'reserved'), sold: unitsIn(itemId, 'sold') },
-    supply: supplies.get(itemId),
-    ...{ price_minor: 1000, currency: 'USD' },
+    ...countsOf(itemId),
+    price_minor: 1000,
+    currency: 'USD',
   });
 
   const server = await startFakeGateway(({ path, body }) => {
@@ -120,7 +127,7 @@ export async function startFakeEngine(flaws: Flaws = {}) {
   const gateway = createGateway(server.url);
   const watcher = createGateway(server.url, { socketsMax: 1 });
 
-  const scene: Scene = {
+  const engine: RunningEngine = {
     gateway,
     watcher,
     putOnSale: (units) => {
@@ -128,23 +135,24 @@ export async function startFakeEngine(flaws: Flaws = {}) {
       supplies.set(itemId, units);
       return Promise.resolve(itemId);
     },
-    entries: (itemId) => {
-      const own = [...orders].filter(([, { body }]) => body.item_id === itemId);
-      return Promise.resolve(new Map(own.map(([requestId, { entry }]) => [requestId, entry])));
+    snapshot: (itemId) => {
+      const found = [...orders].filter(([, { body }]) => body.item_id === itemId);
+      const entries = new Map(found.map(([requestId, { entry }]) => [requestId, entry]));
+      return Promise.resolve({ counts: countsOf(itemId), entries });
     },
-    charges: () => Promise.resolve(charges),
+    charges: (itemId) => Promise.resolve(charges.filter(({ key }) => key.startsWith(itemId))),
     deadLetters: {
       end: () => Promise.resolve(String(letters.length)),
       read: (from = '0') => Promise.resolve(letters.slice(Number(from))),
     },
-    bounds: { restMsMax: 500, answerMsMax: 2_000, pollMs: 5 },
+    bounds: { idleMsMax: 500, answerMsMax: 2_000, pollMs: 5 },
   };
   const close = async () => {
     gateway.close();
     watcher.close();
     await server.close();
   };
-  return { scene, close };
+  return { engine, close };
 }
 
 function anEntry(body: BuyBody): LedgerEntry {

@@ -9,7 +9,7 @@ import {
   aProblem,
   startFakeGateway,
   type Answering,
-} from './fake-gateway';
+} from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
 
 const trace = { temporalUi: 'http://ui', namespace: 'default' };

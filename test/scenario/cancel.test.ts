@@ -3,9 +3,10 @@ import { Client, Connection } from '@temporalio/client';
 import { engineProgram } from '../../stack/engine';
 import { freePorts } from '../../stack/ground/ports';
 import { spawnGuarded } from '../../stack/processes/guarded-process';
+import { readCharges } from '../../client/snapshot';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { whenQuiet } from '../support/balance';
-import { buy, chargesOf, getJson } from '../support/buyers';
+import { buy, getJson } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
@@ -67,7 +68,7 @@ const becomes = ({ request_id }: Order, wanted: string) =>
 /** Nothing of the order is left but its name. */
 async function expectGivenBack({ itemId, request_id }: Order): Promise<void> {
   expect(await whenQuiet(engine, itemId)).toMatchObject({ free: 3, sold: 0, supply: 3 });
-  const charges = await chargesOf(engine.payments, request_id);
+  const charges = await readCharges(engine.payments, request_id);
   expect(charges.filter(({ status }) => status === 'captured')).toEqual([]);
 }
 
@@ -96,7 +97,7 @@ test('an order that is cancelled before ingest has read it is never charged, and
   const handle = new Client({ connection }).workflow.getHandle(order.request_id);
   await eventually('its workflow is started', () => handle.describe());
   expect(await handle.result()).toEqual({ outcome: 'cancelled' });
-  expect(await chargesOf(engine.payments, order.request_id)).toEqual([]);
+  expect(await readCharges(engine.payments, order.request_id)).toEqual([]);
   await expectGivenBack(order);
   const letters = await flashSale(engine, 'dlq', 'ls', '--item', order.itemId, '--json');
   expect(letters.json()).toEqual([]);

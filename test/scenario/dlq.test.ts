@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { createKafka } from '../../engine/kafka/kafka-client';
 import { withAdmin } from '../../engine/kafka/topics';
+import { readCharges } from '../../client/snapshot';
 import { kafkaAddrs, temporalAddress } from '../support/addresses';
 import { expectBalance } from '../support/balance';
-import { buy, chargesOf, getJson } from '../support/buyers';
+import { buy, getJson } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
@@ -82,7 +83,7 @@ describe('a declined order', () => {
     expect(ran.code).toBe(0);
     await becomes(requestId, 'confirmed');
     await expectBalance(engine, sale);
-    const charges = await chargesOf(engine.payments, `${requestId}:`);
+    const charges = await readCharges(engine.payments, `${requestId}:`);
     expect(charges.map(({ key, status }) => `${key} ${status}`).sort()).toEqual([
       `${requestId}:1 declined`,
       `${requestId}:2 captured`,

@@ -1,32 +1,31 @@
-import { chargesOf, getJson } from './buyers';
-import { eventually } from './eventually';
+import { readCharges, waitUntilIdle } from '../../client/snapshot';
+import { getJson } from './buyers';
 
-/** A running engine, as a buyer and an accountant see it: base URLs. */
+/** The addresses of a running engine: base URLs. */
 export interface Doors {
   readonly gateway: string;
   readonly payments: string;
 }
 
-/** Waits until nothing of the item is on its way any more, and returns its stock. */
-export function whenQuiet(engine: Pick<Doors, 'gateway'>, itemId: string, withinMs = 60_000) {
-  return eventually(
-    `item ${itemId} is quiet`,
-    async () => {
-      const stock = await getJson(`${engine.gateway}/items/${itemId}`);
-      const open = ['held', 'queued', 'reserved'].reduce(
-        (sum, state) => sum + Number(stock[state]),
-        0,
-      );
-      if (open > 0) throw new Error(`on its way: ${JSON.stringify(stock)}`);
-      return stock;
-    },
-    withinMs,
-  );
+/** Waits until no unit of the item is held, queued or reserved, and returns its stock. */
+export async function whenQuiet(
+  engine: Pick<Doors, 'gateway'>,
+  itemId: string,
+  withinMs = 60_000,
+): Promise<Record<string, unknown>> {
+  let stock: Record<string, unknown> = {};
+  const look = async () => {
+    stock = await getJson(`${engine.gateway}/items/${itemId}`);
+    const open = Number(stock['held']) + Number(stock['queued']) + Number(stock['reserved']);
+    return open === 0 ? undefined : `item ${itemId} is ${JSON.stringify(stock)}`;
+  };
+  await waitUntilIdle(look, { withinMs, pollMs: 50 });
+  return stock;
 }
 
 /**
- * Holds the engine's books against each other once the item is quiet: every accepted order has one final outcome, sold
- * and free units make the supply, and the provider has exactly one charge for each confirmed order and none for others.
+ * Compares the engine's parts once the item is idle: every accepted order has one final outcome, sold and free units make
+ * the supply, and the provider has exactly one charge for each confirmed order and none for others.
  */
 export async function expectBalance(
   engine: Doors,
@@ -50,11 +49,11 @@ export async function expectBalance(
   const sold = confirmed.reduce((sum, { amount }) => sum + amount, 0);
   expect(stock).toMatchObject({ free: sale.supply - sold, sold, supply: sale.supply });
 
-  const charges = await chargesOf(engine.payments, sale.itemId);
+  const charges = await readCharges(engine.payments, sale.itemId);
   const captured = charges.filter(({ status }) => status === 'captured');
   const paidFor = captured.map(({ key }) => key.slice(0, key.lastIndexOf(':'))).sort();
   expect(paidFor).toEqual(confirmed.map(({ request_id }) => request_id).sort());
-  const paid = captured.reduce((sum, { amount }) => sum + amount, 0);
+  const paid = captured.reduce((sum, { amount }) => sum + (amount ?? 0), 0);
   expect(paid).toBe(sold * 1000);
   return { confirmed: confirmed.length, failed: failed.length };
 }

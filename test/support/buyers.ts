@@ -1,5 +1,8 @@
-import { Agent, request } from 'node:http';
-import { eventually } from './eventually';
+import { buyUntilDefinite } from '../../client/buyer';
+import { createGateway, type BuyBody } from '../../client/gateway';
+import { createHttpClient, NoReplyError } from '../../client/http-client';
+
+export type { BuyBody };
 
 /** What the gateway answered; status 0 when the connection broke. */
 export interface BuyAnswer {
@@ -7,76 +10,47 @@ export interface BuyAnswer {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-export interface BuyBody {
-  readonly user_id: string;
-  readonly item_id: string;
-  readonly amount: number;
-  readonly request_id: string;
-}
-
-/** As many sockets as a small machine serves without turning the client into the bottleneck. */
-const agent = new Agent({ keepAlive: true, maxSockets: 128 });
+/** Enough sockets for a small machine without making the client the bottleneck. */
+const SOCKETS_MAX = 128;
+const clients = new Map<string, ReturnType<typeof createHttpClient>>();
 
 /** Posts one purchase, or any other body as it is, and never rejects. */
-export function buy(
+export async function buy(
   gateway: string,
   body: BuyBody | string | Buffer,
-  contentType = 'application/json',
-) {
+  contentType?: string,
+): Promise<BuyAnswer> {
+  const client = clients.get(gateway) ?? createHttpClient(gateway, { socketsMax: SOCKETS_MAX });
+  clients.set(gateway, client);
   const raw = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
-  return new Promise<BuyAnswer>((resolve) => {
-    const call = request(
-      `${gateway}/buy`,
-      { method: 'POST', agent, headers: { 'content-type': contentType } },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('end', () => {
-          const body = JSON.parse(Buffer.concat(chunks).toString()) as BuyAnswer['body'];
-          resolve({ status: response.statusCode ?? 0, body });
-        });
-        response.on('error', () => {
-          resolve(BROKEN);
-        });
-      },
-    );
-    call.on('error', () => {
-      resolve(BROKEN);
-    });
-    call.end(raw);
-  });
+  try {
+    const { status, text } = await client.send('POST', '/buy', raw, contentType);
+    return { status, body: JSON.parse(text) as BuyAnswer['body'] };
+  } catch (error) {
+    if (!(error instanceof NoReplyError)) throw error;
+    return { status: 0, body: {} };
+  }
 }
 
-const BROKEN: BuyAnswer = { status: 0, body: {} };
+const INSIST_MS_MAX = 60_000;
 
-/** Tries the same request until it is decided, as a browser's retry would: true when there is an order of it. */
+/** Sends the same request until it is decided: true when there is an order of it, false when it is sold out. */
 export async function insist(gateway: string, body: BuyBody): Promise<boolean> {
-  return eventually(
-    `${body.request_id} is decided`,
-    async () => {
-      const { status, body: answer } = await buy(gateway, body);
-      const type = String(answer['type']);
-      if (status === 202 || type === '/problems/duplicate-request') return { accepted: true };
-      expect([0, 503, 409]).toContain(status);
-      return type === '/problems/sold-out' && { accepted: false };
-    },
-    60_000,
-  ).then(({ accepted }) => accepted);
+  const client = createGateway(gateway);
+  try {
+    const { outcome, problem } = await buyUntilDefinite(client, body, {
+      withinMs: INSIST_MS_MAX,
+      retryMsMax: 50,
+    });
+    const ordered = outcome === 'accepted' || outcome === 'duplicate';
+    if (!ordered) expect([outcome, problem]).toEqual(['rejected', 'sold-out']);
+    return ordered;
+  } finally {
+    client.close();
+  }
 }
 
 export async function getJson(url: string): Promise<Record<string, unknown>> {
   const response = await fetch(url);
   return (await response.json()) as Record<string, unknown>;
-}
-
-export interface Charge {
-  readonly key: string;
-  readonly status: 'captured' | 'declined' | 'refunded' | 'blocked';
-  readonly amount: number;
-}
-
-/** The provider's own book, for the orders whose request_id begins with `prefix`. */
-export async function chargesOf(payments: string, prefix: string): Promise<Charge[]> {
-  const ledger = (await (await fetch(`${payments}/ledger`)).json()) as Charge[];
-  return ledger.filter(({ key }) => key.startsWith(prefix));
 }

@@ -1,0 +1,177 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import { describeError, UserError } from '../platform/user-error';
+import { createHttpClient, NoReplyError, parseJson, type HttpReply } from './http-client';
+
+/** The body of POST /buy. */
+export interface BuyBody {
+  readonly user_id: string;
+  readonly item_id: string;
+  readonly amount: number;
+  readonly request_id: string;
+}
+
+/** Fields that a newer gateway adds pass: only those that the client reads are checked. */
+const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+/** `trace` is the order's page in the Temporal Web UI, where the gateway knows one. */
+const Links = Type.Object({ trace: nullable(Type.String()) });
+
+const Accepted = Type.Object({ request_id: Type.String(), links: Type.Optional(Links) });
+
+const Order = Type.Object({
+  request_id: Type.String(),
+  item_id: Type.String(),
+  user_id: Type.String(),
+  amount: Type.Number(),
+  status: Type.Union([
+    Type.Literal('queued'),
+    Type.Literal('reserved'),
+    Type.Literal('confirmed'),
+    Type.Literal('failed'),
+    Type.Literal('cancelled'),
+  ]),
+  reason: nullable(Type.String()),
+  payment_id: nullable(Type.String()),
+  generation: Type.Number(),
+  accepted_at: Type.String(),
+  finished_at: nullable(Type.String()),
+  timeline: Type.Array(Type.Object({ at: Type.String(), state: Type.String() })),
+  links: Type.Optional(Links),
+});
+
+const Item = Type.Object({
+  item_id: Type.String(),
+  free: Type.Number(),
+  held: Type.Number(),
+  queued: Type.Number(),
+  reserved: Type.Number(),
+  sold: Type.Number(),
+  supply: Type.Number(),
+  price_minor: Type.Number(),
+  currency: Type.String(),
+  units_per_user: nullable(Type.Number()),
+  opens_at: nullable(Type.String()),
+  closes_at: nullable(Type.String()),
+});
+
+/** RFC 9457. `errors` comes with invalid-request; `order` and `reason` come where the request names an order. */
+const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Number(),
+  detail: Type.String(),
+  errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+  order: Type.Optional(Order),
+  reason: nullable(Type.String()),
+});
+
+export type AcceptedBody = Static<typeof Accepted>;
+export type OrderBody = Static<typeof Order>;
+export type ItemBody = Static<typeof Item>;
+export type ProblemBody = Static<typeof Problem>;
+
+export interface ProblemResponse {
+  readonly kind: 'problem';
+  /** The last part of the problem's type: a word such as `sold-out`. */
+  readonly problem: string;
+  /** From Retry-After. */
+  readonly retryAfterMs: number | undefined;
+  readonly body: ProblemBody;
+}
+
+export type BuyResponse =
+  { readonly kind: 'accepted'; readonly body: AcceptedBody } | ProblemResponse;
+
+/** `under-way`: not decided yet; the same request may be sent again. */
+export type CancelResponse =
+  | {
+      readonly kind: 'cancelled' | 'under-way';
+      readonly retryAfterMs: number | undefined;
+      readonly body: OrderBody;
+    }
+  | ProblemResponse;
+
+/** The gateway gave no response, or none of its contract. `mayHaveArrived`: the request may have been executed. */
+export class GatewayError extends UserError {
+  readonly mayHaveArrived: boolean;
+
+  constructor(message: string, mayHaveArrived: boolean, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause });
+    this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
+export type Gateway = ReturnType<typeof createGateway>;
+
+/** A client of the gateway at `url`. Each method throws GatewayError when there is no response it can read. */
+export function createGateway(url: string, options?: Parameters<typeof createHttpClient>[1]) {
+  const http = createHttpClient(url, options);
+
+  const send = async (...request: Parameters<typeof http.send>) => {
+    const reply = await http.send(...request).catch((error: unknown) => {
+      throw noReply(url, error);
+    });
+    const read = <T extends TSchema>(schema: T): Static<T> => readBody(url, reply, schema);
+    const seconds = Number(reply.headers['retry-after'] ?? NaN);
+    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : undefined;
+    return { status: reply.status, read, retryAfterMs };
+  };
+  type Response = Awaited<ReturnType<typeof send>>;
+
+  const problemOf = ({ read, retryAfterMs }: Response): ProblemResponse => {
+    const body = read(Problem);
+    return { kind: 'problem', problem: body.type.replace(/^.*\//, ''), retryAfterMs, body };
+  };
+  const find = async <T extends TSchema>(path: string, unknownProblem: string, schema: T) => {
+    const response = await send('GET', path);
+    if (response.status === 200) return response.read(schema);
+    const { problem, body } = problemOf(response);
+    if (problem === unknownProblem) return undefined;
+    const says = `${response.status} ${problem}: ${body.title}`;
+    throw new GatewayError(`The gateway at ${url} answers ${says}.`, false);
+  };
+
+  return {
+    url,
+    buy: async (purchase: BuyBody): Promise<BuyResponse> => {
+      const response = await send('POST', '/buy', JSON.stringify(purchase));
+      if (response.status !== 202) return problemOf(response);
+      return { kind: 'accepted', body: response.read(Accepted) };
+    },
+    cancel: async (requestId: string, userId: string): Promise<CancelResponse> => {
+      const [id, user] = [encodeURIComponent(requestId), encodeURIComponent(userId)];
+      const response = await send('DELETE', `/orders/${id}?user_id=${user}`);
+      const { status, read, retryAfterMs } = response;
+      if (status !== 200 && status !== 202) return problemOf(response);
+      return { kind: status === 200 ? 'cancelled' : 'under-way', retryAfterMs, body: read(Order) };
+    },
+    /** Undefined when no order was accepted under this id. */
+    order: (requestId: string): Promise<OrderBody | undefined> =>
+      find(`/orders/${encodeURIComponent(requestId)}`, 'unknown-order', Order),
+    /** Undefined when nothing is sold under this id. */
+    item: (itemId: string): Promise<ItemBody | undefined> =>
+      find(`/items/${encodeURIComponent(itemId)}`, 'unknown-item', Item),
+    close: http.close,
+  };
+}
+
+function noReply(url: string, error: unknown): GatewayError {
+  const mayHaveArrived = error instanceof NoReplyError && error.mayHaveArrived;
+  const message = mayHaveArrived
+    ? `The gateway at ${url} gave no answer (${error.message}).`
+    : `Cannot reach the gateway at ${url}: is the stack running? (npm start)`;
+  return new GatewayError(message, mayHaveArrived, error);
+}
+
+/** Another server may listen at this address, or a proxy may answer for the gateway. */
+function readBody<T extends TSchema>(url: string, { status, text }: HttpReply, schema: T) {
+  try {
+    return parseJson(schema, text);
+  } catch (cause) {
+    throw new GatewayError(
+      `The response ${status} from ${url} is not one of the flash-sale gateway (${describeError(cause)}): check --url or FLASH_SALE_URL.`,
+      true,
+      cause,
+    );
+  }
+}

@@ -1,0 +1,90 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { describeError } from '../platform/user-error';
+
+export interface HttpReply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** No complete reply came. `mayHaveArrived`: the request was sent, so the server may have executed it. */
+export class NoReplyError extends Error {
+  override readonly name = 'NoReplyError';
+  readonly mayHaveArrived: boolean;
+
+  constructor(message: string, options: { readonly mayHaveArrived: boolean; cause: unknown }) {
+    super(message, { cause: options.cause });
+    this.mayHaveArrived = options.mayHaveArrived;
+  }
+}
+
+/** Longer than all deadlines of the gateway together, so that the caller gets the gateway's own response. */
+const REPLY_MS_MAX = 15_000;
+
+/** Enough to saturate a gateway on a small machine. Further requests wait in the client. */
+const SOCKETS_MAX = 100;
+
+/** Errors of a connection that was never established. */
+const NOT_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
+
+/** A client of one base URL over a bounded number of kept connections. `replyMsMax` is in ms. */
+export function createHttpClient(
+  baseUrl: string,
+  { socketsMax = SOCKETS_MAX, replyMsMax = REPLY_MS_MAX } = {},
+) {
+  const base = baseUrl.replace(/\/+$/, '');
+  const secure = base.startsWith('https:');
+  const agentOptions = { keepAlive: true, maxSockets: socketsMax };
+  const agent = secure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
+  const request = secure ? httpsRequest : httpRequest;
+
+  return {
+    /** `path` begins with a slash. Throws NoReplyError when no complete reply comes. */
+    send: (
+      method: 'GET' | 'POST' | 'DELETE',
+      path: string,
+      body?: string | Buffer,
+      contentType = 'application/json',
+    ): Promise<HttpReply> =>
+      new Promise((resolve, reject) => {
+        const headers =
+          body === undefined
+            ? {}
+            : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+        const fail = (cause: Error) => {
+          const code = 'code' in cause ? String(cause.code) : '';
+          const mayHaveArrived = !NOT_CONNECTED.includes(code);
+          reject(new NoReplyError(describeError(cause), { mayHaveArrived, cause }));
+        };
+        const outgoing = request(`${base}${path}`, { method, agent, headers }, (incoming) => {
+          const chunks: Buffer[] = [];
+          incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+          incoming.once('error', fail);
+          incoming.once('end', () => {
+            const text = Buffer.concat(chunks).toString('utf8');
+            resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text });
+          });
+        });
+        // Counts from the moment the request has a socket, not while it waits for one.
+        outgoing.setTimeout(replyMsMax, () => {
+          outgoing.destroy(new Error(`no reply within ${replyMsMax} ms`));
+        });
+        outgoing.once('error', fail);
+        outgoing.end(body);
+      }),
+    close: () => {
+      agent.destroy();
+    },
+  };
+}
+
+/** Parses a reply. Throws for text that is no JSON, or names the first field that does not match the schema. */
+export function parseJson<T extends TSchema>(schema: T, text: string): Static<T> {
+  const value: unknown = JSON.parse(text);
+  if (Value.Check(schema, value)) return value;
+  const error = Value.Errors(schema, value).First();
+  throw new Error(`${error?.path || 'the document'}: ${error?.message ?? 'not as documented'}`);
+}
