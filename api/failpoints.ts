@@ -1,7 +1,6 @@
 import type { RequestListener, ServerResponse } from 'node:http';
 import type { Producer } from 'kafkajs';
-import type { Failpoints } from '../platform/failpoints/failpoints';
-import type { Call } from '../platform/failpoints/points';
+import type { Call, Failpoints } from '../platform/failpoints';
 import type { Admission } from '../engine/stock/admission';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { OrderAppender } from './buy/place-order';

@@ -4,11 +4,10 @@ import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topic-safety';
 import { partitionCount } from '../engine/kafka/topics';
 import type { ApiConfig } from '../platform/config';
-import { createFailpoints } from '../platform/failpoints/failpoints';
+import { createFailpoints } from '../platform/failpoints';
 import type { Lifecycle } from '../platform/lifecycle';
 import type { Logger } from '../platform/logger';
-import { connectDoorRedis } from '../platform/redis';
-import { watchRedisDurability } from '../platform/redis-durability';
+import { connectFailFastRedis, watchRedisDurability } from '../platform/redis';
 import { createLazyTemporalClient } from '../platform/temporal-client';
 import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
@@ -47,10 +46,10 @@ export async function runGateway(
   const failpoints = createFailpoints('api', config.failpoints);
   collectDefaultMetrics();
 
-  const redis = connectDoorRedis(config.redis, logger);
+  const redis = connectFailFastRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
   // Purchases have one to themselves: see createAdmission.
-  const doorRedis = connectDoorRedis(config.redis, logger);
+  const doorRedis = connectFailFastRedis(config.redis, logger);
   onShutdown('redis of the door', () => doorRedis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 

@@ -1,5 +1,5 @@
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
-import type { Call } from '../platform/failpoints/points';
+import type { Call } from '../platform/failpoints';
 import type { OrderStarter } from './order-starter';
 import type { StartOrdersDeps } from './start-orders';
 

@@ -3,25 +3,25 @@ import type { AddressInfo } from 'node:net';
 import { register } from 'prom-client';
 
 export interface Health {
-  /** Whether work can be taken; asked on every probe, so it must be cheap. */
+  /** Whether the process can take work. Called on every probe, so it must be cheap. */
   readonly ready: () => ReadyReport | Promise<ReadyReport>;
-  /** Text in the Prometheus format to append to the process's own metrics. */
+  /** More metrics in the Prometheus format, appended to those of the process. */
   readonly moreMetrics?: () => Promise<string>;
 }
 
-/** Per dependency: true when it answers. `ready` is the verdict. */
+/** `ready` is the verdict; `dependencies` says which of them reply. */
 export interface ReadyReport {
   readonly ready: boolean;
   readonly dependencies: Readonly<Record<string, boolean>>;
 }
 
 /**
- * Serves /livez (200 as long as the process runs: it tests no dependency), /readyz (200 or 503 with a
- * report per dependency) and /metrics for a process that has no other door.
+ * The HTTP server of a process that serves nothing else: /livez (200 while the process runs, whatever its
+ * dependencies), /readyz (200 or 503 with a report per dependency) and /metrics.
  */
 export async function startHealthServer(host: string, port: number, health: Health) {
   const server = createServer((request, response) => {
-    void answer(request.url ?? '', health).then(
+    void respond(request.url ?? '', health).then(
       ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
@@ -41,7 +41,7 @@ export async function startHealthServer(host: string, port: number, health: Heal
   };
 }
 
-async function answer(url: string, health: Health) {
+async function respond(url: string, health: Health) {
   const json = (status: number, value: unknown) => ({
     status,
     type: 'application/json',

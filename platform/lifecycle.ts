@@ -2,22 +2,22 @@ import closeWithGrace from 'close-with-grace';
 import type { Logger } from './logger';
 import { describeError } from './user-error';
 
-/** Longer than the longest thing in hand (a payment attempt of 10 s), shorter than an orchestrator's patience (30 s). */
+/** Longer than the longest work in progress (a payment attempt of 10 s), shorter than the 30 s that Kubernetes waits. */
 const SHUTDOWN_MS_MAX = 20_000;
 
 export interface Lifecycle {
-  /** Adds a step to the shutdown. Steps run newest first, each once, each awaited. */
+  /** Adds a step to the shutdown. Steps run newest first, one after the other. */
   readonly onShutdown: (name: string, close: () => unknown) => void;
-  /** Ends the process in order, with exit code 1: for a fault that only a fresh start can mend. */
+  /** Shuts the process down with exit code 1, for an error from which only a restart recovers. */
   readonly fail: (error: Error) => void;
 }
 
-/** A terminal sends these to every process of a group at once; a second signal ends a process without order. */
+/** A terminal sends these to every process of its group at once, and a second signal ends a process without a shutdown. */
 const TERMINAL_SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const;
 
 /**
- * Ends the process in order on SIGTERM, SIGINT, an uncaught error or `fail`. A step that fails is logged and
- * does not keep the others from running. `leave-to-parent`: a terminal's signals are for the parent, which sends SIGTERM.
+ * Shuts the process down on SIGTERM, SIGINT, an uncaught error or `fail`. A step that fails is logged and the next one
+ * runs. `leave-to-parent`: the process ignores a terminal's signals, because its parent handles them and sends SIGTERM.
  */
 export function createLifecycle(
   logger: Logger,
@@ -47,7 +47,7 @@ export function createLifecycle(
           logger.error({ err: error, step: step.name }, 'a shutdown step failed');
         }
       }
-      // The library's own exit code is 0 unless the shutdown itself failed, and a supervisor goes by the code.
+      // The library exits with 0 unless the shutdown itself failed, and supervisors look at the exit code.
       if (err || failed) process.exit(1);
     },
   );
@@ -62,8 +62,8 @@ export function createLifecycle(
 }
 
 /**
- * Runs a process's `main`. What keeps it from starting, such as a bad configuration, is told on standard error in
- * words and without a stack, and ends the process with exit code 1.
+ * Runs a process's `main`. An error that keeps it from starting, such as a bad configuration, is printed without a stack
+ * and ends the process with exit code 1.
  */
 export function runProcess(name: string, main: () => Promise<void>): void {
   main().catch((error: unknown) => {

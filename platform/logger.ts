@@ -8,7 +8,7 @@ export function createLogger(name: string, level: LogLevel): Logger {
   return pino({
     name,
     level,
-    // The host name and pid are the supervisor's business and cost bytes on every line.
+    // Without host name and pid, which the supervisor knows and which would cost bytes on every line.
     base: { name },
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: serializeError },
@@ -16,7 +16,7 @@ export function createLogger(name: string, level: LogLevel): Logger {
   });
 }
 
-/** Clients hang whole commands, scripts and credentials on their errors: only these fields are printed. */
+/** Prints only these fields: clients attach whole commands, scripts and credentials to their errors. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack, cause } = error;

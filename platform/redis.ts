@@ -6,68 +6,103 @@ import type { Logger } from './logger';
 export type RedisConnection = Redis | Cluster;
 
 /**
- * How long a command may take at the door, in ms. Two of them and the Kafka deadline must fit into a hold's lease.
- * A healthy Redis with `appendfsync always` answers in single milliseconds, a stalled disk in hundreds.
+ * How long a command of the gateway may take. Two of them and the Kafka deadline must fit into a hold's lease. A healthy
+ * Redis with `appendfsync always` replies in single milliseconds, one with a stalled disk in hundreds.
  */
-const DOOR_COMMAND_MS_MAX = 2_000;
+const FAIL_FAST_COMMAND_MS_MAX = 2_000;
 
-/** Workers can wait: their callers retry, and a try that is given up early only repeats the work. */
-const PATIENT_COMMAND_MS_MAX = 5_000;
+/** Callers that retry can wait longer: a command that is abandoned early only repeats the work. */
+const RETRYING_COMMAND_MS_MAX = 5_000;
 
 /**
- * A Cluster tells who serves a slot only when asked, or when somebody was wrong. Asking this often bounds how long a
- * slot that has moved is looked for in its old place; each time costs one connection to one node.
+ * A Cluster client learns who serves a slot only when it asks, or when it asked the wrong node. The refresh bounds how
+ * long it looks for a moved slot in the old place. Each refresh costs one connection to one node.
  */
 const SLOTS_REFRESH_MS = 2_000;
 
-/** A failover takes a Cluster some seconds; with the pause between, a patient command follows it for about five. */
-const PATIENT_REDIRECTIONS_MAX = 16;
-const PATIENT_PAUSE_MS = 300;
+/** A failover of a Cluster takes seconds. These redirections and pauses follow it for about five. */
+const RETRYING_REDIRECTIONS_MAX = 16;
+const RETRYING_PAUSE_MS = 300;
 
 /**
- * A connection that fails fast instead of queueing: for the gateway, whose client waits. A command that is in
- * flight when the connection breaks is not sent again; its timeout ends it.
+ * A connection that fails at once instead of queueing commands, for the gateway, whose client waits. A command that is
+ * in flight when the connection breaks is not sent again; its timeout ends it.
  */
-export function connectDoorRedis(access: RedisAccess, logger: Logger): RedisConnection {
+export function connectFailFastRedis(access: RedisAccess, logger: Logger): RedisConnection {
   return connect(access, logger, {
     offlineQueue: false,
     node: {
-      commandTimeout: DOOR_COMMAND_MS_MAX,
+      commandTimeout: FAIL_FAST_COMMAND_MS_MAX,
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: false,
-      // Whoever is told READONLY talks to a master that was: the address leads to the new one after a new connect.
+      // READONLY means that the node was the master. A new connection to the address leads to the new master.
       reconnectOnError: (error) => isReadOnly(error),
     },
-    // 0 gives the fault to the caller at once. A redirection is no fault, and costs a round trip.
+    // 0 passes the error to the caller at once. A redirection is no error and costs one round trip.
     cluster: { retryDelayOnFailover: 0, retryDelayOnClusterDown: 0, maxRedirections: 3 },
   });
 }
 
 /** A connection that waits for Redis to come back and sends again what was in flight: every script may run twice. */
-export function connectPatientRedis(access: RedisAccess, logger: Logger): RedisConnection {
+export function connectRetryingRedis(access: RedisAccess, logger: Logger): RedisConnection {
   return connect(access, logger, {
     offlineQueue: true,
     node: {
-      commandTimeout: PATIENT_COMMAND_MS_MAX,
+      commandTimeout: RETRYING_COMMAND_MS_MAX,
       maxRetriesPerRequest: 5,
       reconnectOnError: (error) => isReadOnly(error) && RECONNECT_AND_RESEND,
     },
     cluster: {
-      retryDelayOnFailover: PATIENT_PAUSE_MS,
-      retryDelayOnClusterDown: PATIENT_PAUSE_MS,
-      maxRedirections: PATIENT_REDIRECTIONS_MAX,
+      retryDelayOnFailover: RETRYING_PAUSE_MS,
+      retryDelayOnClusterDown: RETRYING_PAUSE_MS,
+      maxRedirections: RETRYING_REDIRECTIONS_MAX,
     },
   });
 }
 
 const RECONNECT_AND_RESEND = 2;
 
+/** The form in which replies arrive is the library's default, so these options are left out. */
+type NodeOptions = Omit<RedisOptions, 'replyMapping' | 'himportFieldsets'>;
+
+interface ConnectionOptions {
+  /** Whether commands wait until there is a connection. */
+  readonly offlineQueue: boolean;
+  readonly node: NodeOptions;
+  readonly cluster: ClusterOptions;
+}
+
+function connect(
+  access: RedisAccess,
+  logger: Logger,
+  { offlineQueue, node, cluster }: ConnectionOptions,
+): RedisConnection {
+  const redis = open(access, {
+    offlineQueue,
+    lazy: false,
+    // Reconnects within a second of Redis's return, however long it was away.
+    retry: (attempt) => Math.min(50 * attempt, 1_000),
+    node: { connectTimeout: 2_000, ...node },
+    cluster: { slotsRefreshInterval: SLOTS_REFRESH_MS, ...cluster },
+  });
+  redis.on('error', (error: Error) => {
+    logger.warn({ err: error.message, addr: access.addrs.join(',') }, 'redis connection');
+  });
+  redis.on('node error', (error: Error, addr: string) => {
+    logger.warn({ err: error.message, addr }, 'redis node connection');
+  });
+  // By default a node is connected by its first command, which at the gateway would be a purchase.
+  redis.on('+node', (node: Redis) => {
+    if (node.status === 'wait' && !node.options.readOnly) void Promise.allSettled([node.connect()]);
+  });
+  return redis;
+}
+
 const ONE_OFF_CONNECT_MS_MAX = 2_000;
 
 /**
- * Runs `use` with a connection of its own, which fails at once instead of waiting for a server that is not there, and
- * closes it. `access` may be a mere host:port. Throws what `use` throws, or a RedisUnreachable when there is nothing to
- * connect to.
+ * Runs `use` with a connection of its own and closes it. The connection fails at once when no server is there. `access`
+ * may be a plain host:port. Throws what `use` throws, or RedisUnreachable when there is no connection.
  */
 export async function withRedis<T>(
   access: RedisAccess | string,
@@ -79,20 +114,18 @@ export async function withRedis<T>(
     retry: () => null,
     node: {
       connectTimeout: ONE_OFF_CONNECT_MS_MAX,
-      commandTimeout: PATIENT_COMMAND_MS_MAX,
+      commandTimeout: RETRYING_COMMAND_MS_MAX,
       maxRetriesPerRequest: 0,
     },
     cluster: { maxRedirections: 3 },
   });
-  // connect() rejects with "connection is closed"; the reason comes only as this event.
+  // connect() rejects with "connection is closed"; only these events carry the reason.
   let reason: Error | undefined;
-  redis.on('error', (error: Error) => {
+  const keepReason = (error: Error) => {
     reason = error;
-  });
-  redis.on('node error', (error: Error) => {
-    reason = error;
-  });
-  // A Cluster that is found, but says of itself that it is down, ends without another word.
+  };
+  redis.on('error', keepReason).on('node error', keepReason);
+  // A Cluster that reports itself as down ends the connection without an error.
   const ended = new Promise<never>((_, reject) => {
     redis.once('end', () => {
       reject(new Error('the connection has ended'));
@@ -109,74 +142,47 @@ export async function withRedis<T>(
   }
 }
 
-/** Nothing answers at the address. */
+/** No Redis replies at the address. */
 export class RedisUnreachable extends Error {
   override readonly name = 'RedisUnreachable';
 }
 
-/** Whether a command's answer comes as RESP3's types is the library's default, and no business of ours. */
-type NodeOptions = Omit<RedisOptions, 'replyMapping' | 'himportFieldsets'>;
-
-interface Manner {
-  /** Whether commands wait for a connection that is not there yet. */
-  readonly offlineQueue: boolean;
-  readonly node: NodeOptions;
-  readonly cluster: ClusterOptions;
-}
-
-function connect(access: RedisAccess, logger: Logger, manner: Manner): RedisConnection {
-  const redis = open(access, {
-    ...manner,
-    lazy: false,
-    // Reconnect within a second of its return, however long it was away.
-    retry: (attempt) => Math.min(50 * attempt, 1_000),
-    node: { connectTimeout: 2_000, ...manner.node },
-    cluster: { slotsRefreshInterval: SLOTS_REFRESH_MS, ...manner.cluster },
-  });
-  redis.on('error', (error: Error) => {
-    logger.warn({ err: error.message, addr: access.addrs.join(',') }, 'redis connection');
-  });
-  redis.on('node error', (error: Error, addr: string) => {
-    logger.warn({ err: error.message, addr }, 'redis node connection');
-  });
-  // A node is otherwise connected by its first command, which at the door must not be somebody's order.
-  redis.on('+node', (node: Redis) => {
-    if (node.status === 'wait' && !node.options.readOnly) void Promise.allSettled([node.connect()]);
-  });
-  return redis;
-}
-
 function open(
-  access: RedisAccess,
-  manner: Manner & {
+  { addrs, cluster: isCluster, username, password, tls }: RedisAccess,
+  {
+    offlineQueue,
+    node,
+    cluster,
+    lazy,
+    retry,
+  }: ConnectionOptions & {
     readonly lazy: boolean;
     readonly retry: (attempt: number) => number | null;
   },
 ): RedisConnection {
-  const { username, password, tls } = access;
-  const node: NodeOptions = {
-    ...manner.node,
+  const nodeOptions: NodeOptions = {
+    ...node,
     ...(username !== undefined && { username }),
     ...(password && { password: password.reveal() }),
     ...(tls && { tls: tlsOptions(tls) }),
   };
-  const [first, ...others] = access.addrs.map(hostAndPort);
-  if (!access.cluster) {
+  const [first, ...others] = addrs.map(hostAndPort);
+  if (!isCluster) {
     return new Redis({
       ...first,
-      ...node,
-      enableOfflineQueue: manner.offlineQueue,
-      lazyConnect: manner.lazy,
-      retryStrategy: manner.retry,
+      ...nodeOptions,
+      enableOfflineQueue: offlineQueue,
+      lazyConnect: lazy,
+      retryStrategy: retry,
     });
   }
   return new Cluster(first ? [first, ...others] : [], {
-    ...manner.cluster,
-    redisOptions: node,
-    enableOfflineQueue: manner.offlineQueue,
-    lazyConnect: manner.lazy,
-    clusterRetryStrategy: manner.retry,
-    // The certificates of a Cluster name its hosts, which a look-up would turn into addresses.
+    ...cluster,
+    redisOptions: nodeOptions,
+    enableOfflineQueue: offlineQueue,
+    lazyConnect: lazy,
+    clusterRetryStrategy: retry,
+    // The certificates of a Cluster name its hosts, and a look-up would replace the names by addresses.
     ...(tls && {
       dnsLookup: (host, callback) => {
         callback(null, host);
@@ -185,7 +191,7 @@ function open(
   });
 }
 
-/** An empty object is TLS by the system's authorities. */
+/** An empty object means TLS with the system's authorities. */
 function tlsOptions({ ca, client, serverName }: NonNullable<RedisAccess['tls']>) {
   return {
     ...(ca !== undefined && { ca }),
@@ -199,7 +205,68 @@ function hostAndPort(addr: string) {
   return { host: addr.slice(0, separator), port: Number(addr.slice(separator + 1)) };
 }
 
-/** Also where a script was told so in the middle. */
+/** Also true where a script got READONLY in the middle. */
 function isReadOnly(error: Error): boolean {
   return error.message.includes('READONLY You can');
+}
+
+/** The durability that the stock needs of its Redis, and what is lost with less. */
+const DURABLE_SETTINGS = {
+  appendonly: { value: 'yes', without: 'a restart forgets every order and all stock' },
+  appendfsync: { value: 'always', without: 'a crash can forget orders that were answered 202' },
+  'maxmemory-policy': { value: 'noeviction', without: 'a full Redis drops orders and claims' },
+} as const;
+
+/**
+ * Checks Redis's durability settings each time a connection is made, because Redis may come back with other settings; in
+ * a Cluster at every node that takes writes. Weaker settings are a warning, in production an error for `refuse`. A
+ * server that does not tell its settings (managed ones often forbid CONFIG) is a warning.
+ */
+export function watchRedisDurability(
+  redis: RedisConnection,
+  options: { production: boolean; logger: Logger; refuse: (error: Error) => void },
+): void {
+  const { production, logger, refuse } = options;
+  const check = async (node: Redis) => {
+    const weaker = await findWeakerSettings(node);
+    if (weaker.length === 0) return;
+    const addr = addrOf(node);
+    if (production) {
+      refuse(new Error(`Redis at ${addr} is not durable enough: ${weaker.join('; ')}`));
+    } else {
+      logger.warn({ addr, weaker }, 'Redis is not durable');
+    }
+  };
+  const watch = (node: Redis) => {
+    const checkOrWarn = () => {
+      check(node).catch((error: unknown) => {
+        logger.warn(
+          { err: error, addr: addrOf(node) },
+          'the durability of Redis is unknown, because it does not tell its settings',
+        );
+      });
+    };
+    node.on('ready', checkOrWarn);
+    if (node.status === 'ready') checkOrWarn();
+  };
+  if (redis instanceof Cluster) {
+    redis.on('+node', watch);
+    redis.nodes('master').forEach(watch);
+  } else {
+    watch(redis);
+  }
+}
+
+function addrOf({ options }: Redis): string {
+  return `${options.host ?? ''}:${String(options.port ?? '')}`;
+}
+
+async function findWeakerSettings(redis: Redis): Promise<string[]> {
+  // CONFIG GET replies name, value, name, value ...
+  const reply = (await redis.config('GET', ...Object.keys(DURABLE_SETTINGS))) as readonly string[];
+  return Object.entries(DURABLE_SETTINGS).flatMap(([name, { value, without }]) => {
+    const at = reply.findIndex((text, i) => i % 2 === 0 && text === name);
+    const found = at < 0 ? 'unknown' : reply[at + 1];
+    return found === value ? [] : [`${name} is ${String(found)}, not ${value}: ${without}`];
+  });
 }

@@ -4,12 +4,12 @@ import {
   Runtime,
   type LogLevel as SdkLogLevel,
 } from '@temporalio/worker';
-import type { TemporalAccess } from './config/temporal-access';
+import type { TemporalAccess } from './config/access';
 import type { Logger } from './logger';
 
 /**
- * Routes the SDK's and its native core's logs into ours; once per process, before the first connection.
- * `metricsAddress` (host:port) is where the core serves its metrics; absent: none.
+ * Sends the logs of the SDK and its native core to `logger`. Call it once per process, before the first connection.
+ * The core serves its metrics at `metricsAddress` (host:port); absent: no metrics.
  */
 export function installTemporalRuntime(logger: Logger, metricsAddress?: string): void {
   const child = logger.child({ lib: 'temporal' });
@@ -18,7 +18,7 @@ export function installTemporalRuntime(logger: Logger, metricsAddress?: string):
     DEBUG: (meta, message) => {
       child.debug(meta, message);
     },
-    // The SDK tells of every start and stop of its parts: news for a developer, not for an operator.
+    // The SDK reports every start and stop of its parts, which interests developers only.
     INFO: (meta, message) => {
       child.debug(meta, message);
     },
@@ -41,9 +41,9 @@ export function installTemporalRuntime(logger: Logger, metricsAddress?: string):
   });
 }
 
-/** One native connection carries workers and clients alike: a start costs 0.2 ms of CPU on it, 0.5 ms on a separate client. */
+/** The one native connection of a process, for workers and clients: a start costs 0.2 ms of CPU on it, 0.5 ms on a separate client. */
 export function connectTemporal({ address, security }: TemporalAccess): Promise<NativeConnection> {
-  // Compression saves bytes that a local link does not miss and costs CPU that it does.
+  // Compression costs CPU, and on a local link the bytes are cheap.
   return NativeConnection.connect({
     address,
     grpcCompression: { codec: 'none' },

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from './user-error';
 
-/** Between two tries: short against the second or two that a component needs, long against one try. */
-const EVERY_MS = 100;
+/** Pause between two attempts. A component takes a second or two to start, and one attempt takes milliseconds. */
+const RETRY_MS = 100;
 
 /**
- * Tries again until `attempt` succeeds. A UserError ends it at once: trying again does not mend it. Throws `what` with the last fault as cause after `withinMs`, and the
- * signal's reason as soon as it is aborted. An attempt must be bounded in time by itself.
+ * Repeats `attempt` until it succeeds. Throws a UserError at once, since repeating does not mend it; throws `what` with
+ * the last error as cause after `withinMs`; throws the signal's reason when it is aborted. An attempt must have a time
+ * limit of its own.
  */
 export async function until<T>(
   what: string,
@@ -24,20 +25,31 @@ export async function until<T>(
         throw new Error(`${what} within ${Math.round(withinMs / 1000)} s`, { cause: error });
       }
     }
-    await sleep(EVERY_MS, undefined, { signal });
+    await sleep(RETRY_MS, undefined, { signal });
   }
 }
 
-/** Rejects when `work` takes longer than `ms`; the work itself is not stopped, and its late fault has no reader. */
-export async function atMost<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const timeout = sleep(ms, undefined, { signal: late.signal }).then(() => {
-    throw new Error(`${what} took longer than ${ms} ms`);
+/** The result of the promise, or the signal's reason when it is aborted first. The work behind the promise goes on. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const over = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        reject(signal.reason as Error);
+      },
+      { signal: over.signal },
+    );
   });
-  void Promise.allSettled([work, timeout]);
   try {
-    return await Promise.race([work, timeout]);
+    return await Promise.race([promise, aborted]);
   } finally {
-    late.abort();
+    over.abort();
   }
+}
+
+/** Whether an error only says that another part asked to stop. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }

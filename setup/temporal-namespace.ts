@@ -1,6 +1,6 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
-import type { TemporalAccess } from '../platform/config/temporal-access';
+import type { TemporalAccess } from '../platform/config/access';
 import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
 import { until } from '../platform/until';
 import { UserError } from '../platform/user-error';

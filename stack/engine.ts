@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
-import { LOOPBACK } from '../platform/ports';
+import { LOOPBACK } from '../platform/machine';
 import type { SupervisedProgram } from './processes/supervisor';
 import { UserError } from '../platform/user-error';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isAbort } from './processes/together';
+import { isAbort } from '../platform/until';
 import { seconds } from './ground/report';
 import { loadStackSettings } from './ground/settings';
 import { startStack } from './stack';

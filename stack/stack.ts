@@ -10,11 +10,12 @@ import { DEMO_ITEM, putDemoItemOnSale } from '../setup/demo-item';
 import { engineProgram, type EngineName } from './engine';
 import { operatorToken } from './operator-token';
 import { givenAccess, withoutForeignAccess } from './ground/given';
-import { LOOPBACK } from '../platform/ports';
+import { LOOPBACK } from '../platform/machine';
 import { claimPorts } from './ground/ports';
 import { rotateLog } from './processes/last-words';
 import { supervise, type SupervisedProgram } from './processes/supervisor';
-import { allOrNone, untilAborted } from './processes/together';
+import { isAbort, untilAborted } from '../platform/until';
+import { UserError, describeError } from '../platform/user-error';
 import { reportPart, type Report } from './ground/report';
 import { ownPorts, type PortName, type StackSettings } from './ground/settings';
 
@@ -201,4 +202,29 @@ function operatorEnv({ env, dataDir }: StackSettings): Env {
 
 function paymentUrlOf({ paymentUrl, ports }: StackSettings): string {
   return paymentUrl ?? `http://${LOOPBACK}:${ports.payment}`;
+}
+
+/**
+ * Waits for all parts. With the first fault `giveUp` is called, and once every part has ended, the faults are thrown
+ * as one: parts that only gave up are not among them.
+ */
+async function allOrNone<T extends readonly Promise<unknown>[]>(
+  giveUp: () => void,
+  parts: [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  for (const part of parts) part.catch(giveUp);
+  const results = await Promise.allSettled(parts);
+  const faults = results
+    .flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
+    .map((reason) => (reason instanceof Error ? reason : new Error(String(reason))))
+    .filter((fault) => !isAbort(fault));
+  if (faults.length > 1) {
+    const text = faults.map(describeError).join('\n');
+    const cause = new AggregateError(faults);
+    throw faults.every((fault) => fault instanceof UserError)
+      ? new UserError(text)
+      : new Error(text, { cause });
+  }
+  if (faults[0]) throw faults[0];
+  return Promise.all(parts);
 }

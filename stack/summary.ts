@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { DEMO_ITEM } from '../setup/demo-item';
 import { operatorTokenFile } from './operator-token';
-import { LOOPBACK } from '../platform/ports';
+import { LOOPBACK } from '../platform/machine';
 import type { StackSettings } from './ground/settings';
 import type { Stack } from './stack';
 

@@ -1,6 +1,6 @@
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
-import type { Call } from '../platform/failpoints/points';
+import type { Call } from '../platform/failpoints';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 
 /*

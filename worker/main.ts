@@ -12,12 +12,11 @@ import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topic-safety';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
-import { createFailpoints } from '../platform/failpoints/failpoints';
+import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { connectPatientRedis } from '../platform/redis';
-import { watchRedisDurability } from '../platform/redis-durability';
+import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
 import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
@@ -41,7 +40,7 @@ async function main(): Promise<void> {
   const sdkMetrics = await openSdkMetrics();
   installTemporalRuntime(logger, sdkMetrics.address);
 
-  const redis = connectPatientRedis(config.redis, logger);
+  const redis = connectRetryingRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
 

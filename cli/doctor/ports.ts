@@ -1,7 +1,7 @@
 import type { Env } from '../../platform/config';
 import type { AddressName, FoundAddresses } from '../wiring/stack-addresses';
 import type { Finding } from './check';
-import { isTaken } from '../../platform/ports';
+import { isTaken } from '../../platform/machine';
 
 interface LocalPort {
   readonly name: string;

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
 import type { Finding } from './check';
-import { ask, findProgram, isExecutable } from '../../platform/programs';
+import { ask, findProgram, isExecutable } from '../../platform/machine';
 
 export interface Machine {
   readonly env: Env;

@@ -1,5 +1,5 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
-import type { TemporalAccess } from '../../platform/config/temporal-access';
+import type { TemporalAccess } from '../../platform/config/access';
 import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
 import type { Finding } from './check';
 

@@ -1,5 +1,4 @@
-import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
-import type { TemporalAccess } from '../../platform/config/temporal-access';
+import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
 import {
   loadKafkaAccess,
   loadRedisAccess,

@@ -9,8 +9,7 @@ import {
 import { createSafeProducer, type SafeProducer } from '../kafka/safe-producer';
 import { partitionCount, withAdmin } from '../kafka/topics';
 import { within } from '../kafka/within';
-import type { KafkaAccess } from '../../platform/config/access';
-import type { TemporalAccess } from '../../platform/config/temporal-access';
+import type { KafkaAccess, TemporalAccess } from '../../platform/config/access';
 import { createLogger } from '../../platform/logger';
 import { unavailable } from './operator';
 import { withOrderReplayer, type OrderReplayer } from './order-replayer';

@@ -12,7 +12,7 @@ import {
   type OrderReplay,
 } from '../orders/contract';
 import { fingerprintInMemo, orderStartOptions } from '../orders/order-start';
-import type { TemporalAccess } from '../../platform/config/temporal-access';
+import type { TemporalAccess } from '../../platform/config/access';
 import { unavailable } from './operator';
 
 /** The state of an order's latest run. */

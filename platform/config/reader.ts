@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { Secret } from './secret';
+import { describeError } from '../user-error';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
 export type Reader = ReturnType<typeof createReader>;
 
 /**
- * Reads variables one by one and remembers what is wrong with each, so that all faults are told at once.
- * A faulty value is replaced by a stand-in that never leaves: `done` throws before anybody sees it.
+ * Reads variables one by one and collects what is wrong with each, so that all problems are reported at once. A wrong
+ * value is replaced by a placeholder, which no caller sees because `done` throws first.
  */
 export function createReader(env: Env) {
   const problems: string[] = [];
@@ -46,7 +46,7 @@ export function createReader(env: Env) {
     if (value !== '' && !URL.canParse(value)) fail(`${name} must be a URL, not "${value}"`);
     return value.replace(/\/+$/, '');
   };
-  const given = (name: string) => readGiven(env, name, fail);
+  const content = (name: string) => readContent(env, name, fail);
 
   return {
     fail,
@@ -56,10 +56,10 @@ export function createReader(env: Env) {
     optional: (name: string): string | undefined => raw(name) || undefined,
     flag: (name: string): boolean => oneOf(name, 'false', ['true', 'false']) === 'true',
     /** A text from X or from the file X_FILE. */
-    content: given,
-    /** The same for what must not be seen. */
+    content,
+    /** The same, wrapped so that it is never printed. */
     secret: (name: string): Secret | undefined => {
-      const value = given(name);
+      const value = content(name);
       return value === undefined ? undefined : new Secret(value);
     },
     address: (name: string) => matching(name, undefined, ADDRESS, 'host:port'),
@@ -84,28 +84,43 @@ export function createReader(env: Env) {
   };
 }
 
-/** X, or what the file X_FILE holds. Never told in a problem: it may be a secret. */
-function readGiven(env: Env, name: string, fail: (problem: string) => void): string | undefined {
-  const [value, file] = [env[name] ?? '', env[`${name}_FILE`]?.trim() ?? ''];
-  if (file === '') return value === '' ? undefined : value;
-  if (value !== '') fail(`${name} and ${name}_FILE are both set: only one can be meant`);
-  const content = readText(file);
-  if (content instanceof Error) {
-    fail(`${name}_FILE: ${file} cannot be read (${content.message})`);
-    return undefined;
-  }
-  if (content === '') fail(`${name}_FILE: ${file} is empty`);
-  return content;
-}
-
-/** The file without the newline that editors leave at its end; an Error when it cannot be read. */
-function readText(file: string): string | Error {
-  try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
-}
-
 const ADDRESS = /^[^\s:,]+:\d{1,5}$/;
 const ADDRESSES = /^[^\s:,]+:\d{1,5}(\s*,\s*[^\s:,]+:\d{1,5})*$/;
+
+/** X, or the content of the file X_FILE without the newline that editors append. Problems never quote it: it may be a secret. */
+function readContent(env: Env, name: string, fail: (problem: string) => void): string | undefined {
+  const value = env[name] ?? '';
+  const file = env[`${name}_FILE`]?.trim() ?? '';
+  if (file === '') return value === '' ? undefined : value;
+  if (value !== '') fail(`${name} and ${name}_FILE are both set: only one can be meant`);
+  try {
+    const content = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    if (content === '') fail(`${name}_FILE: ${file} is empty`);
+    return content;
+  } catch (error) {
+    fail(`${name}_FILE: ${file} cannot be read (${describeError(error)})`);
+    return undefined;
+  }
+}
+
+/** A value that must not reach a log: printed, inspected or turned into JSON it is `[secret]`. */
+export class Secret<T = string> {
+  readonly #value: T;
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  /** The value itself, for the client that needs it. */
+  reveal(): T {
+    return this.#value;
+  }
+
+  toString(): string {
+    return '[secret]';
+  }
+
+  toJSON(): string {
+    return '[secret]';
+  }
+}

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { seconds } from '../../stack/ground/report';
-import { isAbort } from '../../stack/processes/together';
+import { isAbort } from '../../platform/until';
 import { onFreshGround } from './ground/start';
 import { parseOptions } from './options';
 import type { SuiteResult } from './report/figure';

@@ -1,14 +1,14 @@
 import {
+  type Action,
   ACTIONS,
+  type Call,
   canDrop,
   partsOf,
+  type Point,
   pointsOf,
   PROCESS_NAMES,
-  type Action,
-  type Call,
-  type Point,
   type ProcessName,
-} from '../../platform/failpoints/points';
+} from '../../platform/failpoints';
 import type { Trait } from './sale/wishes';
 
 /** One point and what the process does there, once for one order and once under a burst. */

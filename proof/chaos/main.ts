@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { removeAbandoned } from '../../stack/ground/data-dir';
 import { freePorts } from '../../stack/ground/ports';
 import { loadStackSettings } from '../../stack/ground/settings';
-import { isAbort } from '../../stack/processes/together';
+import { isAbort } from '../../platform/until';
 import { startStack } from '../../stack/stack';
 import { planCases, type ChaosCase } from './cases';
 import { runChaos, type ChaosOptions } from './run-chaos';

@@ -5,7 +5,7 @@ import { removeAbandoned } from '../../stack/ground/data-dir';
 import { freePorts } from '../../stack/ground/ports';
 import { seconds, type Report } from '../../stack/ground/report';
 import { loadStackSettings } from '../../stack/ground/settings';
-import { isAbort } from '../../stack/processes/together';
+import { isAbort } from '../../platform/until';
 import { startStack, type Stack } from '../../stack/stack';
 import { MUTANTS } from './catalogue';
 import { copyCheckout } from './checkout';

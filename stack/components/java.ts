@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Context } from '../ground/context';
 import { pythonProgram, requirePip } from '../install/installer';
-import { ask, findProgram, isExecutable } from '../../platform/programs';
+import { ask, findProgram, isExecutable } from '../../platform/machine';
 
 /** What Kafka 4 asks for. */
 const JAVA_MIN = 17;

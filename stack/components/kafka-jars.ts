@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Context } from '../ground/context';
 import { cached } from '../install/cache';
 import { installing, installLog } from '../install/installer';
-import { findProgram } from '../../platform/programs';
+import { findProgram } from '../../platform/machine';
 import { runToEnd } from '../processes/run-to-end';
 import { reporting } from '../ground/report';
 import { UserError } from '../../platform/user-error';

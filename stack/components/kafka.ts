@@ -6,9 +6,9 @@ import type { Component, Context } from '../ground/context';
 import { givenAccess } from '../ground/given';
 import { loadKafkaAccess } from '../../platform/config';
 import type { KafkaAccess } from '../../platform/config/access';
-import { LOOPBACK } from '../../platform/ports';
+import { LOOPBACK } from '../../platform/machine';
 import { runToEnd } from '../processes/run-to-end';
-import { atMost } from '../../platform/until';
+import { untilAborted } from '../../platform/until';
 import type { StackSettings } from '../ground/settings';
 import { findJava } from './java';
 import { findKafkaJars, requireMaven } from './kafka-jars';
@@ -77,7 +77,7 @@ export async function startKafka(context: Context, variant?: BrokerVariant): Pro
   await context.run({
     ...jvm('-Xms256m', '-Xmx512m', '-cp', classPath, 'kafka.Kafka', files.server),
     name: 'kafka',
-    probe: () => atMost(ROUND_TRIP_MS_MAX, 'a round trip', roundTrip(access)),
+    probe: () => untilAborted(roundTrip(access), AbortSignal.timeout(ROUND_TRIP_MS_MAX)),
     readyMsMax: READY_MS_MAX,
     startTriesMax: 1,
     stopMsMax: STOP_MS_MAX,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PORTS, type PortName, type Ports } from './settings';
-import { isTaken } from '../../platform/ports';
+import { isTaken } from '../../platform/machine';
 import { UserError } from '../../platform/user-error';
 
 /** A stack that was killed takes up to 5 s to end what it had started. */

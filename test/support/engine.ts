@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../../engine/kafka/topics';
 import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
-import { connectPatientRedis, type RedisConnection } from '../../platform/redis';
+import { connectRetryingRedis, type RedisConnection } from '../../platform/redis';
 import type { EngineName } from '../../stack/engine';
 import { startEngineProcess, type EngineProcess } from '../../stack/engine-process';
 import { freePorts } from '../../stack/ground/ports';
@@ -67,7 +67,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}): P
     start('api', ports.gateway),
   ]);
   const access = loadRedisAccess({ ...process.env, ...env });
-  const redis = connectPatientRedis(access, createLogger('test', 'silent'));
+  const redis = connectRetryingRedis(access, createLogger('test', 'silent'));
   const processes = { api, ingest, worker, simulator };
   const others: EngineProcess[] = [];
   return {

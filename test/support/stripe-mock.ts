@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram, isExecutable } from '../../platform/programs';
+import { findProgram, isExecutable } from '../../platform/machine';
 import { ownComponents } from './secured/own-components';
 
 /** How to come by it where there is Go. It is not done by itself: the first time, it compiles for up to three minutes. */

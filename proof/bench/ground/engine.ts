@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../../../engine/kafka/topics';
 import type { Env } from '../../../platform/config';
-import { LOOPBACK } from '../../../platform/ports';
+import { LOOPBACK } from '../../../platform/machine';
 import type { EngineName } from '../../../stack/engine';
 import { freePorts } from '../../../stack/ground/ports';
 import { spawnGuarded, type Program } from '../../../stack/processes/guarded-process';

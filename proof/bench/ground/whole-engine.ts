@@ -1,4 +1,4 @@
-import { LOOPBACK } from '../../../platform/ports';
+import { LOOPBACK } from '../../../platform/machine';
 import type { BenchContext } from './context';
 import { startEngineProcess, type BenchProcess, type EngineGround } from './engine';
 

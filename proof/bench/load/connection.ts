@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { LOOPBACK } from '../../../platform/ports';
+import { LOOPBACK } from '../../../platform/machine';
 
 /** One answer: its status and the text of its body. */
 export type OnAnswer = (status: number, body: string) => void;

@@ -1,4 +1,4 @@
-import { LOOPBACK } from '../../../platform/ports';
+import { LOOPBACK } from '../../../platform/machine';
 import { createBareGateway, createParsingGateway } from './koa-gateways';
 import { createUsualGateway } from './usual-design';
 

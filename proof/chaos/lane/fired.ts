@@ -1,5 +1,5 @@
 import { openSync, closeSync, fstatSync, readSync } from 'node:fs';
-import { FAILPOINT_FIRED } from '../../../platform/failpoints/failpoints';
+import { FAILPOINT_FIRED } from '../../../platform/failpoints';
 import { logSize } from '../../../stack/processes/last-words';
 import { until } from '../../../platform/until';
 

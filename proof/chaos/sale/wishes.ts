@@ -1,4 +1,4 @@
-import type { ProcessName } from '../../../platform/failpoints/points';
+import type { ProcessName } from '../../../platform/failpoints';
 
 /** What an order is to go through, besides the failpoint. It stands in the request_id, so that the provider sees it, too. */
 export type Trait =

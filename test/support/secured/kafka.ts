@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SASL_MECHANISMS, type KafkaAccess } from '../../../platform/config/access';
-import { Secret } from '../../../platform/config/secret';
+import { type KafkaAccess, SASL_MECHANISMS } from '../../../platform/config/access';
+import { Secret } from '../../../platform/config/reader';
 import { startKafka, type BrokerVariant } from '../../../stack/components/kafka';
 import type { Certificates } from './certificates';
 import { ownComponents } from './own-components';

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { Secret } from '../../../platform/config/secret';
+import { Secret } from '../../../platform/config/reader';
 import type { RedisAccess } from '../../../platform/config/access';
 import { findRedis, serverArgs } from '../../../stack/components/redis';
 import { freePorts } from '../../../stack/ground/ports';

@@ -1,7 +1,43 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Env } from './config';
+
+/** Where everything of the local stack listens. */
+export const LOOPBACK = '127.0.0.1';
+
+/** Whether a process listens on the port. On some systems a listener on all addresses leaves loopback bindable, so both are tried. */
+export async function isTaken(port: number): Promise<boolean> {
+  return (await canConnect(port)) || !(await canBind(port));
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: LOOPBACK });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
+}
+
+function canBind(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => {
+      resolve(false);
+    });
+    server.listen(port, LOOPBACK, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
+}
 
 /** The full path of a program on PATH; undefined when there is none. */
 export function findProgram(name: string, env: Env): string | undefined {
@@ -15,7 +51,7 @@ export function isExecutable(file: string): boolean {
     accessSync(file, constants.X_OK);
     return statSync(file).isFile();
   } catch (error) {
-    // No such file, no right to look: whatever the code, it cannot be run.
+    // Any system error, such as a missing file or a missing permission, means that it cannot be run.
     if (typeof error === 'object' && error !== null && 'code' in error) return false;
     throw error;
   }
@@ -24,7 +60,7 @@ export function isExecutable(file: string): boolean {
 /** A Java machine on a busy computer takes seconds to print its version. */
 const ASK_MS_MAX = 15_000;
 
-/** What a program prints when asked something, both streams; undefined when it fails. */
+/** What a program prints on both streams; undefined when it fails. */
 export function ask(command: string, args: readonly string[], env: Env): string | undefined {
   const options = { env, encoding: 'utf8', timeout: ASK_MS_MAX } as const;
   const { status, stdout, stderr } = spawnSync(command, args, options);
