@@ -4,18 +4,16 @@ import type { Logger } from '../platform/logger';
 import type { Buy } from './buy/buy';
 import type { CancelOrder } from './cancel/cancel-order';
 import type { Docs } from './docs/docs';
-import type { FaultLog } from './errors/error-log';
-import type { Health } from './health/health';
-import type { HttpResponse } from './http/response';
+import type { Health } from './health';
+import { RequestError, type ErrorLog } from './http/errors';
 import { explainProblem, problem } from './http/problems';
-import { writeAnswer } from './http/write-answer';
+import { writeResponse, type HttpResponse } from './http/response';
 import type { Items } from './items';
-import type { Metrics } from './health/metrics';
+import type { Metrics } from './metrics';
 import type { Operator } from './operator/operator';
 import { addOperatorRoutes } from './operator/routes';
 import type { OrderEvents } from './orders/order-events';
 import type { Orders } from './orders/orders';
-import { RequestFault } from './errors/request-error';
 
 export interface AppDeps {
   readonly buy: Buy;
@@ -27,23 +25,23 @@ export interface AppDeps {
   readonly metrics: Metrics;
   readonly docs: Docs;
   readonly operator: Operator;
-  readonly faults: FaultLog;
+  readonly errors: ErrorLog;
   readonly logger: Logger;
   readonly isClosing: () => boolean;
 }
 
 /**
  * The paths of the gateway. Routes return answers; this file alone writes them and turns what was thrown into a
- * problem: what a RequestFault says, otherwise 500, for then it is a bug.
+ * problem: what a RequestError says, otherwise 500, for then it is a bug.
  */
 export function createApp(deps: AppDeps): Koa {
-  const { buy, metrics, faults, logger, isClosing } = deps;
+  const { buy, metrics, errors, logger, isClosing } = deps;
   const app = new UnwatchedKoa();
 
   /** Past Koa's own writer: it would set each header by itself and look at the body's type again. */
   const write = (ctx: Context, answer: HttpResponse) => {
     ctx.respond = false;
-    writeAnswer(ctx.req, ctx.res, answer, { close: isClosing() });
+    writeResponse(ctx.req, ctx.res, answer, { close: isClosing() });
   };
 
   // Connections that break in the middle of an answer; nobody is left to be told.
@@ -57,10 +55,10 @@ export function createApp(deps: AppDeps): Koa {
       return;
     }
     const startedAt = performance.now();
-    const answer = await buy.answer(ctx.req);
+    const answer = await buy.respond(ctx.req);
     ctx.respond = false;
     if (!answer) return;
-    metrics.buyAnswered(answer, (performance.now() - startedAt) / 1_000);
+    metrics.countBuy(answer, (performance.now() - startedAt) / 1_000);
     write(ctx, answer);
   };
 
@@ -75,12 +73,12 @@ export function createApp(deps: AppDeps): Koa {
         await next();
       }
     } catch (error) {
-      const fault = error instanceof RequestFault ? error : undefined;
-      const type = fault?.problem ?? 'internal';
-      if (type === 'not-accepted') faults.report('a reader got no answer', error);
-      else if (type === 'outcome-unknown') faults.report('a cancellation got no answer', error);
+      const known = error instanceof RequestError ? error : undefined;
+      const type = known?.problem ?? 'internal';
+      if (type === 'not-accepted') errors.report('a reader got no answer', error);
+      else if (type === 'outcome-unknown') errors.report('a cancellation got no answer', error);
       else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
-      write(ctx, problem(type, { requestId: fault?.requestId }));
+      write(ctx, problem(type, { requestId: known?.requestId }));
     }
   });
 
@@ -137,7 +135,7 @@ function createRouter(
     write(ctx, await health.ready());
   });
   router.get('/metrics', async (ctx) => {
-    write(ctx, await metrics.answer());
+    write(ctx, await metrics.response());
   });
   router.get('/openapi.json', (ctx) => {
     write(ctx, docs.openApi(ctx.req.headers['if-none-match']));

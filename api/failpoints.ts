@@ -3,9 +3,9 @@ import type { Producer } from 'kafkajs';
 import type { Call, Failpoints } from '../platform/failpoints';
 import type { Admission } from '../engine/stock/admission';
 import type { StockLedger } from '../engine/stock/stock-ledger';
-import type { OrderAppender } from './buy/place-order';
+import type { OrderPublisher } from './buy/buy';
 
-/** Every call of the gateway that changes something elsewhere; what it only reads needs no failpoint. */
+/** Every call of the gateway that changes something in another system. Reads need no failpoint. */
 export const ADMISSION_CALLS = {
   claimAndHold: 'hold',
   undo: 'undo',
@@ -19,19 +19,19 @@ export const LEDGER_CALLS = {
 
 export const CANCEL_RUN_CALL: Call<'api'> = 'cancel-run';
 
-/** `after` is the acknowledged record, as the gateway learns of it. */
-export const APPENDER_CALLS = {
+/** `after`: the record is acknowledged. */
+export const PUBLISHER_CALLS = {
   append: 'append',
-} as const satisfies Record<keyof OrderAppender, Call<'api'>>;
+} as const satisfies Record<keyof OrderPublisher, Call<'api'>>;
 
-/** The batch on its way to the broker: a lost answer here makes the safe producer write it twice. */
+/** The batch on its way to the broker: a dropped reply here makes the safe producer write it twice. */
 export const PRODUCER_CALLS = {
   send: 'send',
 } as const satisfies Partial<Record<keyof Producer, Call<'api'>>>;
 
 export const ANSWER_CALL: Call<'api'> = 'answer';
 
-/** The listener with its failpoints before an acceptance is written and after it has left for the buyer. */
+/** The listener with failpoints before a 202 is written and after it has been sent. */
 export function aroundAcceptances(
   failpoints: Failpoints<'api'>,
   listener: RequestListener,

@@ -1,14 +1,12 @@
 import type { Sale, StockCounts } from '../engine/orders/ledger';
-import type { ItemId, Price } from '../engine/orders/order';
+import { parseItemId, type ItemId, type Price } from '../engine/orders/order';
 import type { StockLedger } from '../engine/stock/stock-ledger';
-import { json, type HttpResponse } from './http/response';
-import { tagged, unlessKnown } from './http/etag';
-import { parseItemId } from './http/ids';
+import { json, tagged, unlessKnown, type HttpResponse } from './http/response';
 import { problem } from './http/problems';
-import { readFromRedis } from './errors/request-error';
+import { readFromRedis } from './http/errors';
 
 export interface Items {
-  /** GET /items/<raw>; `ifNoneMatch` is that header. Throws RequestFault. */
+  /** GET /items/<raw>; `ifNoneMatch` is that header. Throws RequestError. */
   readonly answer: (
     raw: string | undefined,
     ifNoneMatch: string | undefined,

@@ -1,26 +1,110 @@
-import { join } from 'node:path';
-import { loadApiConfig } from '../platform/config';
+import cluster from 'node:cluster';
+import { collectDefaultMetrics } from 'prom-client';
+import { createKafka, createProducer } from '../engine/kafka/kafka-client';
+import { createSafeProducer } from '../engine/kafka/safe-producer';
+import { checkTopic } from '../engine/kafka/topic-safety';
+import { partitionCount } from '../engine/kafka/topics';
+import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
+import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { createAdmission } from '../engine/stock/redis-admission';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
+import { joinCluster, startCluster } from '../platform/cluster';
+import { loadApiConfig, type ApiConfig } from '../platform/config';
+import { createFailpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
-import { createLogger } from '../platform/logger';
-import { runGateway } from './run-gateway';
+import { createLogger, type Logger } from '../platform/logger';
+import { connectFailFastRedis, watchRedisDurability } from '../platform/redis';
+import { createLazyTemporalClient } from '../platform/temporal-client';
+import { createCancelWorkflow } from './cancel/cancel-workflow';
+import * as calls from './failpoints';
+import { createGateway } from './gateway';
+import { createKafkaProbe } from './health';
+import { closeHttpServer, createHttpServer, listen } from './http/server';
+import { createOperatorDoors } from './operator/doors';
 
+/** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
+const PRODUCER_DRAIN_MS = 4_000;
+const CONNECTIONS_GRACE_MS = 1_000;
+
+/** With API_PROCESSES above 1 the primary runs workers of this same file; each worker is a whole gateway. */
 async function main() {
   const config = loadApiConfig(process.env);
   const logger = createLogger('api', config.logLevel);
-  const lifecycle = createLifecycle(logger);
-  if (config.processes === 1) {
-    await runGateway(config, { logger, ...lifecycle });
-    return;
+  if (config.processes > 1 && cluster.isPrimary) {
+    const { onShutdown, fail } = createLifecycle(logger);
+    onShutdown('workers', startCluster(config.processes, logger, fail).stop);
+  } else {
+    await runGateway(config, logger);
   }
-  // Loaded only where it is wanted: a process that is alone has nothing to do with node:cluster.
-  const { startCopies } = await import('../platform/copies/parent.js');
-  const copies = startCopies({
-    file: join(__dirname, 'copy', 'main.js'),
-    count: config.processes,
-    logger,
-    fail: lifecycle.fail,
+}
+
+async function runGateway(config: ApiConfig, logger: Logger) {
+  const { onShutdown, fail } = createLifecycle(logger, {
+    terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
   });
-  lifecycle.onShutdown('copies', copies.stop);
+  const failpoints = createFailpoints('api', config.failpoints);
+  collectDefaultMetrics();
+
+  const redis = connectFailFastRedis(config.redis, logger);
+  onShutdown('redis', () => redis.quit());
+  // Purchases have a connection to themselves: see createAdmission.
+  const admissionRedis = connectFailFastRedis(config.redis, logger);
+  onShutdown('redis of purchases', () => admissionRedis.quit());
+  watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
+
+  // A purchase calls Temporal only for an item whose ledger is not open yet.
+  const temporal = createLazyTemporalClient(config.temporal);
+  onShutdown('temporal', temporal.close);
+  const registry = createLedgerRegistry(temporal.client, config.taskQueue);
+  const ledgers = createLedgerOpener({ opening: createLedgerOpening(redis), registry });
+  const cancelWorkflow = createCancelWorkflow(temporal.client);
+
+  const kafka = createKafka('flash-sale-api', config.kafka, logger);
+  const connectProducer = () => createProducer(createKafka('flash-sale-api', config.kafka, logger));
+  const producer = await createSafeProducer({
+    createProducer: () => failpoints.around(connectProducer(), calls.PRODUCER_CALLS),
+    topic: config.ordersTopic,
+    partitions: await checkTopic(kafka, config.ordersTopic, {
+      production: config.production,
+      logger,
+    }),
+    // Two records of one request meet in the workflow id, not in the partition.
+    spread: 'by-batch',
+    logger,
+  });
+  const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
+
+  const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
+  const admission = createAdmission(admissionRedis, {
+    claimTtlMs: config.claimTtlMs,
+    orderRetentionMs: config.orderRetentionMs,
+    defaultPrice,
+  });
+  const { temporalUiUrl: uiUrl } = config;
+  const gateway = createGateway({
+    admission: failpoints.around(admission, calls.ADMISSION_CALLS),
+    ledgers,
+    ledger: failpoints.around(createStockLedger(redis), calls.LEDGER_CALLS),
+    publisher: failpoints.around(publisher.watched, calls.PUBLISHER_CALLS),
+    cancelWorkflow: (requestId) =>
+      failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
+    probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
+    defaultPrice,
+    trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
+    rateLimit: config.rateLimit,
+    operator: config.operator && createOperatorDoors(config.operator, config, redis),
+    joinCluster: cluster.isWorker ? joinCluster : undefined,
+    logger,
+  });
+  onShutdown('late orders', gateway.finishLateOrders);
+  onShutdown('producer', () => producer.close(PRODUCER_DRAIN_MS));
+
+  const server = createHttpServer(calls.aroundAcceptances(failpoints, gateway.listener));
+  onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
+  onShutdown('purchases in hand', gateway.drain);
+  const port = await listen(server, config.host, config.port);
+  logger.info({ port }, 'the gateway is open');
 }
 
 runProcess('api', main);

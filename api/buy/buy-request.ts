@@ -1,17 +1,19 @@
-import { Type, type Static } from '@sinclair/typebox';
+import { Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import {
   AMOUNT_MAX,
   ID_LENGTH_MAX,
   ID_PATTERN,
+  parseRequestId,
   type ItemId,
   type Purchase,
   type RequestId,
   type UserId,
 } from '../../engine/orders/order';
-import { parseRequestId } from '../http/ids';
+import { problem } from '../http/problems';
+import type { HttpResponse } from '../http/response';
 
-/** Every description completes the sentence "this field …": it is what a buyer's developer reads. */
+/** Every description completes the sentence "this field …"; developers read it in errors and in the API documentation. */
 export const Id = Type.String({
   pattern: ID_PATTERN,
   maxLength: ID_LENGTH_MAX,
@@ -34,36 +36,25 @@ export const BuyRequest = Type.Object(
 );
 const buyRequest = TypeCompiler.Compile(BuyRequest);
 
-export interface FieldError {
-  /** JSON pointer; empty for the whole body. */
-  readonly path: string;
-  readonly message: string;
-}
-
-export type ParsedBuyRequest =
-  | { readonly kind: 'purchase'; readonly purchase: Purchase }
-  | {
-      readonly kind: 'invalid';
-      readonly errors: readonly FieldError[];
-      /** There when at least this could be read. */
-      readonly requestId?: RequestId;
-    };
-
-/** Reads the text of a buy request. Never throws: what is wrong comes back, field by field. */
-export function parseBuyRequest(text: string): ParsedBuyRequest {
+/** Reads the text of a buy request. Never throws: the problem with it names each field that is wrong. */
+export function parseBuyRequest(text: string): Purchase | HttpResponse {
   const parsed = parseJson(text);
-  if (parsed === MALFORMED) return invalid([{ path: '', message: 'must be well-formed JSON' }]);
-  if (!buyRequest.Check(parsed)) return invalid(fieldErrors(parsed), requestIdOf(parsed));
-  if (countFields(text) !== FIELDS) {
-    const errors = [{ path: '', message: 'must name each field once' }];
-    return invalid(errors, parseRequestId(parsed.request_id));
+  if (parsed === MALFORMED) {
+    const message = text === '' ? 'must not be empty' : 'must be well-formed JSON';
+    return invalid([{ path: '', message }]);
   }
-  return { kind: 'purchase', purchase: toPurchase(parsed) };
+  if (!buyRequest.Check(parsed)) return invalid(fieldErrors(parsed), requestIdOf(parsed));
+  const requestId = parsed.request_id as RequestId;
+  if (countFields(text) !== FIELDS) {
+    return invalid([{ path: '', message: 'must name each field once' }], requestId);
+  }
+  const { user_id: userId, item_id: itemId, amount } = parsed;
+  return { requestId, userId: userId as UserId, itemId: itemId as ItemId, amount };
 }
 
 const MALFORMED = Symbol('malformed');
 
-/** The text's value; a text that is no JSON is an answer here, not a fault. */
+/** Text that is not JSON is a normal result here, not an error. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -73,8 +64,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * JSON keeps the last of two equal names, a proxy in front may have looked at the first. In a request that is otherwise
- * valid no string holds a quote, so each quote before a colon ends a name; a name that was overwritten only adds to them.
+ * JSON.parse keeps the last of two equal names; a proxy in front may have read the first. In a request that is otherwise
+ * valid no string holds a quote, so each quote before a colon ends a name, and a repeated name adds one.
  */
 function countFields(text: string): number {
   return text.match(/"\s*:/g)?.length ?? 0;
@@ -82,19 +73,10 @@ function countFields(text: string): number {
 
 const FIELDS = Object.keys(BuyRequest.properties).length;
 
-function toPurchase(request: Static<typeof BuyRequest>): Purchase {
-  return {
-    requestId: request.request_id as RequestId,
-    userId: request.user_id as UserId,
-    itemId: request.item_id as ItemId,
-    amount: request.amount,
-  };
-}
-
-/** A body of 16 KiB can hold a thousand faults; the first few say what kind of body it is. */
+/** A body of 16 KiB can hold a thousand errors; the first few say what kind of body it is. */
 const ERRORS_MAX = 20;
 
-/** Each field by itself: the compiler's own list of errors takes an eighth of such an answer's time. */
+/** Each field by itself: the compiler's own list of errors takes an eighth of such a response's time. */
 const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) => ({
   name,
   check: TypeCompiler.Compile(schema),
@@ -102,7 +84,7 @@ const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) 
 }));
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
 
-/** One error a field: the first fault is the one to mend. */
+/** One error for each field. */
 function fieldErrors(value: unknown): FieldError[] {
   if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
   const errors: FieldError[] = [];
@@ -132,6 +114,12 @@ function requestIdOf(value: unknown): RequestId | undefined {
   return found ? parseRequestId(value['request_id']) : undefined;
 }
 
-function invalid(errors: readonly FieldError[], requestId?: RequestId): ParsedBuyRequest {
-  return { kind: 'invalid', errors, ...(requestId !== undefined && { requestId }) };
+/** `path` is a JSON pointer; empty for the whole body. */
+interface FieldError {
+  readonly path: string;
+  readonly message: string;
+}
+
+function invalid(errors: readonly FieldError[], requestId?: RequestId): HttpResponse {
+  return problem('invalid-request', { requestId, members: { errors } });
 }

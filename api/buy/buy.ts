@@ -1,64 +1,158 @@
 import type { IncomingMessage } from 'node:http';
-import type { Purchase } from '../../engine/orders/order';
-import type { HttpResponse } from '../http/response';
-import type { createBodyReader } from '../http/body-reader';
+import { NotAppendedError } from '../../engine/kafka/safe-producer';
+import { assertNever } from '../../engine/orders/invariant';
+import type { Order, RequestId } from '../../engine/orders/order';
+import { encodeOrder } from '../../engine/orders/order-record';
+import type { ReadBody } from '../http/body-reader';
+import { RequestError } from '../http/errors';
+import {
+  createDeadlines,
+  createInFlight,
+  type createRateLimit,
+  type InFlight,
+} from '../http/limits';
 import { problem } from '../http/problems';
-import { RequestFault } from '../errors/request-error';
-import { secondsUp } from './admission/rejection-problem';
-import { createCarryOut, type CarryOut, type CarryOutDeps } from './carry-out';
-import type { InFlight } from './in-flight';
-import type { RateLimit } from './rate-limit';
-import { readPurchase } from './read-purchase';
+import type { HttpResponse } from '../http/response';
+import type { OrderView } from '../orders/order-view';
+import { createBuyAdmission, type BuyAdmissionDeps } from './admission';
+import { parseBuyRequest } from './buy-request';
 
-export interface BuyDeps extends CarryOutDeps {
-  readonly readBody: ReturnType<typeof createBodyReader>;
+/**
+ * 4 s from handing a record over to its acknowledgement. A broker that restarts or hands over a partition is back sooner; a
+ * hold's lease is nearly four times as long, so units are not given away while their buyer still waits.
+ */
+export const APPEND_DEADLINE_MS = 4_000;
+
+/** The log to which accepted orders are written. */
+export interface OrderPublisher {
+  /** Resolves once Kafka has acknowledged the record. Rejects with NotAppendedError when it certainly is not in the log. */
+  append(record: { key: string; value: Buffer }): Promise<unknown>;
+}
+
+export interface BuyDeps extends BuyAdmissionDeps {
+  readonly publisher: OrderPublisher;
+  readonly readBody: ReadBody;
   readonly inFlight: InFlight;
   readonly isClosing: () => boolean;
-  /** Absent: a user may ask as often as the gateway can answer. */
-  readonly rateLimit?: RateLimit;
+  /** Absent: users may send as many requests as the gateway can take. */
+  readonly rateLimit: ReturnType<typeof createRateLimit> | undefined;
+  /** Milliseconds; only tests shorten it. */
+  readonly appendDeadlineMs: number | undefined;
 }
 
-export interface Buy {
-  /**
-   * Carries out one POST /buy. Undefined when the client has left before it asked for anything. Throws only for bugs.
-   */
-  readonly answer: (request: IncomingMessage) => Promise<HttpResponse | undefined>;
-  readonly whenSettled: CarryOut['whenSettled'];
-}
+export type Buy = ReturnType<typeof createBuy>;
 
-/** The door for purchases: read one, or refuse it before any work is done for it, and carry it out. */
-export function createBuy(deps: BuyDeps): Buy {
-  const { inFlight, rateLimit } = deps;
-  const { carryOut, whenSettled } = createCarryOut(deps);
-  return {
-    answer: async (request) => {
-      if (deps.isClosing() || inFlight.isFull()) return problem('not-accepted');
-      const read = await readPurchase(request, deps.readBody);
-      if (read.kind === 'gone') return undefined;
-      if (read.kind === 'rejected') return read.answer;
-      const { requestId } = read.purchase;
-      const tooOften = rateLimit && (await refuseTooOften(rateLimit, read.purchase));
-      if (tooOften) return tooOften;
-      // Asked again, for many bodies may have arrived while this one did.
-      if (!inFlight.enter()) return problem('not-accepted', { requestId });
-      try {
-        return await carryOut(read.purchase);
-      } catch (cause) {
-        throw new RequestFault('A purchase broke', { problem: 'internal', requestId, cause });
-      } finally {
-        inFlight.leave();
+/** POST /buy, in the order of its steps: read, admit, publish, respond. */
+export function createBuy(deps: BuyDeps) {
+  const { inFlight, rateLimit, isClosing, readBody } = deps;
+  const admission = createBuyAdmission(deps);
+  const { publish, whenPublished } = createPublish(deps, admission.queue);
+  const accepted = createAccepted(deps.view);
+
+  /** Undefined when the client has left before its body was read. Throws only for bugs. */
+  const respond = async (req: IncomingMessage): Promise<HttpResponse | undefined> => {
+    if (isClosing() || inFlight.isFull()) return problem('not-accepted');
+    const body = await readBody(req);
+    if (typeof body !== 'string') return body;
+    const purchase = parseBuyRequest(body);
+    if ('status' in purchase) return purchase;
+    const { requestId } = purchase;
+    const retryAfterMs = rateLimit && (await rateLimit(purchase.userId));
+    if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
+    // Checked again: many bodies may have arrived while this one did.
+    if (!inFlight.enter()) return problem('not-accepted', { requestId });
+    try {
+      const admitted = await admission.admit(purchase);
+      if ('status' in admitted) return admitted;
+      const published = await publish(admitted.order);
+      switch (published) {
+        case 'queued':
+          return accepted(requestId);
+        case 'refused':
+          await admission.undo(admitted);
+          return problem('not-accepted', { requestId });
+        case 'unknown':
+          return problem('outcome-unknown', { requestId });
+        default:
+          return assertNever(published);
       }
+    } catch (cause) {
+      throw new RequestError('A purchase failed', { problem: 'internal', requestId, cause });
+    } finally {
+      inFlight.leave();
+    }
+  };
+
+  return { respond, whenPublished };
+}
+
+type Published =
+  /** Acknowledged and queued: the order will reach an outcome. */
+  | 'queued'
+  /** Certainly not in the log: nothing will come of it. */
+  | 'refused'
+  /** Handed over, but not (or not yet) known to be acknowledged and queued. */
+  | 'unknown';
+
+/** Writes held orders to the log and moves them from held to queued. */
+function createPublish(
+  { publisher, errors, appendDeadlineMs = APPEND_DEADLINE_MS }: BuyDeps,
+  queue: ReturnType<typeof createBuyAdmission>['queue'],
+) {
+  const deadlines = createDeadlines(appendDeadlineMs);
+  // The producer bounds what it takes, and with it the number of orders here.
+  const inFlight = createInFlight(Infinity);
+
+  const append = async (order: Order) => {
+    await publisher.append({ key: order.requestId, value: encodeOrder(order) });
+  };
+  const queueAcknowledged = async (order: Order): Promise<Published> => {
+    const queued = await queue(order);
+    if (queued === true) return 'queued';
+    const cause = queued === false ? new Error('The ledger has no such order any more') : queued;
+    errors.report('an acknowledged order could not be queued', cause, {
+      requestId: order.requestId,
+    });
+    return 'unknown';
+  };
+  const appendFailed = (error: unknown): Published => {
+    if (error instanceof NotAppendedError) return 'refused';
+    errors.report('an order was handed over and not acknowledged', error);
+    return 'unknown';
+  };
+
+  return {
+    /** Never rejects, and resolves within the deadline. */
+    publish: (order: Order): Promise<Published> => {
+      inFlight.enter();
+      return new Promise((resolve) => {
+        // Only the response has a deadline: a later acknowledgement still queues its order.
+        const cancelDeadline = deadlines.start(() => {
+          resolve('unknown');
+        });
+        void append(order)
+          .then(() => queueAcknowledged(order), appendFailed)
+          .then((published) => {
+            cancelDeadline();
+            inFlight.leave();
+            resolve(published);
+          });
+      });
     },
-    whenSettled,
+    /** Resolves with true once no order is being published, late ones included, or with false after `boundMs`. */
+    whenPublished: inFlight.whenEmpty,
   };
 }
 
-/** The refusal of a user who asks too often; undefined for everybody else. */
-async function refuseTooOften(
-  rateLimit: RateLimit,
-  { requestId, userId }: Purchase,
-): Promise<HttpResponse | undefined> {
-  const waitMs = await rateLimit.waitMs(userId);
-  if (waitMs === undefined) return undefined;
-  return problem('rate-limited', { requestId, retryAfterSeconds: secondsUp(waitMs) });
+/** The response to an accepted order. All but the id is written once: an id needs no escaping in JSON or in a path. */
+function createAccepted(view: OrderView): (requestId: RequestId) => HttpResponse {
+  const mark = '<request_id>' as RequestId;
+  const links = view.links(mark);
+  const body = JSON.stringify({ request_id: mark, status: 'queued', links }).split(mark);
+  const location = links.self.split(mark);
+  return (requestId) => ({
+    status: 202,
+    headers: { 'content-type': 'application/json', location: location.join(requestId) },
+    body: body.join(requestId),
+  });
 }

@@ -6,12 +6,12 @@ import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type HttpResponse } from '../http/response';
 import { problem } from '../http/problems';
 import type { OrderView } from '../orders/order-view';
-import { RequestFault } from '../errors/request-error';
+import { RequestError } from '../http/errors';
 import { readCancellation, type Cancellation, type RawCancellation } from './cancel-request';
 import type { CancelWorkflow } from './cancel-workflow';
 
 export interface CancelOrder {
-  /** DELETE /orders/<id>?user_id=<id>. Throws RequestFault. */
+  /** DELETE /orders/<id>?user_id=<id>. Throws RequestError. */
   readonly answer: (raw: RawCancellation) => Promise<HttpResponse>;
 }
 
@@ -120,7 +120,7 @@ const NO_STORE = { 'cache-control': 'no-store' };
 /** The answer of a dependency; without one the order may be cancelled or not, and asking again is safe. */
 function answered<T>(who: string, { requestId }: Cancellation, asked: Promise<T>): Promise<T> {
   return asked.catch((cause: unknown) => {
-    throw new RequestFault(`${who} gave no answer`, {
+    throw new RequestError(`${who} gave no answer`, {
       problem: 'outcome-unknown',
       requestId,
       cause,

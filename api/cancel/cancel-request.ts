@@ -1,8 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestId, UserId } from '../../engine/orders/order';
+import {
+  parseRequestId,
+  parseUserId,
+  type RequestId,
+  type UserId,
+} from '../../engine/orders/order';
 import type { HttpResponse } from '../http/response';
 import { announcesNothing } from '../http/body-reader';
-import { parseRequestId, parseUserId } from '../http/ids';
 import { problem } from '../http/problems';
 
 /** DELETE /orders/<rawId>?<query>, as it came. */

@@ -1,5 +1,4 @@
-import { json, type HttpResponse } from '../http/response';
-import { tagged, unlessKnown } from '../http/etag';
+import { json, tagged, unlessKnown, type HttpResponse } from '../http/response';
 import { createOpenApi } from './openapi';
 import { renderPage } from './page';
 

@@ -1,94 +1,89 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { createDeadlines } from './deadlines';
-
-/** 16 KiB: thirty times the longest valid order, small enough to keep in memory for every connection at once. */
-export const BODY_BYTES_MAX = 16 * 1024;
+import { BODY_BYTES_MAX, createDeadlines } from './limits';
+import { problem } from './problems';
+import type { HttpResponse } from './response';
 
 /** From the headers to the last byte. An order fits into one packet; a slow phone line needs a second or two. */
 const BODY_DEADLINE_MS = 5_000;
 
-export type BodyRead =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'not-utf8' }
-  | { readonly kind: 'wrong-media-type'; readonly detail: string }
-  | { readonly kind: 'too-large' }
-  | { readonly kind: 'stalled' }
-  /** The client has left; nobody waits for an answer. */
-  | { readonly kind: 'gone' };
+/** The text of a body, empty when there is none; or the problem with it; or undefined when the client has left. */
+export type Body = string | HttpResponse | undefined;
 
-/** Reads the text of a JSON body of at most BODY_BYTES_MAX within `deadlineMs`. Never throws. */
-export function createBodyReader(deadlineMs = BODY_DEADLINE_MS) {
+export type ReadBody = (req: IncomingMessage) => Promise<Body>;
+
+/** Reads a JSON body of at most BODY_BYTES_MAX within `deadlineMs`. Never rejects. */
+export function createBodyReader(deadlineMs = BODY_DEADLINE_MS): ReadBody {
   const deadlines = createDeadlines(deadlineMs);
 
-  return (request: IncomingMessage): Promise<BodyRead> => {
-    const { headers } = request;
-    if (announcesNothing(headers)) return Promise.resolve({ kind: 'empty' });
-    const detail = mediaTypeFault(headers);
-    if (detail !== undefined) return Promise.resolve({ kind: 'wrong-media-type', detail });
+  return (req) => {
+    const { headers } = req;
+    if (announcesNothing(headers)) return Promise.resolve('');
+    const detail = mediaTypeError(headers);
+    if (detail !== undefined) return Promise.resolve(problem('unsupported-media-type', { detail }));
     if (Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
-      return Promise.resolve({ kind: 'too-large' });
+      return Promise.resolve(problem('too-large'));
     }
-    return collect(request, deadlines.start);
+    return collect(req, deadlines.start);
   };
 }
 
 function collect(
-  request: IncomingMessage,
+  req: IncomingMessage,
   startDeadline: (expire: () => void) => () => void,
-): Promise<BodyRead> {
+): Promise<Body> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    let settled = false;
-    const settle = (body: BodyRead) => {
-      if (settled) return;
-      settled = true;
+    let finished = false;
+    const finish = (body: Body) => {
+      if (finished) return;
+      finished = true;
       cancelDeadline();
       resolve(body);
     };
     const onData = (chunk: Buffer) => {
-      // Not taken off the request, which is cheaper: whoever reads on past a settled body has a listener of his own.
-      if (settled) return;
+      // Ignoring the rest is cheaper than removing this listener. `writeResponse` reads past it with its own.
+      if (finished) return;
       length += chunk.length;
       if (length <= BODY_BYTES_MAX) {
         chunks.push(chunk);
         return;
       }
-      request.pause();
-      settle({ kind: 'too-large' });
+      req.pause();
+      finish(problem('too-large'));
     };
     const onEnd = () => {
-      settle(toText(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+      finish(toText(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
     };
     const onClose = () => {
-      settle({ kind: 'gone' });
+      finish(undefined);
     };
     const cancelDeadline = startDeadline(() => {
-      settle({ kind: 'stalled' });
+      finish(problem('request-timeout'));
     });
-    // A broken connection also emits `close`, which is where it is handled; without a listener it would be a crash.
-    request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', ignore);
+    // A broken connection also emits `close`, which handles it. Without an error listener the process would crash.
+    req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', ignore);
   });
 }
 
-function toText(bytes: Buffer): BodyRead {
-  if (bytes.length === 0) return { kind: 'empty' };
-  if (!isUtf8(bytes)) return { kind: 'not-utf8' };
-  return { kind: 'text', text: bytes.toString('utf8') };
+function toText(bytes: Buffer): Body {
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  return problem('invalid-request', {
+    members: { errors: [{ path: '', message: 'must be UTF-8' }] },
+  });
 }
 
 const ignore = () => undefined;
 
-/** Whether the headers promise no body. */
+/** Whether the headers announce no body. */
 export function announcesNothing(headers: IncomingHttpHeaders): boolean {
   if (headers['transfer-encoding'] !== undefined) return false;
   return headers['content-length'] === undefined || headers['content-length'] === '0';
 }
 
 /** What is wrong with the headers that describe the body, in words; undefined when nothing is. */
-function mediaTypeFault(headers: IncomingHttpHeaders): string | undefined {
+function mediaTypeError(headers: IncomingHttpHeaders): string | undefined {
   const type = headers['content-type'];
   if (type === undefined) return 'The content-type header is missing; send application/json.';
   const encoding = headers['content-encoding'];
@@ -106,5 +101,5 @@ function mediaTypeFault(headers: IncomingHttpHeaders): string | undefined {
   return undefined;
 }
 
-/** Only what reads as a charset parameter; other parameters say nothing about the bytes. */
+/** Matches only a charset parameter; other parameters say nothing about the bytes. */
 const CHARSET = /^\s*charset\s*=\s*"?([^"]*?)"?\s*$/;

@@ -1,39 +1,10 @@
 import type { RequestId } from '../../engine/orders/order';
 import type { HttpResponse } from './response';
-import { OPERATOR_PROBLEMS, type OperatorProblemType } from './operator-problems';
 
-/** Every way the gateway says no. These words are part of its public contract. */
-export type ProblemType =
-  | OperatorProblemType
-  | 'invalid-request'
-  | 'unknown-item'
-  | 'duplicate-request'
-  | 'request-in-progress'
-  | 'sold-out'
-  | 'purchase-limit'
-  | 'sale-not-open'
-  | 'sale-over'
-  | 'too-large'
-  | 'unsupported-media-type'
-  | 'request-id-reused'
-  | 'rate-limited'
-  | 'not-accepted'
-  | 'outcome-unknown'
-  | 'internal'
-  | 'unknown-order'
-  | 'not-the-buyer'
-  | 'too-late-to-cancel'
-  | 'not-found'
-  | 'method-not-allowed'
-  | 'request-timeout';
-
-export interface ProblemRow {
-  readonly status: number;
-  readonly title: string;
-  /** What it means and what to do now; an answer may say it more precisely. */
-  readonly detail: string;
-}
-
+/**
+ * Every reason for which the gateway refuses a request. The types are part of its public contract. `detail` says what the
+ * problem means and what to do now; a response may have a more precise one.
+ */
 export const PROBLEMS = {
   'invalid-request': {
     status: 400,
@@ -82,7 +53,7 @@ export const PROBLEMS = {
   },
   'unsupported-media-type': {
     status: 415,
-    title: 'The body is not JSON by its headers',
+    title: 'The headers do not announce a JSON body',
     detail: 'Send uncompressed `application/json` in UTF-8.',
   },
   'request-id-reused': {
@@ -110,7 +81,7 @@ export const PROBLEMS = {
   internal: {
     status: 500,
     title: 'Internal error',
-    detail: 'The fault is ours and has been logged. Ask again with the same request_id.',
+    detail: 'An error in the gateway; it has been logged. Ask again with the same request_id.',
   },
   'unknown-order': {
     status: 404,
@@ -119,13 +90,14 @@ export const PROBLEMS = {
   },
   'not-the-buyer': {
     status: 403,
-    title: 'The order is somebody else’s',
+    title: 'The order belongs to another user',
     detail: 'Only the user who made an order can cancel it. Nothing was changed.',
   },
   'too-late-to-cancel': {
     status: 409,
     title: 'It is too late to cancel this order',
-    detail: 'It is confirmed or has failed, as `reason` says; `order` is how it ended.',
+    detail:
+      '`reason` says whether it is confirmed or has failed; `order` is the order as it ended.',
   },
   'not-found': {
     status: 404,
@@ -134,7 +106,7 @@ export const PROBLEMS = {
   },
   'method-not-allowed': {
     status: 405,
-    title: 'The method does not fit the path',
+    title: 'The path does not support this method',
     detail: 'The Allow header lists the methods that do.',
   },
   'request-timeout': {
@@ -142,21 +114,75 @@ export const PROBLEMS = {
     title: 'The request did not arrive in time',
     detail: 'The body stopped arriving before it was complete.',
   },
-  ...OPERATOR_PROBLEMS,
-} as const satisfies Record<ProblemType, ProblemRow>;
+
+  // Operators only.
+  'operator-disabled': {
+    status: 404,
+    title: 'This gateway has no operator API',
+    detail: 'Start it with OPERATOR_TOKEN to enable the paths under /operator.',
+  },
+  unauthorized: {
+    status: 401,
+    title: 'An operator token is required',
+    detail: 'Send `Authorization: Bearer <token>` with the OPERATOR_TOKEN of the gateway.',
+  },
+  'unknown-dead-letter': {
+    status: 404,
+    title: 'There is no such dead letter',
+    detail: 'No dead letter among the newest has this request_id or letter id.',
+  },
+  'dealt-with': {
+    status: 409,
+    title: 'The dead letter has been dealt with',
+    detail: 'Send `all: true` to replay it all the same.',
+  },
+  'several-dead-letters': {
+    status: 409,
+    title: 'The order has several open dead letters',
+    detail: 'Name the letter ids to discard.',
+  },
+  'not-replayable': {
+    status: 409,
+    title: 'The order cannot be tried again as it is',
+    detail: '`outcome` says why.',
+  },
+  'units-owned': {
+    status: 409,
+    title: 'Users own more units than the limit',
+    detail: 'Send `force: true` to apply the limit to purchases from now on.',
+  },
+  'operation-reused': {
+    status: 422,
+    title: 'This operation_id names another restock',
+    detail: 'Use a new operation_id for a new restock, and repeat a request without changes.',
+  },
+  'unreadable-stock': {
+    status: 409,
+    title: 'The stock or the sale of the item cannot be read',
+    detail: 'Its value in Redis is not a whole number.',
+  },
+  'dependency-unavailable': {
+    status: 503,
+    title: 'A system behind the gateway does not answer',
+    detail: 'Nothing is lost. Send the same request again: it continues where this one stopped.',
+  },
+} as const satisfies Record<string, { status: number; title: string; detail: string }>;
+
+export type ProblemType = keyof typeof PROBLEMS;
 
 export interface ProblemOptions {
   /** For people; replaces the detail of the type. */
   readonly detail?: string;
-  /** Only an id that passed the pattern, which stands for itself in JSON: anything else would echo a stranger's text. */
+  /** Only an id that matches the pattern: it is written into the JSON as it is. */
   readonly requestId?: RequestId | undefined;
-  /** More members of the problem, in the names of the outside contract. */
+  /** More members of the problem, by their public names. */
   readonly members?: Readonly<Record<string, unknown>>;
-  readonly retryAfterSeconds?: number;
+  /** Rounded up to whole seconds, at least 1: a zero would invite a busy loop. */
+  readonly retryAfterMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The answer for a problem. A 503 always tells when to come back. */
+/** The response for a problem. A 503 always has a Retry-After. */
 export function problem(type: ProblemType, options?: ProblemOptions): HttpResponse {
   const { status } = PROBLEMS[type];
   return {
@@ -168,7 +194,7 @@ export function problem(type: ProblemType, options?: ProblemOptions): HttpRespon
 }
 
 function problemHeaders(status: number, options: ProblemOptions = {}): HttpResponse['headers'] {
-  const retryAfter = options.retryAfterSeconds ?? (status === 503 ? jitteredSeconds() : undefined);
+  const retryAfter = retryAfterSeconds(status, options.retryAfterMs);
   if (retryAfter === undefined && options.headers === undefined) return PROBLEM_HEADERS;
   return {
     ...PROBLEM_HEADERS,
@@ -177,7 +203,13 @@ function problemHeaders(status: number, options: ProblemOptions = {}): HttpRespo
   };
 }
 
-/** GET /problems/<name>: what the type of a problem points to. */
+function retryAfterSeconds(status: number, ms: number | undefined): number | undefined {
+  if (ms !== undefined) return Math.max(1, Math.ceil(ms / 1_000));
+  // 1 to 3 s, random so that clients that were refused together do not come back together.
+  return status === 503 ? 1 + Math.floor(Math.random() * 3) : undefined;
+}
+
+/** GET /problems/<name>: the page to which the type of a problem points. */
 export function explainProblem(name: string): HttpResponse {
   if (!isProblemType(name)) return problem('not-found');
   const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' };
@@ -188,7 +220,7 @@ function isProblemType(name: string): name is ProblemType {
   return Object.hasOwn(PROBLEMS, name);
 }
 
-/** Put together from texts, of which all but the occasion's own are written once. */
+/** Concatenated, because a JSON.stringify of the whole costs more. */
 function problemBody(
   type: ProblemType,
   { detail, requestId, members = {} }: ProblemOptions,
@@ -201,27 +233,22 @@ function problemBody(
   return `${body}}`;
 }
 
-/** 1 to 3 s, spread so that a crowd that was turned away together does not come back together. */
-function jitteredSeconds(): number {
-  return 1 + Math.floor(Math.random() * 3);
-}
-
 const PROBLEM_HEADERS = {
   'content-type': 'application/problem+json',
   'cache-control': 'no-store',
 };
 
-/** The beginning of each problem's body, up to the place where a detail of the occasion goes. */
+/** The beginning of each problem's body, up to the value of its detail. */
 const SHORT_HEADS = forEachType((type) => {
   const { title, status } = PROBLEMS[type];
   const head = JSON.stringify({ type: `/problems/${type}`, title, status });
   return `${head.slice(0, -1)},"detail":`;
 });
 
-/** The same with the type's own detail. */
+/** The same with the detail of the type. */
 const HEADS = forEachType((type) => SHORT_HEADS[type] + JSON.stringify(PROBLEMS[type].detail));
 
-/** Problems without a word of their own are answered under overload, where every microsecond counts. */
+/** Problems without options are the response under overload, where every microsecond counts. */
 const CONSTANT_BODIES = forEachType((type) => problemBody(type, {}));
 
 function forEachType(make: (type: ProblemType) => string): Record<ProblemType, string> {

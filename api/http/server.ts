@@ -3,36 +3,36 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { problem } from './problems';
 
-export interface DoorBounds {
+export interface ServerBounds {
   readonly headersMsMax: number;
   readonly requestMsMax: number;
   readonly keepAliveMs: number;
   readonly connectionsMax: number;
 }
 
-const DOOR_BOUNDS: DoorBounds = {
-  // The defaults of Node are made for friendly networks: a minute for headers, five for a request.
+const BOUNDS: ServerBounds = {
+  // Node's own default is a minute for headers and five for a request.
   headersMsMax: 5_000,
-  // Above the deadline of the body reader, whose answer explains itself.
+  // Above the deadline of the body reader, whose response explains itself.
   requestMsMax: 10_000,
-  // Above the minute after which usual load balancers drop an idle connection: the side that sends must close first.
+  // Above the minute after which usual load balancers drop an idle connection: the sending side must close first.
   keepAliveMs: 65_000,
-  // About 10 KiB each; beyond it new connections are dropped rather than all of them slowed.
+  // About 10 KiB each; beyond it new connections are dropped, which keeps the open ones fast.
   connectionsMax: 10_000,
 };
 
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. */
 const HEADER_BYTES_MAX = 8 * 1024;
 
-/** How often Node looks for connections that are out of time; four looks fit into the shortest bound. */
+/** How often Node looks for connections that have exceeded a bound: at least four times within the shortest one. */
 const CHECKS_MS_MAX = 1_000;
 
-/** An HTTP server for strangers: bounded in time, size and number in every respect. Only tests change the bounds. */
+/** An HTTP server for the public internet: everything is bounded in time, size and number. Only tests change the bounds. */
 export function createHttpServer(
   listener: RequestListener,
-  bounds: Partial<DoorBounds> = {},
+  bounds: Partial<ServerBounds> = {},
 ): Server {
-  const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...DOOR_BOUNDS, ...bounds };
+  const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...BOUNDS, ...bounds };
   const server = createServer(
     {
       headersTimeout: headersMsMax,
@@ -44,11 +44,11 @@ export function createHttpServer(
     listener,
   );
   server.maxConnections = connectionsMax;
-  server.on('clientError', answerBrokenRequest);
+  server.on('clientError', respondToBrokenRequest);
   return server;
 }
 
-/** Starts to listen; port 0 takes a free one. Returns the port. Throws when the address cannot be had. */
+/** Starts to listen; port 0 takes a free one. Returns the port. Throws when the address is taken. */
 export async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, () => {
@@ -59,7 +59,7 @@ export async function listen(server: Server, host: string, port: number): Promis
   return (server.address() as AddressInfo).port;
 }
 
-/** Takes no more connections and waits for the open ones up to `graceMs`, then cuts what is left. */
+/** Accepts no more connections, waits up to `graceMs` for the open ones and then cuts them. */
 export async function closeHttpServer(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
@@ -74,14 +74,13 @@ export async function closeHttpServer(server: Server, graceMs: number): Promise<
   clearTimeout(cut);
 }
 
-/** What is not HTTP never reaches the application, but its sender gets a problem like everybody else. */
-function answerBrokenRequest(
+/** Node gives what is not HTTP to this listener instead of the application; the sender gets a problem all the same. */
+function respondToBrokenRequest(
   error: Error & { code?: string },
   socket: Duplex & { bytesWritten?: number },
 ) {
-  // A second answer on a connection that had one could be taken for the answer to another request.
-  const mayAnswer = socket.writable && socket.bytesWritten === 0;
-  if (!mayAnswer) {
+  // After an earlier response on this connection, a second one could be taken for the response to another request.
+  if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();
     return;
   }

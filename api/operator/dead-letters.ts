@@ -7,8 +7,8 @@ import { parseMendedOrder } from '../../engine/dead-letters/replay-plan';
 import { OUTCOMES, replayJson } from '../../engine/dead-letters/replay';
 import { countLetters } from '../../engine/dead-letters/letters';
 import { invariant } from '../../engine/orders/invariant';
+import { parseRequestId } from '../../engine/orders/order';
 import { json, type HttpResponse } from '../http/response';
-import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import { createParser, readTime } from './read-request';
 import { invalid, Refusal } from './refusal';
@@ -105,7 +105,7 @@ const NO_STORE = { 'cache-control': 'no-store' };
 async function inTurn<T>(turns: Turns, work: () => Promise<T>): Promise<T> {
   const done = await turns(() => work().then((value) => ({ value })));
   if (done) return done.value;
-  throw new Refusal(problem('rate-limited', { retryAfterSeconds: 5 }));
+  throw new Refusal(problem('rate-limited', { retryAfterMs: 5_000 }));
 }
 
 function filterOf(

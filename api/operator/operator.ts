@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { OperatorError } from '../../engine/dead-letters/operator';
-import type { FaultLog } from '../errors/error-log';
 import type { HttpResponse } from '../http/response';
-import type { createBodyReader } from '../http/body-reader';
+import type { ReadBody } from '../http/body-reader';
+import { RequestError, type ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
-import { RequestFault } from '../errors/request-error';
 import { createDeadLetterRoutes, type DeadLetterRoutesDeps } from './dead-letters';
 import { readJson } from './read-request';
 import { operatorErrorProblem, Refusal } from './refusal';
@@ -48,13 +47,13 @@ export interface OperatorDeps {
 export interface OperatorWiring extends Omit<StockRoutesDeps, 'operations'> {
   /** Absent: the routes are there, and say that they are disabled. */
   readonly operator: OperatorDeps | undefined;
-  readonly readBody: ReturnType<typeof createBodyReader>;
-  readonly faults: FaultLog;
+  readonly readBody: ReadBody;
+  readonly errors: ErrorLog;
 }
 
 /** The operators' routes. Who has not the token learns nothing but that, before anything else is looked at. */
 export function createOperator(wiring: OperatorWiring): Operator {
-  const { operator, readBody, faults } = wiring;
+  const { operator, readBody, errors } = wiring;
   if (!operator) return { answer: () => Promise.resolve(problem('operator-disabled')) };
   const isOperator = createTokenCheck(operator.token);
   const stock = createStockRoutes({ ...wiring, operations: operator.operations });
@@ -87,15 +86,15 @@ export function createOperator(wiring: OperatorWiring): Operator {
       if (!isOperator(authorization)) {
         // Never what was sent: it may be the right token with a slip of the finger.
         const cause = authorization === undefined ? 'no token' : 'a wrong token';
-        faults.report('an operator was turned away', cause, { route });
+        errors.report('an operator was turned away', cause, { route });
         return problem('unauthorized', { headers: { 'www-authenticate': CHALLENGE } });
       }
       return routes[route](one).catch((error: unknown) => {
         if (error instanceof Refusal) return error.answer;
-        const isAway = error instanceof RequestFault;
+        const isAway = error instanceof RequestError;
         if (!(error instanceof OperatorError) && !isAway) throw error;
         if (isAway || error.kind === 'unavailable') {
-          faults.report('an operator got no answer', error, { route });
+          errors.report('an operator got no answer', error, { route });
           return problem('dependency-unavailable');
         }
         return operatorErrorProblem(error);

@@ -3,8 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
 import { parseMoment } from '../../engine/dead-letters/operator';
-import type { BodyRead } from '../http/body-reader';
-import { problem } from '../http/problems';
+import type { ReadBody } from '../http/body-reader';
 import { invalid, Refusal, type FieldFault } from './refusal';
 
 /** Makes a parser of the schema. It throws a Refusal that names every field at fault. */
@@ -33,32 +32,13 @@ function explain(fault: ValueError): string {
 }
 
 /** The JSON value of a request's body; undefined when the client has left. Throws a Refusal. */
-export async function readJson(
-  request: IncomingMessage,
-  readBody: (request: IncomingMessage) => Promise<BodyRead>,
-): Promise<unknown> {
+export async function readJson(request: IncomingMessage, readBody: ReadBody): Promise<unknown> {
   const body = await readBody(request);
-  switch (body.kind) {
-    case 'text':
-      return parseJson(body.text);
-    case 'empty':
-      throw invalid({ path: '', message: 'must be a JSON object' });
-    case 'not-utf8':
-      throw invalid({ path: '', message: 'must be UTF-8' });
-    case 'wrong-media-type':
-      throw new Refusal(problem('unsupported-media-type', { detail: body.detail }));
-    case 'too-large':
-      throw new Refusal(problem('too-large'));
-    case 'stalled':
-      throw new Refusal(problem('request-timeout'));
-    case 'gone':
-      return undefined;
-  }
-}
-
-function parseJson(text: string): unknown {
+  if (body === undefined) return undefined;
+  if (typeof body !== 'string') throw new Refusal(body);
+  if (body === '') throw invalid({ path: '', message: 'must be a JSON object' });
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(body) as unknown;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw invalid({ path: '', message: 'must be well-formed JSON' });

@@ -1,12 +1,11 @@
 import { isCurrency, SALE_TIME_MAX } from '../../engine/orders/sale';
-import type { ItemId, Price } from '../../engine/orders/order';
+import { parseItemId, type ItemId, type Price } from '../../engine/orders/order';
 import type { StockOperations } from '../../engine/stock/operations/stock-operations';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type HttpResponse } from '../http/response';
-import { parseItemId } from '../http/ids';
 import { problem } from '../http/problems';
 import { itemBody } from '../items';
-import { readFromRedis } from '../errors/request-error';
+import { readFromRedis } from '../http/errors';
 import { createParser, readTime } from './read-request';
 import { invalid, Refusal } from './refusal';
 import { RestockRequest, SaleRequest } from './requests';

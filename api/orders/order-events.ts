@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../engine/orders/order-status';
-import type { RequestId } from '../../engine/orders/order';
-import type { FaultLog } from '../errors/error-log';
+import { parseRequestId, type RequestId } from '../../engine/orders/order';
+import type { ErrorLog } from '../http/errors';
 import type { HttpResponse } from '../http/response';
-import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import type { OrderBody } from './order-view';
 import type { Orders } from './orders';
@@ -30,7 +29,7 @@ export interface OrderEventsOptions {
 export interface OrderEvents {
   /**
    * GET /orders/<raw>/events: takes over the response and streams the order up to its final outcome, or answers
-   * as any other route. Throws RequestFault before the stream has begun, never after.
+   * as any other route. Throws RequestError before the stream has begun, never after.
    */
   readonly open: (
     raw: string | undefined,
@@ -43,7 +42,7 @@ export interface OrderEvents {
 /** Server-sent events of single orders; each event is the whole order. */
 export function createOrderEvents(
   orders: Orders,
-  faults: FaultLog,
+  errors: ErrorLog,
   options: OrderEventsOptions = {},
 ): OrderEvents {
   const { pollMs = POLL_MS, lifeMs = LIFE_MS_MAX, streamsMax = STREAMS_MAX } = options;
@@ -53,7 +52,7 @@ export function createOrderEvents(
   /** The order now; 'unreadable' is no reason to end a stream that may go on in a moment. */
   const look = (requestId: RequestId) =>
     orders.find(requestId).catch((error: unknown) => {
-      faults.report('an order stream could not read its order', error);
+      errors.report('an order stream could not read its order', error);
       return 'unreadable' as const;
     });
 

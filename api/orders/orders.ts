@@ -1,15 +1,14 @@
-import type { RequestId } from '../../engine/orders/order';
+import { parseRequestId, type RequestId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { json, type HttpResponse } from '../http/response';
-import { parseRequestId } from '../http/ids';
 import { problem } from '../http/problems';
 import type { OrderBody, OrderView } from './order-view';
-import { readFromRedis } from '../errors/request-error';
+import { readFromRedis } from '../http/errors';
 
 export interface Orders {
-  /** The order as it stands; undefined when none was accepted under this id. Throws RequestFault. */
+  /** The order as it stands; undefined when none was accepted under this id. Throws RequestError. */
   readonly find: (requestId: RequestId) => Promise<OrderBody | undefined>;
-  /** GET /orders/<raw>. Throws RequestFault. */
+  /** GET /orders/<raw>. Throws RequestError. */
   readonly answer: (raw: string | undefined) => Promise<HttpResponse>;
 }
 

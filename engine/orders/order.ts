@@ -22,6 +22,19 @@ export function isId(raw: unknown): boolean {
   return typeof raw === 'string' && raw.length <= ID_LENGTH_MAX && ID.test(raw);
 }
 
+/** Undefined for what cannot be an id, so that nothing of it gets into a key, a link or a body. */
+export function parseRequestId(raw: unknown): RequestId | undefined {
+  return isId(raw) ? (raw as RequestId) : undefined;
+}
+
+export function parseItemId(raw: unknown): ItemId | undefined {
+  return isId(raw) ? (raw as ItemId) : undefined;
+}
+
+export function parseUserId(raw: unknown): UserId | undefined {
+  return isId(raw) ? (raw as UserId) : undefined;
+}
+
 /** One order takes at most this many units. A larger number is a typing error or an attack. */
 export const AMOUNT_MAX = 1_000;
 

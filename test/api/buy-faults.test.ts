@@ -1,4 +1,4 @@
-import type { GatewayDeps } from '../../api/gateway';
+import type { GatewayParts } from '../../api/gateway';
 import { QueueFullError } from '../../engine/kafka/safe-producer';
 import type { FakeStock } from '../support/fake-stock';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
@@ -14,7 +14,7 @@ function expectUnavailable(answer: Awaited<ReturnType<typeof buy>>, type: string
   expect(['1', '2', '3']).toContain(answer.headers.get('retry-after'));
 }
 
-type Methods = Partial<GatewayDeps['admission']>;
+type Methods = Partial<GatewayParts['admission']>;
 
 /** A gateway whose admission is the fake one, but for these methods. */
 const openWith = (methods: (stock: FakeStock) => Methods) =>
@@ -25,17 +25,17 @@ const openWith = (methods: (stock: FakeStock) => Methods) =>
 describe('with Kafka in trouble, POST /buy', () => {
   test('answers outcome-unknown when no acknowledgement comes in time, and keeps the hold', async () => {
     open = await openGateway({ change: () => ({ limits: { appendDeadlineMs: 50 } }) });
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     expectUnavailable(await buy(open), 'outcome-unknown');
     expect(await counts()).toMatchObject({ free: 9, held: 1, queued: 0 });
   });
 
   test('still queues the order when the acknowledgement comes after the answer', async () => {
     open = await openGateway({ change: () => ({ limits: { appendDeadlineMs: 50 } }) });
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     await buy(open);
-    open.appender.acknowledge();
-    await open.gateway.settleLateOrders();
+    open.publisher.acknowledge();
+    await open.gateway.finishLateOrders();
     expect(await counts()).toMatchObject({ held: 0, queued: 1 });
     expect((await buy(open)).body).toMatchObject({
       type: '/problems/duplicate-request',
@@ -46,7 +46,7 @@ describe('with Kafka in trouble, POST /buy', () => {
   test('accepts nothing and gives everything back when the queue is full', async () => {
     open = await openGateway();
     const before = open.stock.snapshot();
-    open.appender.next = new QueueFullError('full');
+    open.publisher.next = new QueueFullError('full');
     expectUnavailable(await buy(open), 'not-accepted');
     expect(open.stock.snapshot()).toBe(before);
   });
@@ -55,7 +55,7 @@ describe('with Kafka in trouble, POST /buy', () => {
     open = await openGateway();
     const first = await buy(open);
     open.stock.force('req-1', { leaseUntil: 0, state: 'held' });
-    open.appender.next = new QueueFullError('full');
+    open.publisher.next = new QueueFullError('full');
     expectUnavailable(await buy(open), 'not-accepted');
     expect(first.status).toBe(202);
     expect((await buy(open, { amount: 2 })).status).toBe(422);
@@ -63,7 +63,7 @@ describe('with Kafka in trouble, POST /buy', () => {
 
   test('answers outcome-unknown when the producer gives up on a record', async () => {
     open = await openGateway();
-    open.appender.next = new Error('closed in the middle');
+    open.publisher.next = new Error('closed in the middle');
     expectUnavailable(await buy(open), 'outcome-unknown');
     expect(await counts()).toMatchObject({ held: 1 });
     expect(open.logged).toContainEqual(
@@ -76,7 +76,7 @@ describe('with Redis in trouble, POST /buy', () => {
   test('accepts nothing when claim and hold get no answer', async () => {
     open = await openWith(() => ({ claimAndHold: () => Promise.reject(new Error('gone')) }));
     expectUnavailable(await buy(open), 'not-accepted');
-    expect(open.appender.records).toHaveLength(0);
+    expect(open.publisher.records).toHaveLength(0);
   });
 
   test('accepts nothing when its own place in the round trip is an error, and undoes its hold', async () => {
@@ -129,24 +129,24 @@ describe('with Redis in trouble, POST /buy', () => {
 describe('under overload, POST /buy', () => {
   test('turns away what exceeds the bound before it touches anything', async () => {
     open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 2 } }) });
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const inHand = [buy(open, { request_id: 'a' }), buy(open, { request_id: 'b' })];
-    await until(() => open.appender.records.length === 2);
+    await until(() => open.publisher.records.length === 2);
     const before = open.stock.snapshot();
     const refused = await buy(open, { request_id: 'c' });
     expect(refused.status).toBe(503);
     expect(refused.body).toMatchObject({ type: '/problems/not-accepted' });
     expect(refused.headers.get('retry-after')).toMatch(/^[123]$/);
     expect(open.stock.snapshot()).toBe(before);
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await Promise.all(inHand)).map(({ status }) => status)).toEqual([202, 202]);
-    open.appender.next = 'acknowledge';
+    open.publisher.next = 'acknowledge';
     expect((await buy(open, { request_id: 'c' })).status).toBe(202);
   });
 
   test('keeps the bound for a crowd that arrives at once', async () => {
     open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 5 } }) });
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const refused: unknown[] = [];
     const crowd = Array.from({ length: 30 }, async (_, i) => {
       const { status, body } = await buy(open, { request_id: `r${i}` });
@@ -155,18 +155,18 @@ describe('under overload, POST /buy', () => {
     });
     await until(() => refused.length === 25);
     expect(new Set(refused)).toEqual(new Set(['/problems/not-accepted']));
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await Promise.all(crowd)).filter((status) => status === 202)).toHaveLength(5);
-    expect(open.appender.records).toHaveLength(5);
+    expect(open.publisher.records).toHaveLength(5);
   });
 });
 
 describe('while the gateway shuts down', () => {
   test('purchases in hand are finished, and new ones refused on a connection that ends', async () => {
     open = await openGateway();
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const inHand = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     const drained = open.gateway.drain();
 
     const refused = await buy(open, { request_id: 'late' });
@@ -176,12 +176,12 @@ describe('while the gateway shuts down', () => {
     const ready = await reply(await fetch(`${open.url}/readyz`));
     expect(ready.status).toBe(503);
 
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     const answer = await inHand;
     expect(answer.status).toBe(202);
     expect(answer.headers.get('connection')).toBe('close');
     await drained;
-    expect(open.appender.records).toHaveLength(1);
+    expect(open.publisher.records).toHaveLength(1);
   });
 });
 

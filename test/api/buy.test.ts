@@ -26,13 +26,13 @@ describe('POST /buy accepts', () => {
   });
 
   test('only once the record is acknowledged and the units are queued', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     let answered = false;
     const answer = buy(open, { amount: 2 }).finally(() => (answered = true));
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     expect(await counts()).toMatchObject({ free: 1, held: 2, queued: 0 });
     expect(answered).toBe(false);
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await answer).status).toBe(202);
     expect(await counts()).toMatchObject({ free: 1, held: 0, queued: 2 });
   });
@@ -40,7 +40,7 @@ describe('POST /buy accepts', () => {
   test('and writes down the order at the price of its admission', async () => {
     await open.stock.setSale(ITEM, { priceMinor: 250, currency: 'EUR' });
     await buy(open, { amount: 2 });
-    const [record] = open.appender.records;
+    const [record] = open.publisher.records;
     expect(record?.key).toBe('req-1');
     expect(decodeOrder(record?.value ?? null)).toMatchObject({
       kind: 'order',
@@ -63,7 +63,7 @@ describe('POST /buy accepts', () => {
     const statuses = (await Promise.all(crowd)).map(({ status }) => status);
     expect(statuses.filter((status) => status === 202)).toHaveLength(3);
     expect(statuses.filter((status) => status === 409)).toHaveLength(197);
-    expect(open.appender.records).toHaveLength(3);
+    expect(open.publisher.records).toHaveLength(3);
   });
 });
 
@@ -80,29 +80,29 @@ describe('POST /buy tells a repeated request', () => {
       request_id: 'req-1',
       order: { status: 'confirmed', payment_id: 'pay-1', generation: 1, reason: null },
     });
-    expect(open.appender.records).toHaveLength(1);
+    expect(open.publisher.records).toHaveLength(1);
   });
 
   test('to wait while the first is under way, and when to come back', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const first = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     const { status, headers, body } = await buy(open);
     expect(status).toBe(409);
     expect(body).toMatchObject({ type: '/problems/request-in-progress', request_id: 'req-1' });
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await first).status).toBe(202);
-    expect(open.appender.records).toHaveLength(1);
+    expect(open.publisher.records).toHaveLength(1);
   });
 
   test('a rejection that is written down when its hold was given away, though a record of it may be in the log', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const first = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     open.stock.reclaim('req-1');
     await open.stock.setFree(ITEM, 0);
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await first).body).toMatchObject({ type: '/problems/outcome-unknown' });
     const second = await buy(open);
     expect(second).toMatchObject({ status: 409, body: { type: '/problems/sold-out' } });

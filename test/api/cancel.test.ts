@@ -122,14 +122,14 @@ describe('DELETE /orders/<request_id>', () => {
   });
 
   test('knows no order that is only held: nobody has promised it yet', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const answer = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     expect(await cancel()).toMatchObject({
       status: 404,
       body: { type: '/problems/unknown-order' },
     });
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     expect((await answer).status).toBe(202);
   });
 });

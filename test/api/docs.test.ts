@@ -173,11 +173,11 @@ describe('what the gateway answers fits its document:', () => {
   });
 
   test('a purchase that waits, and one that gets no answer', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const first = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     expectProblem(await buy(open), 'request-in-progress');
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     await first;
     await open.gateway.drain();
     expectProblem(await buy(open), 'not-accepted');

@@ -83,7 +83,7 @@ describe('requests that come in one go on one connection', () => {
     line.socket.write(`${purchaseRequest('a')}NOT HTTP\r\n\r\n${purchaseRequest('b')}`);
     await until(() => line.closed);
     expect(statusesIn(line.received)).not.toContain('500');
-    expect(open.appender.records.map(({ key }) => key)).not.toContain('b');
+    expect(open.publisher.records.map(({ key }) => key)).not.toContain('b');
   });
 });
 

@@ -1,8 +1,13 @@
 import { pino } from 'pino';
-import { createGateway, type Gateway, type GatewayDeps } from '../../api/gateway';
-import { closeHttpServer, createHttpServer, listen, type DoorBounds } from '../../api/http/server';
+import { createGateway, type Gateway, type GatewayParts } from '../../api/gateway';
+import {
+  closeHttpServer,
+  createHttpServer,
+  listen,
+  type ServerBounds,
+} from '../../api/http/server';
 import { createFakeStock, type FakeStock } from '../support/fake-stock';
-import { createFakeAppender, type FakeAppender } from './fake-appender';
+import { createFakePublisher, type FakePublisher } from './fake-publisher';
 import type { ItemId } from '../../engine/orders/order';
 
 export const ITEM = '101' as ItemId;
@@ -11,7 +16,7 @@ export interface OpenGateway {
   readonly url: string;
   readonly port: number;
   readonly stock: FakeStock;
-  readonly appender: FakeAppender;
+  readonly publisher: FakePublisher;
   readonly gateway: Gateway;
   /** Lines of the log, parsed. */
   readonly logged: Record<string, unknown>[];
@@ -25,12 +30,12 @@ export async function openGateway({
   change = () => ({}),
 }: {
   units?: number;
-  bounds?: Partial<DoorBounds>;
-  change?: (parts: { stock: FakeStock; appender: FakeAppender }) => Partial<GatewayDeps>;
+  bounds?: Partial<ServerBounds>;
+  change?: (parts: { stock: FakeStock; publisher: FakePublisher }) => Partial<GatewayParts>;
 } = {}): Promise<OpenGateway> {
   const stock = createFakeStock();
   await stock.setFree(ITEM, units);
-  const appender = createFakeAppender();
+  const publisher = createFakePublisher();
   const logged: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
@@ -40,19 +45,19 @@ export async function openGateway({
     admission: stock.admission,
     ledgers: { resolve: ({ known }) => Promise.resolve(known ? 'opened' : 'unknown') },
     ledger: stock.ledger,
-    appender,
+    publisher,
     probes: { redis: () => true, kafka: () => true },
     defaultPrice: { priceMinor: 1000, currency: 'USD' },
     logger,
-    ...change({ stock, appender }),
+    ...change({ stock, publisher }),
   });
   const server = createHttpServer(gateway.listener, bounds);
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
-    appender.acknowledge();
+    publisher.acknowledge();
     return closeHttpServer(server, 0);
   };
-  return { url: `http://127.0.0.1:${port}`, port, stock, appender, gateway, logged, close };
+  return { url: `http://127.0.0.1:${port}`, port, stock, publisher, gateway, logged, close };
 }
 
 export interface Reply {

@@ -21,7 +21,7 @@ describe('POST /buy of a user who asks too often', () => {
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThanOrEqual(60);
     expect(open.stock.snapshot()).toBe(before);
-    expect(open.appender.records).toHaveLength(2);
+    expect(open.publisher.records).toHaveLength(2);
   });
 
   test('is counted also for repetitions of one request', async () => {

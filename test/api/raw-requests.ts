@@ -15,7 +15,7 @@ export async function openRefusing(): Promise<Refusing> {
     closeUntouched: async () => {
       await open.close();
       expect(open.stock.snapshot()).toBe(before);
-      expect(open.appender.records).toHaveLength(0);
+      expect(open.publisher.records).toHaveLength(0);
       expect(open.logged.filter(({ msg }) => msg === 'a bug')).toEqual([]);
     },
   };

@@ -47,11 +47,11 @@ describe('GET /orders/<request_id>', () => {
   });
 
   test('does not show an order that is only held: nobody has promised it yet', async () => {
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const answer = buy(open);
-    await until(() => open.appender.records.length === 1);
+    await until(() => open.publisher.records.length === 1);
     expect((await get('/orders/req-1')).status).toBe(404);
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     await answer;
   });
 

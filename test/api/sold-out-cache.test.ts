@@ -1,47 +1,47 @@
-import { createSoldOutMemory, SOLD_OUT_MS } from '../../api/buy/admission/sold-out-cache';
+import { createSoldOutCache, SOLD_OUT_MS } from '../../api/buy/sold-out-cache';
 import type { ItemId } from '../../engine/orders/order';
 import type { RequestOf } from '../../engine/stock/admission';
 import { buy, ITEM, openGateway, PURCHASE, until, type OpenGateway } from './open-gateway';
 
-describe('The memory of what is sold out', () => {
+describe('The sold-out cache', () => {
   let time = 0;
-  const memory = () => createSoldOutMemory({ keepMs: SOLD_OUT_MS, now: () => time });
-  const refusal = { units: 2, final: false, askedAt: 0 };
+  const create = () => createSoldOutCache(SOLD_OUT_MS, () => time);
+  const soldOut = { units: 2, final: false, askedAt: 0 };
 
   beforeEach(() => {
     time = 0;
   });
 
   test('repeats what the ledger said, and no longer than its bound', () => {
-    const soldOut = memory();
-    soldOut.note(ITEM, refusal);
+    const cache = create();
+    cache.set(ITEM, soldOut);
     time = SOLD_OUT_MS - 1;
-    expect(soldOut.recall(ITEM, 2)).toEqual({ final: false });
+    expect(cache.get(ITEM, 2)).toEqual({ final: false });
     time = SOLD_OUT_MS;
-    expect(soldOut.recall(ITEM, 2)).toBeUndefined();
+    expect(cache.get(ITEM, 2)).toBeUndefined();
   });
 
   test('counts from the question, not from the answer', () => {
-    const soldOut = memory();
+    const cache = create();
     time = SOLD_OUT_MS;
-    soldOut.note(ITEM, refusal);
-    expect(soldOut.recall(ITEM, 2)).toBeUndefined();
+    cache.set(ITEM, soldOut);
+    expect(cache.get(ITEM, 2)).toBeUndefined();
   });
 
   test('knows nothing of fewer units, or of another item', () => {
-    const soldOut = memory();
-    soldOut.note(ITEM, refusal);
-    expect(soldOut.recall(ITEM, 1)).toBeUndefined();
-    expect(soldOut.recall(ITEM, 3)).toEqual({ final: false });
-    expect(soldOut.recall('102' as ItemId, 2)).toBeUndefined();
+    const cache = create();
+    cache.set(ITEM, soldOut);
+    expect(cache.get(ITEM, 1)).toBeUndefined();
+    expect(cache.get(ITEM, 3)).toEqual({ final: false });
+    expect(cache.get('102' as ItemId, 2)).toBeUndefined();
   });
 
   test('is not set back by an answer to an earlier question', () => {
-    const soldOut = memory();
-    soldOut.note(ITEM, { units: 5, final: true, askedAt: 10 });
-    soldOut.note(ITEM, refusal);
-    expect(soldOut.recall(ITEM, 2)).toBeUndefined();
-    expect(soldOut.recall(ITEM, 5)).toEqual({ final: true });
+    const cache = create();
+    cache.set(ITEM, { units: 5, final: true, askedAt: 10 });
+    cache.set(ITEM, soldOut);
+    expect(cache.get(ITEM, 2)).toBeUndefined();
+    expect(cache.get(ITEM, 5)).toEqual({ final: true });
   });
 });
 

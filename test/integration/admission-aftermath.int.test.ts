@@ -37,7 +37,7 @@ function buyAs({ userId, itemId, amount, requestId }: Purchase) {
 }
 
 /** What the log has under a request_id, oldest first, as ingest reads it. */
-const recordsOf = ({ requestId }: Purchase, log = open.appender) =>
+const recordsOf = ({ requestId }: Purchase, log = open.publisher) =>
   log.records.filter(({ key }) => key === requestId).map(({ value }) => recordOf(value));
 
 /** Hands records to an ingest, and answers what it has done with each. */
@@ -65,12 +65,12 @@ async function dieBeforeQueue(purchase: Purchase): Promise<ReturnType<typeof rec
   const unanswered = buy(dying, {
     ...{ user_id: userId, item_id: itemId, amount, request_id: requestId },
   }).catch(() => 'the connection broke');
-  await until(() => dying.appender.records.length > 0);
+  await until(() => dying.publisher.records.length > 0);
   await dying.close();
   // Nobody is left to be told anything: this only ends what the process's death would have ended.
   dead.give();
   await expect(unanswered).resolves.toBe('the connection broke');
-  return recordsOf(purchase, dying.appender);
+  return recordsOf(purchase, dying.publisher);
 }
 
 describe('an order whose gateway died between the append and the queueing', () => {

@@ -65,7 +65,7 @@ const buyAs = ({ userId, itemId, amount, requestId }: Purchase) =>
     ...{ user_id: userId, item_id: itemId, amount, request_id: requestId },
   });
 const recordsOf = ({ requestId }: Purchase) =>
-  open.appender.records.filter(({ key }) => key === requestId).length;
+  open.publisher.records.filter(({ key }) => key === requestId).length;
 const stateOf = async ({ requestId }: Purchase) =>
   (await behind.ledger.findOrder(requestId))?.entry.state;
 
@@ -96,11 +96,11 @@ describe('a connection to Redis that breaks before the answer', () => {
 
   test('to queue: the outcome is unknown, and the same request is shown its order', async () => {
     const purchase = await aPurchaseOfTwo();
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     const lost = buyAs(purchase);
     await eventually('the record', () => Promise.resolve(recordsOf(purchase) === 1));
     gate.hold();
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     await eventually('the order is queued', async () => (await stateOf(purchase)) === 'queued');
     gate.cut();
     const { status, body } = await lost;
@@ -119,15 +119,15 @@ describe('a connection to Redis that breaks before the answer', () => {
 describe('a gateway that dies', () => {
   test('between claim and hold and the append leaves a hold that the same request takes over', async () => {
     const purchase = await aPurchaseOfTwo();
-    open.appender.next = 'wait';
+    open.publisher.next = 'wait';
     // No acknowledgement comes: what this attempt leaves is its claim and its hold.
     const dead = buyAs(purchase);
     await eventually('the hold', async () => (await stateOf(purchase)) === 'held');
-    open.appender.next = 'acknowledge';
+    open.publisher.next = 'acknowledge';
     const waiting = await buyAs(purchase);
     expect(waiting.body['type']).toBe('/problems/request-in-progress');
     expect(await insist(purchase)).toMatchObject({ status: 202 });
-    open.appender.acknowledge();
+    open.publisher.acknowledge();
     await dead;
     expect(await behind.countsOf(purchase.itemId)).toMatchObject({ free: 1, held: 0, queued: 1 });
   });

@@ -63,7 +63,7 @@ describe('FAILPOINTS', () => {
 describe('the points', () => {
   const NAMED: Record<ProcessName, readonly string[]> = {
     api: [
-      ...Object.values({ ...api.ADMISSION_CALLS, ...api.APPENDER_CALLS, ...api.PRODUCER_CALLS }),
+      ...Object.values({ ...api.ADMISSION_CALLS, ...api.PUBLISHER_CALLS, ...api.PRODUCER_CALLS }),
       ...Object.values(api.LEDGER_CALLS),
       ...[api.ANSWER_CALL, api.CANCEL_RUN_CALL],
     ],

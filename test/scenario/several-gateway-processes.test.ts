@@ -12,13 +12,14 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => engine.stop(), 60_000);
 
-/** The processes behind the gateway's port; beside them its parent has only the watcher of the stack. */
-function copies(): number[] {
+/** The worker processes of the gateway. Its other child is the watcher of the stack. */
+function workers(): number[] {
   const parent = String(engine.process.api.pid());
   return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' })
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .filter(([, ppid, ...args]) => ppid === parent && args.join(' ').includes('copy/main.js'))
+    .filter(([, ppid]) => ppid === parent)
+    .filter(([, , ...args]) => !args.join(' ').includes('guard.sh'))
     .map(([pid]) => Number(pid));
 }
 
@@ -44,7 +45,9 @@ const bothRun = () =>
 
 function crowdOf(itemId: string, count: number) {
   return Array.from({ length: count }, (_, i) => ({
-    ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
+    user_id: `u${String(i)}`,
+    item_id: itemId,
+    amount: 1,
     request_id: `${itemId}-${String(i)}`,
   }));
 }
@@ -69,7 +72,7 @@ describe('two gateway processes behind one port', () => {
     const itemId = anItem();
     await engine.redis.set(`inventory:${itemId}`, 150);
     const crowd = crowdOf(itemId, 200);
-    const [victim = NaN, survivor = NaN] = copies();
+    const [victim = NaN, survivor = NaN] = workers();
     const decisions: Promise<boolean>[] = [];
     for (const [i, body] of crowd.entries()) {
       decisions.push(insist(engine.gateway, body));
@@ -77,19 +80,19 @@ describe('two gateway processes behind one port', () => {
       // A turn of the event loop for the sockets: the burst is to be under way when it dies.
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await eventually('the victim is gone', () => Promise.resolve(!copies().includes(victim)));
+    await eventually('the victim is gone', () => Promise.resolve(!workers().includes(victim)));
     expect(await statusOnNewConnection(`${engine.gateway}/readyz`)).toBe(200);
     const decided = await Promise.all(decisions);
     const accepted = crowd.filter((_, i) => decided[i]);
     expect(accepted.length).toBeGreaterThanOrEqual(150);
     await expectBalance(engine, { itemId, supply: 150, accepted });
     await bothRun();
-    expect(copies()).toContain(survivor);
+    expect(workers()).toContain(survivor);
   }, 120_000);
 
   test('are ready as long as one of them is, though the other answers nothing', async () => {
     await bothRun();
-    const [frozen = NaN] = copies();
+    const [frozen = NaN] = workers();
     process.kill(frozen, 'SIGSTOP');
     try {
       const ask = () => statusOnNewConnection(`${engine.gateway}/readyz`);
@@ -101,7 +104,7 @@ describe('two gateway processes behind one port', () => {
   }, 30_000);
 
   test.each<[string, () => void]>([
-    ['SIGTERM to their parent', () => void engine.process.api.kill('SIGTERM')],
+    ['SIGTERM to the primary', () => void engine.process.api.kill('SIGTERM')],
     ['Ctrl-C, which reaches all of them', () => process.kill(-engine.process.api.pid(), 'SIGINT')],
   ])(
     'answer what they have in hand and end in order after %s',
@@ -115,9 +118,9 @@ describe('two gateway processes behind one port', () => {
       stop();
       expect(await engine.process.api.ended()).toEqual({ code: 0, signal: null });
       const statuses = (await Promise.all(answers)).map(({ status }) => status);
-      // 503: it came after the doors had closed. 0 would be a connection that was cut in the middle of a purchase.
+      // 503: the gateway was closing. 0 would be a connection that was cut in the middle of a purchase.
       expect(statuses.filter((status) => ![202, 503].includes(status))).toEqual([]);
-      expect(copies()).toEqual([]);
+      expect(workers()).toEqual([]);
       await engine.process.api.restart();
       const accepted = crowd.filter((_, i) => statuses[i] === 202);
       expect(accepted.length).toBeGreaterThan(0);
@@ -133,9 +136,9 @@ describe('two gateway processes behind one port', () => {
       gone = true;
     });
     await eventually(
-      'the parent gives up',
+      'the primary exits',
       () => {
-        for (const pid of copies()) process.kill(pid, 'SIGKILL');
+        for (const pid of workers()) process.kill(pid, 'SIGKILL');
         return Promise.resolve(gone);
       },
       60_000,

@@ -33,8 +33,8 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'A rejection is written down where a record of an earlier attempt may be in the log.',
     edits: [
       {
-        file: 'api/buy/carry-out.ts',
-        find: '? await writeDown(decision.rejection, purchase)',
+        file: 'api/buy/admission.ts',
+        find: '? await writeDown(decision.rejection, attempt)',
         replace: '? decision.rejection',
       },
     ],
@@ -45,9 +45,9 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: '202 waits for the acknowledgement of Kafka.',
     edits: [
       {
-        file: 'api/buy/place-order.ts',
-        find: 'await appender.append({',
-        replace: 'void appender.append({',
+        file: 'api/buy/buy.ts',
+        find: 'await publisher.append({',
+        replace: 'void publisher.append({',
       },
     ],
     tests: ['test/api/buy.test.ts'],
@@ -57,7 +57,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: '202 waits until the held units are queued, which may find them gone.',
     edits: [
       {
-        file: 'api/buy/place-order.ts',
+        file: 'api/buy/buy.ts',
         find: 'const queued = await queue(order);',
         replace: 'void queue(order);\n    const queued = true as boolean | Error;',
       },
@@ -69,7 +69,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'What was handed over and not acknowledged is unknown, and its hold stays.',
     edits: [
       {
-        file: 'api/buy/place-order.ts',
+        file: 'api/buy/buy.ts',
         find: "if (error instanceof NotAppendedError) return 'refused';",
         replace: "if (error instanceof Error) return 'refused';",
       },
@@ -81,9 +81,9 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'A rejected request burns nothing: its claim is dropped.',
     edits: [
       {
-        file: 'api/buy/admission/admit.ts',
-        find: "...{ undoHold: false, dropClaim: claim === 'new' },",
-        replace: '...{ undoHold: false, dropClaim: false },',
+        file: 'api/buy/decision.ts',
+        find: "{ dropClaim: claim === 'new', mayBeInTheLog: claim === 'same' }",
+        replace: "{ dropClaim: false, mayBeInTheLog: claim === 'same' }",
       },
     ],
     tests: ['test/api/buy.test.ts'],
@@ -93,9 +93,9 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'The hold of a request whose id is another’s is undone.',
     edits: [
       {
-        file: 'api/buy/admission/admit.ts',
-        find: "undoHold: hold.kind === 'held', dropClaim: false",
-        replace: 'undoHold: false, dropClaim: false',
+        file: 'api/buy/decision.ts',
+        find: "undoHold: hold.kind === 'held'",
+        replace: 'undoHold: false',
       },
     ],
     tests: ['test/api/buy.test.ts'],

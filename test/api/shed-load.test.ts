@@ -7,17 +7,17 @@ const { dial, hangUp } = createDialer();
 afterEach(async () => {
   hangUp();
   // Answered before its connection is closed; otherwise its failure is put down to whichever test runs then.
-  open.appender.acknowledge();
+  open.publisher.acknowledge();
   await inHand;
   await open.close();
 });
 
-/** A gateway with room for one purchase, and that one in hand until `open.appender` acknowledges it. */
+/** A gateway with room for one purchase, and that one in hand until `open.publisher` acknowledges it. */
 async function openFull(): Promise<void> {
   open = await openGateway({ change: () => ({ limits: { buysInFlightMax: 1 } }) });
-  open.appender.next = 'wait';
+  open.publisher.next = 'wait';
   inHand = buy(open, { request_id: 'in-hand' });
-  await until(() => open.appender.records.length === 1);
+  await until(() => open.publisher.records.length === 1);
 }
 
 describe('a purchase that comes while there is no room', () => {
@@ -44,8 +44,8 @@ describe('a purchase that comes while there is no room', () => {
     const line = await dial(open);
     line.socket.write(purchaseRequest('refused'));
     await until(() => line.received.includes('not-accepted'));
-    open.appender.acknowledge();
-    open.appender.next = 'acknowledge';
+    open.publisher.acknowledge();
+    open.publisher.next = 'acknowledge';
     expect((await inHand).status).toBe(202);
     line.socket.write(purchaseRequest('refused'));
     await until(() => statusesIn(line.received).length === 2);

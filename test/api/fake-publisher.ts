@@ -1,7 +1,7 @@
-import type { OrderAppender } from '../../api/buy/place-order';
+import type { OrderPublisher } from '../../api/buy/buy';
 
 /** An order log in memory whose acknowledgements the test gives, or holds back. */
-export interface FakeAppender extends OrderAppender {
+export interface FakePublisher extends OrderPublisher {
   /** What was handed over, acknowledged or not. */
   readonly records: { readonly key: string; readonly value: Buffer }[];
   /** What happens to the next records: acknowledged at once, kept waiting, or refused with this error. */
@@ -10,16 +10,16 @@ export interface FakeAppender extends OrderAppender {
   readonly acknowledge: () => void;
 }
 
-export function createFakeAppender(): FakeAppender {
+export function createFakePublisher(): FakePublisher {
   const waiting: (() => void)[] = [];
-  const appender: FakeAppender = {
+  const publisher: FakePublisher = {
     records: [],
     next: 'acknowledge',
     append: (record) => {
-      if (appender.next instanceof Error) return Promise.reject(appender.next);
-      const offset = appender.records.push(record) - 1;
+      if (publisher.next instanceof Error) return Promise.reject(publisher.next);
+      const offset = publisher.records.push(record) - 1;
       const appended = { partition: 0, offset: String(offset) };
-      if (appender.next === 'acknowledge') return Promise.resolve(appended);
+      if (publisher.next === 'acknowledge') return Promise.resolve(appended);
       return new Promise((resolve) => {
         waiting.push(() => {
           resolve(appended);
@@ -30,5 +30,5 @@ export function createFakeAppender(): FakeAppender {
       for (const resolve of waiting.splice(0)) resolve();
     },
   };
-  return appender;
+  return publisher;
 }

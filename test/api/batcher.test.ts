@@ -1,11 +1,4 @@
-import { createBatcher } from '../../api/buy/batch';
-import { createInFlight } from '../../api/buy/in-flight';
-import { createDeadlines } from '../../api/http/deadlines';
-import { APPEND_DEADLINE_MS } from '../../api/buy/place-order';
-import { createKafkaProbe } from '../../api/health/kafka-probe';
-import { HOLD_LEASE_MS } from '../../engine/stock/redis-admission';
-import { createFakeAppender } from './fake-appender';
-import { until } from './open-gateway';
+import { createBatcher } from '../../api/buy/batcher';
 
 describe('a batcher', () => {
   const doubling = (batches: number[][] = [], turns: 1 | 2 = 1) => ({
@@ -65,52 +58,5 @@ describe('a batcher', () => {
     const [first, second] = await Promise.all([short(1), short(2)]);
     expect(first).toBe('a');
     expect(second).toBeInstanceOf(Error);
-  });
-});
-
-describe('deadlines', () => {
-  test('expire in order, and not when cancelled', async () => {
-    const { start } = createDeadlines(30);
-    const expired: string[] = [];
-    start(() => expired.push('a'));
-    start(() => expired.push('b'))();
-    start(() => expired.push('c'));
-    await until(() => expired.length === 2);
-    expect(expired).toEqual(['a', 'c']);
-    start(() => expired.push('d'));
-    await until(() => expired.length === 3);
-  });
-});
-
-describe('what is in flight', () => {
-  test('is bounded, and tells when nothing is', async () => {
-    const inFlight = createInFlight(1);
-    expect([inFlight.enter(), inFlight.enter()]).toEqual([true, false]);
-    expect(await inFlight.whenEmpty(10)).toBe(false);
-    const empty = inFlight.whenEmpty(1_000);
-    inFlight.leave();
-    expect(await empty).toBe(true);
-    expect(await inFlight.whenEmpty(0)).toBe(true);
-  });
-});
-
-describe('the Kafka probe', () => {
-  test('looks at Kafka only while no acknowledgement proves that it is there', async () => {
-    let lookUps = 0;
-    const { watched, probe } = createKafkaProbe(createFakeAppender(), () => {
-      lookUps += 1;
-      return Promise.resolve();
-    });
-    expect(await Promise.all([probe(), probe()])).toEqual([true, true]);
-    expect(lookUps).toBe(1);
-    await watched.append({ key: 'k', value: Buffer.from('v') });
-    expect(await probe()).toBe(true);
-    expect(lookUps).toBe(1);
-  });
-});
-
-describe('the deadline of an append', () => {
-  test('leaves a late acknowledgement half of the lease to queue its order', () => {
-    expect(APPEND_DEADLINE_MS).toBeLessThan(HOLD_LEASE_MS / 2);
   });
 });

@@ -1,19 +1,25 @@
-import { decide } from '../../api/buy/admission/admit';
-import type { OpenedVerdict } from '../../api/buy/admission/admit-opened';
+import { decide, type Hold } from '../../api/buy/decision';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { Verdict } from '../../engine/stock/admission';
 
-type HoldResult = OpenedVerdict['hold'];
-
 const ENTRY: LedgerEntry = {
-  ...{ state: 'queued', units: 1, userId: 'u1', fingerprint: 'f', generation: 0, fence: 0 },
-  ...{ unresolvedCharges: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+  state: 'queued',
+  units: 1,
+  userId: 'u1',
+  fingerprint: 'f',
+  generation: 0,
+  fence: 0,
+  unresolvedCharges: [],
+  priceMinor: 1000,
+  currency: 'USD',
+  acceptedAt: 1,
+  timeline: [],
 };
-const HELD: HoldResult = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
-const MISMATCH: HoldResult = { kind: 'mismatch' };
-const EXISTS: HoldResult = { kind: 'exists', entry: ENTRY };
-const IN_PROGRESS: HoldResult = { kind: 'in-progress', retryAfterMs: 10 };
-const REJECTIONS: HoldResult[] = [
+const HELD: Hold = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
+const MISMATCH: Hold = { kind: 'mismatch' };
+const EXISTS: Hold = { kind: 'exists', entry: ENTRY };
+const IN_PROGRESS: Hold = { kind: 'in-progress', retryAfterMs: 10 };
+const REJECTIONS: Hold[] = [
   { kind: 'sold-out', final: true },
   { kind: 'sold-out', final: false },
   { kind: 'limit', unitsPerUser: 1, owned: 1 },
@@ -30,7 +36,7 @@ describe('the admission table', () => {
   test.each(EVERY_HOLD)(
     "calls the id reused under another's claim, whatever the hold: %j",
     (hold) => {
-      expect(decide({ claim: 'other', hold })).toEqual({
+      expect(decide('other', hold)).toEqual({
         kind: 'reject',
         rejection: { kind: 'request-id-reused' },
         undoHold: hold.kind === 'held',
@@ -41,11 +47,11 @@ describe('the admission table', () => {
   );
 
   test.each(OWN_CLAIMS)('accepts what is held under a claim that is %s', (claim) => {
-    expect(decide({ claim, hold: HELD })).toEqual({ kind: 'accept', hold: HELD });
+    expect(decide(claim, HELD)).toEqual({ kind: 'accept', hold: HELD });
   });
 
   test.each(OWN_CLAIMS)('calls the id reused on a mismatch under a claim that is %s', (claim) => {
-    expect(decide({ claim, hold: MISMATCH })).toEqual({
+    expect(decide(claim, MISMATCH)).toEqual({
       kind: 'reject',
       rejection: { kind: 'request-id-reused' },
       undoHold: false,
@@ -56,7 +62,7 @@ describe('the admission table', () => {
 
   test.each(OWN_CLAIMS)('keeps a claim that is %s while its order or attempt lives', (claim) => {
     for (const hold of [EXISTS, IN_PROGRESS]) {
-      expect(decide({ claim, hold })).toEqual({
+      expect(decide(claim, hold)).toEqual({
         kind: 'reject',
         rejection: hold,
         undoHold: false,
@@ -69,8 +75,8 @@ describe('the admission table', () => {
   test.each(REJECTIONS)('drops a claim of its own, and no other, with %j', (hold) => {
     const rejected = { kind: 'reject', rejection: hold, undoHold: false };
     const fresh = { dropClaim: true, mayBeInTheLog: false };
-    expect(decide({ claim: 'new', hold })).toEqual({ ...rejected, ...fresh });
+    expect(decide('new', hold)).toEqual({ ...rejected, ...fresh });
     const again = { dropClaim: false, mayBeInTheLog: hold.kind !== 'unknown-item' };
-    expect(decide({ claim: 'same', hold })).toEqual({ ...rejected, ...again });
+    expect(decide('same', hold)).toEqual({ ...rejected, ...again });
   });
 });

@@ -7,22 +7,20 @@ import {
   type MetricObjectWithValues,
   type MetricValue,
 } from 'prom-client';
-import type { HttpResponse } from '../http/response';
+import type { HttpResponse } from './http/response';
 
 export interface Metrics {
-  readonly buyAnswered: (answer: HttpResponse, seconds: number) => void;
-  readonly admissionBatch: (size: number) => void;
-  readonly fault: (what: string) => void;
-  /** GET /metrics: the gateway's and the process's, in the Prometheus format. */
-  readonly answer: () => Promise<HttpResponse>;
+  /** Counts a POST /buy by its response. */
+  readonly countBuy: (response: HttpResponse, seconds: number) => void;
+  readonly countBatch: (size: number) => void;
+  readonly countError: (what: string) => void;
+  /** GET /metrics: the metrics of the gateway and of the process, in the Prometheus format. */
+  readonly response: () => Promise<HttpResponse>;
   /** The same as data. */
-  readonly figures: () => Promise<readonly MetricObjectWithValues<MetricValue<string>>[]>;
+  readonly values: () => Promise<readonly MetricObjectWithValues<MetricValue<string>>[]>;
 }
 
-/**
- * The gateway's own registry, so that two gateways in one process do not count together. `buysInFlight` is asked
- * whenever the metrics are read.
- */
+/** A registry of its own, so that two gateways in one process, as in tests, do not count together. */
 export function createMetrics(buysInFlight: () => number): Metrics {
   const register = new Registry();
   const registers = [register];
@@ -37,7 +35,7 @@ export function createMetrics(buysInFlight: () => number): Metrics {
       counts.clear();
     },
   });
-  // Since the metrics were last read: the library puts a text together to look a label up, too much for each answer.
+  // Counts since the metrics were last read: looking a label up in the library builds a string, too slow for each request.
   const counts = new Map<string, number>();
   const seconds = new Histogram({
     name: 'flash_sale_buy_seconds',
@@ -53,7 +51,7 @@ export function createMetrics(buysInFlight: () => number): Metrics {
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   });
-  const faults = new Counter({
+  const errors = new Counter({
     name: 'flash_sale_faults_total',
     help: 'Failures of dependencies, by what they kept the gateway from doing',
     labelNames: ['what'],
@@ -74,27 +72,27 @@ export function createMetrics(buysInFlight: () => number): Metrics {
   }).set(1);
 
   return {
-    buyAnswered: ({ problem }, secondsTaken) => {
+    countBuy: ({ problem }, secondsTaken) => {
       const answer = problem ?? 'accepted';
       counts.set(answer, (counts.get(answer) ?? 0) + 1);
       waited[problem === undefined ? 'yes' : 'no'].observe(secondsTaken);
     },
-    admissionBatch: (size) => {
+    countBatch: (size) => {
       batches.observe(size);
     },
-    fault: (what) => {
-      faults.inc({ what });
+    countError: (what) => {
+      errors.inc({ what });
     },
-    answer: async () =>
-      metricsAnswer(`${await processRegister.metrics()}\n${await register.metrics()}`),
-    figures: async () => [
+    response: async () =>
+      metricsResponse(`${await processRegister.metrics()}\n${await register.metrics()}`),
+    values: async () => [
       ...(await processRegister.getMetricsAsJSON()),
       ...(await register.getMetricsAsJSON()),
     ],
   };
 }
 
-export function metricsAnswer(text: string): HttpResponse {
+export function metricsResponse(text: string): HttpResponse {
   const headers = { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE, 'cache-control': 'no-store' };
   return { status: 200, headers, body: text };
 }

@@ -1,0 +1,117 @@
+import { assertNever } from '../../engine/orders/invariant';
+import type { HoldResult } from '../../engine/orders/ledger';
+import type { Purchase } from '../../engine/orders/order';
+import type { Verdict } from '../../engine/stock/admission';
+import { problem } from '../http/problems';
+import type { HttpResponse } from '../http/response';
+import type { OrderView } from '../orders/order-view';
+
+/** The result of a hold once the item's ledger is open, or the reason why it is not. */
+export type Hold =
+  | Exclude<HoldResult, { readonly kind: 'unopened' }>
+  | { readonly kind: 'no-ledger'; readonly why: 'lost' | 'unreachable' };
+
+/** Why a purchase is rejected. */
+export type Rejection =
+  { readonly kind: 'request-id-reused' } | Exclude<Hold, { readonly kind: 'held' | 'mismatch' }>;
+
+export type Decision =
+  | { readonly kind: 'accept'; readonly hold: Extract<Hold, { readonly kind: 'held' }> }
+  | {
+      readonly kind: 'reject';
+      readonly rejection: Rejection;
+      /** What this attempt made and must not leave behind. */
+      readonly undoHold: boolean;
+      readonly dropClaim: boolean;
+      /** The log may hold a record of an earlier attempt, which must have no effect once this rejection is sent. */
+      readonly mayBeInTheLog: boolean;
+    };
+
+/** The admission table: what claim and hold mean together. */
+export function decide(claim: Verdict['claim'], hold: Hold): Decision {
+  if (claim === 'other') return reject(REUSED, { undoHold: hold.kind === 'held' });
+  switch (hold.kind) {
+    case 'held':
+      return { kind: 'accept', hold };
+    // The order's claim has expired, the order has not. Our new claim would lock its owner out.
+    case 'mismatch':
+      return reject(REUSED, { dropClaim: claim === 'new' });
+    // The claim belongs to a living order of this very request; the order is found by it.
+    case 'in-progress':
+    case 'exists':
+      return reject(hold, {});
+    case 'sold-out':
+    case 'limit':
+    case 'closed':
+    case 'no-ledger':
+      return reject(hold, { dropClaim: claim === 'new', mayBeInTheLog: claim === 'same' });
+    // It was never sold, so the log has no record of it.
+    case 'unknown-item':
+      return reject(hold, { dropClaim: claim === 'new' });
+    default:
+      return assertNever(hold);
+  }
+}
+
+const REUSED: Rejection = { kind: 'request-id-reused' };
+
+function reject(
+  rejection: Rejection,
+  { undoHold = false, dropClaim = false, mayBeInTheLog = false },
+): Decision {
+  return { kind: 'reject', rejection, undoHold, dropClaim, mayBeInTheLog };
+}
+
+/** The problem that tells the buyer why. `nowMs` is since the epoch. */
+export function rejectionProblem(
+  rejection: Rejection,
+  { requestId, itemId }: Purchase,
+  view: OrderView,
+  nowMs: number,
+): HttpResponse {
+  switch (rejection.kind) {
+    case 'request-id-reused':
+      return problem('request-id-reused', { requestId });
+    case 'in-progress': {
+      const { retryAfterMs } = rejection;
+      return problem('request-in-progress', { requestId, retryAfterMs });
+    }
+    case 'exists': {
+      const order = view.order({ requestId, itemId, entry: rejection.entry });
+      // Only held, so not accepted yet: its lease ended between two looks at the entry.
+      if (!order) return problem('request-in-progress', { requestId, retryAfterMs: 1_000 });
+      const headers = { location: order.links.self };
+      return problem('duplicate-request', { requestId, members: { order }, headers });
+    }
+    case 'sold-out': {
+      const detail = rejection.final
+        ? 'Every unit is sold.'
+        : 'The last units are in checkout; they may return.';
+      return problem('sold-out', { requestId, detail, members: { final: rejection.final } });
+    }
+    case 'limit': {
+      const members = { units_per_user: rejection.unitsPerUser, owned: rejection.owned };
+      return problem('purchase-limit', { requestId, members });
+    }
+    case 'closed': {
+      if (rejection.when === 'over') {
+        const members = { closed_at: new Date(rejection.closesAt).toISOString() };
+        return problem('sale-over', { requestId, members });
+      }
+      const members = { opens_at: new Date(rejection.opensAt).toISOString() };
+      const retryAfterMs = rejection.opensAt - nowMs;
+      return problem('sale-not-open', { requestId, members, retryAfterMs });
+    }
+    case 'unknown-item':
+      return problem('unknown-item', { requestId, members: { item_id: itemId } });
+    case 'no-ledger':
+      if (rejection.why === 'unreachable') return problem('not-accepted', { requestId });
+      return problem('not-accepted', {
+        requestId,
+        detail: 'The stock of this item is being restored; nothing is sold until then.',
+        members: { ledger: 'lost' },
+      });
+    default:
+      return assertNever(rejection);
+  }
+}

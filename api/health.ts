@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AggregatorRegistry } from 'prom-client';
+import type { joinCluster } from '../platform/cluster';
+import type { ReadyReport } from '../platform/health-server';
+import type { OrderPublisher } from './buy/buy';
+import { json, type HttpResponse } from './http/response';
+import { metricsResponse, type Metrics } from './metrics';
+
+/** An orchestrator waits a second or so for its probe. */
+const PROBE_MS_MAX = 1_000;
+
+/** Asks one dependency whether it answers. A rejection means no. */
+export type Probe = () => boolean | Promise<boolean>;
+
+export interface Health {
+  /** GET /livez: the process runs. It asks no dependency, because a restart would not repair one. */
+  readonly live: () => HttpResponse;
+  /** GET /readyz: 503 while a dependency does not answer or the process is closing. */
+  readonly ready: () => Promise<HttpResponse>;
+  /** The content of GET /readyz. */
+  readonly report: () => Promise<ReadyReport>;
+}
+
+export function createHealth(
+  probes: Readonly<Record<string, Probe>>,
+  isClosing: () => boolean,
+): Health {
+  const report = async (): Promise<ReadyReport> => {
+    const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
+    const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
+    const ready = !isClosing() && Object.values(dependencies).every(Boolean);
+    return { ready, dependencies };
+  };
+  return {
+    live: () => json(200, { live: true }, NO_STORE),
+    ready: async () => readiness(await report()),
+    report,
+  };
+}
+
+const NO_STORE = { 'cache-control': 'no-store' };
+
+function ask(probe: Probe): Promise<boolean> {
+  const answer = Promise.resolve()
+    .then(probe)
+    .catch(() => false);
+  return Promise.race([answer, sleep(PROBE_MS_MAX, false, { ref: false })]);
+}
+
+function readiness(report: ReadyReport): HttpResponse {
+  return report.ready
+    ? json(200, report, NO_STORE)
+    : json(503, report, { ...NO_STORE, 'retry-after': '1' });
+}
+
+/**
+ * Health and metrics of all gateway processes behind one port: a probe of the port reaches any one of them and asks about
+ * them all.
+ */
+export function createClusterStatus(
+  join: typeof joinCluster,
+  { health, metrics }: { readonly health: Health; readonly metrics: Metrics },
+): { readonly health: Health; readonly metrics: Metrics } {
+  const cluster = join({ metrics: metrics.values, readiness: health.report });
+  return {
+    health: {
+      ...health,
+      // Ready when one process is: that one sells, and the others refuse with "try again".
+      ready: async () => {
+        const own = await health.report();
+        if (own.ready) return readiness(own);
+        const reports = (await cluster.askAll('readiness')) as readonly ReadyReport[];
+        return readiness(reports.find(({ ready }) => ready) ?? own);
+      },
+    },
+    metrics: {
+      ...metrics,
+      // Counts are summed. The counts of a dead process leave the sum, which Prometheus takes for a restart.
+      response: async () => {
+        const values = (await cluster.askAll('metrics')) as Awaited<
+          ReturnType<Metrics['values']>
+        >[];
+        const sum = AggregatorRegistry.aggregate(values.map((of) => [...of]));
+        return metricsResponse(await sum.metrics());
+      },
+    },
+  };
+}
+
+/** A broker that acknowledged a record this recently, in ms, need not be asked. */
+const RECENT_MS = 3_000;
+
+/**
+ * Whether Kafka answers. `watched` is the publisher to use: its acknowledgements are the proof. `lookUp` is called only
+ * while there are none, once at a time, however many probes ask.
+ */
+export function createKafkaProbe(
+  publisher: OrderPublisher,
+  lookUp: () => Promise<unknown>,
+): { readonly watched: OrderPublisher; readonly probe: Probe } {
+  let acknowledgedAt = -Infinity;
+  let running: Promise<boolean> | undefined;
+
+  return {
+    watched: {
+      append: async (record) => {
+        const appended = await publisher.append(record);
+        acknowledgedAt = performance.now();
+        return appended;
+      },
+    },
+    probe: () => {
+      if (performance.now() - acknowledgedAt < RECENT_MS) return true;
+      running ??= lookUp()
+        .then(() => true)
+        .finally(() => {
+          running = undefined;
+        });
+      return running;
+    },
+  };
+}

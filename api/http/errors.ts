@@ -1,0 +1,64 @@
+import type { RequestId } from '../../engine/orders/order';
+import type { Logger } from '../../platform/logger';
+
+/** Logs failures of dependencies, at most one line a second for each kind. */
+export interface ErrorLog {
+  readonly report: (
+    what: string,
+    error: unknown,
+    fields?: Readonly<Record<string, unknown>>,
+  ) => void;
+}
+
+/** While a dependency is down, thousands of requests a second fail in the same way; one line says as much. */
+const LINE_INTERVAL_MS = 1_000;
+
+/** `what` is a fixed sentence: it names the kind of failure, in the log and as a label of the metrics. */
+export function createErrorLog(logger: Logger, onError?: (what: string) => void): ErrorLog {
+  const lines = new Map<string, { loggedAt: number; suppressed: number }>();
+  return {
+    report: (what, error, fields = {}) => {
+      onError?.(what);
+      const line = lines.get(what) ?? { loggedAt: -Infinity, suppressed: 0 };
+      lines.set(what, line);
+      const now = performance.now();
+      if (now - line.loggedAt < LINE_INTERVAL_MS) {
+        line.suppressed += 1;
+        return;
+      }
+      logger.warn({ err: error, ...fields, suppressed: line.suppressed }, what);
+      line.loggedAt = now;
+      line.suppressed = 0;
+    },
+  };
+}
+
+/** `outcome-unknown`: what was asked for may have been done. `internal`: a bug. */
+type ErrorProblem = 'not-accepted' | 'outcome-unknown' | 'internal';
+
+/** An error for which the handler knows the problem to respond with, and the request it belongs to. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly problem: ErrorProblem;
+  readonly requestId: RequestId | undefined;
+
+  constructor(
+    message: string,
+    options: {
+      readonly problem: ErrorProblem;
+      readonly requestId?: RequestId | undefined;
+      readonly cause: unknown;
+    },
+  ) {
+    super(message, { cause: options.cause });
+    this.problem = options.problem;
+    this.requestId = options.requestId;
+  }
+}
+
+/** The result of a read from Redis. A failed read becomes a RequestError that is responded to with 503. */
+export function readFromRedis<T>(read: Promise<T>, requestId?: RequestId): Promise<T> {
+  return read.catch((cause: unknown) => {
+    throw new RequestError('Redis gave no answer', { problem: 'not-accepted', requestId, cause });
+  });
+}

@@ -1,0 +1,98 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { UserId } from '../../engine/orders/order';
+
+/** 16 KiB: thirty times the longest valid order, small enough to keep in memory for every connection at once. */
+export const BODY_BYTES_MAX = 16 * 1024;
+
+export type InFlight = ReturnType<typeof createInFlight>;
+
+/** Counts what is in hand, up to `max`, which may be Infinity for what is bounded elsewhere. */
+export function createInFlight(max: number) {
+  let count = 0;
+  const waiters = new Set<() => void>();
+  const isFull = () => count >= max;
+
+  return {
+    count: () => count,
+    isFull,
+    /** False, and not counted, when full. After a true the caller must call `leave` once. */
+    enter: () => {
+      if (isFull()) return false;
+      count += 1;
+      return true;
+    },
+    leave: () => {
+      count -= 1;
+      if (count > 0) return;
+      for (const wake of waiters) wake();
+    },
+    /** Resolves with true once nothing is in hand, or with false after `boundMs`. */
+    whenEmpty: (boundMs: number): Promise<boolean> => {
+      if (count === 0) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const finish = (isEmpty: boolean) => {
+          clearTimeout(timer);
+          waiters.delete(wake);
+          resolve(isEmpty);
+        };
+        const wake = () => {
+          finish(true);
+        };
+        const timer = setTimeout(finish, boundMs, false);
+        waiters.add(wake);
+      });
+    },
+  };
+}
+
+/** A sweep every 1/20 of the length: a deadline 5 % late harms nobody, and the sweeps cost nothing. */
+const SWEEPS_PER_LENGTH = 20;
+
+/**
+ * One timer for thousands of deadlines of `lengthMs`. They all have the same length, so they expire in the order in which
+ * they start. The timer runs only while a deadline is open and does not keep the process alive.
+ */
+export function createDeadlines(lengthMs: number) {
+  const open = new Set<{ readonly at: number; readonly expire: () => void }>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const sweep = () => {
+    const now = performance.now();
+    for (const deadline of open) {
+      if (deadline.at > now) break;
+      open.delete(deadline);
+      deadline.expire();
+    }
+    if (open.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+
+  return {
+    /** Calls `expire` once the time has passed, up to one sweep late. Returns a function that cancels it. */
+    start: (expire: () => void): (() => void) => {
+      const deadline = { at: performance.now() + lengthMs, expire };
+      open.add(deadline);
+      timer ??= setInterval(sweep, Math.max(1, lengthMs / SWEEPS_PER_LENGTH)).unref();
+      return () => open.delete(deadline);
+    },
+  };
+}
+
+/**
+ * Allows each user so many requests within so many seconds of the first of them. It counts in the memory of this process,
+ * so a decision costs no round trip; behind N gateways a user may send N times as many.
+ */
+export function createRateLimit(limit: { readonly requests: number; readonly seconds: number }) {
+  const limiter = new RateLimiterMemory({ points: limit.requests, duration: limit.seconds });
+  /** Counts one request. Undefined when it may pass, else the milliseconds until the next one may. */
+  return async (userId: UserId): Promise<number | undefined> => {
+    try {
+      await limiter.consume(userId);
+      return undefined;
+    } catch (error) {
+      if (error instanceof RateLimiterRes) return error.msBeforeNext;
+      throw error;
+    }
+  };
+}
