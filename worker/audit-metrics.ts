@@ -1,5 +1,5 @@
 import { Gauge } from 'prom-client';
-import { DIFFERENCE_KINDS } from '../engine/reconciliation/difference';
+import { DIFFERENCE_KINDS } from '../engine/reconciliation/compare-order';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 
 /** What the last audit that ran in this process came to. Of several workers each shows its own last one. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { createChargeLookup } from '../../engine/reconciliation/charge-lookup';
+import { createChargeLookup } from '../../engine/reconciliation/audit-item';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import type { ItemId, Order } from '../../engine/orders/order';
 import { createKafka } from '../../engine/kafka/kafka-client';

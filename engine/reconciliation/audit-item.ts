@@ -1,30 +1,31 @@
-import type { ItemId, RequestId } from '../orders/order';
+import { paymentKey } from '../orders/order-status';
+import type { ItemId, Order, RequestId } from '../orders/order';
+import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/registry/ledger-registry';
+import type { StockLedger } from '../stock/stock-ledger';
+import type { LedgerOpening } from '../stock/upkeep/ledger-opening';
 import type { LedgerMaintenance, StoredOrder } from '../stock/upkeep/ledger-repair';
-import type { LookUpCharges } from './charge-lookup';
-import { compareOrder, type OrderFacts } from './compare-order';
-import type { Difference } from './difference';
-import type { OrderRun, OrderRuns } from './order-runs';
+import { compareOrder, type Charge, type Difference } from './compare-order';
+import type { OrderRuns } from './order-runs';
 
-export interface AuditDeps {
+/** What audit and repair use. */
+export interface ReconciliationDeps {
   readonly repair: LedgerMaintenance;
-  readonly registry: Pick<LedgerRegistry, 'find'>;
+  readonly opening: Pick<LedgerOpening, 'begin'>;
+  readonly registry: Pick<LedgerRegistry, 'find' | 'register'>;
+  readonly ledger: Pick<StockLedger, 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'>;
   readonly runs: OrderRuns;
+  readonly provider: Pick<PaymentProvider, 'refund'>;
   readonly lookUpCharges: LookUpCharges;
+  /** Whether ingest has read every record that the orders topic holds now. */
   readonly isLogRead: () => Promise<boolean>;
-  /** Waits some ms between the two looks. */
+  readonly appendOrder: (order: Order) => Promise<unknown>;
   readonly wait: (ms: number) => Promise<unknown>;
   readonly now?: () => number;
 }
 
-export interface AuditOptions {
-  readonly itemId: ItemId;
-  /** Orders that have come to their outcome earlier than so many ms ago are only counted; absent: all are looked at. */
-  readonly finishedWithinMs?: number;
-}
-
-/** `unknown`: nothing is sold under this id and nothing ever was. */
-export type AuditAnswer =
+/** `unknown`: the item has no stock and never had a ledger. */
+export type AuditResult =
   | { readonly kind: 'unknown' }
   | {
       readonly kind: 'audited';
@@ -32,39 +33,53 @@ export type AuditAnswer =
       readonly differences: readonly Difference[];
     };
 
-/** Orders in flight settle within that; what differs in both looks is a difference. */
+/** Orders in flight change within this time. Only what differs in both looks is a difference. */
 const SECOND_LOOK_MS = 2_000;
-/** Questions to the provider and to Temporal under way at once. */
-const LOOKS_AT_ONCE = 8;
-/** Counting them anew keeps Redis from everybody else for as long as that takes. */
+/** Concurrent questions to the provider and to Temporal. */
+const CONCURRENCY = 8;
+/** A recount blocks Redis for all others while it runs. */
 const COUNTED_ENTRIES_MAX = 20_000;
 
-/** Holds an item's ledger, workflows and charges against each other. Changes nothing. */
-export async function auditItem(deps: AuditDeps, options: AuditOptions): Promise<AuditAnswer> {
+/**
+ * Compares an item's ledger, workflows and charges. Changes nothing. With `finishedWithinMs`, orders that finished earlier
+ * are only counted.
+ */
+export async function auditItem(
+  deps: ReconciliationDeps,
+  options: { readonly itemId: ItemId; readonly finishedWithinMs?: number },
+): Promise<AuditResult> {
   const { itemId } = options;
   const { repair, registry } = deps;
   const token = await registry.find(itemId);
   const { free, open } = await repair.standing(itemId);
-  const audited = (orders: number, differences: readonly Difference[]) =>
-    ({ kind: 'audited', orders, differences }) as const;
   if (!open) {
-    if (token !== undefined) return audited(0, [LOST]);
-    // On sale, and nobody has asked for it yet.
-    return free === null ? { kind: 'unknown' } : audited(0, []);
+    if (token !== undefined) return { kind: 'audited', orders: 0, differences: [LOST] };
+    // With a stock key, the item is on sale and has no order yet.
+    return free === null ? { kind: 'unknown' } : { kind: 'audited', orders: 0, differences: [] };
   }
-  const found: Difference[] = token === undefined ? [UNREGISTERED] : [];
-  const { orders, suspects } = await firstLook(deps, options);
+  const differences: Difference[] = token === undefined ? [UNREGISTERED] : [];
+  const { orders, suspects } = await findSuspects(deps, options);
   if (suspects.length > 0) {
     await deps.wait(SECOND_LOOK_MS);
-    found.push(...(await secondLook(deps, itemId, suspects)));
+    differences.push(...(await compareAgain(deps, itemId, suspects)));
   }
+  const isReadable = !differences.some(({ kind }) => kind === 'entry-unreadable');
   if (free !== null && !/^\d{1,15}$/.test(free)) {
     const there = `inventory:${itemId} is ${JSON.stringify(free.slice(0, 40))}`;
-    found.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });
-  } else if (orders <= COUNTED_ENTRIES_MAX && !found.some(isUnreadable)) {
-    found.push(...(await countDifferences(repair, itemId, found)));
+    differences.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });
+  } else if (orders <= COUNTED_ENTRIES_MAX && isReadable) {
+    // While a sold order has no entry, the entries are wrong, and counts made from them would be wrong as well.
+    const isComplete = !differences.some(({ kind }) => kind === 'entry-missing');
+    for (const { field, there, should } of await repair.compareCounts(itemId)) {
+      differences.push({
+        kind: 'counts',
+        there: `${field} is ${there}`,
+        should: String(should),
+        ...(isComplete && { mend: 'recount' }),
+      });
+    }
   }
-  return audited(orders, found);
+  return { kind: 'audited', orders, differences };
 }
 
 const LOST: Difference = {
@@ -79,36 +94,22 @@ const UNREGISTERED: Difference = {
   mend: 'register',
 };
 
-const isUnreadable = ({ kind }: Difference) => kind === 'entry-unreadable';
-
-/** Counts that differ are not mended while a sold order has no entry: the entries would be the wrong ones to believe. */
-async function countDifferences(
-  repair: LedgerMaintenance,
-  itemId: ItemId,
-  found: readonly Difference[],
-): Promise<Difference[]> {
-  const isWhole = !found.some(({ kind }) => kind === 'entry-missing');
-  return (await repair.compareCounts(itemId)).map(({ field, there, should }) => ({
-    kind: 'counts',
-    there: `${field} is ${there}`,
-    should: String(should),
-    ...(isWhole && { mend: 'recount' as const }),
-  }));
-}
-
-/** By the server's listing, which may be behind: it shows who is worth a second look. */
-async function firstLook(deps: AuditDeps, { itemId, finishedWithinMs = Infinity }: AuditOptions) {
+/** The first look uses Temporal's listing, which may be seconds behind: it only finds the orders to look at again. */
+async function findSuspects(
+  deps: ReconciliationDeps,
+  { itemId, finishedWithinMs = Infinity }: Parameters<typeof auditItem>[1],
+) {
   const { repair, runs, now = Date.now } = deps;
   const listed = new Map(await runs.list(itemId));
   const suspects = new Set<RequestId>();
   let orders = 0;
   for await (const page of repair.entries(itemId)) {
     orders += page.length;
-    const wanted = page.filter(({ entry }) => {
+    const recent = page.filter(({ entry }) => {
       if ('fault' in entry || entry.finishedAt === undefined) return true;
       return now() - entry.finishedAt < finishedWithinMs;
     });
-    await inTurns(wanted, async ({ requestId, entry }) => {
+    await forEachConcurrently(recent, async ({ requestId, entry }) => {
       const run = listed.get(requestId);
       const charges = await chargesOf(deps, { requestId, entry });
       const facts = { requestId, entry, run, charges, isLogRead: true, now: now() };
@@ -123,36 +124,73 @@ async function firstLook(deps: AuditDeps, { itemId, finishedWithinMs = Infinity 
   return { orders, suspects: [...suspects] };
 }
 
-/** Each suspect by its id: nothing is stale. */
-async function secondLook(
-  deps: AuditDeps,
+/** Reads each suspect by its id, so nothing is stale. */
+async function compareAgain(
+  deps: ReconciliationDeps,
   itemId: ItemId,
   suspects: readonly RequestId[],
 ): Promise<Difference[]> {
   const { repair, runs, now = Date.now } = deps;
   const found: Difference[] = [];
-  // Before the workflows are looked for: a record that was read by now has started its own.
+  // Before the workflows are looked up: a record that ingest has read by now has started its workflow.
   const isLogRead = await deps.isLogRead();
-  await inTurns(suspects, async (requestId) => {
+  await forEachConcurrently(suspects, async (requestId) => {
     const entry = await repair.entry(itemId, requestId);
-    const run: OrderRun | undefined = await runs.look(requestId);
+    const run = await runs.look(requestId);
     const charges = entry ? await chargesOf(deps, { requestId, entry }) : [];
-    const facts: OrderFacts = { requestId, entry, run, charges, isLogRead, now: now() };
-    found.push(...compareOrder(facts));
+    found.push(...compareOrder({ requestId, entry, run, charges, isLogRead, now: now() }));
   });
   return found;
 }
 
-/** Only of orders whose money is at rest. */
-function chargesOf({ lookUpCharges }: AuditDeps, { requestId, entry }: StoredOrder) {
+/** Charges are compared only for orders that are sold or released: those of others may still change. */
+function chargesOf({ lookUpCharges }: ReconciliationDeps, { requestId, entry }: StoredOrder) {
   if ('fault' in entry || (entry.state !== 'sold' && entry.state !== 'released')) return [];
   return lookUpCharges(requestId, entry.generation);
 }
 
-async function inTurns<T>(items: readonly T[], use: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
+async function forEachConcurrently<T>(
+  items: readonly T[],
+  use: (item: T) => Promise<void>,
+): Promise<void> {
+  const remaining = items.values();
   const work = async () => {
-    for (const item of rest) await use(item);
+    for (const item of remaining) await use(item);
   };
-  await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, work));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+}
+
+/** The charges of generations 1 to `generations` of an order. Throws when the provider gives no definite answer. */
+export type LookUpCharges = (requestId: string, generations: number) => Promise<readonly Charge[]>;
+
+const LEDGER_MS_MAX = 5_000;
+
+/**
+ * Looks charges up key by key. The payment port returns no amounts; they come from the simulator's `GET /ledger`, where
+ * `paymentUrl` has one.
+ */
+export async function createChargeLookup(
+  provider: Pick<PaymentProvider, 'find'>,
+  paymentUrl: string,
+): Promise<LookUpCharges> {
+  const signal = AbortSignal.timeout(LEDGER_MS_MAX);
+  const response = await fetch(`${paymentUrl}/ledger`, { signal });
+  const rows = response.status === 200 ? await response.json() : [];
+  const amounts = new Map(
+    (rows as readonly { key: string; amount: number }[]).map(({ key, amount }) => [key, amount]),
+  );
+  return async (requestId, generations) => {
+    const charges: Charge[] = [];
+    for (let generation = 1; generation <= generations; generation++) {
+      const key = paymentKey(requestId, generation);
+      const found = await provider.find(key);
+      charges.push({
+        generation,
+        charged: found?.kind === 'charged',
+        paymentId: found?.kind === 'charged' ? found.paymentId : undefined,
+        amountMinor: amounts.get(key),
+      });
+    }
+    return charges;
+  };
 }

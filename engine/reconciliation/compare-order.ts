@@ -1,53 +1,83 @@
 import { assertNever } from '../orders/invariant';
 import type { LedgerEntry } from '../orders/ledger';
-import type { Difference } from './difference';
 import type { OrderRun } from './order-runs';
 
-/** One key of the provider's, as far as it tells. */
-export interface ChargeSeen {
-  readonly generation: number;
-  /** Whether it holds money. */
-  readonly charged: boolean;
-  readonly paymentId?: string;
-  /** Absent: the provider does not tell. */
-  readonly amountMinor?: number;
+/** What an audit can find. The words are part of its JSON, of the metrics and of the log. */
+export const DIFFERENCE_KINDS = [
+  'ledger-lost',
+  'ledger-unregistered',
+  'stock-unreadable',
+  'entry-unreadable',
+  'entry-missing',
+  'counts',
+  'hold-expired',
+  'record-lost',
+  'workflow-over',
+  'workflow-of-another-order',
+  'outcome',
+  'charge-missing',
+  'charge-amount',
+  'charge-id',
+  'charge-left',
+] as const;
+export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number];
+
+/** The repair of a difference with one right answer, a word of the JSON. `give-up`: release the order and refund it. */
+export type Mend =
+  'register' | 'recount' | 'reclaim' | 'append-record' | 'confirm' | 'give-up' | 'start-again';
+
+export interface Difference {
+  readonly kind: DifferenceKind;
+  readonly requestId?: string;
+  /** For people: what was found, and what was expected. */
+  readonly there: string;
+  readonly should: string;
+  /** Absent: several answers could be right, so an operator decides. */
+  readonly mend?: Mend;
 }
 
-/** Everything that is known of one order. */
+/** One payment key at the provider. */
+export interface Charge {
+  readonly generation: number;
+  /** Whether the key holds money. */
+  readonly charged: boolean;
+  readonly paymentId?: string | undefined;
+  /** Absent where the provider does not tell it. */
+  readonly amountMinor?: number | undefined;
+}
+
 export interface OrderFacts {
   readonly requestId: string;
   readonly entry: LedgerEntry | { readonly fault: string } | undefined;
   readonly run: OrderRun | undefined;
-  /** Of every generation; empty: not asked. */
-  readonly charges: readonly ChargeSeen[];
-  /** Whether every record that could be this order's has been through ingest. */
+  /** The charges of all generations; empty when they were not looked up. */
+  readonly charges: readonly Charge[];
+  /** Whether ingest has read every record that could be this order's. */
   readonly isLogRead: boolean;
-  /** Milliseconds since the epoch, about on the clock of Redis. */
+  /** Milliseconds since the epoch, close to the clock of Redis. */
   readonly now: number;
 }
 
-/** A hold is reclaimed by whoever finds no unit; one that is left for so long was just not needed by anybody. */
+/** An expired hold is reclaimed when a buyer finds no free unit. Until one does, it simply stays. */
 const EXPIRED_HOLD_MS = 5_000;
-/** An order that was queued so long ago has met ingest, unless that one is behind. */
+/** Ingest starts an order within this time unless it is behind. */
 const UNDER_WAY_MS = 60_000;
 
-/** What does not fit between an order's entry, its latest run and its charges. */
+/** What does not agree between an order's entry, its latest run and its charges. */
 export function compareOrder(facts: OrderFacts): Difference[] {
-  const { requestId, entry, run } = facts;
-  const told = compareFacts(facts);
-  if (entry === undefined || 'fault' in entry || run?.status === 'running') return named(told);
-  // An entry that changes hands with its id: the charges are the other order's.
-  if (told.some(({ kind }) => kind === 'workflow-of-another-order')) return named(told);
-  return named([...told, ...compareCharges(entry, facts.charges)]);
-
-  function named(differences: readonly Nameless[]): Difference[] {
-    return differences.map((difference) => ({ ...difference, requestId }));
-  }
+  const { requestId, entry, run, charges } = facts;
+  const found = compareEntry(facts);
+  const isChecked =
+    entry !== undefined &&
+    !('fault' in entry) &&
+    run?.status !== 'running' &&
+    // Then the charges under this request_id are the other order's.
+    !found.some(({ kind }) => kind === 'workflow-of-another-order');
+  if (isChecked) found.push(...compareCharges(entry, charges));
+  return found.map((difference) => ({ ...difference, requestId }));
 }
 
-type Nameless = Omit<Difference, 'requestId'>;
-
-function compareFacts(facts: OrderFacts): Nameless[] {
+function compareEntry(facts: OrderFacts): Difference[] {
   const { entry, run, now } = facts;
   if (entry === undefined) {
     if (run?.status !== 'confirmed') return [];
@@ -70,7 +100,7 @@ function compareFacts(facts: OrderFacts): Nameless[] {
     }
     case 'queued':
     case 'reserved':
-      return compareOpen(entry, facts);
+      return compareUnfinished(entry, facts);
     case 'sold':
       if (run?.status !== 'failed' && run?.status !== 'cancelled') return [];
       return [{ kind: 'outcome', there: `sold, workflow ${run.status}`, should: 'one outcome' }];
@@ -82,8 +112,8 @@ function compareFacts(facts: OrderFacts): Nameless[] {
   }
 }
 
-/** An order that holds units needs a run, or a record that will start one. */
-function compareOpen(entry: LedgerEntry, { run, isLogRead, now }: OrderFacts): Nameless[] {
+/** A queued or reserved order needs a run, or a record that will start one. */
+function compareUnfinished(entry: LedgerEntry, { run, isLogRead, now }: OrderFacts): Difference[] {
   const { state } = entry;
   if (run === undefined) {
     const since = entry.timeline.at(-1)?.at ?? entry.acceptedAt;
@@ -91,53 +121,51 @@ function compareOpen(entry: LedgerEntry, { run, isLogRead, now }: OrderFacts): N
     const there = `${state}, neither a record nor a workflow`;
     return [{ kind: 'record-lost', there, should: 'a workflow', mend: 'append-record' }];
   }
-  const over = (should: string, mend?: Difference['mend']): Nameless[] => [
-    {
-      kind: 'workflow-over',
-      there: `${state}, workflow ${run.status}`,
-      should,
-      ...(mend && { mend }),
-    },
-  ];
+  const over = { kind: 'workflow-over', there: `${state}, workflow ${run.status}` } as const;
   switch (run.status) {
     case 'running':
       return [];
     case 'confirmed':
-      return state === 'reserved' ? over('sold', 'confirm') : over('sold');
+      // A queued order cannot be confirmed without a reserve.
+      return [{ ...over, should: 'sold', ...(state === 'reserved' && { mend: 'confirm' }) }];
     case 'failed':
     case 'cancelled':
-      return over('released, and its money settled', 'give-up');
+      return [{ ...over, should: 'released, and its charges resolved', mend: 'give-up' }];
     case 'ended-from-outside':
-      return over('an outcome', 'start-again');
+      return [{ ...over, should: 'an outcome', mend: 'start-again' }];
     default:
       return assertNever(run.status);
   }
 }
 
-function compareCharges(entry: LedgerEntry, charges: readonly ChargeSeen[]): Nameless[] {
-  if (entry.state !== 'sold' && entry.state !== 'released') return [];
-  const paid = entry.state === 'sold' ? entry.generation : undefined;
-  const left = charges
+function compareCharges(entry: LedgerEntry, charges: readonly Charge[]): Difference[] {
+  const { state, priceMinor, units, currency } = entry;
+  if (state !== 'sold' && state !== 'released') return [];
+  const paid = state === 'sold' ? entry.generation : undefined;
+  const found: Difference[] = charges
     .filter(({ charged, generation }) => charged && generation !== paid)
-    .map(({ generation }): Nameless => {
-      const there = `${entry.state}, generation ${generation} is charged`;
-      return { kind: 'charge-left', there, should: 'no charge' };
-    });
+    .map(({ generation }) => ({
+      kind: 'charge-left',
+      there: `${state}, generation ${generation} is charged`,
+      should: 'no charge',
+    }));
   const sale = charges.find(({ generation }) => generation === paid);
-  return sale ? [...left, ...compareSale(entry, sale)] : left;
-}
-
-function compareSale(entry: LedgerEntry, sale: ChargeSeen): Nameless[] {
-  const total = entry.priceMinor * entry.units;
-  const should = `charged ${total} ${entry.currency} (minor units)`;
-  if (!sale.charged) return [{ kind: 'charge-missing', there: 'sold and not charged', should }];
-  const found: Nameless[] = [];
+  if (!sale) return found;
+  const total = priceMinor * units;
+  const should = `charged ${total} ${currency} (minor units)`;
+  if (!sale.charged) {
+    return [...found, { kind: 'charge-missing', there: 'sold and not charged', should }];
+  }
   if (sale.amountMinor !== undefined && sale.amountMinor !== total) {
     found.push({ kind: 'charge-amount', there: `charged ${sale.amountMinor}`, should });
   }
-  if (entry.paymentId !== undefined && sale.paymentId !== undefined) {
-    const [there, mine] = [`payment ${sale.paymentId}`, `payment ${entry.paymentId}`];
-    if (there !== mine) found.push({ kind: 'charge-id', there, should: mine });
+  if (
+    sale.paymentId !== undefined &&
+    entry.paymentId !== undefined &&
+    sale.paymentId !== entry.paymentId
+  ) {
+    const there = `payment ${sale.paymentId}`;
+    found.push({ kind: 'charge-id', there, should: `payment ${entry.paymentId}` });
   }
   return found;
 }

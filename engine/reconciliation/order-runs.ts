@@ -12,56 +12,49 @@ import {
   type OrderReplay,
 } from '../orders/contract';
 import { fingerprintInMemo, orderStartOptions } from '../orders/order-start';
-import { readRunStory, type RunStory } from './run-story';
+import { readRunHistory, type RunHistory } from './run-history';
 
-/** How an order's latest run stands. */
+/** The state of an order's latest run. */
 export interface OrderRun {
   readonly status: 'running' | 'confirmed' | 'failed' | 'cancelled' | 'ended-from-outside';
   readonly runId: string;
-  /** Of the order it is for; undefined where somebody has started it by hand. */
+  /** The fingerprint of its order; undefined in a run that was started by hand. */
   readonly fingerprint: string | undefined;
-  /** When it ended, in ms; absent while it runs. */
-  readonly closedAt?: number;
 }
 
-/** The order workflows of Temporal, for reading. Every method throws when there is no definite answer. */
+/** The order workflows in Temporal. Every method throws without a definite answer. */
 export interface OrderRuns {
   /** The latest run of an order, never stale; undefined when there is none. */
   look(requestId: RequestId): Promise<OrderRun | undefined>;
-  /** The latest run of each order of an item, as the server lists them: a second or more may be missing. */
+  /** The latest run of each order of an item, from the server's listing, which may be seconds behind. */
   list(itemId: ItemId): Promise<ReadonlyMap<RequestId, OrderRun>>;
   /** The result of an order's confirmed run. */
   result(requestId: RequestId, runId: string): Promise<OrderConfirmed>;
-  /** Starts an order anew unless its latest run goes on or was confirmed: of several at once one wins. */
+  /** Starts a new run unless the latest one is open or confirmed. Only one concurrent start succeeds. */
   startAgain(order: Order, replay: OrderReplay): Promise<void>;
-  /** What every run of an item's orders has found out, by order, oldest run first. */
-  stories(
+  /** The histories of all runs of an item's orders and of the orders in `more`, by order, oldest run first. */
+  histories(
     itemId: ItemId,
     more: Iterable<RequestId>,
-  ): Promise<ReadonlyMap<RequestId, readonly RunStory[]>>;
+  ): Promise<ReadonlyMap<RequestId, readonly RunHistory[]>>;
 }
 
 const CALL_MS_MAX = 10_000;
 /** A hundred thousand runs are a hundred calls. */
 const LISTING_MS_MAX = 60_000;
-/** Histories under way at once: they are small, and the server has orders to serve as well. */
-const HISTORIES_AT_ONCE = 8;
+/** Histories that are read concurrently: they are small, and the server also has orders to run. */
+const CONCURRENCY = 8;
 
 export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
 
-  const listed = async (query: string): Promise<WorkflowExecutionInfo[]> => {
+  const listRuns = async (itemId: ItemId): Promise<WorkflowExecutionInfo[]> => {
+    const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
     const runs: WorkflowExecutionInfo[] = [];
     await client.withDeadline(Date.now() + LISTING_MS_MAX, async () => {
       for await (const run of client.workflow.list({ query })) runs.push(run);
     });
     return runs.sort((one, other) => one.startTime.getTime() - other.startTime.getTime());
-  };
-  const ofItem = (itemId: ItemId) =>
-    listed(`WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`);
-  const story = async (requestId: RequestId, runId: string): Promise<RunStory> => {
-    const { events } = await call(() => client.workflow.getHandle(requestId, runId).fetchHistory());
-    return readRunStory(events ?? []);
   };
 
   const look: OrderRuns['look'] = async (requestId) => {
@@ -74,12 +67,20 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
     }
   };
 
+  const history = async (requestId: RequestId, runId: string): Promise<RunHistory> => {
+    const { events } = await call(() => client.workflow.getHandle(requestId, runId).fetchHistory());
+    return readRunHistory(events ?? []);
+  };
+
   return {
     look,
+
     list: async (itemId) =>
-      new Map((await ofItem(itemId)).map((run) => [run.workflowId as RequestId, orderRun(run)])),
+      new Map((await listRuns(itemId)).map((run) => [run.workflowId as RequestId, orderRun(run)])),
+
     result: (requestId, runId) =>
       call(() => client.workflow.getHandle(requestId, runId).result() as Promise<OrderConfirmed>),
+
     startAgain: async (order, replay) => {
       const options = orderStartOptions({ order }, taskQueue, { kind: 'replay', replay });
       try {
@@ -88,48 +89,45 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       }
     },
-    stories: async (itemId, more) => {
+
+    histories: async (itemId, more) => {
       const runs = new Map<RequestId, string[]>();
-      for (const { workflowId, runId } of await ofItem(itemId)) {
+      for (const { workflowId, runId } of await listRuns(itemId)) {
         const requestId = workflowId as RequestId;
         runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
       }
-      // Those that the listing does not show yet are asked for by their ids.
+      // Orders that the listing does not show yet are looked up by id.
       for (const requestId of more) {
         if (runs.has(requestId)) continue;
         const run = await look(requestId);
         if (run) runs.set(requestId, [run.runId]);
       }
-      const stories = new Map<RequestId, readonly RunStory[]>();
-      const orders = runs.entries();
+      const histories = new Map<RequestId, readonly RunHistory[]>();
+      const remaining = runs.entries();
       const work = async () => {
-        for (const [requestId, runIds] of orders) {
-          const own: RunStory[] = [];
-          for (const runId of runIds) own.push(await story(requestId, runId));
-          stories.set(requestId, own);
+        for (const [requestId, runIds] of remaining) {
+          const read: RunHistory[] = [];
+          for (const runId of runIds) read.push(await history(requestId, runId));
+          histories.set(requestId, read);
         }
       };
-      await Promise.all(Array.from({ length: HISTORIES_AT_ONCE }, work));
-      return stories;
+      await Promise.all(Array.from({ length: CONCURRENCY }, work));
+      return histories;
     },
   };
 }
 
 function orderRun(
-  run: Pick<
-    WorkflowExecutionInfo,
-    'status' | 'runId' | 'memo' | 'closeTime' | 'typedSearchAttributes'
-  >,
+  run: Pick<WorkflowExecutionInfo, 'status' | 'runId' | 'memo' | 'typedSearchAttributes'>,
 ): OrderRun {
-  const closedAs = STATUSES[run.status.name];
-  // A run that finds its buyer's mark completes all the same: see OrderCancelled.
-  const cancelled =
-    closedAs === 'confirmed' && run.typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';
+  const status = STATUSES[run.status.name];
+  // A run that finds its buyer's cancellation completes as well: see OrderCancelled.
+  const isCancelled =
+    status === 'confirmed' && run.typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';
   return {
-    status: cancelled ? 'cancelled' : closedAs,
+    status: isCancelled ? 'cancelled' : status,
     runId: run.runId,
     fingerprint: fingerprintInMemo(run.memo),
-    ...(run.closeTime && { closedAt: run.closeTime.getTime() }),
   };
 }
 

@@ -4,57 +4,113 @@ import type { LedgerRegistry } from '../stock/registry/ledger-registry';
 import type { Queued } from '../stock/admission';
 import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/upkeep/ledger-repair';
 import type { OrderRuns } from './order-runs';
-import { queuedEntry, restoredEntry } from './restored-entry';
+import type { RunHistory } from './run-history';
 
 export interface RebuildDeps {
   readonly repair: Pick<LedgerMaintenance, 'standing' | 'rebuild'>;
   readonly registry: Pick<LedgerRegistry, 'find'>;
-  readonly runs: Pick<OrderRuns, 'stories'>;
+  readonly runs: Pick<OrderRuns, 'histories'>;
+  /** All orders of an item in the log. */
   readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
-  /** As of an accepted order; an id that another request has claimed since keeps its claim. */
+  /** Claims the request_id of an accepted order. A claim of another request stays. */
   readonly claim: (order: Queued) => Promise<boolean>;
 }
 
-export interface RebuildOptions extends ByHand {
-  readonly itemId: ItemId;
-  /** Only the operator knows how many units there are: Redis alone knew what was put on sale. */
-  readonly given: 'free' | 'supply';
-  readonly units: number;
-}
-
-/** Claims under way at once. */
-const CLAIMS_AT_ONCE = 100;
+/** Concurrent claims. */
+const CONCURRENCY = 100;
 
 /**
- * Restores a lost ledger from the workflows and the log, and opens it. It may be broken off and run again: the ledger
- * comes back in one step at the end, and only while it is lost. No order can move meanwhile, since every step on a lost
- * ledger waits; an order whose record is still on its way reserves its units afresh.
+ * Restores a lost ledger from the workflows and the log, and opens it. It may be interrupted and repeated: the ledger is
+ * written in one step at the end, and only while it is lost. No order changes meanwhile, because every step on a lost ledger
+ * waits. An order whose record is still on its way reserves its units later.
  */
 export async function rebuildLedger(
   { repair, registry, runs, readOrders, claim }: RebuildDeps,
-  { itemId, ...ledger }: RebuildOptions,
+  {
+    itemId,
+    ...ledger
+  }: ByHand & {
+    readonly itemId: ItemId;
+    /** The operator gives the number of units, free or in all: only Redis knew it. */
+    readonly given: 'free' | 'supply';
+    readonly units: number;
+  },
 ): Promise<RebuildResult | { readonly kind: 'never-opened' }> {
   const token = await registry.find(itemId);
   if (token === undefined) return { kind: 'never-opened' };
   if ((await repair.standing(itemId)).open) return { kind: 'open' };
 
   const logged = await readOrders(itemId);
-  const stories = await runs.stories(itemId, logged.keys());
+  const histories = await runs.histories(itemId, logged.keys());
   const entries = new Map<RequestId, LedgerEntry>();
-  for (const [requestId, own] of stories) {
-    const entry = restoredEntry(own);
+  for (const [requestId, runsOfOrder] of histories) {
+    const entry = restoredEntry(runsOfOrder);
     if (entry) entries.set(requestId, entry);
   }
   for (const [requestId, order] of logged) {
-    if (!stories.has(requestId)) entries.set(requestId, queuedEntry(order));
+    if (!histories.has(requestId)) entries.set(requestId, queuedEntry(order));
   }
 
-  // Before the ledger opens: a request that comes again must find its order.
-  const waiting = [...entries].map(([requestId, { fingerprint }]) => ({
+  // Before the ledger opens: a repeated request must find its order.
+  const claims = [...entries].map(([requestId, { fingerprint }]) => ({
     requestId,
     itemId,
     fingerprint,
   }));
-  while (waiting.length > 0) await Promise.all(waiting.splice(0, CLAIMS_AT_ONCE).map(claim));
+  while (claims.length > 0) await Promise.all(claims.splice(0, CONCURRENCY).map(claim));
   return repair.rebuild(itemId, { ...ledger, token, entries });
+}
+
+/** The entry of an accepted order without a run: its units are held for it. */
+function queuedEntry(order: Order): LedgerEntry {
+  return {
+    state: 'queued',
+    units: order.amount,
+    userId: order.userId,
+    fingerprint: order.fingerprint,
+    priceMinor: order.priceMinor,
+    currency: order.currency,
+    acceptedAt: order.acceptedAt,
+    generation: 0,
+    fence: 0,
+    unresolvedCharges: [],
+    timeline: [{ at: order.acceptedAt, state: 'queued' }],
+  };
+}
+
+/**
+ * The entry of an order from the histories of its runs, oldest first; undefined where the id belongs to another request.
+ * Where the histories leave a doubt about money, the generation counts as unresolved: resolving it twice changes nothing.
+ * So does the next generation, where a run may have opened and charged it unrecorded.
+ */
+export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | undefined {
+  const runs = histories.filter(({ isOtherOrder }) => !isOtherOrder);
+  const last = runs.at(-1);
+  if (!last) return undefined;
+  // A sale is final, whatever a later run was told.
+  const sold = runs.find(({ known }) => known?.state === 'sold');
+  const { known, finishedAt } = sold ?? runs.findLast((run) => run.known !== undefined) ?? last;
+  const named = new Set(runs.flatMap((run) => [...run.generations]));
+  const isInDoubt = !sold && runs.some(({ mayHaveCharged }) => mayHaveCharged);
+  const inDoubt = isInDoubt ? [Math.max(0, ...named) + 1] : [];
+  const generation = Math.max(0, ...named, ...inDoubt);
+  const queued = queuedEntry(last.order);
+  if (!known) return { ...queued, generation, unresolvedCharges: inDoubt };
+
+  const resolved = new Set(runs.flatMap((run) => [...run.resolved]));
+  if (known.state === 'sold') resolved.add(known.generation);
+  const unresolved = [...named, ...inDoubt].filter((one) => !resolved.has(one));
+  const at = finishedAt ?? last.order.acceptedAt;
+  return {
+    ...queued,
+    state: known.state,
+    timeline: [...queued.timeline, { at, state: known.state }],
+    unresolvedCharges: unresolved.sort((one, other) => one - other),
+    generation: known.state === 'sold' ? known.generation : generation,
+    fence: Math.max(...runs.map(({ fence }) => fence)),
+    ...(known.state === 'released' && { reason: known.reason }),
+    ...(known.state === 'sold' && known.paymentId !== undefined && { paymentId: known.paymentId }),
+    ...(runs.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),
+    ...(known.state !== 'reserved' && { finishedAt: at }),
+  };
 }

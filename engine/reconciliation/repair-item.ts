@@ -1,42 +1,24 @@
 import type { LedgerEntry } from '../orders/ledger';
 import { paymentKey } from '../orders/order-status';
 import type { ItemId, Order, RequestId } from '../orders/order';
-import type { PaymentProvider } from '../payments/payment-provider';
-import type { LedgerRegistry } from '../stock/registry/ledger-registry';
-import type { StockLedger } from '../stock/stock-ledger';
-import type { LedgerOpening } from '../stock/upkeep/ledger-opening';
-import type { ByHand, LedgerMaintenance } from '../stock/upkeep/ledger-repair';
-import type { Difference, Mend } from './difference';
-import type { OrderRuns } from './order-runs';
+import type { ByHand } from '../stock/upkeep/ledger-repair';
+import type { ReconciliationDeps } from './audit-item';
+import type { Difference, Mend } from './compare-order';
 
-export interface RepairDeps {
-  readonly repair: LedgerMaintenance;
-  readonly ledger: Pick<StockLedger, 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'>;
-  readonly registry: Pick<LedgerRegistry, 'register'>;
-  readonly opening: Pick<LedgerOpening, 'begin'>;
-  readonly runs: Pick<OrderRuns, 'look' | 'result' | 'startAgain'>;
-  readonly provider: Pick<PaymentProvider, 'refund'>;
-  readonly appendOrder: (order: Order) => Promise<unknown>;
-  readonly now?: () => number;
-}
-
-/** Mends every difference that names how. Each mend may be made twice; what comes of it, the next audit tells. */
+/** Repairs every difference that has a `mend`. Each repair may be repeated; the next audit shows what it changed. */
 export async function repairItem(
-  deps: RepairDeps,
+  deps: ReconciliationDeps,
   {
     itemId,
     differences,
     ...who
-  }: ByHand & {
-    readonly itemId: ItemId;
-    readonly differences: readonly Difference[];
-  },
+  }: ByHand & { readonly itemId: ItemId; readonly differences: readonly Difference[] },
 ): Promise<void> {
   const done = new Set<Mend>();
   for (const { mend, requestId } of differences) {
     if (mend === undefined) continue;
     if (requestId === undefined || mend === 'reclaim') {
-      // These take the item as a whole.
+      // These repair the whole item at once.
       if (!done.has(mend)) await mendItem(deps, itemId, mend, who);
       done.add(mend);
     } else {
@@ -45,17 +27,22 @@ export async function repairItem(
   }
 }
 
-async function mendItem(deps: RepairDeps, itemId: ItemId, mend: Mend, who: ByHand): Promise<void> {
-  if (mend === 'reclaim') await deps.repair.reclaimExpired(itemId);
-  if (mend === 'recount') await deps.repair.mendCounts(itemId, who);
+async function mendItem(
+  { repair, opening, registry }: ReconciliationDeps,
+  itemId: ItemId,
+  mend: Mend,
+  who: ByHand,
+): Promise<void> {
+  if (mend === 'reclaim') await repair.reclaimExpired(itemId);
+  if (mend === 'recount') await repair.mendCounts(itemId, who);
   if (mend === 'register') {
-    const { kind, token } = await deps.opening.begin(itemId, '');
-    if (kind === 'opened') await deps.registry.register(itemId, token);
+    const { kind, token } = await opening.begin(itemId, '');
+    if (kind === 'opened') await registry.register(itemId, token);
   }
 }
 
 async function mendOrder(
-  deps: RepairDeps,
+  deps: ReconciliationDeps,
   { itemId, requestId }: { readonly itemId: ItemId; readonly requestId: RequestId },
   mend: Mend,
   who: ByHand,
@@ -64,9 +51,9 @@ async function mendOrder(
   const entry = await repair.entry(itemId, requestId);
   if (entry === undefined || 'fault' in entry) return;
   const order = orderOf(itemId, requestId, entry);
-  // The same bytes as the lost record: should that one still turn up, its workflow is found to be there.
+  // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started.
   if (mend === 'append-record') await deps.appendOrder(order);
-  // The run takes up the same generation, and so the same payment key: it cannot charge a second time.
+  // The new run continues the same generation, so it uses the same payment key and cannot charge twice.
   if (mend === 'start-again') await runs.startAgain(order, who);
   const run = await runs.look(requestId);
   if (!run || run.status === 'running') return;
@@ -75,14 +62,13 @@ async function mendOrder(
     await ledger.confirm({ itemId, requestId, generation, paymentId, fence: now() });
   }
   if (mend === 'give-up') {
-    const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
-    await giveUp(deps, order, reason);
+    await releaseAndRefund(deps, order, run.status === 'cancelled' ? 'cancelled' : 'sale-lost');
   }
 }
 
-/** As the saga does: release first, which closes the generation, then everything owed goes back. */
-async function giveUp(
-  { ledger, provider, now = Date.now }: RepairDeps,
+/** As the workflow does: first release, which closes the generation, then refund every unresolved charge. */
+async function releaseAndRefund(
+  { ledger, provider, now = Date.now }: ReconciliationDeps,
   order: Order,
   reason: 'cancelled' | 'sale-lost',
 ): Promise<void> {
@@ -97,9 +83,14 @@ async function giveUp(
 }
 
 function orderOf(itemId: ItemId, requestId: RequestId, entry: LedgerEntry): Order {
-  const { fingerprint, priceMinor, currency, acceptedAt } = entry;
   return {
-    ...{ requestId, itemId, userId: entry.userId as Order['userId'], amount: entry.units },
-    ...{ fingerprint, priceMinor, currency, acceptedAt },
+    requestId,
+    itemId,
+    userId: entry.userId as Order['userId'],
+    amount: entry.units,
+    fingerprint: entry.fingerprint,
+    priceMinor: entry.priceMinor,
+    currency: entry.currency,
+    acceptedAt: entry.acceptedAt,
   };
 }

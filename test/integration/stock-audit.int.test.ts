@@ -22,7 +22,7 @@ beforeEach(() => {
   appended.length = 0;
 });
 
-function books() {
+function deps() {
   return {
     repair: createLedgerMaintenance(saga.redis),
     opening: createLedgerOpening(saga.redis),
@@ -47,7 +47,7 @@ function books() {
 }
 
 async function differencesOf({ itemId }: Pick<Order, 'itemId'>) {
-  const answer = await auditItem(books(), { itemId });
+  const answer = await auditItem(deps(), { itemId });
   if (answer.kind === 'unknown') throw new Error('the item is unknown');
   return answer.differences;
 }
@@ -57,12 +57,12 @@ const kindsOf = async (order: Pick<Order, 'itemId'>) =>
 
 async function repaired({ itemId }: Pick<Order, 'itemId'>) {
   const differences = await differencesOf({ itemId });
-  await repairItem(books(), { itemId, differences, by: 'ann', why: 'a test' });
+  await repairItem(deps(), { itemId, differences, by: 'ann', why: 'a test' });
 }
 
 async function aRegisteredOrder(units: { supply?: number; amount?: number } = {}): Promise<Order> {
   const order = await saga.aQueuedOrder(units);
-  await books().registry.register(order.itemId, TOKEN);
+  await deps().registry.register(order.itemId, TOKEN);
   return order;
 }
 
@@ -97,10 +97,10 @@ describe('an audit', () => {
   });
 
   test('tells an unknown item from one that nobody has bought from yet', async () => {
-    expect(await auditItem(books(), { itemId: anItem() })).toEqual({ kind: 'unknown' });
+    expect(await auditItem(deps(), { itemId: anItem() })).toEqual({ kind: 'unknown' });
     const fresh = anItem();
     await saga.redis.set(freeUnitsKey(fresh), 1);
-    expect(await auditItem(books(), { itemId: fresh })).toMatchObject({ differences: [] });
+    expect(await auditItem(deps(), { itemId: fresh })).toMatchObject({ differences: [] });
   });
 
   test('finds counts that differ, and a repair writes what the entries say', async () => {
@@ -133,7 +133,7 @@ describe('an audit', () => {
       expect(await saga.redis.hget(ordersKey(order.itemId), 'by-hand')).toBe(text);
       expect(await saga.redis.hget(countsKey(order.itemId), 'sold')).toBe('7');
       await expect(
-        books().repair.mendCounts(order.itemId, { by: 'ann', why: 'a test' }),
+        deps().repair.mendCounts(order.itemId, { by: 'ann', why: 'a test' }),
       ).rejects.toThrow('by-hand cannot be read');
     },
   );
@@ -155,7 +155,7 @@ describe('an audit', () => {
     await (await start(order)).result();
     expect(await kindsOf(order)).toEqual(['ledger-unregistered']);
     await repaired(order);
-    expect(await books().registry.find(order.itemId)).toBe(TOKEN);
+    expect(await deps().registry.find(order.itemId)).toBe(TOKEN);
     expect(await differencesOf(order)).toEqual([]);
   });
 
@@ -181,7 +181,7 @@ describe('a repair', () => {
     const stock = openRedisStock(0);
     const purchase = aPurchase({ itemId: anItem() });
     await stock.setFree(purchase.itemId, 1);
-    await books().registry.register(purchase.itemId, TOKEN);
+    await deps().registry.register(purchase.itemId, TOKEN);
     await stock.admission.claimAndHold([anAttempt(purchase)]);
     await stock.redis.quit();
     aheadMs = 10_000;
@@ -235,13 +235,13 @@ describe('a repair', () => {
     const handle = await start(other, 'REJECT_DUPLICATE');
     await handle.result();
     expect(await differencesOf(order)).toEqual([]);
-    const runs = { ...books().runs, look: () => Promise.resolve(CANCELLED) };
+    const runs = { ...deps().runs, look: () => Promise.resolve(CANCELLED) };
     await rewrite(order, 'sold', { state: 'reserved', owed: '1,', finished_at: undefined });
     const differences = [
       { kind: 'workflow-over', there: '', should: '', mend: 'give-up', ...order } as const,
     ];
     const { itemId } = order;
-    await repairItem({ ...books(), runs }, { itemId, differences, by: 'ann', why: 'a test' });
+    await repairItem({ ...deps(), runs }, { itemId, differences, by: 'ann', why: 'a test' });
     expect(await saga.entryOf(order)).toMatchObject({
       state: 'released',
       reason: 'cancelled',

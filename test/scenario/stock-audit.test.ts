@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { auditScheduleId } from '../../engine/reconciliation/audit-schedule';
+import { auditScheduleId } from '../../engine/reconciliation/audit-stock';
 import { countsKey } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
 import { whenQuiet } from '../support/balance';

@@ -1,15 +1,11 @@
-import { auditItem, type AuditDeps } from '../../../engine/reconciliation/audit-item';
-import type { Difference } from '../../../engine/reconciliation/difference';
-import { repairItem, type RepairDeps } from '../../../engine/reconciliation/repair-item';
+import { auditItem, type ReconciliationDeps } from '../../../engine/reconciliation/audit-item';
+import type { Difference } from '../../../engine/reconciliation/compare-order';
+import { repairItem } from '../../../engine/reconciliation/repair-item';
 import type { ItemId } from '../../../engine/orders/order';
 import { plain, printJson, type ExitCode, type Terminal } from '../../output/terminal';
 import { UserError } from '../../../platform/user-error';
 
-export interface StockAuditDeps extends AuditDeps, RepairDeps {
-  readonly repair: AuditDeps['repair'];
-  readonly registry: AuditDeps['registry'] & RepairDeps['registry'];
-  readonly runs: AuditDeps['runs'];
-  readonly now?: () => number;
+export interface StockAuditDeps extends ReconciliationDeps {
   readonly terminal: Terminal;
   readonly by: string;
 }

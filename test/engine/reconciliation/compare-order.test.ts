@@ -30,7 +30,7 @@ const charged = (generation = 1, amountMinor?: number) => [
   { generation, charged: true, paymentId: 'p', ...(amountMinor !== undefined && { amountMinor }) },
 ];
 
-describe('an order whose books agree', () => {
+describe('an order whose ledger, workflow and charges agree', () => {
   test.each<[string, Partial<OrderFacts>]>([
     ['held under a living lease', { entry: anEntry({ state: 'held', leaseUntil: NOW + 1 }) }],
     [
@@ -59,7 +59,7 @@ describe('an order whose books agree', () => {
   });
 });
 
-describe('an order whose books differ', () => {
+describe('an order whose ledger, workflow and charges differ', () => {
   test.each<[string, Partial<OrderFacts>, string[]]>([
     [
       'held, lease over',

@@ -1,12 +1,12 @@
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils';
-import { readRunStory } from '../../../engine/reconciliation/run-story';
-import { restoredEntry } from '../../../engine/reconciliation/restored-entry';
+import { readRunHistory } from '../../../engine/reconciliation/run-history';
+import { restoredEntry } from '../../../engine/reconciliation/rebuild-ledger';
 import { readHistory } from '../../replay/history-file';
 
 /** The recorded histories of the real workflow, cut off after some events as a run in mid-course would be. */
-function storyOf(name: string, events?: number) {
+function historyOf(name: string, events?: number) {
   const history = historyFromJSON(readHistory(name));
-  return readRunStory((history.events ?? []).slice(0, events));
+  return readRunHistory((history.events ?? []).slice(0, events));
 }
 
 const eventsUpTo = (name: string, type: string) =>
@@ -49,15 +49,15 @@ describe('the entry that is restored from the history of a run', () => {
       { state: 'released', reason: 'cancelled', unresolvedCharges: [] },
     ],
   ])('%s is as the ledger had it', (name, entry) => {
-    expect(restoredEntry([storyOf(name)])).toMatchObject(entry);
+    expect(restoredEntry([historyOf(name)])).toMatchObject(entry);
   });
 
   test('is none for a run whose id was another request', () => {
-    expect(restoredEntry([storyOf('request-id-reused')])).toBeUndefined();
+    expect(restoredEntry([historyOf('request-id-reused')])).toBeUndefined();
   });
 
   test('is queued before the run has reserved anything', () => {
-    const entry = restoredEntry([storyOf('confirmed', 3)]);
+    const entry = restoredEntry([historyOf('confirmed', 3)]);
     expect(entry).toMatchObject({
       state: 'queued',
       generation: 0,
@@ -68,19 +68,19 @@ describe('the entry that is restored from the history of a run', () => {
   });
 
   test('owes the generation that a run may have charged at once before it told anything', () => {
-    const begun = storyOf('at-once-confirmed', 3);
+    const begun = historyOf('at-once-confirmed', 3);
     expect(restoredEntry([begun])).toMatchObject({
       state: 'queued',
       generation: 1,
       unresolvedCharges: [1],
     });
-    expect(restoredEntry([storyOf('payment-declined'), begun])).toMatchObject({
+    expect(restoredEntry([historyOf('payment-declined'), begun])).toMatchObject({
       ...{ state: 'released', generation: 2, unresolvedCharges: [2] },
     });
-    expect(restoredEntry([begun, storyOf('at-once-confirmed')])).toMatchObject({
+    expect(restoredEntry([begun, historyOf('at-once-confirmed')])).toMatchObject({
       ...{ state: 'sold', generation: 1, unresolvedCharges: [] },
     });
-    const notBegun = storyOf('at-once-confirmed', 1);
+    const notBegun = historyOf('at-once-confirmed', 1);
     expect(restoredEntry([notBegun])).toMatchObject({
       state: 'queued',
       generation: 0,
@@ -91,7 +91,7 @@ describe('the entry that is restored from the history of a run', () => {
   test('is reserved and owed in the middle of a charge, under a fence that later steps pass', () => {
     const whole = readHistory('payment-unknown');
     const charging = eventsUpTo('payment-unknown', 'ACTIVITY_TASK_SCHEDULED');
-    const entry = restoredEntry([storyOf('payment-unknown', charging)]);
+    const entry = restoredEntry([historyOf('payment-unknown', charging)]);
     expect(entry).toMatchObject({ state: 'reserved', generation: 1, unresolvedCharges: [1] });
     const started = Date.parse(String(whole.events[0]?.['eventTime']));
     expect(entry?.fence).toBeGreaterThanOrEqual(started);
@@ -104,18 +104,18 @@ describe('the entry that is restored from the history of a run', () => {
     const released = readHistory('payment-unknown').events.findIndex(
       (event) => 'activityTaskCompletedEventAttributes' in event,
     );
-    const entry = restoredEntry([storyOf('payment-unknown', released + 1)]);
+    const entry = restoredEntry([historyOf('payment-unknown', released + 1)]);
     expect(entry).toMatchObject({ state: 'released', generation: 1, unresolvedCharges: [1] });
   });
 
   test('keeps the largest generation over all runs, and a sale over whatever came after it', () => {
-    const sold = storyOf('confirmed-once-an-earlier-generation-is-settled');
-    expect(restoredEntry([sold, storyOf('payment-unknown')])).toMatchObject({
+    const sold = historyOf('confirmed-once-an-earlier-generation-is-settled');
+    expect(restoredEntry([sold, historyOf('payment-unknown')])).toMatchObject({
       state: 'sold',
       generation: 2,
     });
-    const waiting = storyOf('confirmed', 3);
-    expect(restoredEntry([storyOf('payment-unknown'), waiting])).toMatchObject({
+    const waiting = historyOf('confirmed', 3);
+    expect(restoredEntry([historyOf('payment-unknown'), waiting])).toMatchObject({
       state: 'released',
       generation: 1,
     });
