@@ -1,7 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import { totalMinor, type Order } from '../engine/orders/order';
 import { paymentKey } from '../engine/orders/order-status';
-import type { ChargeAnswer, PaymentProvider } from '../engine/payments/payment-provider';
+import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
 
 export type PaymentActivities = ReturnType<typeof createPaymentActivities>;
@@ -15,7 +15,7 @@ export function createPaymentActivities(provider: PaymentProvider, ledger: Stock
       generation: number;
       /** The generation may have been charged by somebody who got no answer. Absent in orders older than the question. */
       inDoubt?: boolean;
-    }): Promise<ChargeAnswer> {
+    }): Promise<ChargeResult> {
       const { order, generation, inDoubt = false } = step;
       const key = paymentKey(order.requestId, generation);
       // An earlier attempt may have been charged and its answer lost: ask before the charge is sent again.

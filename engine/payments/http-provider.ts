@@ -1,36 +1,54 @@
-import type { ChargeAnswer, PaymentProvider } from './payment-provider';
-
-export interface HttpPaymentOptions {
-  /** Base URL of the provider, without a slash at its end. */
-  readonly baseUrl: string;
-  /** How long one request may take with its answer, in ms. */
-  readonly timeoutMs: number;
-}
+import type { ChargeResult, PaymentProvider } from './payment-provider';
 
 /**
- * The payment provider behind the HTTP interface of our simulator. Connections are kept and shared by the
- * process (fetch does that). Every method throws, with the cause, unless it got a definite answer: a
- * timeout, a lost connection, a 4xx or 5xx and an answer that it cannot read all leave the outcome open.
+ * The payment provider behind the simulator's HTTP interface. `timeoutMs` bounds a request with its response. Connections
+ * are kept and shared by the process (fetch does that). Every method throws, with the cause, unless it got a definite
+ * result: after a timeout, a lost connection, a 4xx, a 5xx or an unreadable response the outcome is open.
  */
-export function createHttpPaymentProvider(options: HttpPaymentOptions): PaymentProvider {
-  const call = (method: 'GET' | 'POST', path: string, body?: unknown) =>
-    request(options, method, path, body);
+export function createHttpPaymentProvider({
+  baseUrl,
+  timeoutMs,
+}: {
+  /** Without a slash at its end. */
+  readonly baseUrl: string;
+  readonly timeoutMs: number;
+}): PaymentProvider {
+  const send = async (method: 'GET' | 'POST', path: string, body?: unknown): Promise<Reply> => {
+    const call = `${method} ${path}`;
+    try {
+      const response = await fetch(`${baseUrl}${path}`, {
+        method,
+        redirect: 'error',
+        // Also ends the reading of the body, for a provider that stops in the middle of its response.
+        signal: AbortSignal.timeout(timeoutMs),
+        ...(body !== undefined && {
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
+      });
+      return { call, status: response.status, text: await response.text() };
+    } catch (error) {
+      throw new Error(`The payment provider gave no answer to ${call}`, { cause: error });
+    }
+  };
+
   return {
     async charge({ key, amountMinor, currency, context }) {
       const body = { key, amount: amountMinor, currency, context };
-      return parseCharge(key, definite(await call('POST', '/charges', body)));
+      return parseCharge(key, await send('POST', '/charges', body));
     },
 
     async find(key) {
-      const reply = await call('GET', `/charges/${encodeURIComponent(key)}`);
-      // Not every 404 is this one: it may come from a wrong address or from a proxy.
+      const reply = await send('GET', `/charges/${encodeURIComponent(key)}`);
+      // A 404 without this type may come from a wrong address or a proxy.
       if (reply.status === 404 && fieldsOf(reply)['type'] === 'unknown-charge') return undefined;
-      return parseCharge(key, definite(reply));
+      return parseCharge(key, reply);
     },
 
     async refund(key) {
-      const reply = await call('POST', `/charges/${encodeURIComponent(key)}/refund`);
-      const { key: answered, result } = fieldsOf(definite(reply));
+      const reply = await send('POST', `/charges/${encodeURIComponent(key)}/refund`);
+      checkOk(reply);
+      const { key: answered, result } = fieldsOf(reply);
       if (answered === key && (result === 'refunded' || result === 'nothing')) return result;
       throw unreadable(reply);
     },
@@ -38,54 +56,25 @@ export function createHttpPaymentProvider(options: HttpPaymentOptions): PaymentP
 }
 
 interface Reply {
-  /** Method and path, for messages. */
+  /** Method and path, for error messages. */
   readonly call: string;
   readonly status: number;
   readonly text: string;
 }
 
-async function request(
-  { baseUrl, timeoutMs }: HttpPaymentOptions,
-  method: 'GET' | 'POST',
-  path: string,
-  body: unknown,
-): Promise<Reply> {
-  const call = `${method} ${path}`;
-  try {
-    const response = await fetch(`${baseUrl}${path}`, {
-      method,
-      redirect: 'error',
-      // It ends the reading of the body as well: a provider that stops in mid-answer is caught too.
-      signal: AbortSignal.timeout(timeoutMs),
-      ...(body === undefined
-        ? {}
-        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-    });
-    return { call, status: response.status, text: await response.text() };
-  } catch (error) {
-    throw new Error(`The payment provider gave no answer to ${call}`, { cause: error });
-  }
-}
-
-function definite(reply: Reply): Reply {
-  if (reply.status === 200) return reply;
-  const { call, status, text } = reply;
-  throw new Error(`The payment provider answered ${status} to ${call}`, { cause: new Error(text) });
-}
-
-function parseCharge(key: string, reply: Reply): ChargeAnswer {
+function parseCharge(key: string, reply: Reply): ChargeResult {
+  checkOk(reply);
   const { key: answered, status, payment_id: paymentId, code } = fieldsOf(reply);
-  if (answered === key) {
-    if (status === 'captured' && typeof paymentId === 'string') {
-      return { kind: 'charged', paymentId };
-    }
-    if (isDefiniteNo(status) && typeof code === 'string') return { kind: 'declined', code };
-  }
+  if (answered !== key) throw unreadable(reply);
+  if (status === 'captured' && typeof paymentId === 'string') return { kind: 'charged', paymentId };
+  const isDeclined = status === 'declined' || status === 'refunded' || status === 'blocked';
+  if (isDeclined && typeof code === 'string') return { kind: 'declined', code };
   throw unreadable(reply);
 }
 
-function isDefiniteNo(status: unknown): boolean {
-  return status === 'declined' || status === 'refunded' || status === 'blocked';
+function checkOk({ call, status, text }: Reply): void {
+  if (status === 200) return;
+  throw new Error(`The payment provider answered ${status} to ${call}`, { cause: new Error(text) });
 }
 
 function fieldsOf(reply: Reply): Record<string, unknown> {

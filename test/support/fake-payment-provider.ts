@@ -1,4 +1,4 @@
-import type { Charge, ChargeAnswer, PaymentProvider } from '../../engine/payments/payment-provider';
+import type { Charge, ChargeResult, PaymentProvider } from '../../engine/payments/payment-provider';
 
 type Operation = 'charge' | 'find' | 'refund';
 
@@ -7,7 +7,7 @@ interface FakeCharge {
   readonly status: 'captured' | 'declined' | 'refunded' | 'blocked';
   readonly amountMinor: number;
   readonly currency: string | undefined;
-  readonly answer: ChargeAnswer;
+  readonly answer: ChargeResult;
 }
 
 export interface FakePaymentProvider extends PaymentProvider {
@@ -42,7 +42,7 @@ export function createFakePaymentProvider(): FakePaymentProvider {
     charges.set(charge.key, charge);
     return charge.answer;
   };
-  const decide = ({ key, amountMinor, currency }: Charge): ChargeAnswer => {
+  const decide = ({ key, amountMinor, currency }: Charge): ChargeResult => {
     const known = charges.get(key);
     const blocked = known?.status === 'blocked';
     if (known && !blocked && known.amountMinor !== amountMinor) throw new Error(`${key} is taken`);
@@ -76,10 +76,10 @@ export function createFakePaymentProvider(): FakePaymentProvider {
   };
 }
 
-function chargedAs(key: string): ChargeAnswer {
+function chargedAs(key: string): ChargeResult {
   return { kind: 'charged', paymentId: `fake_${key}` };
 }
 
-function declinedWith(code: string): ChargeAnswer {
+function declinedWith(code: string): ChargeResult {
   return { kind: 'declined', code };
 }

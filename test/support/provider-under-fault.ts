@@ -1,4 +1,4 @@
-import type { ChargeAnswer, PaymentProvider } from '../../engine/payments/payment-provider';
+import type { ChargeResult, PaymentProvider } from '../../engine/payments/payment-provider';
 
 type Status = 'captured' | 'declined' | 'refunded' | 'blocked';
 
@@ -11,7 +11,7 @@ export function createProviderUnderFault() {
   const faults: ((verb: 'charge' | 'find' | 'refund', key: string) => Promise<void> | void)[] = [];
   let declines: (key: string) => boolean = () => false;
 
-  const answer = (key: string, status: Status): ChargeAnswer =>
+  const answer = (key: string, status: Status): ChargeResult =>
     status === 'captured'
       ? { kind: 'charged', paymentId: `pay-${key}` }
       : { kind: 'declined', code: status };

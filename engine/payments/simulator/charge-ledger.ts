@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Journal } from './journal';
+import { mkdir, open, readFile, truncate, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 
 const CHARGE_STATUSES = ['captured', 'declined', 'refunded', 'blocked'] as const;
 export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
 
-/** What is known of one key; also one line of the journal. Only `captured` holds money. */
+/** The state of one key; also one line of the ledger file. Only `captured` holds money. */
 export interface ChargeRecord {
   readonly key: string;
   readonly status: ChargeStatus;
@@ -14,7 +16,7 @@ export interface ChargeRecord {
   readonly currency: string | null;
   /** When the status last changed, in milliseconds since the epoch. */
   readonly at: number;
-  /** Present once money was taken, also after its return. */
+  /** Present once money was taken, also after its refund. */
   readonly payment_id?: string;
   /** Why a charge under this key is declined; absent while it is captured. */
   readonly code?: string;
@@ -27,11 +29,11 @@ export interface ChargeRequest {
 }
 
 /**
- * Every charge by its key. Each method decides at once, without a pause in which another request could
- * slip in, and resolves only when the decision (and any earlier one that it repeats) is in the journal.
+ * Every charge by its key. A method decides synchronously, so that no other request comes in between, and resolves only
+ * when its decision, and any earlier one that it repeats, is in the file. Once a write has failed, every method rejects.
  */
 export interface ChargeLedger {
-  /** `declineCode` decides the fate of a key seen for the first time. `conflict`: the key is another charge. */
+  /** `declineCode` declines a key that is seen for the first time. `conflict`: the key belongs to another charge. */
   readonly charge: (
     request: ChargeRequest,
     declineCode: string | undefined,
@@ -39,21 +41,34 @@ export interface ChargeLedger {
   readonly find: (key: string) => Promise<ChargeRecord | undefined>;
   readonly refund: (key: string) => Promise<'refunded' | 'nothing'>;
   readonly list: () => Promise<ChargeRecord[]>;
+  /** Waits for the writes and closes the file. */
+  readonly close: () => Promise<void>;
 }
 
-/** Builds the ledger from what is in the journal; the last entry of a key is its state. */
-export function createChargeLedger(
-  journal: Journal,
-  entries: readonly ChargeRecord[],
-): ChargeLedger {
-  const records = new Map(entries.map((record) => [record.key, record]));
+/**
+ * Opens the ledger file, and creates it and its folder when absent. The last line of a key is its state. A tail without a
+ * line end is a write that a crash cut short: it was never answered, so it is removed. Throws for a damaged line.
+ *
+ * There is no fsync. A finished write() survives the death of this process, also by SIGKILL. Only a dead machine loses it,
+ * and with it everything that could disagree. An fsync would make every charge wait for a disk that the real components of
+ * the machine need.
+ */
+export async function openChargeLedger(path: string): Promise<ChargeLedger> {
+  await mkdir(dirname(path), { recursive: true });
+  const content = await readFile(path, { flag: 'a+' });
+  const wholeBytes = content.lastIndexOf(NEWLINE) + 1;
+  if (wholeBytes < content.length) await truncate(path, wholeBytes);
+  const lines = content.toString('utf8', 0, wholeBytes).split('\n').slice(0, -1);
+  const records = new Map(lines.map(parseRecord).map((record) => [record.key, record]));
+  const writer = createLineWriter(await open(path, 'a'));
+
   const write = (record: ChargeRecord) => {
     records.set(record.key, record);
-    journal.append(JSON.stringify(record));
+    writer.append(JSON.stringify(record));
     return record;
   };
-  const afterJournal = async <T>(decision: T): Promise<T> => {
-    await journal.settled();
+  const afterWrites = async <T>(decision: T): Promise<T> => {
+    await writer.written();
     return decision;
   };
 
@@ -62,17 +77,17 @@ export function createChargeLedger(
       const known = records.get(key);
       if (known) {
         const same = known.amount === amount && known.currency === currency;
-        return afterJournal(same || known.currency === null ? known : 'conflict');
+        return afterWrites(same || known.currency === null ? known : 'conflict');
       }
       const first = { key, amount, currency, at: Date.now() };
       const record: ChargeRecord =
         declineCode === undefined
           ? { ...first, status: 'captured', payment_id: paymentId(key) }
           : { ...first, status: 'declined', code: declineCode };
-      return afterJournal(write(record));
+      return afterWrites(write(record));
     },
 
-    find: (key) => afterJournal(records.get(key)),
+    find: (key) => afterWrites(records.get(key)),
 
     refund(key) {
       const known = records.get(key);
@@ -81,16 +96,18 @@ export function createChargeLedger(
         write({ key, status: 'blocked', amount: 0, currency: null, at: Date.now(), code });
       } else if (known.status === 'captured') {
         write({ ...known, status: 'refunded', at: Date.now(), code: 'refunded' });
-        return afterJournal('refunded');
+        return afterWrites('refunded');
       }
-      return afterJournal('nothing');
+      return afterWrites('nothing');
     },
 
-    list: () => afterJournal([...records.values()]),
+    list: () => afterWrites([...records.values()]),
+
+    close: writer.close,
   };
 }
 
-/** Whether a key is one of the `declineRate` (0 to 1) that are declined: the same answer in every run. */
+/** Whether a key is in the fraction `declineRate` (0 to 1) of keys that are declined: the same keys in every run. */
 export function isDeclined(key: string, declineRate: number): boolean {
   const fraction = createHash('sha256').update(key).digest().readUInt32BE(0) / 2 ** 32;
   return fraction < declineRate;
@@ -100,11 +117,10 @@ function paymentId(key: string): string {
   return `pay_${createHash('sha256').update(`payment:${key}`).digest('hex').slice(0, 24)}`;
 }
 
-/**
- * Reads one line of the journal. Throws when it is damaged: a whole line cannot be a torn write, and to
- * start without it could mean to charge its key a second time.
- */
-export function parseRecord(line: string): ChargeRecord {
+const NEWLINE = 0x0a;
+
+/** A whole line is no torn write. To start without a damaged one could charge its key a second time. */
+function parseRecord(line: string): ChargeRecord {
   const record = JSON.parse(line) as Partial<ChargeRecord> | null;
   const whole =
     typeof record?.key === 'string' &&
@@ -113,4 +129,26 @@ export function parseRecord(line: string): ChargeRecord {
     (typeof record.currency === 'string' || record.currency === null);
   if (!whole) throw new Error(`The payment ledger file has a damaged line: ${line.slice(0, 200)}`);
   return record as ChargeRecord;
+}
+
+function createLineWriter(file: FileHandle) {
+  let waiting: string[] = [];
+  let written = Promise.resolve();
+
+  const writeWaiting = async () => {
+    // Requests of one turn of the event loop share one write.
+    await endOfTurn();
+    const group = waiting;
+    waiting = [];
+    await file.appendFile(group.join(''));
+  };
+  return {
+    append: (line: string): void => {
+      waiting.push(`${line}\n`);
+      if (waiting.length === 1) written = written.then(writeWaiting);
+    },
+    /** Resolves when all appended lines are in the file. Rejects for ever once a write has failed. */
+    written: () => written,
+    close: () => written.finally(() => file.close()),
+  };
 }

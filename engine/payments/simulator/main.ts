@@ -8,7 +8,7 @@ async function main() {
   const logger = createLogger('payment-simulator', logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
 
-  const simulator = await createSimulator({ ledgerFile, declineRate, onFault: fail });
+  const simulator = await createSimulator({ ledgerFile, declineRate, onError: fail });
   onShutdown('simulator', simulator.close);
   const { url } = await simulator.listen(port, host);
   logger.info({ url, ledgerFile, declineRate }, 'the payment simulator is listening');

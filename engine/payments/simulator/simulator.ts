@@ -1,75 +1,81 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createChargeLedger, parseRecord } from './charge-ledger';
-import { openJournal } from './journal';
-import { createMisbehaviour, type Rule } from './misbehaviour';
-import { Invalid } from './request';
-import { findTask, problem, type Answer, type Task } from './routes';
+import { Type } from '@sinclair/typebox';
+import {
+  isDeclined,
+  openChargeLedger,
+  type ChargeLedger,
+  type ChargeRecord,
+} from './charge-ledger';
+import { createMisbehaviour, type Misbehaviour, type Operation, type Rule } from './misbehaviour';
+import { createParser, InvalidRequestError, readJson } from './request';
 
-/** Longer than the pauses of a client that keeps its connections: the server is never the first to hang up. */
+/** Longer than the pauses of a client that keeps its connections: the server is never the first to close one. */
 const KEEP_ALIVE_MS = 65_000;
 
-/** How long a shutdown waits for callers who are still sending, or not reading, in ms. */
+/** How long a shutdown waits for callers that still send, or do not read, in ms. */
 const CLOSE_MS_MAX = 2_000;
 
-export interface SimulatorOptions {
-  /** The persistent ledger: created when absent, its folder too. One process at a time. */
+/**
+ * A payment provider for tests and demos: it takes no money but remembers every charge. Throws for a damaged ledger file.
+ *
+ *     POST   /charges               { key, amount, currency, context? }
+ *     GET    /charges/:key
+ *     POST   /charges/:key/refund
+ *     GET    /ledger
+ *     GET    /livez
+ *     GET, PUT, DELETE /misbehaviour
+ */
+export async function createSimulator({
+  ledgerFile,
+  declineRate,
+  onError,
+}: {
+  /** Created when absent, its folder too. Only one process at a time may use it. */
   readonly ledgerFile: string;
   /** Fraction of keys declined, 0 to 1. */
   readonly declineRate: number;
-  /** Told of the first fault of the simulator itself, such as a full disk; every request it hits gets a 500. */
-  readonly onFault?: (error: Error) => void;
-}
-
-export interface Simulator {
-  /** Port 0 takes a free one. Resolves with the base URL; rejects when the port is taken. */
-  readonly listen: (port: number, host?: string) => Promise<{ port: number; url: string }>;
-  /** Finishes what takes effect, cuts every connection, closes the file. */
-  readonly close: () => Promise<void>;
-}
-
-/** A payment provider for tests and demos: it takes no money but remembers every charge. Rejects on a damaged ledger file. */
-export async function createSimulator(options: SimulatorOptions): Promise<Simulator> {
-  const { journal, entries } = await openJournal(options.ledgerFile, parseRecord);
-  const ledger = createChargeLedger(journal, entries);
-  const misbehaviour = createMisbehaviour(options.declineRate);
+  /** Called with the first error of the simulator itself, such as a full disk; requests that it hits get a 500. */
+  readonly onError?: (error: Error) => void;
+}) {
+  const ledger = await openChargeLedger(ledgerFile);
+  const misbehaviour = createMisbehaviour(declineRate);
+  const route = createRouter(ledger, misbehaviour);
   const closing = new AbortController();
-  const inHand = new Set<Promise<void>>();
-  let faulty = false;
-  const reportFault = (fault: Error) => {
-    if (!faulty) options.onFault?.(fault);
-    faulty = true;
-  };
+  const inFlight = new Set<Promise<void>>();
+  let hasFailed = false;
 
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     try {
-      const task = await findTask(request, ledger, misbehaviour);
-      const rule = task.target && misbehaviour.take(task.target.operation, task.target.key);
-      const answer = await carryOut(task, rule, closing.signal);
-      if (answer === 'hang') return;
-      if (answer === 'drop') response.destroy();
-      else await send(response, answer);
+      const { run, target } = await route(request);
+      const rule = target && misbehaviour.take(target.operation, target.key);
+      const result = rule ? await misbehave(rule, run, closing.signal) : await run();
+      if (result === 'hang') return;
+      if (result === 'drop') response.destroy();
+      else await send(response, result);
     } catch (error) {
-      if (error instanceof Invalid) {
+      if (error instanceof InvalidRequestError) {
         await send(response, problem(error.status, 'invalid-request', error.message));
       } else if (request.complete && !closing.signal.aborted) {
         await send(response, problem(500, 'internal', String(error)));
-        reportFault(new Error('the payment simulator failed', { cause: error }));
+        if (!hasFailed) onError?.(new Error('the payment simulator failed', { cause: error }));
+        hasFailed = true;
       }
-      // Else the caller hung up in mid-request, or is being sent away: nobody waits for an answer.
+      // Otherwise the caller closed the connection in mid-request, or the simulator is closing: no one waits.
     }
   };
 
   const server = createServer((request, response) => {
     const handling = handle(request, response);
-    inHand.add(handling);
-    void handling.finally(() => inHand.delete(handling));
+    inFlight.add(handling);
+    void handling.finally(() => inFlight.delete(handling));
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
 
   return {
-    async listen(port, host = '127.0.0.1') {
+    /** Port 0 takes a free one. Resolves with the base URL; rejects when the port is taken. */
+    listen: async (port: number, host = '127.0.0.1') => {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject).listen(port, host, resolve);
       });
@@ -77,25 +83,158 @@ export async function createSimulator(options: SimulatorOptions): Promise<Simula
       return { port: bound, url: `http://${host}:${bound}` };
     },
 
-    async close() {
+    /** Finishes what takes effect, closes every connection and the file. */
+    close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       closing.abort();
-      const patience = delay(CLOSE_MS_MAX, undefined, { ref: false });
-      await Promise.race([Promise.all(inHand), patience]);
+      const timeout = delay(CLOSE_MS_MAX, undefined, { ref: false });
+      await Promise.race([Promise.all(inFlight), timeout]);
       server.closeAllConnections();
       await closed;
-      await journal.close();
+      await ledger.close();
     },
   };
 }
 
-/** Does the task under a rule of misbehaviour. `hang`: no answer, ever. `drop`: no answer and no connection. */
-async function carryOut(
-  { run }: Task,
-  rule: Rule | undefined,
+interface SimulatorResponse {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** The work of a request. Misbehaviour applies to work with a target. */
+interface Task {
+  /** `declineCode` forces a decline. */
+  readonly run: (declineCode?: string) => Promise<SimulatorResponse>;
+  readonly target?: { readonly operation: Operation; readonly key: string };
+}
+
+type Routes = Partial<
+  Record<'GET' | 'POST' | 'PUT' | 'DELETE', (request: IncomingMessage) => Task | Promise<Task>>
+>;
+
+/**
+ * Returns a function that finds the task of a request and reads its body. It throws an InvalidRequestError for an unknown
+ * or invalid request.
+ */
+function createRouter(ledger: ChargeLedger, misbehaviour: Misbehaviour) {
+  const charge = async (request: IncomingMessage): Promise<Task> => {
+    const wanted = parseCharge(await readJson(request));
+    const { key } = wanted;
+    const run: Task['run'] = async (declineCode) => {
+      const isUnlucky = isDeclined(key, misbehaviour.declineRate());
+      const code = declineCode ?? (isUnlucky ? 'card_declined' : undefined);
+      const record = await ledger.charge(wanted, code);
+      if (record !== 'conflict') return ok(chargeBody(record));
+      return problem(409, 'conflict', `${key} names a charge of another amount or currency.`);
+    };
+    return { run, target: { operation: 'charge', key } };
+  };
+  const find = (key: string): Task => ({
+    target: { operation: 'find', key },
+    run: async () => {
+      const record = await ledger.find(key);
+      if (record) return ok(chargeBody(record));
+      // Its own type: a client must not take a wrong address for a key that was never seen.
+      return problem(404, 'unknown-charge', `${key} was never charged.`);
+    },
+  });
+  const refund = (key: string): Task => ({
+    target: { operation: 'refund', key },
+    run: async () => ok({ key, result: await ledger.refund(key) }),
+  });
+  const list = { run: async () => ok((await ledger.list()).map(ledgerRow)) };
+  const live = { run: () => Promise.resolve(ok({ live: true })) };
+  const show = { run: () => Promise.resolve(ok(misbehaviour.show())) };
+  const fixed: Readonly<Record<string, Routes>> = {
+    '/charges': { POST: charge },
+    '/ledger': { GET: () => list },
+    '/livez': { GET: () => live },
+    '/misbehaviour': {
+      GET: () => show,
+      PUT: async (request) => {
+        misbehaviour.set(await readJson(request));
+        return show;
+      },
+      DELETE: () => {
+        misbehaviour.reset();
+        return show;
+      },
+    },
+  };
+
+  const routesOf = (path: string): Routes | undefined => {
+    const [, key, action] = /^\/charges\/([^/]+)(\/refund)?$/.exec(path) ?? [];
+    if (key === undefined) return fixed[path];
+    if (action === undefined) return { GET: () => find(decodeKey(key)) };
+    return { POST: () => refund(decodeKey(key)) };
+  };
+  return (request: IncomingMessage): Task | Promise<Task> => {
+    const path = (request.url ?? '').replace(/\?.*$/, '');
+    const routes = routesOf(path);
+    if (!routes) throw new InvalidRequestError(`There is nothing at ${path}.`, 404);
+    const found = Object.entries(routes).find(([method]) => method === request.method)?.[1];
+    if (found) return found(request);
+    throw new InvalidRequestError(`${path} takes ${Object.keys(routes).join(', ')} only.`, 405);
+  };
+}
+
+/** 255: a common limit of providers for an idempotency key. Without blanks a key fits on a line of a log. */
+const Key = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,255}$',
+  description: 'key must be 1 to 255 printable ASCII characters without blanks.',
+});
+const parseKey = createParser(Key);
+const parseCharge = createParser(
+  Type.Object(
+    {
+      key: Key,
+      amount: Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'amount must be a whole number of minor units above 0.',
+      }),
+      currency: Type.String({
+        pattern: '^[A-Z]{3}$',
+        description: 'currency must be an ISO 4217 code in upper case.',
+      }),
+    },
+    { description: 'The body must be a JSON object.' },
+  ),
+);
+
+function decodeKey(raw: string): string {
+  let key: string;
+  try {
+    key = decodeURIComponent(raw);
+  } catch {
+    throw new InvalidRequestError(`The key in the path is not encoded as in a URL: ${raw}`);
+  }
+  return parseKey(key);
+}
+
+function chargeBody({ key, status, payment_id, code }: ChargeRecord) {
+  return status === 'captured' ? { key, status, payment_id } : { key, status, code };
+}
+
+function ledgerRow({ key, status, amount, currency, at }: ChargeRecord) {
+  return { key, status, amount, currency, at };
+}
+
+function ok(body: unknown): SimulatorResponse {
+  return { status: 200, body };
+}
+
+/** An error response as in RFC 9457. */
+function problem(status: number, type: string, detail: string): SimulatorResponse {
+  return { status, body: { type, title: type.replaceAll('-', ' '), status, detail } };
+}
+
+/** Runs a task under a rule. `hang`: no response, ever. `drop`: no response, and the connection is closed. */
+async function misbehave(
+  rule: Rule,
+  run: Task['run'],
   closing: AbortSignal,
-): Promise<Answer | 'hang' | 'drop'> {
-  if (!rule) return run();
+): Promise<SimulatorResponse | 'hang' | 'drop'> {
   if (rule.delayMs > 0) await delay(rule.delayMs, undefined, { signal: closing });
   const failure = problem(rule.status, 'unavailable', 'The simulator was told to fail.');
   switch (rule.kind) {
@@ -123,11 +262,11 @@ async function carryOut(
   }
 }
 
-/** Resolves when the answer is handed over or the caller is gone. */
-function send(response: ServerResponse, { status, body }: Answer): Promise<void> {
+/** Resolves when the response is handed over or the caller is gone. */
+function send(response: ServerResponse, { status, body }: SimulatorResponse): Promise<void> {
   if (response.destroyed) return Promise.resolve();
   const type = status < 400 ? 'application/json' : 'application/problem+json';
-  // A body that was too large is still arriving: only a new connection begins at a request again.
+  // After a body that was too large, the rest of it still arrives: the next request needs a new connection.
   const connection = status === 413 ? { connection: 'close' } : {};
   return new Promise((resolve) => {
     response

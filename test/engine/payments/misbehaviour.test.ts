@@ -196,7 +196,7 @@ describe('PUT /misbehaviour', () => {
     for (const result of await Promise.allSettled(hung)) expect(result.status).toBe('rejected');
     await closing;
     expect(performance.now() - startedAt).toBeLessThan(5_000);
-    expect(simulator.faults).toEqual([]);
+    expect(simulator.errors).toEqual([]);
     simulator = await startSimulator();
   });
 });

@@ -21,16 +21,16 @@ export async function newLedgerFile() {
   };
 }
 
-/** A simulator on a free port that declines nobody, and a provider that gives up after `timeoutMs`. */
+/** A simulator on a free port that declines nobody, and a provider that times out after `timeoutMs`. */
 export async function startSimulator({ timeoutMs = 10_000 } = {}) {
   const { ledgerFile, remove } = await newLedgerFile();
-  const faults: Error[] = [];
-  const onFault = (fault: Error) => faults.push(fault);
-  const simulator = await createSimulator({ ledgerFile, declineRate: 0, onFault });
+  const errors: Error[] = [];
+  const onError = (error: Error) => errors.push(error);
+  const simulator = await createSimulator({ ledgerFile, declineRate: 0, onError });
   const { url } = await simulator.listen(0);
   return {
     url,
-    faults,
+    errors,
     ledgerFile,
     provider: createHttpPaymentProvider({ baseUrl: url, timeoutMs }),
     ...clientOf(url),

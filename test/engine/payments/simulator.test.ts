@@ -83,7 +83,7 @@ describe('the payment simulator', () => {
     socket.resume();
     await once(socket, 'close');
     await expect(simulator.provider.find(key)).resolves.toBeUndefined();
-    expect(simulator.faults).toEqual([]);
+    expect(simulator.errors).toEqual([]);
   });
 
   it('does not start on a port that is taken', async () => {
