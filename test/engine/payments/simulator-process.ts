@@ -10,19 +10,13 @@ import { until } from './running-simulator';
 const ROOT = resolve(__dirname, '../../..');
 
 /** The folders that the simulator's code is in. */
-const PARTS = [
-  'engine/orders',
-  'platform',
-  'platform/config',
-  'platform/failpoints',
-  'engine/payments/simulator',
-];
+const PARTS = ['engine/orders', 'platform', 'engine/payments/simulator'];
 
 /** Compiles the simulator into a folder of its own, so that it can run, and be killed, as a real process. */
 export async function compileSimulator() {
   const folder = await mkdtemp(join(tmpdir(), 'simulator-'));
   for (const part of PARTS) {
-    const files = await readdir(join(ROOT, part));
+    const files = await readdir(join(ROOT, part), { recursive: true });
     for (const file of files.filter((name) => name.endsWith('.ts'))) {
       const { code } = transformFileSync(join(ROOT, part, file), {
         jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
