@@ -2,8 +2,7 @@ import cluster from 'node:cluster';
 import { collectDefaultMetrics } from 'prom-client';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
-import { checkTopic } from '../engine/kafka/topic-safety';
-import { partitionCount } from '../engine/kafka/topics';
+import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
 import { createAdmission } from '../engine/stock/redis-admission';
@@ -70,7 +69,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
       logger,
     }),
     // Two records of one request meet in the workflow id, not in the partition.
-    spread: 'by-batch',
+    partitioner: 'by-batch',
     logger,
   });
   const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));

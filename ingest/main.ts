@@ -3,7 +3,7 @@ import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
-import { checkTopic } from '../engine/kafka/topic-safety';
+import { checkTopic } from '../engine/kafka/topics';
 import { loadIngestConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';

@@ -1,6 +1,6 @@
 import type { NativeConnection } from '@temporalio/worker';
-import type { OrderLogConsumer } from '../engine/kafka/consumer';
-import { within } from '../engine/kafka/within';
+import type { startConsumer } from '../engine/kafka/consumer';
+import { within } from '../platform/until';
 import type { ReadyReport } from '../platform/health-server';
 import type { RedisConnection } from '../platform/redis';
 
@@ -9,7 +9,7 @@ const ANSWER_MS_MAX = 1_000;
 
 /** Tells whether ingest can do its work right now, dependency by dependency. Never rejects. */
 export function createReadiness(deps: {
-  readonly consumer: OrderLogConsumer;
+  readonly consumer: Awaited<ReturnType<typeof startConsumer>>;
   readonly temporal: NativeConnection;
   readonly redis: RedisConnection;
 }): () => Promise<ReadyReport> {

@@ -29,6 +29,21 @@ export async function until<T>(
   }
 }
 
+/** The result of the promise, or an error that names `what` once it takes longer than `msMax`. The work goes on. */
+export async function within<T>(work: Promise<T>, msMax: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`${what} has taken more than ${msMax} ms`));
+    }, msMax);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The result of the promise, or the signal's reason when it is aborted first. The work behind the promise goes on. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

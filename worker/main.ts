@@ -9,7 +9,7 @@ import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { encodeOrder } from '../engine/orders/order-record';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
-import { checkTopic } from '../engine/kafka/topic-safety';
+import { checkTopic } from '../engine/kafka/topics';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { loadWorkerConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';

@@ -6,7 +6,7 @@ import { ensureAuditSchedule } from '../engine/reconciliation/audit-stock';
 import { createChargeLookup } from '../engine/reconciliation/audit-item';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
 import { createProducer } from '../engine/kafka/kafka-client';
-import { isLogRead } from '../engine/kafka/log-is-read';
+import { isLogRead } from '../engine/kafka/read-log';
 import { encodeOrder } from '../engine/orders/order-record';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';

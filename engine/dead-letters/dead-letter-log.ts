@@ -8,9 +8,9 @@ import {
 } from '../kafka/dead-letters';
 import { createSafeProducer, type SafeProducer } from '../kafka/safe-producer';
 import { partitionCount, withAdmin } from '../kafka/topics';
-import { within } from '../kafka/within';
 import type { KafkaAccess, TemporalAccess } from '../../platform/config/access';
 import { createLogger } from '../../platform/logger';
+import { within } from '../../platform/until';
 import { unavailable } from './operator';
 import { withOrderReplayer, type OrderReplayer } from './order-replayer';
 

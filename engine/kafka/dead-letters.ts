@@ -1,16 +1,16 @@
-import type { Kafka } from 'kafkajs';
+import type { IHeaders, Kafka } from 'kafkajs';
+import { MARK_KINDS, type DeadLetter, type DeadLetterMark } from '../orders/dead-letter';
+import { FAILURE_REASONS } from '../orders/order';
 import type { LogRecord } from './consumer';
-import type { DeadLetter, DeadLetterMark } from '../orders/dead-letter';
-import { decodeDeadLetter, decodeMark, encodeDeadLetter, encodeMark } from './dead-letter-record';
 import { readLog } from './read-log';
-import type { SafeProducer } from './safe-producer';
+import type { LogEntry, SafeProducer } from './safe-producer';
 
 export interface DeadLetterWriter {
   /** Resolves once Kafka has the letter, perhaps twice. Rejects as the producer's `append` does. */
   write(letter: DeadLetter): Promise<void>;
 }
 
-/** Writes dead letters through a producer that was made for the dead-letter topic. */
+/** Writes dead letters. `producer` appends to the dead-letter topic. */
 export function createDeadLetterWriter(producer: Pick<SafeProducer, 'append'>): DeadLetterWriter {
   return {
     write: async (letter) => {
@@ -24,7 +24,7 @@ export interface MarkWriter {
   mark(letter: DeadLetter, mark: Omit<DeadLetterMark, 'letterId'>): Promise<void>;
 }
 
-/** Writes marks through a producer that was made for the dead-letter topic. */
+/** Writes marks. `producer` appends to the dead-letter topic. */
 export function createMarkWriter(producer: Pick<SafeProducer, 'append'>): MarkWriter {
   return {
     mark: async (letter, mark) => {
@@ -33,38 +33,36 @@ export function createMarkWriter(producer: Pick<SafeProducer, 'append'>): MarkWr
   };
 }
 
-/** A dead letter, its place in the dead-letter topic, and what was done about it, oldest first; absent: nothing. */
+/** A dead letter, its place in the topic, and its marks, oldest first; absent: none. */
 export interface StoredDeadLetter extends DeadLetter {
   readonly partition: number;
   readonly offset: string;
   readonly marks?: readonly DeadLetterMark[];
 }
 
-export interface ReadOptions {
-  /** First offset to read, in every partition; absent: the beginning. */
-  readonly fromOffset?: string;
-  /** Letters to return at most, the oldest of each partition first. */
-  readonly max?: number;
-  readonly msMax?: number;
-}
-
-/** What one answer to an operator may hold in memory. */
+/** Bounds the memory of one read. */
 const LETTERS_MAX = 10_000;
 /** Joining a group takes up to 3 s on a broker with default settings, reading ten thousand letters about one. */
 const READ_MS_MAX = 30_000;
 
 /**
- * The letters from `fromOffset` to what is the end of the log at the time of the call, repeats dropped by id, each with
- * the marks up to that end, also where `max` leaves letters out. Commits nothing and leaves no consumer group behind. Throws when Kafka does not deliver them in `msMax`.
+ * The first `max` letters from `fromOffset` (in every partition) to the end of the log at the time of the call, without
+ * repeats of an id. Each has all its marks up to that end, whatever `max` is. Commits nothing and leaves no consumer
+ * group behind. Throws when Kafka does not deliver the records in `msMax`.
  */
 export async function readDeadLetters(
   kafka: Kafka,
   topic: string,
-  { fromOffset = '0', max = LETTERS_MAX, msMax = READ_MS_MAX }: ReadOptions = {},
+  options: {
+    readonly fromOffset?: string;
+    readonly max?: number;
+    readonly msMax?: number;
+  } = {},
 ): Promise<readonly StoredDeadLetter[]> {
+  const { fromOffset = '0', max = LETTERS_MAX, msMax = READ_MS_MAX } = options;
   const letters = new Map<string, StoredDeadLetter>();
   const marks = new Map<string, DeadLetterMark[]>();
-  const read = (record: LogRecord) => {
+  await readLog(kafka, topic, { fromOffset, msMax }, (record) => {
     const mark = decodeMark(record);
     if (mark) {
       marks.set(mark.letterId, [...(marks.get(mark.letterId) ?? []), mark]);
@@ -73,10 +71,100 @@ export async function readDeadLetters(
       const letter = decodeDeadLetter(record);
       if (!letters.has(letter.id)) letters.set(letter.id, { ...letter, partition, offset });
     }
-  };
-  await readLog(kafka, topic, { fromOffset, msMax }, read);
-  return [...letters.values()].map((letter) => {
-    const made = marks.get(letter.id);
-    return made ? { ...letter, marks: made } : letter;
   });
+  return [...letters.values()].map((letter) => {
+    const found = marks.get(letter.id);
+    return found ? { ...letter, marks: found } : letter;
+  });
+}
+
+/** A stack or a body of megabytes would exceed the size of a record. */
+const ERROR_LENGTH_MAX = 1_000;
+
+/** The value is the original record; all else is in headers, so that ordinary Kafka tools show it. */
+function encodeDeadLetter(letter: DeadLetter): LogEntry {
+  const { source } = letter;
+  const headers: Record<string, string> = {
+    id: letter.id,
+    reason: letter.reason,
+    error: letter.error.slice(0, ERROR_LENGTH_MAX),
+    generation: String(letter.generation),
+    at: String(letter.at),
+    ...(letter.requestId !== undefined && { request_id: letter.requestId }),
+    ...(letter.itemId !== undefined && { item_id: letter.itemId }),
+    ...(letter.runId !== undefined && { run: letter.runId }),
+    ...(source && {
+      'source-topic': source.topic,
+      'source-partition': String(source.partition),
+      'source-offset': source.offset,
+    }),
+  };
+  return { key: letter.requestId ?? letter.id, value: letter.value, headers };
+}
+
+/**
+ * Decodes a dead letter. Records that the engine did not write are shown, too: as `invalid-record`, with their place as
+ * id, and at time 0 unless they name one.
+ */
+export function decodeDeadLetter(record: LogRecord): DeadLetter {
+  const header = (name: string) => headerText(record.headers, name);
+  const requestId = header('request_id');
+  const itemId = header('item_id');
+  const runId = header('run');
+  const topic = header('source-topic');
+  const offset = header('source-offset');
+  return {
+    id: header('id') ?? `${record.topic}:${record.partition}:${record.offset}`,
+    reason: FAILURE_REASONS.find((known) => known === header('reason')) ?? 'invalid-record',
+    error: header('error') ?? 'this record of the dead-letter topic does not name an error',
+    generation: wholeNumber(header('generation')),
+    at: wholeNumber(header('at')),
+    value: record.value ?? Buffer.alloc(0),
+    ...(requestId !== undefined && { requestId }),
+    ...(itemId !== undefined && { itemId }),
+    ...(runId !== undefined && { runId }),
+    ...(topic !== undefined &&
+      offset !== undefined && {
+        source: { topic, partition: wholeNumber(header('source-partition')), offset },
+      }),
+  };
+}
+
+/** A mark has headers only, and the key of its letter, so that it follows the letter in the same partition. */
+function encodeMark(letter: DeadLetter, mark: Omit<DeadLetterMark, 'letterId'>): LogEntry {
+  const headers = {
+    mark: mark.kind,
+    'mark-of': letter.id,
+    by: mark.by,
+    why: mark.why,
+    at: String(mark.at),
+    ...(mark.runId !== undefined && { run: mark.runId }),
+  };
+  return { key: letter.requestId ?? letter.id, value: Buffer.alloc(0), headers };
+}
+
+/** Decodes a mark; undefined for any other record, which is a letter then. */
+function decodeMark({ headers }: LogRecord): DeadLetterMark | undefined {
+  const kind = MARK_KINDS.find((known) => known === headerText(headers, 'mark'));
+  const letterId = headerText(headers, 'mark-of');
+  if (kind === undefined || letterId === undefined) return undefined;
+  const runId = headerText(headers, 'run');
+  return {
+    kind,
+    letterId,
+    by: headerText(headers, 'by') ?? 'unknown',
+    why: headerText(headers, 'why') ?? '',
+    at: wholeNumber(headerText(headers, 'at')),
+    ...(runId !== undefined && { runId }),
+  };
+}
+
+function headerText(headers: IHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0]?.toString() : value?.toString();
+}
+
+function wholeNumber(text: string | undefined): number {
+  const value = Number(text ?? 0);
+  return Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { connect, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import {
@@ -11,25 +12,26 @@ import {
 } from 'kafkajs';
 import type { KafkaAccess } from '../../platform/config/access';
 import type { Logger } from '../../platform/logger';
-import { changeLibrary } from './kafkajs-internals';
+import { invariant } from '../orders/invariant';
+import { encodePlainBatches } from './record-batch';
 
 /**
- * A client whose requests give up early. With the library's 30 s a stopped broker costs 20 s without an
- * acknowledgement, with 3 s it costs 3 to 9. Mere addresses mean a broker without TLS and SASL. `logger` absent: silent.
+ * A client whose requests time out early: with kafkajs's 30 s a stopped broker stops acknowledgements for 20 s, with
+ * 3 s for 3 to 9 s. Plain addresses mean a broker without TLS and SASL. Without `logger` the client is silent.
  */
 export function createKafka(
   clientId: string,
   access: KafkaAccess | readonly string[],
   logger?: Logger,
 ): Kafka {
-  changeLibrary();
+  patchKafkajs();
   const { addrs, tls, sasl }: KafkaAccess = 'addrs' in access ? access : { addrs: access };
   return new Kafka({
     clientId,
     brokers: [...addrs],
     ...(tls && { ssl: tlsOptions(tls) }),
     ...(sasl && { sasl: saslOptions(sasl), authenticationTimeout: 3_000 }),
-    // A TLS handshake is part of it, and costs a busy broker its time.
+    // A TLS handshake counts as part of the connection, and costs a busy broker its time.
     connectionTimeout: tls ? 3_000 : 1_000,
     requestTimeout: 3_000,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000 },
@@ -40,28 +42,43 @@ export function createKafka(
 }
 
 /**
- * The library's own sockets, but without Nagle's algorithm: with it, a request waits in the kernel until the broker has
- * acknowledged the one before it, though batches for several partitions share a connection in order to be under way at
- * the same time.
+ * A producer for one `send()` at a time per partition. Not idempotent: with several requests under way and one lost
+ * answer, kafkajs's idempotence reports records as written that were not. The workflow id absorbs the repetitions.
  */
-const openSocket = ({ host, port, ssl, onConnect }: SocketRequest) => {
+export function createProducer(kafka: Kafka): Producer {
+  return kafka.producer({
+    idempotent: false,
+    allowAutoTopicCreation: false,
+    // The safe producer retries; one retry in here only saves a round trip after a leader has moved.
+    retry: { retries: 1 },
+    // After a timeout kafkajs does not look up the leader again, so the metadata must expire by itself.
+    metadataMaxAge: 3_000,
+    createPartitioner: Partitioners.DefaultPartitioner,
+  });
+}
+
+/** The addresses of a Kafka, as messages show them. */
+export function addressesOf(access: KafkaAccess | readonly string[]): string {
+  return ('addrs' in access ? access.addrs : access).join(',');
+}
+
+/** Its types do not say that `ssl` is absent without TLS. */
+type SocketRequest = Omit<ISocketFactoryArgs, 'ssl'> & {
+  readonly ssl: ISocketFactoryArgs['ssl'] | undefined;
+};
+
+/** kafkajs's own value. */
+const KEEP_ALIVE_MS = 60_000;
+
+/**
+ * kafkajs's own sockets without Nagle's algorithm. Batches for several partitions share a connection; with Nagle, each
+ * request would wait in the kernel until the broker has acknowledged the packet before it.
+ */
+function openSocket({ host, port, ssl, onConnect }: SocketRequest) {
   const socket = ssl
     ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
     : connect({ host, port }, onConnect);
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
-};
-
-/** What the library asks for; its types do not say that there is no `ssl` without TLS. */
-interface SocketRequest extends Omit<ISocketFactoryArgs, 'ssl'> {
-  readonly ssl: ISocketFactoryArgs['ssl'] | undefined;
-}
-
-/** After a minute of silence, as the library has it. */
-const KEEP_ALIVE_MS = 60_000;
-
-/** Where a Kafka is, for people. */
-export function addressesOf(access: KafkaAccess | readonly string[]): string {
-  return ('addrs' in access ? access.addrs : access).join(',');
 }
 
 function tlsOptions({ ca, client, serverName }: NonNullable<KafkaAccess['tls']>) {
@@ -72,63 +89,78 @@ function tlsOptions({ ca, client, serverName }: NonNullable<KafkaAccess['tls']>)
   };
 }
 
-function saslOptions({ mechanism, ...rest }: NonNullable<KafkaAccess['sasl']>): SASLOptions {
-  const credentials = { username: rest.username, password: rest.password.reveal() };
-  switch (mechanism) {
-    case 'PLAIN':
-      return { mechanism: 'plain', ...credentials };
-    case 'SCRAM-SHA-256':
-      return { mechanism: 'scram-sha-256', ...credentials };
-    case 'SCRAM-SHA-512':
-      return { mechanism: 'scram-sha-512', ...credentials };
-  }
-}
+const SASL_MECHANISMS = {
+  PLAIN: 'plain',
+  'SCRAM-SHA-256': 'scram-sha-256',
+  'SCRAM-SHA-512': 'scram-sha-512',
+} as const;
 
-/** Milliseconds the broker may wait for its replicas; below the request's timeout, so that its answer still arrives. */
-export const REPLICATION_MS_MAX = 2_000;
-
-/**
- * A producer for one `send()` at a time per partition. Not idempotent: with several requests in flight and one lost
- * answer, the library's idempotence reports records as written that never were. Repetitions are absorbed by the workflow id.
- */
-export function createProducer(kafka: Kafka): Producer {
-  return kafka.producer({
-    idempotent: false,
-    allowAutoTopicCreation: false,
-    // The caller retries; one inner try only spares a round trip after a leader has moved.
-    retry: { retries: 1 },
-    // A moved leader is not looked up again after mere timeouts, so the metadata must age by itself.
-    metadataMaxAge: 3_000,
-    createPartitioner: Partitioners.DefaultPartitioner,
-  });
+function saslOptions(sasl: NonNullable<KafkaAccess['sasl']>): SASLOptions {
+  const mechanism = SASL_MECHANISMS[sasl.mechanism];
+  return { mechanism, username: sasl.username, password: sasl.password.reveal() };
 }
 
 /**
- * The library calls an error what it then retries by itself; what it gives up on reaches us as a rejection or as a
- * crash event and is logged there. So its levels are lowered by one.
+ * One level lower than kafkajs logs: it calls an error what it then retries by itself. What it does not retry becomes a
+ * rejection or a crash event, and is logged where that is handled.
  */
 function logTo(logger: Logger) {
   const child = logger.child({ lib: 'kafkajs' });
   return ({ namespace, level, log }: LogEntry) => {
-    const { message, error, groupId, broker } = log as { message: string } & Record<
-      string,
-      unknown
-    >;
-    const text = namespace === '' ? message : `${namespace}: ${message}`;
+    const { error, groupId, broker } = log as Record<string, unknown>;
     const fields = { error, groupId, broker };
-    switch (level) {
-      case logLevel.ERROR:
-        child.warn(fields, text);
-        break;
-      case logLevel.WARN:
-        child.info(fields, text);
-        break;
-      case logLevel.INFO:
-      case logLevel.DEBUG:
-        child.debug(fields, text);
-        break;
-      case logLevel.NOTHING:
-        break;
-    }
+    const text = namespace === '' ? log.message : `${namespace}: ${log.message}`;
+    if (level === logLevel.ERROR) child.warn(fields, text);
+    else if (level === logLevel.WARN) child.info(fields, text);
+    else child.debug(fields, text);
   };
+}
+
+/** The version whose internals were read and measured. */
+const KAFKAJS_VERSION = '2.2.4';
+
+let isPatched = false;
+
+/** Replaces two costly parts of kafkajs, once per process. Throws for any other version. */
+function patchKafkajs(): void {
+  if (isPatched) return;
+  const load = createRequire(__filename);
+  const { version } = load('kafkajs/package.json') as { version: string };
+  invariant(
+    version === KAFKAJS_VERSION,
+    `kafkajs is ${version}, but ${KAFKAJS_VERSION} was checked`,
+  );
+  const queue = load('kafkajs/src/network/requestQueue') as { prototype: RequestQueue };
+  queue.prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
+  encodePlainBatches(load);
+  isPatched = true;
+}
+
+interface RequestQueue {
+  readonly pending: readonly unknown[];
+  /** Milliseconds since the epoch; in the past when the broker does not throttle this client. */
+  readonly throttledUntil: number;
+  throttleCheckTimeoutId: NodeJS.Timeout | null;
+  checkPendingRequests: () => void;
+  scheduleCheckPendingRequests: (this: RequestQueue) => void;
+}
+
+/** kafkajs's own interval between two looks at a queue with requests in it. */
+const CHECK_PENDING_MS = 10;
+
+/**
+ * Sets a timer only while a request waits or the broker throttles. In kafkajs each connection re-arms a 1 ms timer for
+ * ever after its first request, which costs 6 % of a core.
+ */
+function scheduleCheckPendingRequests(this: RequestQueue): void {
+  if (this.throttleCheckTimeoutId !== null) return;
+  const throttledMs = this.throttledUntil - Date.now();
+  if (throttledMs <= 0 && this.pending.length === 0) return;
+  this.throttleCheckTimeoutId = setTimeout(
+    () => {
+      this.throttleCheckTimeoutId = null;
+      this.checkPendingRequests();
+    },
+    Math.max(throttledMs, CHECK_PENDING_MS),
+  );
 }

@@ -1,12 +1,53 @@
 import { randomUUID } from 'node:crypto';
 import { KafkaJSDeleteGroupsError, type Admin, type Consumer, type Kafka } from 'kafkajs';
+import { within } from '../../platform/until';
+import type { ItemId, Order, RequestId } from '../orders/order';
+import { decodeOrder } from '../orders/order-record';
 import type { LogRecord } from './consumer';
 import { withAdmin } from './topics';
-import { within } from './within';
+
+/** A rebuild may have a long log to read. This only bounds a Kafka that stops answering. */
+const READ_ORDERS_MS_MAX = 300_000;
+
+/** All orders of an item in the log, by id. Of two records with one id the first counts, as at ingest. */
+export async function readOrders(
+  kafka: Kafka,
+  topic: string,
+  itemId: ItemId,
+): Promise<ReadonlyMap<RequestId, Order>> {
+  const orders = new Map<RequestId, Order>();
+  const options = { fromOffset: '0', msMax: READ_ORDERS_MS_MAX };
+  await readLog(kafka, topic, options, ({ value }) => {
+    const decoded = decodeOrder(value);
+    if (decoded.kind !== 'order' || decoded.order.itemId !== itemId) return;
+    const { order } = decoded;
+    if (!orders.has(order.requestId)) orders.set(order.requestId, order);
+  });
+  return orders;
+}
+
+/** Whether a group has finished every record that a topic holds at the time of the call. */
+export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise<boolean> {
+  return withAdmin(kafka, async (admin) => {
+    const ends = await admin.fetchTopicOffsets(topic);
+    const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    const committed = new Map(
+      group?.partitions.map(({ partition, offset }) => [partition, offset]),
+    );
+    // A partition without a committed offset (-1) was not read, unless it is empty.
+    return ends.every(
+      ({ partition, low, high }) =>
+        low === high || BigInt(committed.get(partition) ?? -1) >= BigInt(high),
+    );
+  });
+}
+
+/** Closing waits for the current fetch. With kafkajs's 5 s, an idle broker delays the end of every read by so much. */
+const IDLE_FETCH_MS_MAX = 200;
 
 /**
- * Hands every record from `fromOffset` (in every partition) to what is the end of the log at the time of the call to
- * `onRecord`. Commits nothing and leaves no consumer group behind. Throws when Kafka does not deliver them in `msMax`.
+ * Passes every record to `onRecord`, in each partition from `fromOffset` to the end of the log at the time of the call.
+ * Commits nothing and leaves no consumer group behind. Throws when Kafka does not deliver the records in `msMax`.
  */
 export async function readLog(
   kafka: Kafka,
@@ -23,10 +64,11 @@ export async function readLog(
     .filter(({ next, end }) => next < end);
   if (ranges.length === 0) return;
 
-  // A group of its own: the records are wanted from the start, every time, whoever else is reading.
+  // A new group, so that no other reader has a share of the partitions.
   const groupId = `${topic}-reader-${randomUUID()}`;
   const consumer = kafka.consumer({
-    ...{ groupId, allowAutoTopicCreation: false },
+    groupId,
+    allowAutoTopicCreation: false,
     maxWaitTimeInMs: IDLE_FETCH_MS_MAX,
   });
   try {
@@ -34,25 +76,11 @@ export async function readLog(
   } finally {
     await within(consumer.disconnect(), msMax, `closing the reader of ${topic}`);
   }
-  await withAdmin(kafka, (admin) => forgetGroup(admin, groupId));
+  // Not after a failed read: a group without commits also disappears by itself.
+  await withAdmin(kafka, (admin) => deleteGroup(admin, groupId));
 }
 
-/** Closing waits for the fetch under way: with the library's 5 s, a broker without anything new held every reading up so long. */
-const IDLE_FETCH_MS_MAX = 200;
-
-/** A group that never committed also fades by itself, which is why a failed read need not come this far. */
-async function forgetGroup(admin: Admin, groupId: string): Promise<void> {
-  try {
-    await admin.deleteGroups([groupId]);
-  } catch (error) {
-    const gone =
-      error instanceof KafkaJSDeleteGroupsError &&
-      error.groups.every((group) => group.error?.type === 'GROUP_ID_NOT_FOUND');
-    if (!gone) throw error;
-  }
-}
-
-/** What is still to be read of a partition: from `next`, up to but without `end`. */
+/** What is left to read of a partition: from `next` to before `end`. */
 interface Range {
   readonly partition: number;
   next: bigint;
@@ -71,7 +99,14 @@ async function consume(
     consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
       if (!restart) reject(error);
     });
-    const eachBatch: Parameters<typeof consumer.run>[0] = {
+    // After each join: a consumer that crashed restarts at the beginning of the log, and kafkajs refuses to seek
+    // before it has joined.
+    consumer.on(consumer.events.GROUP_JOIN, () => {
+      for (const { partition, next } of ranges) {
+        consumer.seek({ topic, partition, offset: String(next) });
+      }
+    });
+    const running = consumer.run({
       autoCommit: false,
       eachBatch: ({ batch }) => {
         const range = ranges.find(({ partition }) => partition === batch.partition);
@@ -80,21 +115,25 @@ async function consume(
           if (!range || offset < range.next || offset >= range.end) continue;
           onRecord({ topic, partition: batch.partition, ...message, headers });
         }
-        // By the batch, not by its records: the last offsets may be markers that are never shown.
+        // From the batch, not from its records: its last offsets may be markers that are not delivered.
         const next = BigInt(batch.lastOffset()) + 1n;
-        // A fetch from before the seek may still arrive; it must not turn the reading back.
+        // A fetch from before the seek may still arrive and must not move the position back.
         if (range && next > range.next) range.next = next;
         if (ranges.every(({ next, end }) => next >= end)) resolve();
         return Promise.resolve();
       },
-    };
-    // With every joining: a consumer that crashes on its way starts anew, at the beginning of the log, and until it has
-    // joined the library refuses to seek.
-    consumer.on(consumer.events.GROUP_JOIN, () => {
-      for (const { partition, next } of ranges) {
-        consumer.seek({ topic, partition, offset: String(next) });
-      }
     });
-    consumer.run(eachBatch).catch(reject);
+    running.catch(reject);
   });
+}
+
+async function deleteGroup(admin: Admin, groupId: string): Promise<void> {
+  try {
+    await admin.deleteGroups([groupId]);
+  } catch (error) {
+    const isGone =
+      error instanceof KafkaJSDeleteGroupsError &&
+      error.groups.every((group) => group.error?.type === 'GROUP_ID_NOT_FOUND');
+    if (!isGone) throw error;
+  }
 }

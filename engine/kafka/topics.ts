@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, Kafka } from 'kafkajs';
+import { ConfigResourceTypes, KafkaJSProtocolError, type Admin, type Kafka } from 'kafkajs';
 import type { KafkaAccess } from '../../platform/config/access';
 import type { Logger } from '../../platform/logger';
+import { within } from '../../platform/until';
 import { createKafka } from './kafka-client';
-import { within } from './within';
 
-/** Orders spread over six: on small machines twelve only halve the batches. More brokers carry more. */
+/** On small machines twelve only halve the batches. More brokers can use more. */
 export const ORDERS_PARTITIONS = 6;
 
 /** Dead letters are few, and one partition keeps them in one order with plain offsets. */
 export const DEAD_LETTER_PARTITIONS = 1;
 
-/** A dead letter carries a whole record plus the reason in its headers, and so must be allowed to be larger than any record. */
+/** Larger than any record of the orders: a dead letter holds such a record and the reason in its headers. */
 const DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024;
 
-export interface TopicSpec {
+interface TopicSpec {
   readonly topic: string;
   readonly partitions: number;
   readonly config?: Readonly<Record<string, string>>;
@@ -29,21 +29,21 @@ export function saleTopics(
     {
       topic: names.deadLetterTopic,
       partitions: DEAD_LETTER_PARTITIONS,
-      // Kept until somebody deletes it: a failed order that nobody has looked at yet must not fade away.
+      // No retention: a failed order must not disappear before an operator has looked at it.
       config: { 'max.message.bytes': String(DEAD_LETTER_BYTES_MAX), 'retention.ms': '-1' },
     },
   ];
 }
 
-/** A fresh broker is ready within seconds; a machine that is short of CPU has taken half a minute. */
+/** A new broker is ready within seconds; on a machine short of CPU it has taken half a minute. */
 const READY_MS_MAX = 60_000;
-/** One try includes connecting, creating and waiting for leaders. */
+/** For connecting, creating and waiting for leaders. */
 const TRY_MS_MAX = 10_000;
 const RETRY_DELAY_MS = 300;
 
 /**
- * Creates the topics that are missing and returns once each has a leader for every partition. Topics that exist stay as
- * they are: more partitions would move keys. Throws, with the last fault as cause, when Kafka is not ready in `readyMsMax`.
+ * Creates missing topics and returns once every partition has a leader. Existing topics stay as they are: more
+ * partitions would move keys. Throws, with the last error as cause, when Kafka is not ready in `readyMsMax`.
  */
 export async function ensureTopics(
   kafkaAccess: KafkaAccess | readonly string[],
@@ -53,7 +53,7 @@ export async function ensureTopics(
   const deadline = Date.now() + readyMsMax;
   for (;;) {
     try {
-      // A client of its own for each try: one that met a half-started broker has been seen to hang for good.
+      // A new client for each try: one that met a half-started broker has been seen to hang for ever.
       const kafka = createKafka('flash-sale-topics', kafkaAccess, logger);
       const tryMsMax = Math.min(TRY_MS_MAX, deadline - Date.now());
       await withAdmin(kafka, (admin) => createMissing(admin, topics), tryMsMax);
@@ -68,40 +68,12 @@ export async function ensureTopics(
   }
 }
 
-/** How many partitions a topic has. Throws when it does not exist or Kafka does not answer. */
-export async function partitionCount(kafka: Kafka, topic: string): Promise<number> {
-  return withAdmin(kafka, async (admin) => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    const found = topics.find(({ name }) => name === topic);
-    if (!found || found.partitions.length === 0) throw new Error(`Kafka has no topic ${topic}`);
-    return found.partitions.length;
-  });
-}
-
-/** Runs `use` with a connected admin client, bounded in time, and closes the client in every case. */
-export async function withAdmin<T>(
-  kafka: Kafka,
-  use: (admin: Admin) => Promise<T>,
-  msMax: number = TRY_MS_MAX,
-): Promise<T> {
-  const admin = kafka.admin({ retry: { retries: 2 } });
-  try {
-    return await within(
-      admin.connect().then(() => use(admin)),
-      msMax,
-      "Kafka's admin client",
-    );
-  } finally {
-    await within(admin.disconnect(), msMax, "closing Kafka's admin client");
-  }
-}
-
 async function createMissing(admin: Admin, topics: readonly TopicSpec[]): Promise<void> {
   const existing = new Set(await admin.listTopics());
   for (const { topic, partitions, config = {} } of topics) {
     if (existing.has(topic)) continue;
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-    // Answers false when another process was faster, which is just as well.
+    // Returns false when another process was faster.
     await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
   }
   const described = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
@@ -110,3 +82,106 @@ async function createMissing(admin: Admin, topics: readonly TopicSpec[]): Promis
     if (partitions.length === 0 || orphan) throw new Error(`Topic ${name} has no leader yet`);
   }
 }
+
+/** Runs `use` with a connected admin client, bounded in time, and always closes the client. */
+export async function withAdmin<T>(
+  kafka: Kafka,
+  use: (admin: Admin) => Promise<T>,
+  msMax: number = TRY_MS_MAX,
+): Promise<T> {
+  const admin = kafka.admin({ retry: { retries: 2 } });
+  try {
+    const used = admin.connect().then(() => use(admin));
+    return await within(used, msMax, "Kafka's admin client");
+  } finally {
+    await within(admin.disconnect(), msMax, "closing Kafka's admin client");
+  }
+}
+
+/** The number of partitions of a topic. Throws when the topic does not exist or Kafka does not answer. */
+export async function partitionCount(kafka: Kafka, topic: string): Promise<number> {
+  const { partitions } = await withAdmin(kafka, (admin) => describePartitions(admin, topic));
+  return partitions;
+}
+
+/**
+ * Checks a topic before a process relies on it and returns its number of partitions. Settings that can lose an
+ * acknowledged record with one broker are a warning, in production an error; settings that Kafka does not show are a
+ * warning. Throws when the topic does not exist or Kafka does not answer.
+ */
+export async function checkTopic(
+  kafka: Kafka,
+  topic: string,
+  { production, logger }: { readonly production: boolean; readonly logger: Logger },
+): Promise<number> {
+  const settings: TopicSettings = await withAdmin(kafka, async (admin) => ({
+    ...(await describePartitions(admin, topic)),
+    ...(await describeSettings(admin, topic).catch((error: unknown) => {
+      logger.warn({ err: error, topic }, 'Kafka does not show the settings of the topic: check it');
+      return {};
+    })),
+  }));
+  const weaker = weaknesses(settings);
+  if (weaker.length > 0 && production) {
+    throw new Error(`Kafka keeps the topic ${topic} too loosely: ${weaker.join('; ')}`);
+  }
+  if (weaker.length > 0) logger.warn({ topic, weaker }, 'Kafka can lose records of the topic');
+  return settings.partitions;
+}
+
+/** An absent setting is one that the broker does not know: its replication has other rules then. */
+interface TopicSettings {
+  readonly partitions: number;
+  /** Of the partition with the fewest. */
+  readonly replicas: number;
+  readonly minInsyncReplicas?: number | undefined;
+  readonly uncleanLeaderElection?: boolean | undefined;
+}
+
+/** What can be lost with one broker under these settings, and why. */
+export function weaknesses(settings: TopicSettings): string[] {
+  const { replicas, minInsyncReplicas = 2, uncleanLeaderElection = false } = settings;
+  const found: string[] = [];
+  if (replicas < 2) {
+    found.push(`its replication factor is ${replicas}, not 3: with its broker every order is lost`);
+  }
+  if (minInsyncReplicas < 2) {
+    found.push(
+      `min.insync.replicas is ${minInsyncReplicas}, not 2: an order that only one broker has is acknowledged`,
+    );
+  }
+  if (uncleanLeaderElection) {
+    found.push('unclean.leader.election.enable is true: a broker that missed orders may lead');
+  }
+  return found;
+}
+
+async function describePartitions(admin: Admin, topic: string) {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch((cause: unknown) => {
+    if (!(cause instanceof KafkaJSProtocolError) || cause.type !== UNKNOWN_TOPIC) throw cause;
+    throw new Error(`Kafka has no topic ${topic}`, { cause });
+  });
+  const partitions = topics.find(({ name }) => name === topic)?.partitions ?? [];
+  if (partitions.length === 0) throw new Error(`Kafka has no topic ${topic}`);
+  const replicas = Math.min(...partitions.map((partition) => partition.replicas.length));
+  return { partitions: partitions.length, replicas };
+}
+
+const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
+
+async function describeSettings(admin: Admin, topic: string) {
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: SETTINGS }],
+  });
+  const entries = resources.flatMap(({ configEntries }) => configEntries);
+  const [minInsync, unclean] = SETTINGS.map(
+    (name) => entries.find(({ configName }) => configName === name)?.configValue,
+  );
+  return {
+    minInsyncReplicas: minInsync === undefined ? undefined : Number(minInsync),
+    uncleanLeaderElection: unclean === undefined ? undefined : unclean === 'true',
+  };
+}
+
+const SETTINGS = ['min.insync.replicas', 'unclean.leader.election.enable'];

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { startConsumer, type ConsumerOptions, type LogRecord } from '../../engine/kafka/consumer';
+import { startConsumer, type LogRecord } from '../../engine/kafka/consumer';
 import { NotAppendedError, type LogEntry } from '../../engine/kafka/safe-producer';
 import {
   DEAD_LETTER_PARTITIONS,
@@ -22,8 +22,7 @@ const names = (count: number) => Array.from({ length: count }, (_, i) => `order-
 async function member(
   topic: string,
   groupId: string,
-  handle: ConsumerOptions['handle'],
-  onDead: ConsumerOptions['onDead'] = () => undefined,
+  handle: Parameters<typeof startConsumer>[0]['handle'],
 ) {
   const consumer = await startConsumer({
     kafka: log.kafka(),
@@ -31,7 +30,7 @@ async function member(
     groupId,
     logger,
     handle,
-    onDead,
+    onDead: () => undefined,
   });
   log.closing.push(() => consumer.stop());
   return consumer;
@@ -199,10 +198,7 @@ describe('startConsumer', () => {
         delivered = true;
         return hanging;
       },
-      timing: {
-        ...{ sessionMs: 10_000, heartbeatEveryMs: 1_000, stopMsMax: 300 },
-        retryDelayMs: { min: 10, max: 20 },
-      },
+      stopMsMax: 300,
     });
     await until('the delivery', () => delivered);
     const startedAt = Date.now();

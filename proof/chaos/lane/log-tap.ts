@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import { decodeDeadLetter } from '../../../engine/kafka/dead-letter-record';
+import { decodeDeadLetter } from '../../../engine/kafka/dead-letters';
 import type { DeadLetter } from '../../../engine/orders/dead-letter';
 import { decodeOrder } from '../../../engine/orders/order-record';
 import { withAdmin } from '../../../engine/kafka/topics';

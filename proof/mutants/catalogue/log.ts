@@ -7,7 +7,7 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     breaks: 'Only what Kafka names with partition and offset is appended.',
     edits: [
       {
-        file: 'engine/kafka/producing/batch-delivery.ts',
+        file: 'engine/kafka/batch-delivery.ts',
         find: 'if (offset < 0n) {',
         replace: 'if (offset < -1n) {',
       },
@@ -22,9 +22,9 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     breaks: 'One send per partition is under way at a time, so that a lost answer hits one batch.',
     edits: [
       {
-        file: 'engine/kafka/producing/partition-lane.ts',
-        find: 'await deliver(takeBatch(queue));',
-        replace: 'void deliver(takeBatch(queue));',
+        file: 'engine/kafka/safe-producer.ts',
+        find: 'await send(takeBatch(records));',
+        replace: 'void send(takeBatch(records));',
       },
     ],
     tests: ['test/engine/kafka/safe-producer.test.ts'],
@@ -34,15 +34,15 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     breaks: 'An offset is committed after everything below it is started.',
     edits: [
       {
-        file: 'engine/kafka/consuming/batch.ts',
-        find: '    if (!(await finishChunk(records, payload, deps))) return;\n',
+        file: 'engine/kafka/consume-batch.ts',
+        find: '    if (!(await finishChunk(records, payload, context))) return;\n',
         replace: '',
       },
       {
-        file: 'engine/kafka/consuming/batch.ts',
+        file: 'engine/kafka/consume-batch.ts',
         find: '    await payload.heartbeat();\n  }\n',
         replace:
-          '    await payload.heartbeat();\n    if (!(await finishChunk(records, payload, deps))) return;\n  }\n',
+          '    await payload.heartbeat();\n    if (!(await finishChunk(records, payload, context))) return;\n  }\n',
       },
     ],
     tests: ['test/engine/kafka/consume-batch.test.ts'],

@@ -4,7 +4,7 @@ import {
   consumeBatch,
   UnavailableError,
   type LogRecord,
-} from '../../../engine/kafka/consuming/batch';
+} from '../../../engine/kafka/consume-batch';
 
 const TIMING = { heartbeatEveryMs: 2, retryDelayMs: { min: 1, max: 3 } };
 

@@ -77,7 +77,7 @@ describe('append', () => {
 
   test('sends what comes together in one batch where records are spread by batch, in turns to all partitions', async () => {
     const log = createFakeLog(TOPIC, () => undefined);
-    const producer = await start(log.createProducer, { spread: 'by-batch' });
+    const producer = await start(log.createProducer, { partitioner: 'by-batch' });
     const used: number[][] = [];
     for (const turn of ['a', 'b', 'c', 'd']) {
       const crowd = Array.from({ length: 50 }, (_, i) => producer.append(entry(`${turn}-${i}`)));
@@ -92,7 +92,7 @@ describe('append', () => {
     // The first batch hangs until its client is replaced.
     const log = createFakeLog(TOPIC, () => (sends++ === 0 ? 'silence' : undefined));
     const producer = await start(log.createProducer, {
-      spread: 'by-batch',
+      partitioner: 'by-batch',
       timing: { ...TIMING, ackMsMax: 200 },
     });
     const stuck = producer.append(entry('stuck'));

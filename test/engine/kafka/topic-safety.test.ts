@@ -1,4 +1,4 @@
-import { weaknesses } from '../../../engine/kafka/topic-safety';
+import { weaknesses } from '../../../engine/kafka/topics';
 
 const safe = { partitions: 6, replicas: 3, minInsyncReplicas: 2, uncleanLeaderElection: false };
 

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Consumer } from 'kafkajs';
-import { watchConsumer, type WatchdogTiming } from '../../../engine/kafka/consuming/watchdog';
+import { watchConsumer } from '../../../engine/kafka/consumer';
 
-const TIMING: WatchdogTiming = { crashesMax: 5, silenceMsMax: 40_000, checkEveryMs: 1_000 };
 const events = {
   ...{ FETCH: 'fetch', HEARTBEAT: 'heartbeat', GROUP_JOIN: 'join', CRASH: 'crash' },
   ...{ STOP: 'stop', DISCONNECT: 'disconnect' },
@@ -13,7 +12,7 @@ function watched() {
   const emitter = new EventEmitter();
   const consumer = { events, on: emitter.on.bind(emitter) } as unknown as Consumer;
   const deaths: string[] = [];
-  const watchdog = watchConsumer(consumer, ({ message }) => deaths.push(message), TIMING);
+  const watchdog = watchConsumer(consumer, ({ message }) => deaths.push(message));
   const crash = (restart: boolean) =>
     emitter.emit('crash', { payload: { restart, error: new Error('no broker') } });
   return { watchdog, deaths, emitter, crash };
