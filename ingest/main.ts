@@ -1,9 +1,11 @@
 import { Client } from '@temporalio/client';
+import { Counter, Gauge } from 'prom-client';
 import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
 import { loadIngestConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';
@@ -11,19 +13,18 @@ import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectRetryingRedis } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
-import { COMMIT_CALL, DEAD_LETTER_CALLS, LEDGER_CALLS, STARTER_CALLS } from './failpoints';
-import { createIngestMetrics } from './metrics';
+import { within } from '../platform/until';
 import { createOpenOrders } from './open-orders';
-import { createOrderStarter } from './order-starter';
-import { createReadiness } from './readiness';
-import { createStartOrders } from './start-orders';
+import { createOrderStarter, createStartOrders, FAILPOINTS } from './start-orders';
 
-/** Letters in hand at the end; the consumer has stopped by then, so they are few. */
+/** The consumer has stopped before, so few dead letters are left to drain. */
 const DRAIN_MS_MAX = 3_000;
+/** Below the timeout of a probe, which is a second or two. */
+const READY_MS_MAX = 1_000;
 
 async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
+  const { production, ordersTopic, deadLetterTopic } = config;
   const logger = createLogger('ingest', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
   const failpoints = createFailpoints('ingest', config.failpoints);
@@ -32,51 +33,88 @@ async function main(): Promise<void> {
   const temporal = await connectTemporal(config.temporal);
   onShutdown('temporal', () => temporal.close());
   const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
+
   const redis = connectRetryingRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
+  const stock = createStockLedger(redis);
+  const ledger = failpoints.around(stock, FAILPOINTS.ledger);
+
   const kafka = createKafka('ingest', config.kafka, logger);
-  const topic = config.deadLetterTopic;
-  const { production } = config;
-  await checkTopic(kafka, config.ordersTopic, { production, logger });
-  const partitions = await checkTopic(kafka, topic, { production, logger });
-  const newProducer = () => createProducer(kafka);
-  const letters = await createSafeProducer({
-    createProducer: newProducer,
-    topic,
+  await checkTopic(kafka, ordersTopic, { production, logger });
+  const partitions = await checkTopic(kafka, deadLetterTopic, { production, logger });
+  const producer = await createSafeProducer({
+    createProducer: () => createProducer(kafka),
+    topic: deadLetterTopic,
     partitions,
     logger,
   });
-  onShutdown('dead letters', () => letters.close(DRAIN_MS_MAX));
+  onShutdown('dead letters', () => producer.close(DRAIN_MS_MAX));
+  const letters = createDeadLetterWriter(producer);
+  const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
 
-  const starter = failpoints.around(createOrderStarter(client, config.taskQueue), STARTER_CALLS);
+  const temporalStarter = createOrderStarter(client, config.taskQueue);
+  const starter = failpoints.around(temporalStarter, FAILPOINTS.starter);
   const openOrders = createOpenOrders({
     max: config.openOrdersMax,
     countOpen: () => starter.countOpen(),
   });
-  const handle = createStartOrders({
-    ...{ starter, openOrders, logger },
-    deadLetters: failpoints.around(createDeadLetterWriter(letters), DEAD_LETTER_CALLS),
-    ledger: failpoints.around(createStockLedger(redis), LEDGER_CALLS),
-    metrics: createIngestMetrics(openOrders),
+
+  const records = new Counter({
+    name: 'ingest_records_total',
+    help: 'Order records finished, by what became of them',
+    labelNames: ['outcome'] as const,
   });
-  const { ordersTopic, consumerGroup: groupId } = config;
+  new Gauge({
+    name: 'ingest_open_orders',
+    help: 'Orders under way, as far as this process knows',
+    collect() {
+      this.set(openOrders.estimate);
+    },
+  });
+
+  const handle = createStartOrders({
+    starter,
+    openOrders,
+    deadLetters,
+    ledger,
+    onOutcome: (outcome) => {
+      records.inc({ outcome });
+    },
+    logger,
+  });
   const consumer = await startConsumer({
     kafka,
     topic: ordersTopic,
-    groupId,
+    groupId: config.consumerGroup,
     logger,
     handle,
     onDead: fail,
-    ...(failpoints.isSet && {
-      aroundCommit: (commit: () => Promise<void>) => failpoints.between(COMMIT_CALL, commit),
-    }),
+    aroundCommit: (commit) => failpoints.between(FAILPOINTS.commit, commit),
   });
   onShutdown('consumer', () => consumer.stop());
 
-  const ready = createReadiness({ consumer, temporal, redis });
+  const ready = async () => {
+    const [temporalAnswers, redisAnswers] = await Promise.all([
+      answers(
+        temporal.withDeadline(Date.now() + READY_MS_MAX, () =>
+          temporal.workflowService.getSystemInfo({}),
+        ),
+      ),
+      answers(redis.ping()),
+    ]);
+    const dependencies = { kafka: consumer.joined, temporal: temporalAnswers, redis: redisAnswers };
+    return { ready: Object.values(dependencies).every(Boolean), dependencies };
+  };
   const health = await startHealthServer(config.host, config.port, { ready });
   onShutdown('health server', () => health.close());
   logger.info({ port: health.port }, 'ingest is running');
+}
+
+function answers(call: Promise<unknown>): Promise<boolean> {
+  return within(call, READY_MS_MAX, 'a readiness probe').then(
+    () => true,
+    () => false,
+  );
 }
 
 runProcess('ingest', main);

@@ -1,37 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnavailableError } from '../engine/kafka/consumer';
 
-/** Keeps the number of orders under way near a bound, so that a burst drains steadily through the worker's cache. */
-export interface OpenOrders {
-  /** Waits for room and takes it. Throws UnavailableError when the count cannot be had or `signal` ends the wait. */
-  enter(signal: AbortSignal): Promise<void>;
-  /** Ends what `enter` began: `opened` when a workflow was started. */
-  leave(opened: boolean): void;
-  /** Orders under way, as far as is known here. */
-  readonly estimate: number;
-}
+export type OpenOrders = ReturnType<typeof createOpenOrders>;
 
-export interface OpenOrdersOptions {
+/**
+ * Keeps the number of orders under way near `max`, so that a burst drains steadily through the worker's cache. Counts
+ * what the server says plus what this process started since, and asks the server only while a start waits. The bound is
+ * approximate: the server's count lags, and other ingest processes are only seen through it.
+ */
+export function createOpenOrders(options: {
   readonly max: number;
-  /** Asks the server; an answer may be a second or more behind what happened. */
+  /** Asks the server. The result may be a second or more old. */
   readonly countOpen: () => Promise<number>;
-  /** How long an answer is good for, in ms. A second of starts is small against any sensible bound. */
+  /** How long a count stays valid, in ms. A second of starts is few against any sensible bound. */
   readonly countEveryMs?: number;
   readonly now?: () => number;
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
-}
-
-/**
- * Counts what the server says plus what was started here since it was asked, and asks again only while somebody wants
- * in. The bound holds approximately: the server's count lags, and other copies of this process are seen only through it.
- */
-export function createOpenOrders(options: OpenOrdersOptions): OpenOrders {
+}) {
   const { max, countOpen, countEveryMs = 1_000, now = Date.now, wait = waitFor } = options;
   let counted = 0;
   let countedAt = -Infinity;
   /** Started since the last count was asked for. */
   let openedSince = 0;
-  /** Let in, and not known yet whether they became workflows. */
+  /** Admitted, and not known yet whether they became workflows. */
   let entering = 0;
   let counting: Promise<void> | undefined;
   const estimate = () => counted + openedSince + entering;
@@ -49,7 +40,8 @@ export function createOpenOrders(options: OpenOrdersOptions): OpenOrders {
   }
 
   return {
-    enter: async (signal) => {
+    /** Waits for room and takes it. Throws UnavailableError when the count fails or `signal` ends the wait. */
+    enter: async (signal: AbortSignal): Promise<void> => {
       while (!signal.aborted) {
         if (now() - countedAt >= countEveryMs) await (counting ??= count());
         if (estimate() < max) {
@@ -60,18 +52,19 @@ export function createOpenOrders(options: OpenOrdersOptions): OpenOrders {
       }
       throw new UnavailableError('stopped while waiting for open orders to finish');
     },
-    leave: (opened) => {
+    /** Ends what `enter` began. `opened`: a workflow was started. */
+    leave: (opened: boolean): void => {
       entering--;
       if (opened) openedSince++;
     },
+    /** Orders under way, as far as this process knows. */
     get estimate() {
       return estimate();
     },
   };
 }
 
+/** Rejects only when the signal fires, which ends the wait early. */
 async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -1,61 +1,67 @@
-import { assertNever } from '../engine/orders/invariant';
-import type { FailureReason, Order } from '../engine/orders/order';
+import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { UnavailableError, type LogRecord } from '../engine/kafka/consumer';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import { ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
+import type { DeadLetter } from '../engine/orders/dead-letter';
+import type { RequestId } from '../engine/orders/order';
 import { decodeOrder, originalText } from '../engine/orders/order-record';
-import type { Logger } from '../platform/logger';
+import { fingerprintInMemo, orderStartOptions } from '../engine/orders/order-start';
 import type { StockLedger } from '../engine/stock/stock-ledger';
-import type { OrderInput } from '../engine/orders/contract';
-import type { IngestMetrics, RecordOutcome } from './metrics';
+import type { Call } from '../platform/failpoints';
+import type { Logger } from '../platform/logger';
 import type { OpenOrders } from './open-orders';
-import type { OrderStarter } from './order-starter';
 
-/** Starts of one chunk under way at once: enough to hide the round trip, too few to storm the server. */
+/** Starts of one chunk under way at once: enough to hide the round trip, too few to overload the server. */
 const STARTS_AT_ONCE = 20;
+
+/** What became of a record. */
+export type RecordOutcome = 'started' | 'repeated' | 'invalid-record' | 'request-id-reused';
 
 export interface StartOrdersDeps {
   readonly starter: OrderStarter;
   readonly openOrders: OpenOrders;
   readonly deadLetters: DeadLetterWriter;
   readonly ledger: Pick<StockLedger, 'abandon'>;
-  readonly metrics: IngestMetrics;
+  /** Called once for each finished record. */
+  readonly onOutcome: (outcome: RecordOutcome) => void;
   readonly logger: Logger;
 }
 
 /**
- * Makes the handler of order records: each becomes one workflow, or one dead letter if it can never become one. Throws
- * UnavailableError as long as something is away; the chunk given again then goes on where it stopped.
+ * Makes the handler of order records: each becomes one workflow, or one dead letter if it can never become a workflow.
+ * Throws UnavailableError while a dependency is away. The same chunk given again continues where it stopped.
  */
 export function createStartOrders(deps: StartOrdersDeps) {
-  // Remembers across the tries of a chunk, so that one slow record does not make the others ask Temporal again.
+  // Kept across the attempts of a chunk, so that one slow record does not make the others ask Temporal again.
   const finished = new WeakSet<LogRecord>();
 
   return async (records: readonly LogRecord[], signal: AbortSignal): Promise<void> => {
-    const groups = sameKeyTogether(records.filter((record) => !finished.has(record))).values();
+    const groups = groupByKey(records.filter((record) => !finished.has(record))).values();
     let stopped = false;
     async function work(): Promise<void> {
-      // The iterator is shared: every group goes to whoever asks next.
+      // All workers share the iterator: each takes the next group.
       for (const group of groups) for (const record of group) if (!stopped) await finish(record);
     }
     async function finish(record: LogRecord): Promise<void> {
       try {
         const outcome = await startOrder(record, signal, deps);
         finished.add(record);
-        deps.metrics.recordDone(outcome);
+        deps.onOutcome(outcome);
       } catch (error) {
         stopped = true;
         throw error;
       }
     }
-    // All are awaited, also after a failure: none may still be at work when the chunk comes again.
+    // Waits for all workers, also after a failure: none may still run when the chunk is given again.
     const results = await Promise.allSettled(Array.from({ length: STARTS_AT_ONCE }, work));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
   };
 }
 
-/** Of two records under one id the log's order decides which is the order, so they must not race each other. */
-function sameKeyTogether(records: readonly LogRecord[]): readonly LogRecord[][] {
+/** Of two records with one id the first in the log is the order, so they must not be started in parallel. */
+function groupByKey(records: readonly LogRecord[]): readonly LogRecord[][] {
   const groups = new Map<unknown, LogRecord[]>();
   for (const record of records) {
     const key = record.key?.toString() ?? record;
@@ -72,68 +78,55 @@ async function startOrder(
   deps: StartOrdersDeps,
 ): Promise<RecordOutcome> {
   const decoded = decodeOrder(record.value);
-  switch (decoded.kind) {
-    case 'invalid': {
-      const { problem, ...ids } = decoded;
-      await bury(record, { reason: 'invalid-record', error: problem, ...ids }, deps);
-      return 'invalid-record';
-    }
-    case 'order':
-      return startDecoded(record, decoded.order, signal, deps);
-    default:
-      return assertNever(decoded);
+  if (decoded.kind === 'invalid') {
+    const { problem, ...ids } = decoded;
+    await writeDeadLetter(record, { reason: 'invalid-record', error: problem, ...ids }, deps);
+    return 'invalid-record';
   }
-}
-
-async function startDecoded(
-  record: LogRecord,
-  order: Order,
-  signal: AbortSignal,
-  deps: StartOrdersDeps,
-): Promise<RecordOutcome> {
-  const answer = await startWhenThereIsRoom(toInput(record, order), signal, deps);
-  if (answer.kind === 'started') return 'started';
-  if (answer.fingerprint === order.fingerprint) return 'repeated';
+  const { order } = decoded;
+  const { topic, partition, offset, value } = record;
+  const source = { topic, partition, offset };
+  const input = { order, source, ...originalText(value, order) };
+  const result = await startWhenThereIsRoom(input, signal, deps);
+  if (result.kind === 'started') return 'started';
+  if (result.fingerprint === order.fingerprint) return 'repeated';
   const { requestId, itemId, fingerprint } = order;
+  const reason = 'request-id-reused';
   const error = 'another order has this request_id already';
-  await bury(record, { reason: 'request-id-reused', error, requestId, itemId }, deps);
-  // After the letter: should the process die between the two, the record comes again and both are repeated.
+  await writeDeadLetter(record, { reason, error, requestId, itemId }, deps);
+  // After the letter: if the process dies between the two, the record is delivered again and both are repeated.
   await orUnavailable('giving back the units', () =>
-    deps.ledger.abandon({ itemId, requestId, fingerprint, reason: 'request-id-reused' }),
+    deps.ledger.abandon({ itemId, requestId, fingerprint, reason }),
   );
-  return 'request-id-reused';
+  return reason;
 }
 
 async function startWhenThereIsRoom(
   input: OrderInput,
   signal: AbortSignal,
   { starter, openOrders }: StartOrdersDeps,
-) {
+): Promise<StartResult> {
   await openOrders.enter(signal);
   let opened = false;
   try {
-    const answer = await starter.start(input);
-    opened = answer.kind === 'started';
-    return answer;
+    const result = await starter.start(input);
+    opened = result.kind === 'started';
+    return result;
   } finally {
     openOrders.leave(opened);
   }
 }
 
-function toInput({ topic, partition, offset, value }: LogRecord, order: Order): OrderInput {
-  return { order, source: { topic, partition, offset }, ...originalText(value, order) };
-}
-
-/** Writes a dead letter for a record that will never be a workflow, under the record's own place as its id. */
-async function bury(
+/** Writes a dead letter for a record that will never be a workflow. Its id is the place of the record. */
+async function writeDeadLetter(
   { topic, partition, offset, value }: LogRecord,
-  fault: { reason: FailureReason; error: string; requestId?: string; itemId?: string },
+  failure: Pick<DeadLetter, 'reason' | 'error' | 'requestId' | 'itemId'>,
   { deadLetters, logger }: StartOrdersDeps,
 ): Promise<void> {
-  logger.warn({ topic, partition, offset, ...fault }, 'a record goes to the dead letters');
+  logger.warn({ topic, partition, offset, ...failure }, 'writing a dead letter for a record');
   await orUnavailable('writing a dead letter', () =>
     deadLetters.write({
-      ...fault,
+      ...failure,
       id: `${topic}:${partition}:${offset}`,
       generation: 0,
       at: Date.now(),
@@ -143,7 +136,7 @@ async function bury(
   );
 }
 
-/** Redis and Kafka throw only for want of an answer; none of it is the record's fault. */
+/** Redis and Kafka only throw when they do not answer, which is not the record's fault. */
 async function orUnavailable(what: string, use: () => Promise<void>): Promise<void> {
   try {
     await use();
@@ -151,3 +144,89 @@ async function orUnavailable(what: string, use: () => Promise<void>): Promise<vo
     throw new UnavailableError(`${what} has failed`, { cause: error });
   }
 }
+
+export type StartResult =
+  | { readonly kind: 'started' }
+  /** The id has or had a workflow. `fingerprint` tells of which order; undefined when it is not an order workflow. */
+  | { readonly kind: 'exists'; readonly fingerprint: string | undefined };
+
+/** Temporal as ingest uses it. Every method throws UnavailableError without a definite answer, and may be called again. */
+export interface OrderStarter {
+  start(input: OrderInput): Promise<StartResult>;
+  /** About how many orders are under way. */
+  countOpen(): Promise<number>;
+}
+
+/** A start that times out may have happened; the next attempt then finds it. */
+const CALL_MS_MAX = 5_000;
+
+const OPEN_ORDERS = `WorkflowType = '${ORDER_WORKFLOW}' AND ExecutionStatus = 'Running'`;
+
+/** Starts orders in Temporal, on one task queue. */
+export function createOrderStarter(client: Client, taskQueue: string): OrderStarter {
+  /** No refusal is the order's fault: Temporal refuses a missing search attribute like an invalid argument. */
+  async function call<T>(what: string, use: () => Promise<T>): Promise<T> {
+    try {
+      return await client.withDeadline(Date.now() + CALL_MS_MAX, use);
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) throw error;
+      throw new UnavailableError(`Temporal does not answer ${what}`, { cause: error });
+    }
+  }
+
+  async function start(input: OrderInput): Promise<StartResult> {
+    const options = orderStartOptions(input, taskQueue, { kind: 'first' });
+    try {
+      await call('a start', () => client.workflow.start(ORDER_WORKFLOW, options));
+      return { kind: 'started' };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      return { kind: 'exists', fingerprint: await fingerprintOf(input.order.requestId) };
+    }
+  }
+
+  /** From the memo of a workflow, or from its argument when it was started by hand and has no memo. */
+  async function fingerprintOf(requestId: RequestId): Promise<string | undefined> {
+    const { memo } = await call('a description', () =>
+      client.workflow.getHandle(requestId).describe(),
+    );
+    return fingerprintInMemo(memo) ?? (await fingerprintInHistory(requestId));
+  }
+
+  async function fingerprintInHistory(requestId: RequestId): Promise<string | undefined> {
+    const { history } = await call('a history', () =>
+      client.workflowService.getWorkflowExecutionHistory({
+        namespace: client.options.namespace,
+        execution: { workflowId: requestId },
+        maximumPageSize: 1,
+      }),
+    );
+    const attributes = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+    const payload = attributes?.input?.payloads?.[0];
+    if (!payload) return undefined;
+    // Anything may stand there: the fields are looked for, not believed.
+    const input = defaultPayloadConverter.fromPayload<AnyOrderInput>(payload);
+    const fingerprint = input?.order?.fingerprint;
+    return typeof fingerprint === 'string' ? fingerprint : undefined;
+  }
+
+  return {
+    start,
+    countOpen: async () => (await call('a count', () => client.workflow.count(OPEN_ORDERS))).count,
+  };
+}
+
+type AnyOrderInput = { readonly order?: { readonly fingerprint?: unknown } | null } | null;
+
+/** The failpoint of each call that leaves this process. */
+export const FAILPOINTS = {
+  starter: { start: 'start', countOpen: 'count' },
+  deadLetters: { write: 'dead-letter' },
+  ledger: { abandon: 'give-back' },
+  commit: 'commit',
+} as const satisfies {
+  readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;
+  readonly deadLetters: Record<keyof DeadLetterWriter, Call<'ingest'>>;
+  readonly ledger: Record<keyof StartOrdersDeps['ledger'], Call<'ingest'>>;
+  readonly commit: Call<'ingest'>;
+};

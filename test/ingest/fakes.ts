@@ -1,7 +1,11 @@
 import { pino } from 'pino';
-import type { RecordOutcome } from '../../ingest/metrics';
-import type { OrderStarter, StartAnswer } from '../../ingest/order-starter';
-import { createStartOrders, type StartOrdersDeps } from '../../ingest/start-orders';
+import {
+  createStartOrders,
+  type OrderStarter,
+  type RecordOutcome,
+  type StartOrdersDeps,
+  type StartResult,
+} from '../../ingest/start-orders';
 import type { Order, RequestId } from '../../engine/orders/order';
 import type { LogRecord } from '../../engine/kafka/consumer';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
@@ -12,16 +16,16 @@ import type { OrderInput } from '../../engine/orders/contract';
 export function createFakeStarter() {
   const workflows = new Map<RequestId, OrderInput>();
   const state = { calls: 0, underWay: 0, underWayMax: 0 };
-  /** Thrown by the next starts, in turn, instead of starting. */
-  const faults: Error[] = [];
+  /** The next starts throw these, in turn. */
+  const errors: Error[] = [];
   const starter: OrderStarter = {
-    async start(input): Promise<StartAnswer> {
+    async start(input): Promise<StartResult> {
       state.calls++;
       state.underWayMax = Math.max(state.underWayMax, ++state.underWay);
       await new Promise(setImmediate);
       state.underWay--;
-      const fault = faults.shift();
-      if (fault) throw fault;
+      const error = errors.shift();
+      if (error) throw error;
       const existing = workflows.get(input.order.requestId);
       if (existing) return { kind: 'exists', fingerprint: existing.order.fingerprint };
       workflows.set(input.order.requestId, input);
@@ -29,7 +33,7 @@ export function createFakeStarter() {
     },
     countOpen: () => Promise.resolve(workflows.size),
   };
-  return { starter, workflows, state, faults };
+  return { starter, workflows, state, errors };
 }
 
 /** The handler of order records over fakes, with everything it did. */
@@ -53,13 +57,16 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
         return Promise.resolve();
       },
     },
-    metrics: { recordDone: (outcome) => outcomes.push(outcome) },
+    onOutcome: (outcome) => outcomes.push(outcome),
     logger: pino({ level: 'silent' }),
     ...overrides,
   });
   const never = new AbortController().signal;
   return {
-    ...{ temporal, letters, givenBack, outcomes },
+    temporal,
+    letters,
+    givenBack,
+    outcomes,
     handle: (...records: LogRecord[]) => handle(records, never),
   };
 }

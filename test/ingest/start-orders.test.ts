@@ -86,7 +86,7 @@ describe('while something is away', () => {
   test('no order goes to the dead letters, and the chunk given again goes on where it stopped', async () => {
     const { temporal, handle, letters } = createTestIngest();
     const records = orders(50).map(orderRecord);
-    temporal.faults.push(new UnavailableError('RESOURCE_EXHAUSTED'));
+    temporal.errors.push(new UnavailableError('RESOURCE_EXHAUSTED'));
     await expect(handle(...records)).rejects.toBeInstanceOf(UnavailableError);
     await handle(...records);
     expect(temporal.workflows.size).toBe(50);
@@ -96,7 +96,7 @@ describe('while something is away', () => {
 
   test('nothing of the chunk is still at work when it is handed back', async () => {
     const { temporal, handle } = createTestIngest();
-    temporal.faults.push(new UnavailableError('Temporal is away'));
+    temporal.errors.push(new UnavailableError('Temporal is away'));
     await expect(handle(...orders(50).map(orderRecord))).rejects.toThrow();
     expect(temporal.state.underWay).toBe(0);
   });

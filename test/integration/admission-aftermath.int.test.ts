@@ -3,7 +3,7 @@
  * read from a fake log and handed to ingest, and the saga on the real Temporal.
  */
 import type { Order, Purchase } from '../../engine/orders/order';
-import { createOrderStarter } from '../../ingest/order-starter';
+import { createOrderStarter } from '../../ingest/start-orders';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { claimKey } from '../../engine/stock/keys';
 import { buy, openGateway, until, type OpenGateway } from '../api/open-gateway';

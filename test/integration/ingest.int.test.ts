@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Order } from '../../engine/orders/order';
-import { createOrderStarter } from '../../ingest/order-starter';
+import { createOrderStarter } from '../../ingest/start-orders';
 import { startConsumer } from '../../engine/kafka/consumer';
 import { createDeadLetterWriter, readDeadLetters } from '../../engine/kafka/dead-letters';
 import { encodeOrder } from '../../engine/orders/order-record';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { withOrderReplayer, type OrderReplayer } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
-import { createOrderStarter } from '../../ingest/order-starter';
+import { createOrderStarter } from '../../ingest/start-orders';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';
 import { anItem, anOrder, aPurchase } from '../support/purchases';

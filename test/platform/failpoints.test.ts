@@ -9,7 +9,7 @@ import {
 } from '../../platform/failpoints';
 import { loadApiConfig } from '../../platform/config';
 import * as api from '../../api/failpoints';
-import * as ingest from '../../ingest/failpoints';
+import { FAILPOINTS as INGEST } from '../../ingest/start-orders';
 import * as worker from '../../worker/failpoints';
 
 const needed = {
@@ -68,10 +68,10 @@ describe('the points', () => {
       ...[api.ANSWER_CALL, api.CANCEL_RUN_CALL],
     ],
     ingest: [
-      ...Object.values(ingest.STARTER_CALLS),
-      ...Object.values(ingest.DEAD_LETTER_CALLS),
-      ...Object.values(ingest.LEDGER_CALLS),
-      ingest.COMMIT_CALL,
+      ...Object.values(INGEST.starter),
+      ...Object.values(INGEST.deadLetters),
+      ...Object.values(INGEST.ledger),
+      INGEST.commit,
     ],
     worker: [
       ...Object.values(worker.LEDGER_CALLS),

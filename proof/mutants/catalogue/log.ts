@@ -53,9 +53,9 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ingest/start-orders.ts',
-        find: 'const answer = await starter.start(input);',
+        find: 'const result = await starter.start(input);',
         replace:
-          "starter.start(input).catch(() => undefined);\n    const answer = await Promise.resolve({ kind: 'started' } as Awaited<ReturnType<OrderStarter['start']>>);",
+          "starter.start(input).catch(() => undefined);\n    const result = await Promise.resolve({ kind: 'started' } as Awaited<ReturnType<OrderStarter['start']>>);",
       },
     ],
     tests: ['test/ingest/start-orders.test.ts'],
@@ -66,8 +66,8 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ingest/start-orders.ts',
-        find: "if (answer.fingerprint === order.fingerprint) return 'repeated';",
-        replace: "if (answer.fingerprint !== '') return 'repeated';",
+        find: "if (result.fingerprint === order.fingerprint) return 'repeated';",
+        replace: "if (result.fingerprint !== '') return 'repeated';",
       },
     ],
     tests: ['test/ingest/start-orders.test.ts'],
