@@ -12,7 +12,7 @@ import type { DeadLetter } from '../../engine/orders/dead-letter';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { OrderInput } from '../../engine/orders/contract';
 
-/** Temporal as ingest sees it: one workflow per id for ever. Nothing ever finishes here. */
+/** Temporal as ingest uses it: one workflow per id for ever. No workflow ends. */
 export function createFakeStarter() {
   const workflows = new Map<RequestId, OrderInput>();
   const state = { calls: 0, underWay: 0, underWayMax: 0 };
@@ -36,7 +36,7 @@ export function createFakeStarter() {
   return { starter, workflows, state, errors };
 }
 
-/** The handler of order records over fakes, with everything it did. */
+/** The handler of order records over fakes, and what it did. */
 export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
   const temporal = createFakeStarter();
   const letters: DeadLetter[] = [];
@@ -73,7 +73,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
 
 let nextOffset = 0;
 
-/** A record of partition 2, at an offset of its own. */
+/** A record of partition 2, at the next offset. */
 export function recordOf(value: Buffer | null): LogRecord {
   const offset = String(nextOffset++);
   return { topic: 'orders', partition: 2, offset, key: null, value, headers: {} };

@@ -24,7 +24,7 @@ function bounded(max: number) {
 }
 
 describe('createOpenOrders', () => {
-  test('lets in as many as there is room for, and asks the server once', async () => {
+  test('admits as many as there is room for, and asks the server once', async () => {
     const { server, openOrders, never } = bounded(3);
     for (let i = 0; i < 3; i++) {
       await openOrders.enter(never);
@@ -34,14 +34,14 @@ describe('createOpenOrders', () => {
     expect(server).toMatchObject({ asked: 1, nowMs: 0 });
   });
 
-  test('waits at the bound until the server says that an order has ended', async () => {
+  test('waits at the bound until the server counts fewer orders', async () => {
     const { server, openOrders, never } = bounded(3);
     server.open = 5;
     await openOrders.enter(never);
     expect(server.nowMs).toBe(3 * SECOND);
   });
 
-  test('counts what is on its way in, so that many at once do not pass together', async () => {
+  test('counts orders that are entering, so that concurrent ones do not exceed the bound', async () => {
     const { server, openOrders, never } = bounded(2);
     server.open = 1;
     await openOrders.enter(never);
@@ -50,7 +50,7 @@ describe('createOpenOrders', () => {
     expect(server.nowMs).toBeGreaterThan(0);
   });
 
-  test('gives the place back when no workflow was started', async () => {
+  test('frees the place when no workflow was started', async () => {
     const { openOrders, never } = bounded(1);
     await openOrders.enter(never);
     openOrders.leave(false);
@@ -58,7 +58,7 @@ describe('createOpenOrders', () => {
     expect(openOrders.estimate).toBe(1);
   });
 
-  test('keeps what was started while the server was counting', async () => {
+  test('keeps the starts from while the server was counting', async () => {
     let answer: (open: number) => void = () => undefined;
     const openOrders = createOpenOrders({
       max: 10,
@@ -76,13 +76,13 @@ describe('createOpenOrders', () => {
     expect(openOrders.estimate).toBe(2);
   });
 
-  test('asks once for many that want in together', async () => {
+  test('asks once for many that enter together', async () => {
     const { server, openOrders, never } = bounded(100);
     await Promise.all(Array.from({ length: 60 }, () => openOrders.enter(never)));
     expect(server.asked).toBe(1);
   });
 
-  test('throws when the count cannot be had, and asks again the next time', async () => {
+  test('throws when the count fails, and asks again the next time', async () => {
     let away = true;
     const openOrders = createOpenOrders({
       max: 1,

@@ -6,7 +6,7 @@ import { createTestIngest, orderRecord, recordOf } from './fakes';
 const orders = (count: number) => Array.from({ length: count }, () => anOrder());
 
 describe('an order record', () => {
-  test('becomes one workflow that knows where it was read', async () => {
+  test('becomes one workflow that knows its place in the log', async () => {
     const { temporal, handle, outcomes } = createTestIngest();
     const order = anOrder();
     const record = orderRecord(order);
@@ -16,7 +16,7 @@ describe('an order record', () => {
     expect(outcomes).toEqual(['started']);
   });
 
-  test('takes its text along only where the engine would have written another', async () => {
+  test('keeps its text only where the engine would have written another', async () => {
     const { temporal, handle } = createTestIngest();
     const order = anOrder();
     const text = encodeOrder(order).toString().replace('{', '{ "note": "by hand", ');
@@ -24,7 +24,7 @@ describe('an order record', () => {
     expect(temporal.workflows.get(order.requestId)).toMatchObject({ order, original: text });
   });
 
-  test('that comes again is finished without a second workflow or a letter', async () => {
+  test('that is repeated is finished without a second workflow or a letter', async () => {
     const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
     const order = anOrder();
     await handle(orderRecord(order));
@@ -34,7 +34,7 @@ describe('an order record', () => {
     expect([letters, givenBack]).toEqual([[], []]);
   });
 
-  test('under the id of another order goes to the dead letters, and its units are given back', async () => {
+  test('with the id of another order becomes a dead letter, and its units are given back', async () => {
     const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
     const first = anOrder();
     const other = anOrder(aPurchase({ requestId: first.requestId, itemId: '202', amount: 3 }));
@@ -46,44 +46,47 @@ describe('an order record', () => {
     expect(letters[0]).toMatchObject({
       id: `orders:2:${record.offset}`,
       reason: 'request-id-reused',
-      ...{ requestId: first.requestId, itemId: '202', generation: 0, value: record.value },
+      requestId: first.requestId,
+      itemId: '202',
+      generation: 0,
+      value: record.value,
     });
     expect(givenBack).toEqual([`${first.requestId} 202 ${other.fingerprint} request-id-reused`]);
     expect(outcomes.at(-1)).toBe('request-id-reused');
   });
 });
 
-describe('a record that is no order', () => {
-  test('goes to the dead letters with its bytes and the fault, and the next one is started', async () => {
+describe('an invalid record', () => {
+  test('becomes a dead letter with its bytes and the problem, and the next record is started', async () => {
     const { temporal, handle, letters, outcomes } = createTestIngest();
-    const poison = recordOf(Buffer.from('{"v":1,"request_id":"req-9"'));
+    const invalid = recordOf(Buffer.from('{"v":1,"request_id":"req-9"'));
     const good = anOrder();
-    await handle(poison, orderRecord(good));
+    await handle(invalid, orderRecord(good));
     expect(letters).toHaveLength(1);
-    expect(letters[0]).toMatchObject({ reason: 'invalid-record', value: poison.value });
+    expect(letters[0]).toMatchObject({ reason: 'invalid-record', value: invalid.value });
     expect(letters[0]?.error).toContain('not JSON');
     expect([...temporal.workflows.keys()]).toEqual([good.requestId]);
     expect(outcomes.sort()).toEqual(['invalid-record', 'started']);
   });
 
-  test('is not finished before its letter is acknowledged', async () => {
+  test('is not finished before its dead letter is acknowledged', async () => {
     let away = true;
     const { handle, outcomes } = createTestIngest({
       deadLetters: {
         write: () => (away ? Promise.reject(new Error('queue full')) : Promise.resolve()),
       },
     });
-    const poison = recordOf(null);
-    await expect(handle(poison)).rejects.toBeInstanceOf(UnavailableError);
+    const invalid = recordOf(null);
+    await expect(handle(invalid)).rejects.toBeInstanceOf(UnavailableError);
     expect(outcomes).toEqual([]);
     away = false;
-    await handle(poison);
+    await handle(invalid);
     expect(outcomes).toEqual(['invalid-record']);
   });
 });
 
-describe('while something is away', () => {
-  test('no order goes to the dead letters, and the chunk given again goes on where it stopped', async () => {
+describe('while a dependency is away', () => {
+  test('no order becomes a dead letter, and the chunk given again continues where it stopped', async () => {
     const { temporal, handle, letters } = createTestIngest();
     const records = orders(50).map(orderRecord);
     temporal.errors.push(new UnavailableError('RESOURCE_EXHAUSTED'));
@@ -94,14 +97,14 @@ describe('while something is away', () => {
     expect(letters).toEqual([]);
   });
 
-  test('nothing of the chunk is still at work when it is handed back', async () => {
+  test('no start of the chunk is still under way when the handler throws', async () => {
     const { temporal, handle } = createTestIngest();
     temporal.errors.push(new UnavailableError('Temporal is away'));
     await expect(handle(...orders(50).map(orderRecord))).rejects.toThrow();
     expect(temporal.state.underWay).toBe(0);
   });
 
-  test('a ledger that gives no answer keeps the record unfinished', async () => {
+  test('a ledger that does not answer keeps the record unfinished', async () => {
     const { handle, outcomes } = createTestIngest({
       ledger: { abandon: () => Promise.reject(new Error('Command timed out')) },
     });
@@ -120,7 +123,7 @@ describe('a chunk', () => {
     expect(temporal.state.underWayMax).toBe(20);
   });
 
-  test('starts records of one key one after the other, in the order of the log', async () => {
+  test('starts records with one key one after the other, in the order of the log', async () => {
     const { temporal, handle, letters } = createTestIngest();
     const first = anOrder();
     const second = anOrder({ ...first, amount: 2 });

@@ -9,13 +9,14 @@ import { encodeOrder } from '../../engine/orders/order-record';
 import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import { createTestIngest } from '../ingest/fakes';
-import { logger, until, useRealLog } from '../engine/kafka/real-log';
+import { logger, useRealLog } from '../engine/kafka/real-log';
 import { temporalAddress } from '../support/addresses';
+import { eventually } from '../support/eventually';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
 
 const log = useRealLog();
-/** Nobody works on this queue: the workflows only have to exist. */
-const taskQueue = `nobody-${randomUUID()}`;
+/** No worker polls this queue: the workflows only have to exist. */
+const taskQueue = `no-worker-${randomUUID()}`;
 const started: string[] = [];
 let connection: NativeConnection;
 let client: Client;
@@ -46,42 +47,44 @@ describe('createOrderStarter, on a real Temporal', () => {
     await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
     const found = await client.workflow.getHandle(order.requestId).describe();
     expect(found).toMatchObject({
-      ...{ type: ORDER_WORKFLOW, taskQueue, memo: { fingerprint: order.fingerprint } },
+      type: ORDER_WORKFLOW,
+      taskQueue,
+      memo: { fingerprint: order.fingerprint },
       searchAttributes: { ItemId: [order.itemId], UserId: ['u1'] },
     });
     await expect(found.staticSummary()).resolves.toBe(`${order.itemId} ×1 for u1`);
   });
 
-  test('finds the order that has the id already, also once its workflow has ended', async () => {
+  test('finds the order that has the id already, also after its workflow has ended', async () => {
     const starter = createOrderStarter(client, taskQueue);
     const order = newOrder();
     await starter.start({ order });
     const exists = { kind: 'exists', fingerprint: order.fingerprint };
     const other = anOrder({ ...order, amount: 2 });
-    await until('the id known', async () => {
+    await eventually('the id known', async () => {
       const answer = await starter.start({ order: other }).catch(() => undefined);
       return JSON.stringify(answer) === JSON.stringify(exists);
     });
     await client.workflow.getHandle(order.requestId).terminate('ended');
     started.pop();
-    await until('the id remembered', async () => {
+    await eventually('the id remembered', async () => {
       const answer = await starter.start({ order }).catch(() => undefined);
       return JSON.stringify(answer) === JSON.stringify(exists);
     });
   });
 
-  test('knows the order of a workflow that was started by hand, without a memo', async () => {
+  test('finds the order of a workflow that was started by hand, without a memo', async () => {
     const starter = createOrderStarter(client, taskQueue);
     const order = newOrder();
     const byHand = { workflowId: order.requestId, taskQueue, args: [{ order }] };
     await client.workflow.start(ORDER_WORKFLOW, byHand);
-    await until('the order known', async () => {
+    await eventually('the order known', async () => {
       const answer = await starter.start({ order }).catch(() => undefined);
       return answer?.kind === 'exists' && answer.fingerprint === order.fingerprint;
     });
   });
 
-  test('takes ids of the greatest length', async () => {
+  test('accepts ids of the maximum length', async () => {
     const starter = createOrderStarter(client, taskQueue);
     const long = (first: string) => first.padEnd(128, 'x');
     const ids = { userId: long('u'), itemId: long('i') };
@@ -89,22 +92,22 @@ describe('createOrderStarter, on a real Temporal', () => {
     await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
   });
 
-  test('counts what is under way', async () => {
+  test('counts the orders under way', async () => {
     const starter = createOrderStarter(client, taskQueue);
     await starter.start({ order: newOrder() });
-    await until('the workflow counted', async () => (await starter.countOpen()) > 0);
+    await eventually('the workflow counted', async () => (await starter.countOpen()) > 0);
   });
 });
 
 describe('ingest, from Kafka to Temporal', () => {
-  test('starts good records, buries the others, and stops for neither', async () => {
+  test('starts valid records, writes dead letters for the others, and stops for neither', async () => {
     const { ordersTopic, deadLetterTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const letters = createDeadLetterWriter(await log.producer(deadLetterTopic, 1));
     const starter = createOrderStarter(client, taskQueue);
     const ingest = createTestIngest({ starter, deadLetters: letters });
 
-    // One key, hence one partition: a record that is stuck would hold up all that follow.
+    // One key, so one partition: a record that is stuck would hold up those after it.
     const append = (value: Buffer) => producer.append({ key: 'one', value });
     const first = newOrder();
     const reused = anOrder({ ...first, amount: 3 });
@@ -116,13 +119,16 @@ describe('ingest, from Kafka to Temporal', () => {
     await append(encodeOrder(last));
 
     const consumer = await startConsumer({
-      ...{ kafka: log.kafka(), topic: ordersTopic, groupId: randomUUID(), logger },
+      kafka: log.kafka(),
+      topic: ordersTopic,
+      groupId: randomUUID(),
+      logger,
       handle: (records) => ingest.handle(...records),
       onDead: () => undefined,
     });
     log.closing.push(() => consumer.stop());
 
-    await until('all five finished', () => ingest.outcomes.length === 5);
+    await eventually('all five finished', () => ingest.outcomes.length === 5);
     expect(ingest.outcomes.sort()).toEqual(
       ['started', 'started', 'repeated', 'invalid-record', 'request-id-reused'].sort(),
     );

@@ -8,7 +8,7 @@ const EVERY_MS = 50;
  */
 export async function eventually<T>(
   what: string,
-  ask: () => Promise<T | undefined | false>,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
   withinMs = 20_000,
 ): Promise<T> {
   const deadline = Date.now() + withinMs;

@@ -8,10 +8,14 @@ import {
 
 const TIMING = { heartbeatEveryMs: 2, retryDelayMs: { min: 1, max: 3 } };
 
-/** One fetch of `count` records of partition 3, and what the consumer tells Kafka about it. */
+/** One fetch of `count` records of partition 3, and what the consumer sends to Kafka for it. */
 function fetchOf(count: number, heartbeat: () => Promise<void> = () => Promise.resolve()) {
   const messages = Array.from({ length: count }, (_, i) => ({
-    ...{ key: null, value: Buffer.from(String(i)), headers: {}, timestamp: '0', attributes: 0 },
+    key: null,
+    value: Buffer.from(String(i)),
+    headers: {},
+    timestamp: '0',
+    attributes: 0,
     offset: String(100 + i),
   }));
   const commits: string[] = [];
@@ -35,8 +39,10 @@ function fetchOf(count: number, heartbeat: () => Promise<void> = () => Promise.r
 
 type Handle = (records: readonly LogRecord[], signal: AbortSignal) => Promise<void>;
 
-const depsWith = (handle: Handle, stopping = new AbortController().signal) => ({
-  ...{ handle, stopping, timing: TIMING },
+const contextOf = (handle: Handle, stopping = new AbortController().signal) => ({
+  handle,
+  stopping,
+  timing: TIMING,
   logger: pino({ level: 'silent' }),
 });
 
@@ -50,12 +56,12 @@ const aborted = (signal: AbortSignal) =>
   });
 
 describe('consumeBatch', () => {
-  test('commits the offset after each chunk, of its own partition only', async () => {
+  test('commits after each chunk, for its own partition only', async () => {
     const { payload, commits } = fetchOf(120);
     const sizes: number[] = [];
     await consumeBatch(
       payload,
-      depsWith((records) => {
+      contextOf((records) => {
         sizes.push(records.length);
         return Promise.resolve();
       }),
@@ -66,13 +72,13 @@ describe('consumeBatch', () => {
     );
   });
 
-  test('gives the same records again while something is away, beating meanwhile, and commits nothing', async () => {
+  test('retries the same records while a dependency is away, with heartbeats and without a commit', async () => {
     const { payload, commits, beats } = fetchOf(3);
     const given: (readonly LogRecord[])[] = [];
     let commitsSeen = -1;
     await consumeBatch(
       payload,
-      depsWith((records) => {
+      contextOf((records) => {
         given.push(records);
         commitsSeen = commits.length;
         return given.length < 12
@@ -86,14 +92,14 @@ describe('consumeBatch', () => {
     expect(commits).toHaveLength(1);
   });
 
-  test('throws a bug on, commits nothing and skips nothing', async () => {
+  test('throws a bug of the handler and commits nothing', async () => {
     const { payload, commits } = fetchOf(60);
     const bug = () => Promise.reject(new TypeError('x is undefined'));
-    await expect(consumeBatch(payload, depsWith(bug))).rejects.toThrow('x is undefined');
+    await expect(consumeBatch(payload, contextOf(bug))).rejects.toThrow('x is undefined');
     expect(commits).toEqual([]);
   });
 
-  test('throws a commit that failed', async () => {
+  test('throws the error of a failed commit', async () => {
     const { payload } = fetchOf(1);
     const failing = {
       ...payload,
@@ -101,22 +107,22 @@ describe('consumeBatch', () => {
     };
     const done = consumeBatch(
       failing,
-      depsWith(() => Promise.resolve()),
+      contextOf(() => Promise.resolve()),
     );
     await expect(done).rejects.toThrow('unknown member');
   });
 
-  test('ends the waiting of a handler when a heartbeat fails, and throws what the heartbeat threw', async () => {
+  test('ends the wait of a handler when a heartbeat fails, and throws the error of the heartbeat', async () => {
     const { payload, commits } = fetchOf(1, () => Promise.reject(new Error('rebalancing')));
     const waits: Handle = async (_, signal) => {
       await aborted(signal);
       throw new UnavailableError('still waiting');
     };
-    await expect(consumeBatch(payload, depsWith(waits))).rejects.toThrow('rebalancing');
+    await expect(consumeBatch(payload, contextOf(waits))).rejects.toThrow('rebalancing');
     expect(commits).toEqual([]);
   });
 
-  test('finishes and commits the chunk in hand when the process stops, and begins no other', async () => {
+  test('finishes and commits the current chunk when the process stops, and starts no other', async () => {
     const stopping = new AbortController();
     const { payload, commits } = fetchOf(100);
     const handled: number[] = [];
@@ -125,12 +131,12 @@ describe('consumeBatch', () => {
       handled.push(records.length);
       return Promise.resolve();
     };
-    await consumeBatch(payload, depsWith(handle, stopping.signal));
+    await consumeBatch(payload, contextOf(handle, stopping.signal));
     expect(handled).toEqual([50]);
     expect(commits).toHaveLength(1);
   });
 
-  test('leaves a chunk that only waits to the next start', async () => {
+  test('does not commit a chunk that still waits when the process stops', async () => {
     const stopping = new AbortController();
     const { payload, commits } = fetchOf(1);
     const handle: Handle = () => {
@@ -139,7 +145,7 @@ describe('consumeBatch', () => {
       });
       return Promise.reject(new UnavailableError('Temporal is away'));
     };
-    await consumeBatch(payload, depsWith(handle, stopping.signal));
+    await consumeBatch(payload, contextOf(handle, stopping.signal));
     expect(commits).toEqual([]);
   });
 });

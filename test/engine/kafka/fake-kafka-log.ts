@@ -1,12 +1,26 @@
 import type { Producer, ProducerRecord, RecordMetadata } from 'kafkajs';
+import { pino } from 'pino';
+import {
+  createSafeProducer,
+  type SafeProducer,
+  type SafeProducerOptions,
+} from '../../../engine/kafka/safe-producer';
 
-/** What one send through the fake does, beside writing. */
+export const TOPIC = 'orders';
+export const TIMING = {
+  ackMsMax: 40,
+  connectMsMax: 40,
+  disconnectMsMax: 40,
+  retryDelayMs: { min: 1, max: 4 },
+};
+
+/** How one send through the fake fails. */
 export type Fault =
-  /** Resolves with nothing in the result, and writes nothing. */
+  /** Resolves with an empty result and writes nothing. */
   | 'empty-result'
   /** Resolves with a result for another partition only, and writes nothing. */
   | 'other-partition'
-  /** Writes, and then loses the answer. */
+  /** Writes, then loses the answer. */
   | 'error-after-write'
   /** Fails before writing. */
   | 'error'
@@ -14,10 +28,10 @@ export type Fault =
   | 'silence';
 
 /**
- * A log in memory and the kafkajs producers that write to it. Unlike the real library, each client fails exactly as told:
- * `nextFault(client)` is asked for every send, with the number of the client (0 for the first).
+ * A log in memory and kafkajs producers that write to it. Unlike real ones they fail as told: `nextFault(client)` is
+ * called for each send with the number of the client, 0 for the first.
  */
-export function createFakeLog(topic: string, nextFault: (client: number) => Fault | undefined) {
+export function createFakeLog(nextFault: (client: number) => Fault | undefined) {
   const partitions = new Map<number, string[]>();
   const state = {
     clients: 0,
@@ -41,14 +55,14 @@ export function createFakeLog(topic: string, nextFault: (client: number) => Faul
       const fault = nextFault(client);
       if (fault === 'silence') return new Promise(() => undefined);
       if (fault === 'empty-result') return [];
-      if (fault === 'other-partition') return [ack(topic, partition + 1, 0)];
+      if (fault === 'other-partition') return [ack(partition + 1, 0)];
       if (fault === 'error') throw new Error('connection closed');
       const log = partitions.get(partition) ?? [];
       partitions.set(partition, log);
       const baseOffset = log.length;
       log.push(...messages.map(({ value }) => String(value)));
       if (fault === 'error-after-write') throw new Error('request timed out');
-      return [ack(topic, partition, baseOffset)];
+      return [ack(partition, baseOffset)];
     };
     return {
       send,
@@ -69,6 +83,34 @@ export function createFakeLog(topic: string, nextFault: (client: number) => Faul
   };
 }
 
-function ack(topicName: string, partition: number, baseOffset: number): RecordMetadata {
-  return { topicName, partition, errorCode: 0, baseOffset: String(baseOffset) };
+function ack(partition: number, baseOffset: number): RecordMetadata {
+  return { topicName: TOPIC, partition, errorCode: 0, baseOffset: String(baseOffset) };
+}
+
+export const entry = (name: string) => ({ key: name, value: Buffer.from(name) });
+
+/** The first client always has the fault, later ones have none. */
+export const onFirstClient = (fault: Fault) => createFakeLog((n) => (n === 0 ? fault : undefined));
+
+/** Starts safe producers on fake clients, and closes them after each test of the file. */
+export function useSafeProducers() {
+  const producers: SafeProducer[] = [];
+  afterEach(async () => {
+    for (const producer of producers.splice(0)) await producer.close(0);
+  });
+  return async (
+    createProducer: SafeProducerOptions['createProducer'],
+    options: Partial<SafeProducerOptions> = {},
+  ): Promise<SafeProducer> => {
+    const producer = await createSafeProducer({
+      createProducer,
+      topic: TOPIC,
+      partitions: 3,
+      timing: TIMING,
+      logger: pino({ level: 'silent' }),
+      ...options,
+    });
+    producers.push(producer);
+    return producer;
+  };
 }

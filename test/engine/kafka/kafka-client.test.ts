@@ -9,14 +9,16 @@ interface Queue {
   checkPendingRequests(): void;
 }
 
-/** The library's request queue as a client of ours leaves it, with `fields` set. */
+/** kafkajs's request queue after createKafka has patched it, with `fields` set. */
 function queueWith(fields: Partial<Queue>) {
   createKafka('test', ['127.0.0.1:1']);
   const load = createRequire(__filename);
   const { prototype } = load('kafkajs/src/network/requestQueue') as { prototype: Queue };
   const calls = { checks: 0 };
   const queue = Object.assign(Object.create(prototype) as Queue, {
-    ...{ pending: [], throttledUntil: -1, throttleCheckTimeoutId: null },
+    pending: [],
+    throttledUntil: -1,
+    throttleCheckTimeoutId: null,
     checkPendingRequests: () => calls.checks++,
     ...fields,
   });
@@ -27,13 +29,13 @@ beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
 describe('createKafka', () => {
-  test('leaves an idle connection without a timer', () => {
+  test('sets no timer for an idle connection', () => {
     const { queue } = queueWith({});
     queue.scheduleCheckPendingRequests();
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  test('still looks after requests that wait, with one timer', () => {
+  test('checks waiting requests with one timer', () => {
     const { queue, calls } = queueWith({ pending: ['a request'] });
     queue.scheduleCheckPendingRequests();
     queue.scheduleCheckPendingRequests();
@@ -41,7 +43,7 @@ describe('createKafka', () => {
     expect(calls.checks).toBe(1);
   });
 
-  test('waits out a throttle before it looks again', () => {
+  test('checks after the end of a throttle', () => {
     const { queue, calls } = queueWith({ throttledUntil: Date.now() + 500 });
     queue.scheduleCheckPendingRequests();
     jest.advanceTimersByTime(499);

@@ -7,7 +7,7 @@ import { kafkaAddrs } from '../../support/addresses';
 
 export const logger = pino({ level: 'silent' });
 
-/** A topic of its own on the real Kafka, and what a test opens on it; `closeAll` closes it, newest first. */
+/** Topics on the real Kafka and what a test opens on them. `closeAll` closes it, newest first. */
 export function useRealLog() {
   const closing: (() => Promise<unknown>)[] = [];
   const kafka = () => createKafka('test', kafkaAddrs());
@@ -15,7 +15,7 @@ export function useRealLog() {
   return {
     kafka,
     closing,
-    /** Creates the pair of topics that the engine has, under names nobody else uses. */
+    /** Creates the two topics of the engine under new names. */
     async topics() {
       const name = `test-${randomUUID().slice(0, 8)}`;
       const names = { ordersTopic: name, deadLetterTopic: `${name}-dlq` };
@@ -25,8 +25,10 @@ export function useRealLog() {
     async producer(topic: string, partitions: number): Promise<SafeProducer> {
       const client = kafka();
       const producer = await createSafeProducer({
-        ...{ topic, partitions, logger },
         createProducer: () => createProducer(client),
+        topic,
+        partitions,
+        logger,
       });
       closing.push(() => producer.close(5_000));
       return producer;
@@ -35,17 +37,4 @@ export function useRealLog() {
       for (const close of closing.splice(0).reverse()) await close();
     },
   };
-}
-
-/** Waits until `condition` holds, looking every 25 ms; says `what` was awaited when it never does. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  msMax = 15_000,
-): Promise<void> {
-  const deadline = Date.now() + msMax;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Waited ${msMax} ms in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
 }

@@ -5,8 +5,14 @@ import {
   NotAppendedError,
   QueueFullError,
 } from '../../../engine/kafka/safe-producer';
-import { createFakeLog, type Fault } from './fake-kafka-log';
-import { entry, onFirstClient, TIMING, TOPIC, useSafeProducers } from './safe-producers';
+import {
+  createFakeLog,
+  entry,
+  onFirstClient,
+  TIMING,
+  useSafeProducers,
+  type Fault,
+} from './fake-kafka-log';
 
 const start = useSafeProducers();
 
@@ -22,7 +28,7 @@ describe('append', () => {
         fc.constantFrom(0, 1),
         async (faults, count, lingerMs) => {
           const left = [...faults];
-          const log = createFakeLog(TOPIC, () => left.shift());
+          const log = createFakeLog(() => left.shift());
           const producer = await start(log.createProducer, { lingerMs });
           const names = Array.from({ length: count }, (_, i) => `order-${i}`);
           const acks = await Promise.all(names.map((name) => producer.append(entry(name))));
@@ -35,9 +41,9 @@ describe('append', () => {
     );
   });
 
-  test('gathers what one turn of the event loop brings into one send per partition', async () => {
+  test('sends the records of one turn of the event loop in one batch per partition', async () => {
     let sends = 0;
-    const log = createFakeLog(TOPIC, () => {
+    const log = createFakeLog(() => {
       sends++;
       return undefined;
     });
@@ -46,8 +52,8 @@ describe('append', () => {
     expect(sends).toBe(1);
   });
 
-  test('sends what exceeds one batch one send after the other, in order', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('sends the batches of a partition one after the other, in order', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer, { partitions: 1 });
     const names = Array.from({ length: 1_200 }, (_, i) => `order-${i}`);
     await Promise.all(names.map((name) => producer.append(entry(name))));
@@ -55,9 +61,9 @@ describe('append', () => {
     expect(log.state.inFlightMax).toBe(1);
   });
 
-  test('keeps a batch below half a megabyte, whatever its number of records', async () => {
+  test('keeps a batch below half a megabyte', async () => {
     let sends = 0;
-    const log = createFakeLog(TOPIC, () => {
+    const log = createFakeLog(() => {
       sends++;
       return undefined;
     });
@@ -67,30 +73,30 @@ describe('append', () => {
     expect(sends).toBe(3);
   });
 
-  test('sends equal keys to one partition, the one every standard client chooses', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('sends equal keys to the partition that every standard client chooses', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer, { partitions: 6 });
     // murmur2("foobar") is -790332482 in Kafka's own test; without its sign, modulo 6.
     const { partition } = await producer.append({ key: 'foobar', value: Buffer.from('x') });
     expect(partition).toBe((-790332482 & 0x7fffffff) % 6);
   });
 
-  test('sends what comes together in one batch where records are spread by batch, in turns to all partitions', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('by batch: sends records that arrive together to one partition, and each batch to the next', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer, { partitioner: 'by-batch' });
     const used: number[][] = [];
     for (const turn of ['a', 'b', 'c', 'd']) {
-      const crowd = Array.from({ length: 50 }, (_, i) => producer.append(entry(`${turn}-${i}`)));
-      const partitions = (await Promise.all(crowd)).map(({ partition }) => partition);
+      const together = Array.from({ length: 50 }, (_, i) => producer.append(entry(`${turn}-${i}`)));
+      const partitions = (await Promise.all(together)).map(({ partition }) => partition);
       used.push([...new Set(partitions)]);
     }
     expect(used).toEqual([[1], [2], [0], [1]]);
   });
 
-  test('passes by a partition that does not answer, where records are spread by batch', async () => {
+  test('by batch: uses other partitions while one does not answer', async () => {
     let sends = 0;
     // The first batch hangs until its client is replaced.
-    const log = createFakeLog(TOPIC, () => (sends++ === 0 ? 'silence' : undefined));
+    const log = createFakeLog(() => (sends++ === 0 ? 'silence' : undefined));
     const producer = await start(log.createProducer, {
       partitioner: 'by-batch',
       timing: { ...TIMING, ackMsMax: 200 },
@@ -105,8 +111,8 @@ describe('append', () => {
     expect(log.values()).toContain('stuck');
   });
 
-  test('refuses at once when too many records wait, and hands nothing over', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('refuses a record at once when too many wait', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer, { queueMax: 2 });
     const accepted = [producer.append(entry('a')), producer.append(entry('b'))];
     const refused = producer.append(entry('c'));
@@ -116,9 +122,9 @@ describe('append', () => {
     expect(producer.pending).toBe(0);
   });
 
-  test('counts what waits, at the moment that is asked for, and what was acknowledged', async () => {
+  test('exports the number of pending and of acknowledged records', async () => {
     register.resetMetrics();
-    const log = createFakeLog(TOPIC, () => undefined);
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer);
     const appended = ['a', 'b', 'c'].map((name) => producer.append(entry(name)));
     expect(await register.metrics()).toContain('orderlog_pending_records{topic="orders"} 3');
@@ -128,7 +134,7 @@ describe('append', () => {
     expect(metrics).toContain('orderlog_appended_records_total{topic="orders"} 3');
   });
 
-  test('counts every answer it did not believe', async () => {
+  test('counts unverified answers and replaced clients', async () => {
     register.resetMetrics();
     const log = onFirstClient('empty-result');
     const producer = await start(log.createProducer);
@@ -140,16 +146,16 @@ describe('append', () => {
 });
 
 describe('close', () => {
-  test('waits for what is pending', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('waits for pending records', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer);
     const appended = producer.append(entry('a'));
     await producer.close(1_000);
     await expect(appended).resolves.toMatchObject({ offset: '0' });
   });
 
-  test('tells records that were handed over from records that never were', async () => {
-    const log = createFakeLog(TOPIC, () => 'error');
+  test('rejects records on their way as unknown and queued records as not appended', async () => {
+    const log = createFakeLog(() => 'error');
     const producer = await start(log.createProducer, { partitions: 1 });
     const handedOver = producer.append(entry('a'));
     const settled = Promise.allSettled([handedOver]);
@@ -162,8 +168,8 @@ describe('close', () => {
     expect(second).toMatchObject({ reason: expect.any(NotAppendedError) as unknown });
   });
 
-  test('takes nothing more', async () => {
-    const log = createFakeLog(TOPIC, () => undefined);
+  test('refuses records from then on', async () => {
+    const log = createFakeLog(() => undefined);
     const producer = await start(log.createProducer);
     await producer.close(0);
     await expect(producer.append(entry('a'))).rejects.toBeInstanceOf(NotAppendedError);

@@ -9,8 +9,9 @@ import {
   saleTopics,
   withAdmin,
 } from '../../engine/kafka/topics';
-import { logger, until, useRealLog } from '../engine/kafka/real-log';
+import { logger, useRealLog } from '../engine/kafka/real-log';
 import { kafkaAddrs } from '../support/addresses';
+import { eventually } from '../support/eventually';
 
 const log = useRealLog();
 afterEach(() => log.closeAll());
@@ -18,7 +19,7 @@ afterEach(() => log.closeAll());
 const entry = (name: string): LogEntry => ({ key: name, value: Buffer.from(name) });
 const names = (count: number) => Array.from({ length: count }, (_, i) => `order-${i}`);
 
-/** A member of `groupId`; every record it finishes goes through `handle`. */
+/** A member of `groupId` whose records `handle` finishes. */
 async function member(
   topic: string,
   groupId: string,
@@ -46,7 +47,7 @@ async function committed(topic: string, groupId: string): Promise<Record<number,
 }
 
 describe('ensureTopics', () => {
-  test('creates what is missing, and changes nothing when asked again', async () => {
+  test('creates missing topics, and changes nothing when called again', async () => {
     const topics = await log.topics();
     await ensureTopics(kafkaAddrs(), saleTopics(topics));
     const kafka = log.kafka();
@@ -56,14 +57,14 @@ describe('ensureTopics', () => {
     );
   });
 
-  test('says what is not ready when nobody answers', async () => {
+  test('names the topics that are not ready when Kafka does not answer', async () => {
     const nowhere = ensureTopics(['127.0.0.1:1'], saleTopics(), { readyMsMax: 500 });
     await expect(nowhere).rejects.toThrow('Kafka has not made orders, orders-dlq ready in 500 ms');
   });
 });
 
 describe('partitionCount', () => {
-  test('throws for a topic that does not exist, and does not create it', async () => {
+  test('throws for an unknown topic and does not create it', async () => {
     const topic = `none-${randomUUID()}`;
     await expect(partitionCount(log.kafka(), topic)).rejects.toThrow();
     const topics = await withAdmin(log.kafka(), (admin) => admin.listTopics());
@@ -72,7 +73,7 @@ describe('partitionCount', () => {
 });
 
 describe('append, then a consumer', () => {
-  test('delivers every record once, unchanged, at the place that was acknowledged', async () => {
+  test('delivers every record once, unchanged, at the acknowledged offset', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const seen: LogRecord[] = [];
@@ -85,7 +86,7 @@ describe('append, then a consumer', () => {
     const acks = await Promise.all(
       names(300).map((key) => producer.append({ key, value, headers })),
     );
-    await until('all records', () => seen.length >= 300);
+    await eventually('all records', () => seen.length >= 300);
     const places = seen.map(
       ({ partition, offset, key }) => `${String(key)}@${partition}:${offset}`,
     );
@@ -96,7 +97,7 @@ describe('append, then a consumer', () => {
     expect(new Set(acks.map(({ partition }) => partition)).size).toBe(ORDERS_PARTITIONS);
   });
 
-  test('a record that Kafka refuses neither blocks nor takes along its neighbours', async () => {
+  test('a record that Kafka refuses neither blocks nor fails the others of its batch', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const key = 'one-partition';
@@ -108,7 +109,7 @@ describe('append, then a consumer', () => {
 });
 
 describe('startConsumer', () => {
-  test('delivers again what a member has worked on and not committed before it died', async () => {
+  test('delivers records again that a member did not commit before it died', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const groupId = randomUUID();
@@ -118,7 +119,7 @@ describe('startConsumer', () => {
       first.push(...records.map(({ key }) => String(key)));
       return Promise.reject(new Error('dies between its work and the commit'));
     });
-    await until('the first delivery', () => first.length > 0);
+    await eventually('the first delivery', () => first.length > 0);
     await dying.stop();
 
     const second: string[] = [];
@@ -126,11 +127,11 @@ describe('startConsumer', () => {
       second.push(...records.map(({ key }) => String(key)));
       return Promise.resolve();
     });
-    await until('the second delivery', () => second.length > 0);
+    await eventually('the second delivery', () => second.length > 0);
     expect(second).toEqual(['a']);
   });
 
-  test('goes on behind the last finished chunk after a stop', async () => {
+  test('continues behind the last finished chunk after a stop', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const groupId = randomUUID();
@@ -141,11 +142,11 @@ describe('startConsumer', () => {
     };
     const first = await member(ordersTopic, groupId, handle);
     await Promise.all(names(100).map((name) => producer.append(entry(name))));
-    await until('the first hundred', () => seen.length >= 100);
+    await eventually('the first hundred', () => seen.length >= 100);
     await first.stop();
     await producer.append(entry('after the stop'));
     await member(ordersTopic, groupId, handle);
-    await until('the last one', () => seen.includes('after the stop'));
+    await eventually('the last one', () => seen.includes('after the stop'));
     expect(seen).toHaveLength(101);
   });
 
@@ -168,18 +169,18 @@ describe('startConsumer', () => {
       }
     })();
     const first = await member(ordersTopic, groupId, slowly(seen[0]));
-    await until('the first member at work', () => seen[0].size > 0);
+    await eventually('the first member at work', () => seen[0].size > 0);
     await member(ordersTopic, groupId, slowly(seen[1]));
-    await until('the second member at work', () => seen[1].size > 0);
+    await eventually('the second member at work', () => seen[1].size > 0);
     await first.stop();
     enough.abort();
     await appending;
     const missing = () => wanted.filter((name) => !seen.some((keys) => keys.has(name)));
-    await until('all records', () => missing().length === 0, 30_000);
+    await eventually('all records', () => missing().length === 0, 30_000);
 
     const ends = await withAdmin(log.kafka(), (admin) => admin.fetchTopicOffsets(ordersTopic));
     const end = Object.fromEntries(ends.map(({ partition, high }) => [partition, high]));
-    await until('all offsets committed', async () => {
+    await eventually('all offsets committed', async () => {
       return JSON.stringify(await committed(ordersTopic, groupId)) === JSON.stringify(end);
     });
   });
@@ -193,21 +194,25 @@ describe('startConsumer', () => {
     let release = () => undefined as unknown;
     const hanging = new Promise<void>((resolve) => (release = resolve));
     const consumer = await startConsumer({
-      ...{ kafka: log.kafka(), topic: ordersTopic, groupId, logger, onDead: () => undefined },
+      kafka: log.kafka(),
+      topic: ordersTopic,
+      groupId,
+      logger,
+      onDead: () => undefined,
       handle: () => {
         delivered = true;
         return hanging;
       },
       stopMsMax: 300,
     });
-    await until('the delivery', () => delivered);
+    await eventually('the delivery', () => delivered);
     const startedAt = Date.now();
     await consumer.stop();
     expect(Date.now() - startedAt).toBeLessThan(2_000);
     const offsets = Object.values(await committed(ordersTopic, groupId));
     expect(offsets.every((offset) => offset === '-1')).toBe(true);
     release();
-    await until('the member gone', async () => {
+    await eventually('the member gone', async () => {
       const answer = withAdmin(log.kafka(), (admin) => admin.describeGroups([groupId]));
       return (await answer).groups.every(({ members }) => members.length === 0);
     });

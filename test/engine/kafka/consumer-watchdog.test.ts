@@ -3,11 +3,15 @@ import type { Consumer } from 'kafkajs';
 import { watchConsumer } from '../../../engine/kafka/consumer';
 
 const events = {
-  ...{ FETCH: 'fetch', HEARTBEAT: 'heartbeat', GROUP_JOIN: 'join', CRASH: 'crash' },
-  ...{ STOP: 'stop', DISCONNECT: 'disconnect' },
+  FETCH: 'fetch',
+  HEARTBEAT: 'heartbeat',
+  GROUP_JOIN: 'join',
+  CRASH: 'crash',
+  STOP: 'stop',
+  DISCONNECT: 'disconnect',
 };
 
-/** A consumer that says what the test makes it say. */
+/** A consumer whose events the test emits. */
 function watched() {
   const emitter = new EventEmitter();
   const consumer = { events, on: emitter.on.bind(emitter) } as unknown as Consumer;
@@ -22,13 +26,13 @@ beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
 describe('watchConsumer', () => {
-  test('gives up on a consumer that has crashed without a restart', () => {
+  test('reports a crash without a restart', () => {
     const { deaths, crash } = watched();
     crash(false);
     expect(deaths).toEqual(['the Kafka consumer has crashed for good']);
   });
 
-  test('gives up at the fifth crash in a row', () => {
+  test('reports the fifth crash in a row', () => {
     const { deaths, crash } = watched();
     for (let i = 0; i < 4; i++) crash(true);
     expect(deaths).toEqual([]);
@@ -36,7 +40,7 @@ describe('watchConsumer', () => {
     expect(deaths).toHaveLength(1);
   });
 
-  test('forgives the crashes before a join', () => {
+  test('counts crashes from the last join', () => {
     const { deaths, crash, emitter } = watched();
     for (let i = 0; i < 4; i++) crash(true);
     emitter.emit('join');
@@ -44,7 +48,7 @@ describe('watchConsumer', () => {
     expect(deaths).toEqual([]);
   });
 
-  test('gives up after forty seconds without a fetch or a heartbeat', () => {
+  test('reports forty seconds without a fetch or a heartbeat', () => {
     const { deaths, emitter } = watched();
     emitter.emit('join');
     jest.advanceTimersByTime(30_000);
@@ -55,7 +59,7 @@ describe('watchConsumer', () => {
     expect(deaths).toHaveLength(1);
   });
 
-  test('speaks once, and not at all after a stop', () => {
+  test('reports once, and not after a stop', () => {
     const { deaths, crash, watchdog } = watched();
     crash(false);
     crash(false);
@@ -70,7 +74,7 @@ describe('watchConsumer', () => {
     watchdog.stop();
   });
 
-  test('says whether the consumer is a member of its group', () => {
+  test('knows whether the consumer is a member of its group', () => {
     const { watchdog, emitter, crash } = watched();
     expect(watchdog.joined).toBe(false);
     emitter.emit('join');

@@ -30,14 +30,14 @@ async function openLetters() {
 }
 
 describe('readDeadLetters', () => {
-  test('gives back every field of a letter, and its bytes', async () => {
+  test('returns every field of a letter and its bytes', async () => {
     const { topic, writer } = await openLetters();
     await writer.write(LETTER);
     const read = await readDeadLetters(log.kafka(), topic);
     expect(read).toEqual([{ ...LETTER, partition: 0, offset: '0' }]);
   });
 
-  test('leaves out what a letter does not have', async () => {
+  test('leaves out fields that a letter does not have', async () => {
     const { topic, writer } = await openLetters();
     const { id, reason, error, generation, at, value } = LETTER;
     const bare: DeadLetter = { id, reason, error, generation, at, value };
@@ -46,26 +46,26 @@ describe('readDeadLetters', () => {
     expect(read).toEqual([{ ...bare, partition: 0, offset: '0' }]);
   });
 
-  test('answers at once for an empty topic', async () => {
+  test('returns at once for an empty topic', async () => {
     const { topic } = await openLetters();
     await expect(readDeadLetters(log.kafka(), topic)).resolves.toEqual([]);
   });
 
-  test('drops repeats by their id', async () => {
+  test('drops repeated ids', async () => {
     const { topic, writer } = await openLetters();
     for (const id of ['a', 'b', 'a']) await writer.write({ ...LETTER, id });
     const read = await readDeadLetters(log.kafka(), topic);
     expect(read.map(({ id, offset }) => `${id}@${offset}`)).toEqual(['a@0', 'b@1']);
   });
 
-  test('starts at an offset and ends at a number of letters', async () => {
+  test('starts at an offset and returns at most max letters', async () => {
     const { topic, writer } = await openLetters();
     for (const id of ['a', 'b', 'c', 'd']) await writer.write({ ...LETTER, id });
     const read = await readDeadLetters(log.kafka(), topic, { fromOffset: '1', max: 2 });
     expect(read.map(({ id }) => id)).toEqual(['b', 'c']);
   });
 
-  test('gives a letter the marks that were made behind it, in order, and takes no mark for a letter', async () => {
+  test('adds the marks of a letter in order, and does not return marks as letters', async () => {
     const { topic, producer, writer } = await openLetters();
     const marks = createMarkWriter(producer);
     const other = { ...LETTER, id: 'other' };
@@ -77,7 +77,9 @@ describe('readDeadLetters', () => {
     const read = await readDeadLetters(log.kafka(), topic, { max: 1 });
     expect(read).toEqual([
       {
-        ...{ ...LETTER, partition: 0, offset: '0' },
+        ...LETTER,
+        partition: 0,
+        offset: '0',
         marks: [
           { kind: 'replayed', letterId: LETTER.id, runId: 'run-2', ...replayed },
           { kind: 'discarded', letterId: LETTER.id, by: 'bob', why: 'paid', at: 2 },
@@ -91,14 +93,14 @@ describe('readDeadLetters', () => {
     ]);
   });
 
-  test('takes a record that is marked by a word it does not know for a letter', async () => {
+  test('returns a record with an unknown mark as a letter', async () => {
     const { topic, producer } = await openLetters();
     const headers = { mark: 'eaten', 'mark-of': 'x' };
     await producer.append({ key: 'x', value: Buffer.from('by hand'), headers });
     await expect(readDeadLetters(log.kafka(), topic)).resolves.toHaveLength(1);
   });
 
-  test('shows what another hand has put into the topic', async () => {
+  test('returns records that the engine did not write', async () => {
     const { topic, producer } = await openLetters();
     await producer.append({ key: 'x', value: Buffer.from('by hand') });
     const [letter] = await readDeadLetters(log.kafka(), topic);
@@ -106,7 +108,7 @@ describe('readDeadLetters', () => {
     expect(letter?.value.toString()).toBe('by hand');
   });
 
-  test('takes a letter around a record of the largest size that a topic takes by default', async () => {
+  test('writes a letter for a record of the default maximum size', async () => {
     const { topic, writer } = await openLetters();
     const value = Buffer.alloc(1_048_000, 7);
     await writer.write({ ...LETTER, value });
