@@ -28,6 +28,8 @@ export interface EngineProcessOptions {
   readonly port: number;
   readonly env: Env;
   readonly logFile: string;
+  /** Beside those that this process always gets, such as for a profile. */
+  readonly nodeOptions?: readonly string[];
   /** Aborting it ends the waiting for readiness. */
   readonly signal?: AbortSignal;
 }

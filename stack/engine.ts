@@ -39,6 +39,13 @@ export interface EngineProgram extends SupervisedProgram {
   readonly url: string;
 }
 
+interface EngineProgramOptions {
+  readonly port: number;
+  readonly env: Env;
+  readonly logFile: string;
+  readonly nodeOptions?: readonly string[];
+}
+
 /**
  * One process of the engine as a program to supervise. `env` is its whole environment but for PORT, which is `port`.
  * Throws a UserError when it has not been built.
@@ -46,7 +53,7 @@ export interface EngineProgram extends SupervisedProgram {
 export function engineProgram(
   root: string,
   name: EngineName,
-  { port, env, logFile }: { port: number; env: Env; logFile: string },
+  { port, env, logFile, nodeOptions = [] }: EngineProgramOptions,
 ): EngineProgram {
   const main = join(root, 'dist', ENGINE[name].main);
   if (!existsSync(main)) {
@@ -57,7 +64,7 @@ export function engineProgram(
     name,
     url,
     command: process.execPath,
-    args: ['--enable-source-maps', ...ENGINE[name].nodeOptions, main],
+    args: ['--enable-source-maps', ...ENGINE[name].nodeOptions, ...nodeOptions, main],
     env: { ...env, PORT: String(port) },
     cwd: root,
     logFile,

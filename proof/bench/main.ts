@@ -1,25 +1,45 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { describeError, UserError } from '../../platform/user-error';
 import { seconds } from '../../stack/ground/report';
 import { isAbort } from '../../platform/until';
-import { onFreshGround } from './ground/start';
-import { parseOptions } from './options';
-import type { SuiteResult } from './report/figure';
-import { resultText } from './report/text';
-import { SUITES } from './suites';
-import { UserError, describeError } from '../../platform/user-error';
+import { withEnvironment, type Suite } from './environment';
+import { resultText, type SuiteResult } from './report';
+import { crowd } from './suites/crowd';
+import { door } from './suites/door';
+import { drain } from './suites/drain';
+import { overload } from './suites/overload';
+import { duplicate, invalid, soldOut } from './suites/rejections';
+import { scale } from './suites/scale';
 
 /** Compiled, this file lies in dist/proof/bench. */
 const ROOT = join(__dirname, '..', '..', '..');
 
-/** How a shell counts an end by Ctrl-C. */
+/** The exit code by which a shell tells that Ctrl-C ended a program. */
 const INTERRUPTED = 130;
 
-async function main(words: readonly string[]): Promise<number> {
-  const options = parseOptions(words);
+/** Every suite by the name that --suite takes, in the order in which they run. */
+const SUITES = {
+  door,
+  'sold-out': soldOut,
+  duplicate,
+  invalid,
+  drain,
+  crowd,
+  overload,
+  scale,
+} as const satisfies Readonly<Record<string, Suite>>;
+
+type SuiteName = keyof typeof SUITES;
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
   if ('exitCode' in options) return options.exitCode;
-  const print = (line: string) => process.stdout.write(`${line}\n`);
+  const print = (line: string) => {
+    process.stdout.write(`${line}\n`);
+  };
   const stopping = new AbortController();
   const stop = () => {
     if (!stopping.signal.aborted) print('\nStopping ...');
@@ -27,21 +47,24 @@ async function main(words: readonly string[]): Promise<number> {
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
 
-  const results: Partial<Record<string, SuiteResult>> = {};
-  const ground = {
-    ...{ root: ROOT, env: process.env, quick: options.quick, signal: stopping.signal },
+  const results: Partial<Record<SuiteName, SuiteResult>> = {};
+  const settings = {
+    root: ROOT,
+    env: process.env,
+    quick: options.quick,
     against: options.against === undefined ? undefined : resolve(options.against),
     orders: options.orders,
     connections: options.connections,
     profileDir: options.profile === undefined ? undefined : resolve(options.profile),
-    report: (line: string) => void print(line),
+    log: print,
+    signal: stopping.signal,
   };
   try {
-    await onFreshGround(ground, async (context) => {
-      for (const name of options.suites) {
+    await withEnvironment(settings, async (bench) => {
+      for (const name of options.suite) {
         const startedAt = Date.now();
         print(`\n${name}: ${SUITES[name].about}`);
-        const result = await SUITES[name].run(context);
+        const result = await SUITES[name].run(bench);
         results[name] = result;
         print(`\n${resultText(name, result)}${name} took ${seconds(Date.now() - startedAt)}`);
       }
@@ -51,12 +74,62 @@ async function main(words: readonly string[]): Promise<number> {
     return INTERRUPTED;
   }
   if (options.json !== undefined) {
-    writeFileSync(
-      options.json,
-      JSON.stringify({ machine: machine(), quick: options.quick, results }, null, 2),
-    );
+    const report = { machine: machine(), quick: options.quick, results };
+    writeFileSync(options.json, JSON.stringify(report, null, 2));
   }
-  return Object.values(results).some((result) => result && result.violations.length > 0) ? 1 : 0;
+  return Object.values(results).some(({ violations }) => violations.length > 0) ? 1 : 0;
+}
+
+/** Reads the command line. Returns an exit code when there is nothing to run: after --help, or a wrong option. */
+function parseOptions(args: readonly string[]) {
+  const about = Object.entries(SUITES).map(
+    ([name, suite]) => `  ${name.padEnd(10)} ${suite.about}`,
+  );
+  const program = new Command('npm run bench --')
+    .description('Measures the engine on this machine, with Redis, Kafka and Temporal of its own.')
+    .option('--suite <names>', 'which suites, comma-separated (default: all)', parseSuites)
+    .option('--quick', 'short rounds: to see that it works, not to believe the figures', false)
+    .option('--json <file>', 'write the result to a file as JSON')
+    .option(
+      '--against <folder>',
+      'another built checkout, to compare with in the suites door and drain',
+    )
+    .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
+    .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', parseCounts)
+    .option('--profile <folder>', 'write CPU profiles of the engine there')
+    .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`)
+    .exitOverride();
+  try {
+    program.parse([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return { exitCode: error.exitCode };
+    throw error;
+  }
+  const options = program.opts<{
+    suite?: SuiteName[];
+    quick: boolean;
+    json?: string;
+    against?: string;
+    connections?: number[];
+    orders?: number[];
+    profile?: string;
+  }>();
+  return { ...options, suite: options.suite ?? (Object.keys(SUITES) as SuiteName[]) };
+}
+
+function parseSuites(list: string): SuiteName[] {
+  return list.split(',').map((name) => {
+    if (Object.hasOwn(SUITES, name)) return name as SuiteName;
+    throw new InvalidArgumentError(`There are ${Object.keys(SUITES).join(', ')}.`);
+  });
+}
+
+function parseCounts(list: string): number[] {
+  const counts = list.split(',').map(Number);
+  if (counts.every((count) => Number.isInteger(count) && count >= 1 && count <= 100_000)) {
+    return counts;
+  }
+  throw new InvalidArgumentError('Whole numbers from 1 to 100000, comma-separated.');
 }
 
 /** Figures mean nothing without the machine and the day. */
@@ -73,9 +146,8 @@ function machine() {
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
-    process.stderr.write(
-      `\n${error instanceof UserError ? error.message : describeError(error)}\n`,
-    );
+    const text = error instanceof UserError ? error.message : describeError(error);
+    process.stderr.write(`\n${text}\n`);
     process.exit(1);
   },
 );

@@ -1,12 +1,11 @@
-import { quantile } from '../report/statistics';
-import type { Connection } from './connection';
-import { keepOpen } from './keep-open';
-import { createBodies, type ClosedLoopPlan, type ClosedLoopResult } from './plan';
+import { quantile } from '../statistics';
+import { keepOpen, type Connection } from './connection';
+import { createBodies, createCounter, type ClosedLoopPlan, type ClosedLoopResult } from './plan';
 
 /** A server that answers nothing must not keep the bench for ever. */
-const LAST_ANSWERS_MS_MAX = 10_000;
+const LAST_RESPONSES_MS_MAX = 10_000;
 
-/** Carries out one plan and reports when every request of it has been answered. */
+/** Carries out one plan and resolves when every request of it has been answered. */
 export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
   const nextBody = createBodies(plan.purchases);
   const tally = createTally(plan);
@@ -19,18 +18,18 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
       for (const connection of open) connection.close();
       resolve(tally.result());
     };
-    const ask = (connection: Connection) => {
+    const send = (connection: Connection) => {
       if (isOver || sent === plan.requestsMax) {
         if (unanswered === 0) finish();
         return;
       }
       sent += 1;
       unanswered += 1;
-      const askedAt = performance.now();
+      const sentAt = performance.now();
       connection.buy(nextBody(), (status) => {
         unanswered -= 1;
-        tally.answered(status, askedAt);
-        ask(connection);
+        tally.answered(status, sentAt);
+        send(connection);
       });
     };
     const timers = [
@@ -38,12 +37,13 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
       setTimeout(() => {
         isOver = true;
       }, plan.warmMs + plan.measureMs),
-      setTimeout(finish, plan.warmMs + plan.measureMs + LAST_ANSWERS_MS_MAX),
+      setTimeout(finish, plan.warmMs + plan.measureMs + LAST_RESPONSES_MS_MAX),
     ];
     if (plan.warmMs === 0) tally.begin();
     const open = keepOpen({
-      ...plan,
-      onOpen: ask,
+      port: plan.port,
+      connections: plan.connections,
+      onOpen: send,
       onEnd: (wasWaiting) => {
         if (isOver && !wasWaiting) return;
         if (wasWaiting) unanswered -= 1;
@@ -54,30 +54,32 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
   });
 }
 
-/** Counts answers. What was asked before `begin` is not counted, whenever its answer comes. */
+/** Counts responses. A request that was sent before `begin` is not counted, whenever its response comes. */
 function createTally({ wantedStatus }: ClosedLoopPlan) {
-  const answers: Record<string, number> = {};
+  const { counts, count } = createCounter();
   const waitedMs: number[] = [];
   let beganAt = Infinity;
-  const count = (answer: string) => {
-    answers[answer] = (answers[answer] ?? 0) + 1;
-  };
   return {
     begin: () => {
       beganAt = performance.now();
     },
-    answered: (status: number, askedAt: number) => {
-      if (askedAt < beganAt) return;
+    answered: (status: number, sentAt: number) => {
+      if (sentAt < beganAt) return;
       count(String(status));
-      if (status === wantedStatus) waitedMs.push(performance.now() - askedAt);
+      if (status === wantedStatus) waitedMs.push(performance.now() - sentAt);
     },
     broken: () => {
       count('broken');
     },
     result: (): ClosedLoopResult => {
       const tookMs = performance.now() - beganAt;
-      const [p50, p99] = [quantile(waitedMs, 0.5), quantile(waitedMs, 0.99)];
-      return { tookMs, answers, rate: (waitedMs.length / tookMs) * 1_000, p50, p99 };
+      return {
+        tookMs,
+        responses: counts,
+        rate: (waitedMs.length / tookMs) * 1_000,
+        p50: quantile(waitedMs, 0.5),
+        p99: quantile(waitedMs, 0.99),
+      };
     },
   };
 }

@@ -1,15 +1,14 @@
-import { quantile } from '../report/statistics';
-import type { Connection } from './connection';
-import { keepOpen } from './keep-open';
-import { answerKind, type CrowdPlan, type CrowdResult } from './plan';
+import { quantile } from '../statistics';
+import { keepOpen, type Connection } from './connection';
+import { createCounter, responseKind, type CrowdPlan, type CrowdResult } from './plan';
 
-/** A buyer who has waited so long asks again, on another connection and under the same request_id. */
+/** A buyer who has waited so long sends the request again, on another connection and under the same request_id. */
 const PATIENCE_MS = 150;
 
-/** Who was told to come back does so after this, spread over as much again: about once a second would be one long overload. */
-const COME_BACK_MS = 2_000;
+/** The shortest delay before a retry; up to as much again is added. Once a second would be one long overload. */
+const RETRY_MS = 2_000;
 
-/** So often a buyer asks again for want of an answer that says something. */
+/** So often a buyer retries without a definite response. */
 const TRIES_MAX = 50;
 
 interface Buyer {
@@ -20,13 +19,13 @@ interface Buyer {
 }
 
 /**
- * A crowd: each buyer wants one definite answer and asks again for want of one. One in three clicks twice at the start;
- * all ask again when an answer takes long, and come back while units in checkout may still return.
+ * A crowd: each buyer retries until one definite response. One in three clicks twice at the start; all send again when a
+ * response takes long, and come back while units in checkout may still return.
  */
 export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
   const buyers = Array.from({ length: plan.buyers }, (_, n) => createBuyer(plan, n));
   const queue = buyers.flatMap((buyer, n) => (n % 3 === 0 ? [buyer, buyer] : [buyer]));
-  const answers: Record<string, number> = {};
+  const { counts, count } = createCounter();
   const accepted = new Set<string>();
   const waitedMs: number[] = [];
   const idle: Connection[] = [];
@@ -40,9 +39,14 @@ export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
       clearTimeout(timer);
       isOver = true;
       for (const connection of open) connection.close();
-      const [p50, p99] = [quantile(waitedMs, 0.5), quantile(waitedMs, 0.99)];
-      const tookMs = performance.now() - startedAt;
-      resolve({ tookMs, answers, accepted: [...accepted], unserved, p50, p99 });
+      resolve({
+        tookMs: performance.now() - startedAt,
+        responses: counts,
+        accepted: [...accepted],
+        unserved,
+        p50: quantile(waitedMs, 0.5),
+        p99: quantile(waitedMs, 0.99),
+      });
     };
     const serve = (buyer: Buyer) => {
       if (buyer.isServed) return;
@@ -52,41 +56,42 @@ export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
     };
     const comeBack = (buyer: Buyer) => {
       if (buyer.tries >= TRIES_MAX) return;
-      setTimeout(enqueue, COME_BACK_MS * (1 + Math.random()), buyer).unref();
+      setTimeout(enqueue, RETRY_MS * (1 + Math.random()), buyer).unref();
     };
     const enqueue = (buyer: Buyer) => {
       if (buyer.isServed || isOver) return;
       queue.push(buyer);
       const connection = idle.pop();
-      if (connection) ask(connection);
+      if (connection) send(connection);
     };
-    const ask = (connection: Connection) => {
+    const send = (connection: Connection) => {
       const buyer = queue[next];
       if (!buyer || isOver) {
         idle.push(connection);
         return;
       }
       next += 1;
-      const askedAt = performance.now();
+      const sentAt = performance.now();
       buyer.tries += 1;
       const impatient = setTimeout(enqueue, PATIENCE_MS, buyer);
       connection.buy(buyer.body, (status, body) => {
         clearTimeout(impatient);
-        waitedMs.push(performance.now() - askedAt);
-        const kind = answerKind(status, body);
-        answers[kind] = (answers[kind] ?? 0) + 1;
+        waitedMs.push(performance.now() - sentAt);
+        const kind = responseKind(status, body);
+        count(kind);
         if (kind === 'accepted' || kind === 'duplicate-request') accepted.add(buyer.requestId);
         if (isDefinite(kind, body)) serve(buyer);
         else comeBack(buyer);
-        ask(connection);
+        send(connection);
       });
     };
     const timer = setTimeout(finish, plan.msMax);
     const open = keepOpen({
-      ...plan,
-      onOpen: ask,
+      port: plan.port,
+      connections: plan.connections,
+      onOpen: send,
       onEnd: () => {
-        if (!isOver) answers['broken'] = (answers['broken'] ?? 0) + 1;
+        if (!isOver) count('broken');
       },
       isOver: () => isOver,
     });
@@ -97,9 +102,7 @@ export function runCrowd(plan: CrowdPlan): Promise<CrowdResult> {
 function createBuyer({ itemId, prefix }: CrowdPlan, n: number): Buyer {
   const [user, amount] = n % 10 < 3 ? [`greedy-${Math.floor(n / 10)}`, 1] : [`u-${n}`, 1 + (n % 2)];
   const requestId = `${prefix}-${n}`;
-  const body = JSON.stringify({
-    ...{ user_id: user, item_id: itemId, amount, request_id: requestId },
-  });
+  const body = JSON.stringify({ user_id: user, item_id: itemId, amount, request_id: requestId });
   return { requestId, body, tries: 0, isServed: false };
 }
 

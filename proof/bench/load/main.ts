@@ -3,11 +3,11 @@ import { runCrowd } from './crowd';
 import { runOpenLoop } from './open-loop';
 import type { LoadPlan } from './plan';
 
-// The load generator: a process of its own, so that its work is not counted as anybody else's. One plan at a time.
+// The load generator. Carries out one plan at a time and replies with its result.
 process.on('message', (plan: LoadPlan) => {
   void run(plan).then((result) => process.send?.(result));
 });
-// The bench is gone, however it went.
+// The bench has ended.
 process.on('disconnect', () => process.exit());
 
 function run(plan: LoadPlan): Promise<unknown> {

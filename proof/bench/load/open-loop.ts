@@ -1,15 +1,20 @@
-import { quantile } from '../report/statistics';
-import type { Connection } from './connection';
-import { keepOpen } from './keep-open';
-import { answerKind, purchaseBody, type OpenLoopPlan, type OpenLoopResult } from './plan';
+import { quantile } from '../statistics';
+import { keepOpen, type Connection } from './connection';
+import {
+  createCounter,
+  purchaseBody,
+  responseKind,
+  type OpenLoopPlan,
+  type OpenLoopResult,
+} from './plan';
 
-/** Purchases come in heaps of so many ms; finer than what a gateway's turn of the event loop takes under load. */
+/** Purchases arrive in batches every so many ms: less than one turn of the gateway's event loop under load. */
 const TICK_MS = 2;
 
 /** A server that answers nothing must not keep the bench for ever. */
-const LAST_ANSWERS_MS_MAX = 10_000;
+const LAST_RESPONSES_MS_MAX = 10_000;
 
-/** Who has found no free connection for so long leaves. */
+/** A purchase that has found no free connection for so long leaves. */
 const PATIENCE_MS = 1_000;
 
 interface Arrival {
@@ -18,16 +23,18 @@ interface Arrival {
 }
 
 /**
- * Carries out one plan and reports when all that came is answered or has left. What a purchase waits for a connection
- * counts as waiting: a slow server does not slow its crowd down, and so cannot hide how long it lets it wait.
+ * Carries out one plan and resolves when every arrival is answered or has left. The wait for a connection counts: a slow
+ * server does not slow its arrivals down, and so cannot hide how long they wait.
  */
 export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
   const { perSecond, measureMs } = plan;
-  const tally = createTally();
+  const { counts, count } = createCounter();
+  const acceptedAtMs: number[] = [];
+  const waitedMs: number[] = [];
   const queue: Arrival[] = [];
   const idle: Connection[] = [];
   const startedAt = performance.now();
-  let [came, next, unanswered, isOver] = [0, 0, 0, false];
+  let [arrived, next, unanswered, isOver] = [0, 0, 0, false];
 
   const nextInPatience = (): Arrival | undefined => {
     const leftBefore = performance.now() - PATIENCE_MS;
@@ -36,7 +43,7 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
       if (!arrival) return undefined;
       next += 1;
       if (arrival.at >= leftBefore) return arrival;
-      tally.left();
+      count('left');
     }
   };
 
@@ -46,9 +53,15 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
       clearInterval(ticking);
       clearTimeout(timer);
       for (const connection of open) connection.close();
-      resolve({ came, ...tally.result(measureMs) });
+      resolve({
+        arrived,
+        responses: counts,
+        perSecond: countPerSecond(acceptedAtMs, measureMs),
+        p50: quantile(waitedMs, 0.5),
+        p99: quantile(waitedMs, 0.99),
+      });
     };
-    const ask = (connection: Connection) => {
+    const send = (connection: Connection) => {
       const arrival = nextInPatience();
       if (!arrival || isOver) {
         idle.push(connection);
@@ -57,65 +70,47 @@ export function runOpenLoop(plan: OpenLoopPlan): Promise<OpenLoopResult> {
       unanswered += 1;
       connection.buy(purchaseBody(plan, arrival.n), (status, body) => {
         unanswered -= 1;
-        tally.answered(answerKind(status, body), arrival, startedAt);
-        ask(connection);
+        const kind = responseKind(status, body);
+        count(kind);
+        if (kind === 'accepted') {
+          const now = performance.now();
+          acceptedAtMs.push(now - startedAt);
+          waitedMs.push(now - arrival.at);
+        }
+        send(connection);
       });
     };
     const tick = () => {
       const now = performance.now();
       const due = Math.floor((Math.min(now - startedAt, measureMs) * perSecond) / 1_000);
-      for (; came < due; came++) queue.push({ n: came, at: now });
+      for (; arrived < due; arrived++) queue.push({ n: arrived, at: now });
       for (let waiting = queue.length - next; waiting > 0 && idle.length > 0; waiting--) {
         const connection = idle.pop();
-        if (connection && open.has(connection)) ask(connection);
+        if (connection && open.has(connection)) send(connection);
       }
       if (now - startedAt > measureMs && next === queue.length && unanswered === 0) finish();
     };
     const ticking = setInterval(tick, TICK_MS);
-    const timer = setTimeout(finish, measureMs + LAST_ANSWERS_MS_MAX);
+    const timer = setTimeout(finish, measureMs + LAST_RESPONSES_MS_MAX);
     const open = keepOpen({
       port: plan.port,
       connections: plan.connectionsMax,
-      onOpen: ask,
+      onOpen: send,
       onEnd: (wasWaiting) => {
         if (isOver) return;
         if (wasWaiting) unanswered -= 1;
-        tally.broken();
+        count('broken');
       },
       isOver: () => isOver,
     });
   });
 }
 
-function createTally() {
-  const answers: Record<string, number> = {};
-  const acceptedAt: number[] = [];
-  const waitedMs: number[] = [];
-  const count = (answer: string) => {
-    answers[answer] = (answers[answer] ?? 0) + 1;
-  };
-  return {
-    answered: (kind: string, { at }: Arrival, startedAt: number) => {
-      count(kind);
-      if (kind !== 'accepted') return;
-      const now = performance.now();
-      acceptedAt.push(now - startedAt);
-      waitedMs.push(now - at);
-    },
-    broken: () => {
-      count('broken');
-    },
-    left: () => {
-      count('left');
-    },
-    result: (measureMs: number) => {
-      const perSecond = Array.from({ length: Math.floor(measureMs / 1_000) }, () => 0);
-      for (const at of acceptedAt) {
-        const second = Math.floor(at / 1_000);
-        if (second < perSecond.length) perSecond[second] = (perSecond[second] ?? 0) + 1;
-      }
-      const [p50, p99] = [quantile(waitedMs, 0.5), quantile(waitedMs, 0.99)];
-      return { answers, perSecond, p50, p99 };
-    },
-  };
+function countPerSecond(atMs: readonly number[], measureMs: number): number[] {
+  const perSecond = Array.from({ length: Math.floor(measureMs / 1_000) }, () => 0);
+  for (const at of atMs) {
+    const second = Math.floor(at / 1_000);
+    if (second < perSecond.length) perSecond[second] = (perSecond[second] ?? 0) + 1;
+  }
+  return perSecond;
 }

@@ -13,13 +13,20 @@ export type Purchases =
 
 export type LoadPlan = ClosedLoopPlan | OpenLoopPlan | CrowdPlan;
 
-/** A closed loop: each connection asks, waits for the answer, and asks again. */
+/** What each plan comes to. */
+export interface LoadResults {
+  readonly 'closed-loop': ClosedLoopResult;
+  readonly 'open-loop': OpenLoopResult;
+  readonly crowd: CrowdResult;
+}
+
+/** A closed loop: each connection sends a request, waits for the response, and sends the next. */
 export interface ClosedLoopPlan {
   readonly kind: 'closed-loop';
   readonly port: number;
   readonly connections: number;
   readonly purchases: Purchases;
-  /** Answers of this status are what is measured. */
+  /** Responses of this status are what is measured. */
   readonly wantedStatus: number;
   /** Not counted: connections open, code is compiled. */
   readonly warmMs: number;
@@ -29,23 +36,23 @@ export interface ClosedLoopPlan {
 }
 
 export interface ClosedLoopResult {
-  /** From the end of the warm-up to the last answer, in ms. */
+  /** From the end of the warm-up to the last response, in ms. */
   readonly tookMs: number;
-  /** Answers by HTTP status, and `broken` for connections that ended without one. */
-  readonly answers: Readonly<Record<string, number>>;
-  /** Wanted answers per second. */
+  /** Responses by HTTP status, and `broken` for connections that ended without one. */
+  readonly responses: Readonly<Record<string, number>>;
+  /** Wanted responses per second. */
   readonly rate: number;
-  /** Of the wanted answers, in ms. */
+  /** Of the wanted responses, in ms. */
   readonly p50: number;
   readonly p99: number;
 }
 
-/** An open loop: so many purchases come every second, whether or not the ones before are answered. */
+/** An open loop: a fixed number of purchases arrives every second, whether or not earlier ones are answered. */
 export interface OpenLoopPlan {
   readonly kind: 'open-loop';
   readonly port: number;
   readonly perSecond: number;
-  /** Who finds all of them waiting for an answer waits for one of them. */
+  /** A purchase that finds all of them busy waits for one of them. */
   readonly connectionsMax: number;
   readonly itemId: string;
   readonly prefix: string;
@@ -53,21 +60,21 @@ export interface OpenLoopPlan {
 }
 
 export interface OpenLoopResult {
-  /** Purchases that came. */
-  readonly came: number;
+  /** Purchases that arrived. */
+  readonly arrived: number;
   /**
-   * By the type of the problem; `accepted` for 202, `broken` for a connection that ended without an answer, `left` for who
-   * found no free connection within a second.
+   * By the type of the problem; `accepted` for 202, `broken` for a connection that ended without a response, `left` for a
+   * purchase that found no free connection within a second.
    */
-  readonly answers: Readonly<Record<string, number>>;
+  readonly responses: Readonly<Record<string, number>>;
   /** Accepted in each second. */
   readonly perSecond: readonly number[];
-  /** Of the accepted ones, from the moment they came, in ms. */
+  /** Of the accepted ones, from their arrival, in ms. */
   readonly p50: number;
   readonly p99: number;
 }
 
-/** A crowd of buyers before one item, each with a request_id of its own: `<prefix>-<n>`. */
+/** A crowd of buyers for one item, each with a request_id of its own: `<prefix>-<n>`. */
 export interface CrowdPlan {
   readonly kind: 'crowd';
   readonly port: number;
@@ -75,19 +82,19 @@ export interface CrowdPlan {
   readonly buyers: number;
   readonly itemId: string;
   readonly prefix: string;
-  /** Who has no definite answer by then never gets one. */
+  /** A buyer without a definite response by then counts as unserved. */
   readonly msMax: number;
 }
 
 export interface CrowdResult {
   readonly tookMs: number;
   /** By the type of the problem; `accepted` for 202. */
-  readonly answers: Readonly<Record<string, number>>;
-  /** request_ids that were told that they are an order. */
+  readonly responses: Readonly<Record<string, number>>;
+  /** request_ids whose buyer was told that there is an order. */
   readonly accepted: readonly string[];
-  /** Buyers who left without a definite answer. */
+  /** Buyers without a definite response. */
   readonly unserved: number;
-  /** Of all answers, in ms. */
+  /** Of all responses, in ms. */
   readonly p50: number;
   readonly p99: number;
 }
@@ -112,8 +119,19 @@ export function purchaseBody(
   return `{"user_id":"u-${n}","item_id":"${itemId}","amount":1,"request_id":"${prefix}-${n}"}`;
 }
 
-/** `accepted`, the type of the problem, or the bare status of something else. */
-export function answerKind(status: number, body: string): string {
+/** `accepted`, the type of the problem, or the status of any other response. */
+export function responseKind(status: number, body: string): string {
   if (status === 202) return 'accepted';
   return /"type":"\/problems\/([a-z-]+)"/.exec(body)?.[1] ?? String(status);
+}
+
+/** Counts by name. */
+export function createCounter() {
+  const counts: Record<string, number> = {};
+  return {
+    counts,
+    count: (name: string) => {
+      counts[name] = (counts[name] ?? 0) + 1;
+    },
+  };
 }

@@ -1,55 +1,44 @@
-import { withRedis } from '../../../platform/redis';
-import type { BenchContext, Suite } from '../ground/context';
-import { layGround, startEngineProcess, startRival } from '../ground/engine';
-import { freshPrefix, putOnSale } from '../ground/items';
-import type { Figure, SuiteResult } from '../report/figure';
-import { contest, ratio, type Contestant, type Standing } from './contest';
-import { standingsTable } from './contest-table';
+import type { EngineInstance } from '../../../stack/engine-instance';
+import { freePorts } from '../../../stack/ground/ports';
+import { startBaseline } from '../children';
+import { compare, comparisonTable, ratio, type Comparison } from '../comparison';
+import { createEngine, type BenchEnvironment, type Suite } from '../environment';
+import type { SuiteResult } from '../report';
+import { freshPurchases, PLENTY, putOnSale } from './sale';
 
 const CONNECTIONS = [16, 64, 256];
 
-/** More than a bench can buy: here every purchase is to be accepted. */
-const UNITS = 100_000_000;
-
-export const OURS = 'api';
-const BEFORE = 'api of --against';
+export const OWN = 'api';
+const AGAINST = 'api of --against';
 
 /**
- * Accepted orders per second. Ingest and worker do not run: two cores are shared by the gateway, Redis, Kafka and the
- * load generator as it is, and what is behind the door has a suite of its own.
+ * Accepted orders per second. Ingest and worker do not run: the gateway, Redis, Kafka and the load generator already
+ * share two cores, and the drain suite measures the rest.
  */
 export const door: Suite = {
   about: 'accepted orders/s at 16, 64 and 256 connections, against bare Koa and the usual design',
-  run: async (context) => {
-    const ground = await layGround(context);
-    const itemId = await withRedis(context.stack.redisAddr, (redis) => putOnSale(redis, UNITS));
-    const processes = [await startEngineProcess(context, 'api', ground)];
-    const names = [OURS];
-    if (context.against !== undefined) {
-      processes.push(
-        await startEngineProcess(context, 'api', ground, { checkout: context.against }),
-      );
-      names.push(BEFORE);
+  run: async (bench) => {
+    const itemId = await putOnSale(bench.redis, PLENTY);
+    const engine = await createEngine(bench);
+    const gateways = [await startApi(OWN, engine)];
+    if (bench.against) {
+      const other = await createEngine({ ...bench, checkout: bench.against });
+      gateways.push(await startApi(AGAINST, other));
     }
-    for (const rival of ['bare', 'parsing', 'usual']) {
-      processes.push(await startRival(context, rival, ground));
-      names.push(rival);
+    for (const name of ['bare', 'parsing', 'usual']) {
+      gateways.push(await startGateway(bench, name, engine.topics.ordersTopic));
     }
     const results: SuiteResult[] = [];
-    for (const connections of context.connections ?? CONNECTIONS) {
-      const contestants = processes.map(({ pid, port }, index): Contestant => {
-        const name = names[index] ?? '';
-        const plan = () => {
-          const purchases = { kind: 'fresh' as const, itemId, prefix: freshPrefix() };
-          return { port, connections, purchases, wantedStatus: 202 };
-        };
-        return { name, pid, plan };
-      });
-      results.push(
-        judge(context, connections, await contest(context, `door ${connections}`, contestants)),
-      );
+    for (const connections of bench.connections ?? CONNECTIONS) {
+      const contenders = gateways.map(({ name, port, pid }) => ({
+        name,
+        pid,
+        plan: () => ({ port, connections, purchases: freshPurchases(itemId), wantedStatus: 202 }),
+      }));
+      const comparison = await compare(bench, `door ${connections}`, contenders);
+      results.push(resultAt(bench, connections, comparison));
     }
-    for (const { stop } of processes) await stop();
+    for (const { stop } of gateways) await stop();
     return {
       tables: results.flatMap(({ tables }) => tables),
       figures: results.flatMap(({ figures }) => figures),
@@ -58,37 +47,55 @@ export const door: Suite = {
   },
 };
 
-function judge(
-  context: BenchContext,
+async function startApi(name: string, engine: EngineInstance) {
+  const { port, pid } = await engine.start('api');
+  return { name, port, pid: pid(), stop: engine.stop };
+}
+
+/** Starts a baseline of the gateway and waits until it listens. */
+export async function startGateway(
+  { stack, onEnd }: BenchEnvironment,
+  name: string,
+  ordersTopic: string,
+) {
+  const port = (await freePorts()).gateway;
+  const args = [String(port), stack.redisAddr, stack.kafkaAddr, ordersTopic];
+  const child = startBaseline(name, args);
+  onEnd(child.stop);
+  await child.ask({});
+  return { name, port, pid: child.pid, stop: child.stop };
+}
+
+function resultAt(
+  { against, log }: BenchEnvironment,
   connections: number,
-  standings: Map<string, Standing>,
+  comparison: Comparison,
 ): SuiteResult {
   const at = `at ${connections} connections`;
-  const table = standingsTable(`door ${at}`, standings, ['parsing', 'usual']);
-  const figures: Figure[] = [];
-  if (connections >= 64) {
-    figures.push(
-      {
-        what: `rate ${at}, of Koa with parsing`,
-        value: ratio(standings, 'rate', [OURS, 'parsing']),
-        bar: { atLeast: 0.35, stretch: 0.5 },
-      },
-      {
-        what: `rate ${at}, of the usual design`,
-        value: ratio(standings, 'rate', [OURS, 'usual']),
-        bar: { atLeast: 2 },
-      },
-      {
-        what: `p99 ${at}, of the usual design's`,
-        value: ratio(standings, 'p99', [OURS, 'usual']),
-        bar: { atMost: 1 },
-      },
-    );
-  }
-  if (context.against !== undefined) {
-    context.report(
-      `  door ${at}: ${ratio(standings, 'rate', [OURS, BEFORE]).toFixed(2)} of the rate of --against`,
-    );
-  }
-  return { tables: [table], figures, violations: [] };
+  const rate = (other: string) => ratio(comparison, 'rate', [OWN, other]);
+  if (against) log(`  door ${at}: ${rate(AGAINST).toFixed(2)} of the rate of --against`);
+  return {
+    tables: [comparisonTable(`door ${at}`, comparison, ['parsing', 'usual'])],
+    figures:
+      connections < 64
+        ? []
+        : [
+            {
+              what: `rate ${at}, of Koa with parsing`,
+              value: rate('parsing'),
+              bar: { atLeast: 0.35, stretch: 0.5 },
+            },
+            {
+              what: `rate ${at}, of the usual design`,
+              value: rate('usual'),
+              bar: { atLeast: 2 },
+            },
+            {
+              what: `p99 ${at}, of the usual design's`,
+              value: ratio(comparison, 'p99', [OWN, 'usual']),
+              bar: { atMost: 1 },
+            },
+          ],
+    violations: [],
+  };
 }

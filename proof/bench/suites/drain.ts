@@ -1,27 +1,16 @@
-import { join } from 'node:path';
-import type { RedisConnection } from '../../../platform/redis';
-import { withRedis } from '../../../platform/redis';
-import { startChild } from '../ground/child';
-import type { BenchContext, Suite } from '../ground/context';
-import { withServersOf } from '../ground/start';
-import { layGround } from '../ground/engine';
-import { startWholeEngine, type WholeEngine } from '../ground/whole-engine';
-import { freshPrefix, putOnSale } from '../ground/items';
-import { entriesOf } from '../../../engine/stock/stored-entry';
-import { startMeter } from '../ground/usage';
-import { median, quantile } from '../report/statistics';
-import type { Figure, ReportTable } from '../report/figure';
-import type { EmptyRun } from '../rivals/empty/orders';
-import { checkBooks } from './books';
+import { invariant } from '../../../engine/orders/invariant';
+import { startBaseline } from '../children';
 import {
-  AGAINST,
-  comparisonTable,
-  drainTables,
-  medianDrain,
-  OWN,
-  type Drained,
-} from './drain-tables';
-import { watchDrain } from './watch-drain';
+  startWholeEngine,
+  withServersOf,
+  type BenchEnvironment,
+  type Suite,
+  type WholeEngine,
+} from '../environment';
+import { rounded, type Figure, type ReportTable } from '../report';
+import { median } from '../statistics';
+import { drainOnce, type Drained, type DrainSample } from './drain-once';
+import { freshPrefix } from './sale';
 
 /** The smallest is the measure for the others: a backlog must not make the engine slower. */
 const SIZES = [500, 2_000, 10_000];
@@ -29,43 +18,43 @@ const QUICK_SIZES = [100];
 const EMPTY_COUNT = 500;
 const QUICK_EMPTY_COUNT = 100;
 
-/** With another checkout. The rate is that of the median round. */
+/** Beside another checkout. */
 const AGAINST_ROUNDS = 3;
+/** The first drain compiles the code of every process. Beside another checkout it is not counted. */
 const WARM_UP_ORDERS = 200;
 
-const ACCEPT_MS_MAX = 60_000;
-const PRICE_MINOR = 1_000;
+const OWN = 'this checkout';
+const AGAINST = '--against';
 
 /**
- * From the door to the last outcome, in all sizes, each between two runs of workflows that do nothing: what the engine
- * adds to the price of a workflow, on the server as it is at that moment. Another checkout takes turns with this one,
- * each with its own programs on servers of its own.
+ * From the gateway to the last outcome, in all sizes. Each drain lies between two runs of workflows that do nothing: what
+ * the engine adds to the price of a workflow, on the server as it is at that moment. Another checkout takes turns with
+ * this one, each with its own programs on servers of its own.
  */
 export const drain: Suite = {
   about: 'accepted orders through the whole engine, against workflows that do nothing',
-  run: async (context) => {
-    const { quick, report, against } = context;
-    const sides = [await startSide(context, OWN)];
-    if (against) sides.push(await startSide(await withServersOf(context, against), AGAINST));
+  run: async (bench) => {
+    const { quick, log, against } = bench;
+    const sides = [await startSide(OWN, bench)];
     if (against) {
-      // The first drain compiles the code of every process, and is not counted.
+      sides.push(await startSide(AGAINST, await withServersOf(against, bench)));
       for (const side of sides) await drainSide(side, WARM_UP_ORDERS);
     }
     const comparisons: ReportTable[] = [];
-    const drained: Drained[] = [];
+    const drained: Measured[] = [];
     const rounds = against && !quick ? AGAINST_ROUNDS : 1;
-    for (const size of context.orders ?? (quick ? QUICK_SIZES : SIZES)) {
-      const results = new Map<string, Drained[]>(sides.map(({ name }) => [name, []]));
+    for (const size of bench.orders ?? (quick ? QUICK_SIZES : SIZES)) {
+      const results = new Map<string, Measured[]>(sides.map(({ name }) => [name, []]));
       for (let round = 1; round <= rounds; round++) {
         for (const side of round % 2 === 1 ? sides : sides.toReversed()) {
           const result = await drainSide(side, size);
           results.get(side.name)?.push(result);
           const turn = against ? `, round ${round} of ${rounds}: ${side.name}` : ':';
-          report(`  drain ${size}${turn} ${result.rate.toFixed(1)} orders/s`);
+          log(`  drain ${size}${turn} ${result.rate.toFixed(1)} orders/s`);
         }
       }
       drained.push(medianDrain(results.get(OWN) ?? []));
-      if (against) comparisons.push(comparisonTable(size, results));
+      if (against) comparisons.push(againstTable(size, results));
     }
     for (const { engine } of sides) await engine.stop();
     return {
@@ -76,112 +65,62 @@ export const drain: Suite = {
   },
 };
 
+interface Measured extends Drained {
+  /** Empty workflows per second: the mean of before and after. */
+  readonly emptyRate: number;
+}
+
 /** One checkout, all of its engine running. */
 interface Side {
   readonly name: typeof OWN | typeof AGAINST;
-  readonly context: BenchContext;
+  readonly bench: BenchEnvironment;
   readonly engine: WholeEngine;
   readonly runEmpty: () => Promise<number>;
   /** Of the last run of empty workflows. */
   emptyRate: number;
-  /** In the accounts of any of its drains. */
+  /** Of all its drains. */
   readonly violations: string[];
 }
 
-async function startSide(context: BenchContext, name: Side['name']): Promise<Side> {
-  const engine = await startWholeEngine(context, await layGround(context));
-  const runEmpty = startEmpty(context);
-  return { name, context, engine, runEmpty, emptyRate: await runEmpty(), violations: [] };
+async function startSide(name: Side['name'], bench: BenchEnvironment): Promise<Side> {
+  const engine = await startWholeEngine(bench);
+  const runEmpty = startEmpty(bench);
+  return { name, bench, engine, runEmpty, emptyRate: await runEmpty(), violations: [] };
 }
 
-/** One drain, and the empty workflows after it, which are those before the next one. */
-async function drainSide(side: Side, size: number): Promise<Drained> {
-  const { context, engine, name } = side;
-  const { drained, violations } = await withRedis(context.stack.redisAddr, (redis) =>
-    drainOnce(context, redis, engine, size),
+/** One drain. The empty workflows after it are those before the next one. */
+async function drainSide(side: Side, size: number): Promise<Measured> {
+  const { violations, ...drained } = await drainOnce(side.bench, side.engine, size);
+  side.violations.push(
+    ...violations.map((text) => (side.name === OWN ? text : `${side.name}: ${text}`)),
   );
-  side.violations.push(...violations.map((text) => (name === OWN ? text : `${name}: ${text}`)));
   const before = side.emptyRate;
   side.emptyRate = await side.runEmpty();
   return { ...drained, emptyRate: (before + side.emptyRate) / 2 };
 }
 
-/** Answers a function that runs empty workflows and tells how many of them were done in a second. */
-function startEmpty({ stack, root, quick, onEnd, report }: BenchContext): () => Promise<number> {
-  const main = join(root, 'dist', 'proof', 'bench', 'rivals', 'empty', 'main.js');
-  const taskQueue = freshPrefix();
-  const child = startChild<EmptyRun, { tookMs: number }>(main, [
-    ...[stack.temporalAddress, 'default', taskQueue],
-  ]);
-  onEnd(() => {
-    child.stop();
-    return Promise.resolve();
-  });
+/** Returns a function that runs empty workflows and answers how many of them end in a second. */
+function startEmpty({ stack, quick, onEnd, log }: BenchEnvironment): () => Promise<number> {
+  const child = startBaseline('empty', [stack.temporalAddress, 'default', freshPrefix()]);
+  onEnd(child.stop);
   const count = quick ? QUICK_EMPTY_COUNT : EMPTY_COUNT;
   return async () => {
-    const { tookMs } = await child.ask({ prefix: freshPrefix(), count });
-    const rate = (count / tookMs) * 1_000;
-    report(`  ${count} empty workflows: ${rate.toFixed(1)}/s`);
+    const reply = await child.ask({ prefix: freshPrefix(), count });
+    const rate = (count / (reply as { tookMs: number }).tookMs) * 1_000;
+    log(`  ${count} empty workflows: ${rate.toFixed(1)}/s`);
     return rate;
   };
 }
 
-async function drainOnce(
-  { generator, stack, report, signal }: BenchContext,
-  redis: RedisConnection,
-  engine: WholeEngine,
-  size: number,
-) {
-  const itemId = await putOnSale(redis, size);
-  const pids = new Map([
-    ...engine.processes.map(({ name, pid }) => [name, pid] as const),
-    ...stack.pids,
-  ]);
-  const meter = startMeter(pids);
-  const watching = watchDrain({ redis, itemId, pids, report, signal, size });
-  const prefix = freshPrefix();
-  const { answers } = await generator.closedLoop({
-    ...{ port: engine.api.port, connections: 64, wantedStatus: 202 },
-    ...{ purchases: { kind: 'fresh', itemId, prefix }, requestsMax: size },
-    ...{ warmMs: 0, measureMs: ACCEPT_MS_MAX },
-  });
-  if (answers['202'] !== size) {
-    throw new Error(`Of ${size} orders not all were accepted: ${JSON.stringify(answers)}`);
-  }
-  const samples = await watching;
-  const cpuMs = meter();
-  const entries = [...(await entriesOf(redis, itemId)).values()];
-  const queuedAt = entries.map(
-    ({ timeline, acceptedAt }) =>
-      timeline.find(({ state }) => state === 'queued')?.at ?? acceptedAt,
-  );
-  const finishedAt = entries.map((entry) => entry.finishedAt ?? NaN);
-  const waitedMs = finishedAt.map((at, i) => at - (queuedAt[i] ?? NaN));
-  const tookMs = Math.max(...finishedAt) - Math.min(...queuedAt);
-  const confirmed = entries.filter(({ state }) => state === 'sold').length;
-  const accepted = Array.from({ length: size }, (_, n) => `${prefix}-${n}`);
-  return {
-    drained: {
-      ...{ size, confirmed, tookMs, samples },
-      rate: (size / tookMs) * 1_000,
-      p50: quantile(waitedMs, 0.5),
-      p99: quantile(waitedMs, 0.99),
-      cpuMsPerOrder: new Map([...cpuMs].map(([name, ms]) => [name, ms / size])),
-    },
-    violations: await checkBooks({
-      ...{
-        redis,
-        itemId,
-        supply: size,
-        accepted,
-        payments: engine.payments,
-        priceMinor: PRICE_MINOR,
-      },
-    }),
-  };
+/** The round with the median rate stands for all; of an even number the slower one of the two in the middle. */
+function medianDrain(rounds: readonly Measured[]): Measured {
+  const sorted = rounds.toSorted((a, b) => a.rate - b.rate);
+  const middle = sorted[Math.ceil(sorted.length / 2) - 1];
+  invariant(middle !== undefined, 'a drain has at least one round');
+  return middle;
 }
 
-function figuresOf(drained: readonly Drained[]): Figure[] {
+function figuresOf(drained: readonly Measured[]): Figure[] {
   const figures = drained.map(({ size, rate, emptyRate }): Figure => {
     const what = `${size} orders: rate, of empty workflows`;
     return { what, value: rate / emptyRate, bar: { atLeast: 0.5, stretch: 0.75 } };
@@ -204,20 +143,102 @@ function figuresOf(drained: readonly Drained[]): Figure[] {
 /** By then code is compiled and caches are full: what grows afterwards grows with the orders. */
 const WARM_ORDERS = 2_000;
 
-/** Of the engine's own processes: the servers keep what they are given. Medians over a tenth of the drain's looks. */
+/** Of the engine's own processes: the servers keep what they are given. Medians over a tenth of the samples. */
 function memoryGrowth({ size, samples }: Drained): number {
   const tenth = Math.ceil(samples.length / 10);
   // From the peak on: before it there are few open orders because few are accepted.
   const most = Math.max(...samples.map(({ open }) => open));
   const peak = samples.findIndex(({ open }) => open === most);
   const warm = samples.findIndex(({ open }, i) => i >= peak && open <= size - WARM_ORDERS);
-  const used = (from: number) =>
-    median(
-      samples
-        .slice(from, from + tenth)
-        .map(({ memoryMb }) => GROWING.reduce((sum, part) => sum + (memoryMb.get(part) ?? NaN), 0)),
-    );
+  const engineMb = ({ memoryMb }: DrainSample) =>
+    ['api', 'ingest', 'worker'].reduce((total, part) => total + (memoryMb.get(part) ?? NaN), 0);
+  const used = (from: number) => median(samples.slice(from, from + tenth).map(engineMb));
   return used(samples.length - tenth) / used(warm);
 }
 
-const GROWING = ['api', 'ingest', 'worker'];
+const TENTHS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+function drainTables(drained: readonly Measured[]): ReportTable[] {
+  const parts = [...(drained[0]?.cpuMsPerOrder.keys() ?? [])];
+  const sizes = drained.map(({ size }) => `${size} orders`);
+  return [
+    {
+      title: 'drain',
+      head: [
+        'orders',
+        'confirmed',
+        'orders/s',
+        'empty/s',
+        'confirmed/s',
+        'all done s',
+        'p50 s',
+        'p99 s',
+      ],
+      rows: drained.map(({ size, confirmed, tookMs, rate, p50, p99, emptyRate }) => [
+        size,
+        confirmed,
+        rounded(rate),
+        rounded(emptyRate),
+        rounded((confirmed / tookMs) * 1_000),
+        rounded(tookMs / 1_000),
+        rounded(p50 / 1_000),
+        rounded(p99 / 1_000),
+      ]),
+    },
+    {
+      title: 'CPU ms per order',
+      head: ['process', ...sizes],
+      rows: [...parts, 'all'].map((part) => [
+        part,
+        ...drained.map((one) => rounded(cpuMsPerOrder(one, part))),
+      ]),
+    },
+    {
+      title: 'memory in MB: at the beginning, at most, at the end',
+      head: ['process', ...sizes],
+      rows: parts.map((part) => [part, ...drained.map(({ samples }) => memory(samples, part))]),
+    },
+    {
+      title: 'open orders over time',
+      head: ['orders', ...TENTHS.map((tenth) => `${tenth * 10} %`)],
+      rows: drained.map(({ size, samples }) => [
+        size,
+        ...TENTHS.map(
+          (tenth) => samples[Math.ceil((samples.length * tenth) / 10) - 1]?.open ?? '-',
+        ),
+      ]),
+    },
+  ];
+}
+
+/** This checkout beside the other one. Every figure is the median of the rounds. */
+function againstTable(size: number, results: ReadonlyMap<string, readonly Measured[]>) {
+  const [own = [], against = []] = [results.get(OWN), results.get(AGAINST)];
+  const row = (what: string, figure: (one: Measured) => number) => {
+    const [ours, theirs] = [median(own.map(figure)), median(against.map(figure))];
+    return [what, rounded(ours), rounded(theirs), (ours / theirs).toFixed(2)];
+  };
+  const parts = [...(own[0]?.cpuMsPerOrder.keys() ?? []), 'all'];
+  return {
+    title: `drain of ${size} orders, median of ${own.length} rounds in turns`,
+    head: ['', OWN, AGAINST, 'ratio'],
+    rows: [
+      row('orders/s', ({ rate }) => rate),
+      row('empty workflows/s', ({ emptyRate }) => emptyRate),
+      row('p50 s', ({ p50 }) => p50 / 1_000),
+      row('p99 s', ({ p99 }) => p99 / 1_000),
+      ...parts.map((part) => row(`CPU ms per order: ${part}`, (one) => cpuMsPerOrder(one, part))),
+    ],
+  };
+}
+
+/** Of one part, or of `all`. */
+function cpuMsPerOrder({ cpuMsPerOrder: byPart }: Drained, part: string): number {
+  if (part !== 'all') return byPart.get(part) ?? NaN;
+  return [...byPart.values()].reduce((total, ms) => total + ms, 0);
+}
+
+function memory(samples: readonly DrainSample[], part: string): string {
+  const used = samples.map(({ memoryMb }) => memoryMb.get(part) ?? NaN);
+  return [used.at(0) ?? NaN, Math.max(...used), used.at(-1) ?? NaN].map(rounded).join('  ');
+}

@@ -1,40 +1,35 @@
-import { withRedis } from '../../../platform/redis';
-import { freshPrefix, putOnSale } from '../ground/items';
-import type { BenchContext, Suite } from '../ground/context';
-import { layGround, startEngineProcess, startRival, type BenchProcess } from '../ground/engine';
-import type { ClosedLoopPlan, Purchases } from '../load/plan';
-import { standingsTable } from './contest-table';
-import { contest, ratio } from './contest';
-import { OURS } from './door';
+import type { InstanceProcess } from '../../../stack/engine-instance';
+import { compare, comparisonTable, ratio } from '../comparison';
+import { createEngine, type BenchEnvironment, type Suite } from '../environment';
+import type { Purchases } from '../load/plan';
+import { OWN, startGateway } from './door';
+import { buyAll, freshPurchases, putOnSale } from './sale';
 
 const CONNECTIONS = 64;
 
-/** So many orders are there to be asked for again; a crowd repeats the orders of a few seconds. */
+/** So many orders are there to be repeated; a crowd repeats the orders of a few seconds. */
 const ORDERS = 2_000;
 
-/** A first request for an item must not find a ledger that is still empty: these few are bought before it is measured. */
+/** Bought before the measurement, since the first request for an item opens its ledger. */
 const LAST_UNITS = 50;
 
-/** Each way to say no, against Koa that reads the same body, parses it and says yes. */
 export const soldOut = rejection('sold-out', 'purchases that find no unit', {
   bar: 0.8,
   status: 409,
-  prepare: async (context, { port }) => {
-    const itemId = await withRedis(context.stack.redisAddr, (redis) =>
-      putOnSale(redis, LAST_UNITS),
-    );
-    await accept(context, port, fresh(itemId), LAST_UNITS);
-    return () => fresh(itemId);
+  prepare: async (bench, { port }) => {
+    const itemId = await putOnSale(bench.redis, LAST_UNITS);
+    const purchases = freshPurchases(itemId);
+    await buyAll(bench, { port, connections: 16, purchases, count: LAST_UNITS });
+    return () => freshPurchases(itemId);
   },
 });
 
 export const duplicate = rejection('duplicate', 'the same requests again', {
   bar: 0.5,
   status: 409,
-  prepare: async (context, { port }) => {
-    const itemId = await withRedis(context.stack.redisAddr, (redis) => putOnSale(redis, ORDERS));
-    const purchases = fresh(itemId);
-    await accept(context, port, purchases, ORDERS);
+  prepare: async (bench, { port }) => {
+    const purchases = freshPurchases(await putOnSale(bench.redis, ORDERS));
+    await buyAll(bench, { port, connections: 16, purchases, count: ORDERS });
     return () => ({ ...purchases, kind: 'repeated', count: ORDERS });
   },
 });
@@ -48,57 +43,43 @@ export const invalid = rejection('invalid', 'bodies with a field that is wrong',
   },
 });
 
-interface Kind {
-  readonly bar: number;
-  readonly status: number;
-  /** Brings the gateway to where it says no; answers what is then asked for, anew for each round. */
-  readonly prepare: (context: BenchContext, api: BenchProcess) => Promise<() => Purchases>;
-}
-
-function rejection(name: string, about: string, { bar, status, prepare }: Kind): Suite {
+/** One way to reject, against Koa that reads the same body, parses it and accepts. */
+function rejection(
+  name: string,
+  about: string,
+  kind: {
+    readonly bar: number;
+    readonly status: number;
+    /** Brings the gateway to where it rejects. Returns what to send then, called for each turn. */
+    readonly prepare: (bench: BenchEnvironment, api: InstanceProcess) => Promise<() => Purchases>;
+  },
+): Suite {
   return {
     about: `requests/s of ${about}, against Koa with parsing`,
-    run: async (context) => {
-      const ground = await layGround(context);
-      const api = await startEngineProcess(context, 'api', ground);
-      const parsing = await startRival(context, 'parsing', ground);
-      const purchases = await prepare(context, api);
-      const plan = ({ port }: BenchProcess, wantedStatus: number) => ({
-        ...{ port, connections: CONNECTIONS, purchases: purchases(), wantedStatus },
+    run: async (bench) => {
+      const engine = await createEngine(bench);
+      const api = await engine.start('api');
+      const parsing = await startGateway(bench, 'parsing', engine.topics.ordersTopic);
+      const purchases = await kind.prepare(bench, api);
+      const plan = (port: number, wantedStatus: number) => () => ({
+        port,
+        connections: CONNECTIONS,
+        purchases: purchases(),
+        wantedStatus,
       });
-      const standings = await contest(context, name, [
-        { name: OURS, pid: api.pid, plan: () => plan(api, status) },
-        { name: 'parsing', pid: parsing.pid, plan: () => plan(parsing, 202) },
+      const comparison = await compare(bench, name, [
+        { name: OWN, pid: api.pid(), plan: plan(api.port, kind.status) },
+        { name: parsing.name, pid: parsing.pid, plan: plan(parsing.port, 202) },
       ]);
-      await Promise.all([api.stop(), parsing.stop()]);
-      const value = ratio(standings, 'rate', [OURS, 'parsing']);
-      const what = `${name}, of Koa with parsing`;
+      await parsing.stop();
+      await engine.stop();
+      const value = ratio(comparison, 'rate', [OWN, parsing.name]);
+      const title = `${name}, ${CONNECTIONS} connections`;
       return {
-        tables: [standingsTable(`${name}, ${CONNECTIONS} connections`, standings, ['parsing'])],
-        figures: [{ what, value, bar: { atLeast: bar } }],
+        tables: [comparisonTable(title, comparison, [parsing.name])],
+        figures: [{ what: `${name}, of Koa with parsing`, value, bar: { atLeast: kind.bar } }],
         violations: [],
       };
     },
   };
-}
-
-function fresh(itemId: string): Extract<Purchases, { kind: 'fresh' }> {
-  return { kind: 'fresh', itemId, prefix: freshPrefix() };
-}
-
-/** Buys the first `count` purchases. Throws unless every one is accepted. */
-async function accept(
-  { generator }: BenchContext,
-  port: number,
-  purchases: Purchases,
-  count: number,
-): Promise<void> {
-  const plan: Omit<ClosedLoopPlan, 'kind'> = {
-    ...{ port, purchases, connections: 16, wantedStatus: 202, requestsMax: count },
-    ...{ warmMs: 0, measureMs: 60_000 },
-  };
-  const { answers } = await generator.closedLoop(plan);
-  if (answers['202'] !== count) {
-    throw new Error(`Of ${count} purchases not all were accepted: ${JSON.stringify(answers)}`);
-  }
 }

@@ -1,4 +1,5 @@
-import { invariant } from '../../../engine/orders/invariant';
+// Shared by the suites and the load generator's process, which loads nothing else of the bench.
+import { invariant } from '../../engine/orders/invariant';
 
 /** The middle value; of an even number of values the mean of the two in the middle. */
 export function median(values: readonly number[]): number {

@@ -1,0 +1,57 @@
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+import type { LoadPlan, LoadResults } from './load/plan';
+
+/** The load generator's process: it carries out one plan at a time. */
+export type LoadGenerator = ReturnType<typeof startGenerator>;
+
+/** A process of its own, so that its work does not count as the bench's or the gateway's. */
+export function startGenerator() {
+  const child = startChild(join(__dirname, 'load', 'main.js'), []);
+  const run = async <Kind extends LoadPlan['kind']>(
+    kind: Kind,
+    plan: Omit<Extract<LoadPlan, { kind: Kind }>, 'kind'>,
+  ) => (await child.ask({ ...plan, kind })) as LoadResults[Kind];
+  return {
+    closedLoop: (plan: Parameters<typeof run<'closed-loop'>>[1]) => run('closed-loop', plan),
+    openLoop: (plan: Parameters<typeof run<'open-loop'>>[1]) => run('open-loop', plan),
+    crowd: (plan: Parameters<typeof run<'crowd'>>[1]) => run('crowd', plan),
+    stop: child.stop,
+  };
+}
+
+/** One of the baselines that the engine is compared with, see baselines/main.ts. */
+export function startBaseline(name: string, args: readonly string[]) {
+  return startChild(join(__dirname, 'baselines', 'main.js'), [name, ...args]);
+}
+
+/**
+ * Starts a compiled file that answers one message at a time. It has to end when its channel is closed, and so ends with
+ * this process.
+ */
+function startChild(file: string, args: readonly string[]) {
+  const child = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`Cannot create a process for ${file}`);
+  return {
+    pid,
+    /** Sends a message and resolves to the reply. Rejects when the process has ended. */
+    ask: (message: object): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const ended = () => {
+          reject(new Error(`${file} has ended`));
+        };
+        if (child.exitCode !== null) ended();
+        child.once('exit', ended);
+        child.once('message', (reply) => {
+          child.off('exit', ended);
+          resolve(reply);
+        });
+        child.send(message);
+      }),
+    stop: (): Promise<void> => {
+      if (child.connected) child.disconnect();
+      return Promise.resolve();
+    },
+  };
+}

@@ -1,0 +1,193 @@
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Env } from '../../platform/config';
+import { createLogger } from '../../platform/logger';
+import { connectRetryingRedis, type RedisConnection } from '../../platform/redis';
+import { UserError } from '../../platform/user-error';
+import { createEngineInstance } from '../../stack/engine-instance';
+import { startEngineProcess } from '../../stack/engine-process';
+import { removeAbandoned } from '../../stack/ground/data-dir';
+import { freePorts } from '../../stack/ground/ports';
+import { loadStackSettings } from '../../stack/ground/settings';
+import { startStack, type Stack } from '../../stack/stack';
+import { startGenerator, type LoadGenerator } from './children';
+import type { SuiteResult } from './report';
+
+/** What the command line decides about a run. */
+export interface BenchOptions {
+  /** This checkout, built. */
+  readonly root: string;
+  readonly env: Env;
+  /** Shorter and fewer: to see that it works, not to believe the figures. */
+  readonly quick: boolean;
+  /** Folder of another built checkout, which the suites door and drain compare with this one. */
+  readonly against: string | undefined;
+  /** Connections of the door suite, one number after the other; undefined: its own. */
+  readonly connections: readonly number[] | undefined;
+  /** Sizes of the drain suite; undefined: its own. */
+  readonly orders: readonly number[] | undefined;
+  /** Folder for CPU profiles of the engine's processes; undefined: none are taken. */
+  readonly profileDir: string | undefined;
+  readonly log: (line: string) => void;
+  /** Aborted by Ctrl-C; every wait ends with it. */
+  readonly signal: AbortSignal;
+}
+
+/** What a suite works with. The bench ends whatever a suite starts, also when the suite throws. */
+export interface BenchEnvironment extends Omit<BenchOptions, 'against'> {
+  /** The checkout whose programs run on `stack`. */
+  readonly checkout: Checkout;
+  readonly against: Checkout | undefined;
+  readonly stack: Stack;
+  readonly redis: RedisConnection;
+  /** Folder of this run's data and logs; removed at the end. */
+  readonly dataDir: string;
+  readonly generator: LoadGenerator;
+  /** Ends what was started, newest first. `stop` is called even if it has been called before. */
+  readonly onEnd: (stop: () => unknown) => void;
+}
+
+export interface Suite {
+  readonly about: string;
+  readonly run: (bench: BenchEnvironment) => Promise<SuiteResult>;
+}
+
+const PREFIX = 'bench-';
+const ADDRESSES = ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL'] as const;
+
+/**
+ * Starts Redis, Kafka and Temporal for this run alone, on free ports and in a folder of its own, runs `use`, and removes
+ * all of it, whatever `use` does. The next run removes what a killed run has left.
+ */
+export async function withEnvironment(
+  options: BenchOptions,
+  use: (bench: BenchEnvironment) => Promise<void>,
+): Promise<void> {
+  const { root } = options;
+  removeAbandoned(join(root, 'var'), PREFIX);
+  const dataDir = join(root, 'var', `${PREFIX}${process.pid}`);
+  if (options.profileDir !== undefined) mkdirSync(options.profileDir, { recursive: true });
+  const stops: (() => unknown)[] = [];
+  const onEnd = (stop: () => unknown) => {
+    stops.push(stop);
+  };
+  // The addresses of a running stack are ignored: a bench fills what it finds.
+  const env = { ...options.env };
+  for (const name of ADDRESSES) Reflect.deleteProperty(env, name);
+  try {
+    const checkout = { root, startStack, loadStackSettings, startEngineProcess };
+    const against = options.against === undefined ? undefined : loadCheckout(options.against);
+    const run = { ...options, env, against, dataDir, onEnd };
+    const servers = await startServers(checkout, run);
+    const generator = startGenerator();
+    onEnd(generator.stop);
+    await use({ ...run, ...servers, checkout, generator });
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+/** The same bench on servers of another checkout's own, which run beside those of this one. */
+export async function withServersOf(
+  checkout: Checkout,
+  bench: BenchEnvironment,
+): Promise<BenchEnvironment> {
+  const dataDir = join(bench.dataDir, 'against');
+  const servers = await startServers(checkout, { ...bench, dataDir });
+  return { ...bench, ...servers, checkout, dataDir };
+}
+
+/** Redis, Kafka and Temporal, started by the checkout's own code. */
+async function startServers(
+  checkout: Checkout,
+  run: Pick<BenchEnvironment, 'env' | 'dataDir' | 'log' | 'signal' | 'onEnd'>,
+): Promise<Pick<BenchEnvironment, 'stack' | 'redis'>> {
+  const { env, dataDir, log, signal, onEnd } = run;
+  const ports = await freePorts();
+  const settings = { ...checkout.loadStackSettings(env, checkout.root), dataDir, ports };
+  const options = { settings, engine: false, fresh: true, report: log, signal };
+  const stack = await checkout.startStack(options);
+  onEnd(stack.stop);
+  const access = { addrs: [stack.redisAddr] };
+  const redis = connectRetryingRedis(access, createLogger('bench', 'warn'));
+  onEnd(() => {
+    redis.disconnect();
+  });
+  return { stack, redis };
+}
+
+/** An engine of the bench's checkout, with topics, group and task queue of its own. */
+export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
+  const { stack, checkout, profileDir } = bench;
+  const instance = await createEngineInstance({
+    root: checkout.root,
+    startProcess: checkout.startEngineProcess,
+    kafka: stack.kafkaAddr.split(','),
+    dataDir: bench.dataDir,
+    signal: bench.signal,
+    env: {
+      REDIS_ADDR: stack.redisAddr,
+      KAFKA_ADDR: stack.kafkaAddr,
+      TEMPORAL_ADDRESS: stack.temporalAddress,
+      LOG_LEVEL: 'warn',
+      ...(stack.temporalUiUrl !== undefined && { TEMPORAL_UI_URL: stack.temporalUiUrl }),
+      ...env,
+    },
+    nodeOptions: (logName) =>
+      profileDir === undefined
+        ? []
+        : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${logName}.cpuprofile`],
+  });
+  bench.onEnd(instance.stop);
+  return instance;
+}
+
+export type WholeEngine = Awaited<ReturnType<typeof startWholeEngine>>;
+
+/** The payment simulator and one gateway; as many of ingest and of the worker as `copies` says. */
+export async function startWholeEngine(bench: BenchEnvironment, copies = 1) {
+  const engine = await createEngine(bench);
+  const parts = Array.from({ length: copies }, () => ['ingest', 'worker'] as const).flat();
+  const [api, ...others] = await Promise.all([
+    engine.start('api'),
+    engine.start('simulator'),
+    ...parts.map((part) => engine.start(part)),
+  ]);
+  return { api, processes: [api, ...others], paymentUrl: engine.paymentUrl, stop: engine.stop };
+}
+
+/** A built checkout and the code that starts its servers and its programs: each side runs with its own settings. */
+export interface Checkout {
+  readonly root: string;
+  readonly startStack: typeof startStack;
+  readonly loadStackSettings: typeof loadStackSettings;
+  readonly startEngineProcess: typeof startEngineProcess;
+}
+
+/** Where that code lies in `dist/`: first as in this checkout, then as in older ones. */
+const MODULES = {
+  startStack: ['stack/stack.js'],
+  loadStackSettings: ['stack/ground/settings.js'],
+  startEngineProcess: ['stack/engine-process.js'],
+} as const;
+
+/** Loads another checkout's code. Throws a UserError when it is not built. */
+function loadCheckout(root: string): Checkout {
+  const require = createRequire(__filename);
+  const load = <Name extends keyof typeof MODULES>(name: Name) => {
+    const paths = MODULES[name].map((path) => join(root, 'dist', path));
+    const path = paths.find((candidate) => existsSync(candidate));
+    if (path === undefined) {
+      throw new UserError(`${paths.join(' or ')} is missing: run "npm run build" in ${root}.`);
+    }
+    return (require(path) as Pick<Checkout, Name>)[name];
+  };
+  return {
+    root,
+    startStack: load('startStack'),
+    loadStackSettings: load('loadStackSettings'),
+    startEngineProcess: load('startEngineProcess'),
+  };
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { ensureTopics, saleTopics } from '../engine/kafka/topics';
+import type { Env } from '../platform/config';
+import { LOOPBACK } from '../platform/machine';
+import type { EngineName } from './engine';
+import { startEngineProcess, type EngineProcess } from './engine-process';
+import { freePorts } from './ground/ports';
+
+export type EngineInstance = Awaited<ReturnType<typeof createEngineInstance>>;
+
+/** A process of an instance, as it was started. */
+export interface InstanceProcess extends EngineProcess {
+  readonly name: EngineName;
+  readonly port: number;
+}
+
+/**
+ * An engine with topics, consumer group, task queue and payment ledger of its own, on servers that it may share with
+ * others. Its processes are started one by one. `env` is what each of them gets, the servers' addresses included.
+ * `startProcess` of another checkout starts the programs of that checkout.
+ */
+export async function createEngineInstance(options: {
+  readonly root: string;
+  readonly kafka: Parameters<typeof ensureTopics>[0];
+  /** For logs and the payment ledger. */
+  readonly dataDir: string;
+  readonly env: Env;
+  readonly signal: AbortSignal;
+  /** Node options by the name of the log file. */
+  readonly nodeOptions?: (logName: string) => readonly string[];
+  readonly startProcess?: typeof startEngineProcess;
+}) {
+  const { root, kafka, dataDir, signal, startProcess = startEngineProcess } = options;
+  const name = randomUUID().slice(0, 8);
+  const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
+  await ensureTopics(kafka, saleTopics(topics));
+  const simulatorPort = (await freePorts()).payment;
+  const paymentUrl = `http://${LOOPBACK}:${simulatorPort}`;
+  const taskQueue = `orders-${name}`;
+  const env: Env = {
+    ORDERS_TOPIC: topics.ordersTopic,
+    DLQ_TOPIC: topics.deadLetterTopic,
+    CONSUMER_GROUP: `ingest-${name}`,
+    TASK_QUEUE: taskQueue,
+    PAYMENT_URL: paymentUrl,
+    PAYMENT_LEDGER_FILE: join(dataDir, `payments-${name}.jsonl`),
+    ...options.env,
+  };
+  const starting: Promise<InstanceProcess>[] = [];
+
+  const startOne = async (part: EngineName, own: Env): Promise<InstanceProcess> => {
+    const port = part === 'simulator' ? simulatorPort : (await freePorts()).gateway;
+    const logName = `${part}-${port}`;
+    const started = await startProcess(root, part, {
+      port,
+      env: { ...env, ...own },
+      logFile: join(dataDir, `${logName}.log`),
+      nodeOptions: options.nodeOptions?.(logName) ?? [],
+      signal,
+    });
+    return { ...started, name: part, port };
+  };
+  return {
+    topics,
+    taskQueue,
+    /** Base URL of the payment simulator. */
+    paymentUrl,
+    /** Starts one process and waits until it is ready. `own` overrides what all processes get. */
+    start: (part: EngineName, own: Env = {}): Promise<InstanceProcess> => {
+      const process = startOne(part, own);
+      starting.push(process);
+      return process;
+    },
+    /** Stops every process, also those that are still starting. The simulator is the last: the others call it. */
+    stop: async (): Promise<void> => {
+      const settled = await Promise.allSettled(starting);
+      const started = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      const isSimulator = ({ name: part }: InstanceProcess) => part === 'simulator';
+      const others = started.filter((one) => !isSimulator(one));
+      await Promise.all(others.map((one) => one.stop()));
+      await Promise.all(started.filter(isSimulator).map((one) => one.stop()));
+    },
+  };
+}
