@@ -9,20 +9,23 @@ import type { Logger } from '../platform/logger';
 import { createApp } from './app';
 import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
-import { createCancelOrder } from './cancel/cancel-order';
-import type { CancelWorkflow } from './cancel/cancel-workflow';
-import { createDocs } from './docs/docs';
 import { createClusterStatus, createHealth, type Probe } from './health';
 import { createBodyReader } from './http/body-reader';
 import { createErrorLog } from './http/errors';
 import { createInFlight, createRateLimit } from './http/limits';
 import { shedLoad } from './http/shed-load';
-import { createItems } from './items';
 import { createMetrics } from './metrics';
-import { createOperator, type OperatorDeps } from './operator/operator';
-import { createOrderEvents, type OrderEventsOptions } from './orders/order-events';
-import { createOrderView, type TraceTarget } from './orders/order-view';
-import { createOrders } from './orders/orders';
+import { createCancelOrder, type CancelWorkflow } from './routes/cancel-order';
+import { docsRoutes } from './routes/docs';
+import { itemRoute } from './routes/items';
+import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
+import { createOperatorRoutes, type OperatorClients } from './routes/operator/operator';
+import { STOCK_ROUTES } from './routes/operator/stock';
+import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
+import { createOrderView, type TraceTarget } from './routes/order-view';
+import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
+import type { Route } from './routes/route';
+import { systemRoutes } from './routes/system';
 
 /**
  * At 5,000 purchases a second this is 0.1 s of work, and a broker that takes 50 ms to acknowledge still lets 10,000 a second
@@ -58,7 +61,7 @@ export interface GatewayParts {
   /** Absent: no limit. */
   readonly rateLimit?: { readonly requests: number; readonly seconds: number } | undefined;
   /** Absent: the operators' routes respond that they are disabled. */
-  readonly operator?: OperatorDeps | undefined;
+  readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
   readonly joinCluster?: typeof joinCluster | undefined;
   readonly logger: Logger;
@@ -76,6 +79,8 @@ export interface GatewayParts {
 
 export interface Gateway {
   readonly listener: RequestListener;
+  /** For the tests of the API reference. */
+  readonly routes: readonly Route[];
   /**
    * From now on the gateway is not ready, refuses purchases, and ends each connection with its next response. Resolves once
    * the purchases in hand have their response, or after a bound. The caller closes the listening socket afterwards.
@@ -114,37 +119,36 @@ export function createGateway(parts: GatewayParts): Gateway {
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
   });
-  const orders = createOrders(ledger, view);
-  const events = createOrderEvents(orders, errors, limits.events);
-  const app = createApp({
-    buy,
-    orders,
-    events,
-    cancelOrder: createCancelOrder({
-      ledger,
-      view,
-      isClosing,
-      cancelWorkflow: parts.cancelWorkflow,
-      waitMsMax: limits.cancelWaitMs,
-    }),
-    items: createItems(ledger, defaultPrice),
-    operator: createOperator({
-      operator: parts.operator,
-      ledger,
-      defaultPrice,
-      readBody,
-      errors,
-    }),
-    docs: createDocs(),
-    health,
-    metrics,
-    errors,
-    logger,
+  const findOrder = createFindOrder(ledger, view);
+  const events = createOrderEvents(findOrder, errors, limits.events);
+  const cancelOrder = createCancelOrder({
+    ledger,
+    view,
     isClosing,
+    cancelWorkflow: parts.cancelWorkflow,
+    waitMsMax: limits.cancelWaitMs,
   });
+  const operatorRoutes = createOperatorRoutes(
+    [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],
+    parts.operator,
+    { ledger, defaultPrice, readBody, errors },
+  );
+  // In the order in which the API reference shows them.
+  const documented = [
+    buyRoute(buy, metrics),
+    readOrderRoute(findOrder),
+    cancelOrderRoute(cancelOrder),
+    events.route,
+    itemRoute(ledger, defaultPrice),
+    ...operatorRoutes,
+    ...systemRoutes(health, metrics),
+  ];
+  const routes = [...documented, ...docsRoutes(documented)];
+  const app = createApp({ routes, errors, logger, isClosing });
   const listener = app.callback();
 
   return {
+    routes,
     listener: shedLoad(
       (req, res) => void listener(req, res),
       () => !closing && inFlight.isFull(),

@@ -1,10 +1,14 @@
 import cluster from 'node:cluster';
 import { collectDefaultMetrics } from 'prom-client';
+import { createDeadLetterClients } from '../engine/dead-letters/dead-letter-log';
+import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { claimOrder } from '../engine/stock/claims';
+import { createStockOperations } from '../engine/stock/operations/redis-stock-operations';
 import { createAdmission } from '../engine/stock/redis-admission';
 import { createStockLedger } from '../engine/stock/redis-stock-ledger';
 import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
@@ -15,16 +19,18 @@ import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
 import { connectFailFastRedis, watchRedisDurability } from '../platform/redis';
 import { createLazyTemporalClient } from '../platform/temporal-client';
-import { createCancelWorkflow } from './cancel/cancel-workflow';
 import * as calls from './failpoints';
 import { createGateway } from './gateway';
 import { createKafkaProbe } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
-import { createOperatorDoors } from './operator/doors';
+import { createCancelWorkflow } from './routes/cancel-order';
 
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
 const PRODUCER_DRAIN_MS = 4_000;
 const CONNECTIONS_GRACE_MS = 1_000;
+
+/** A tenth of what the command line reads, because this process also handles purchases. A letter takes about 1 KB. */
+const OPERATOR_RECORDS_MAX = 10_000;
 
 /** With API_PROCESSES above 1 the primary runs workers of this same file; each worker is a whole gateway. */
 async function main() {
@@ -92,7 +98,18 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
-    operator: config.operator && createOperatorDoors(config.operator, config, redis),
+    operator: config.operator && {
+      token: config.operator.token.reveal(),
+      operations: createStockOperations(redis),
+      // Connections are opened for each request: purchases share none of them.
+      letters: {
+        ...createDeadLetterClients({ ...config, ...config.operator }, OPERATOR_RECORDS_MAX),
+        claim: (order) =>
+          claimOrder(redis, order, config.orderRetentionMs).catch(
+            unavailable('Redis gives no answer'),
+          ),
+      },
+    },
     joinCluster: cluster.isWorker ? joinCluster : undefined,
     logger,
   });

@@ -14,7 +14,7 @@ import type { LedgerOpener } from '../../engine/stock/registry/ledger-opener';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../orders/order-view';
+import type { OrderView } from '../routes/order-view';
 import { createBatcher } from './batcher';
 import { decide, rejectionProblem, type Decision, type Hold, type Rejection } from './decision';
 import type { SoldOutCache } from './sold-out-cache';

@@ -13,7 +13,7 @@ import {
 } from '../http/limits';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../orders/order-view';
+import type { OrderView } from '../routes/order-view';
 import { createBuyAdmission, type BuyAdmissionDeps } from './admission';
 import { parseBuyRequest } from './buy-request';
 

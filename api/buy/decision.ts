@@ -4,7 +4,7 @@ import type { Purchase } from '../../engine/orders/order';
 import type { Verdict } from '../../engine/stock/admission';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../orders/order-view';
+import type { OrderView } from '../routes/order-view';
 
 /** The result of a hold once the item's ledger is open, or the reason why it is not. */
 export type Hold =

@@ -1,5 +1,6 @@
 import type { RequestId } from '../../engine/orders/order';
 import type { Logger } from '../../platform/logger';
+import type { ProblemOptions, ProblemType } from './problems';
 
 /** Logs failures of dependencies, at most one line a second for each kind. */
 export interface ErrorLog {
@@ -33,26 +34,23 @@ export function createErrorLog(logger: Logger, onError?: (what: string) => void)
   };
 }
 
-/** `outcome-unknown`: what was asked for may have been done. `internal`: a bug. */
-type ErrorProblem = 'not-accepted' | 'outcome-unknown' | 'internal';
-
-/** An error for which the handler knows the problem to respond with, and the request it belongs to. */
+/** An error for which the handler knows the problem to respond with. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
-  readonly problem: ErrorProblem;
-  readonly requestId: RequestId | undefined;
+  readonly problem: ProblemType;
+  readonly options: ProblemOptions;
 
   constructor(
     message: string,
-    options: {
-      readonly problem: ErrorProblem;
-      readonly requestId?: RequestId | undefined;
-      readonly cause: unknown;
-    },
+    {
+      problem,
+      cause,
+      ...options
+    }: ProblemOptions & { readonly problem: ProblemType; readonly cause?: unknown },
   ) {
-    super(message, { cause: options.cause });
-    this.problem = options.problem;
-    this.requestId = options.requestId;
+    super(message, { cause });
+    this.problem = problem;
+    this.options = options;
   }
 }
 

@@ -1,4 +1,4 @@
-import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
+import { createCancelWorkflow } from '../../api/routes/cancel-order';
 import type { RequestId } from '../../engine/orders/order';
 import { createLazyTemporalClient } from '../../platform/temporal-client';
 

@@ -1,4 +1,4 @@
-import type { CancelWorkflow } from '../../api/cancel/cancel-workflow';
+import type { CancelWorkflow } from '../../api/routes/cancel-order';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 

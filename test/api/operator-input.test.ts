@@ -1,4 +1,4 @@
-import { REPLAY_STARTS_MAX } from '../../api/operator/requests';
+import { REPLAY_STARTS_MAX } from '../../api/routes/operator/dead-letters';
 import { aFailedOrder, marked } from '../cli/letters';
 import {
   openOperatorWorld,

@@ -1,4 +1,5 @@
-import { OPERATOR_ROUTES } from '../../api/docs/operator-routes';
+import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
+import { STOCK_ROUTES } from '../../api/routes/operator/stock';
 import { openGateway, reply } from './open-gateway';
 import {
   openOperatorWorld,
@@ -14,7 +15,7 @@ const open = async () => {
 };
 afterEach(() => world.close());
 
-const ROUTES = OPERATOR_ROUTES.map(({ method, path }) => [
+const ROUTES = [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(({ method, path }) => [
   method.toUpperCase(),
   path.replace('/operator', '').replace(/\{\w+\}/, '101'),
 ]);

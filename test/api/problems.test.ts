@@ -1,5 +1,5 @@
 import { Value } from '@sinclair/typebox/value';
-import { PROBLEM_SCHEMAS } from '../../api/docs/schemas';
+import { PROBLEM_SCHEMAS } from '../../api/routes/openapi';
 import { PROBLEMS } from '../../api/http/problems';
 import { buy, openGateway, reply, type OpenGateway } from './open-gateway';
 

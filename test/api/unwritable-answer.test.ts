@@ -1,19 +1,31 @@
 import { pino } from 'pino';
-import { createApp, type AppDeps } from '../../api/app';
+import { createApp } from '../../api/app';
 import { closeHttpServer, createHttpServer, listen } from '../../api/http/server';
 
 /** An app in which nothing can be written as long as `broken`, not even that there is a bug. */
 async function openApp() {
   const state = { broken: true };
-  const deps = {
-    health: { live: () => ({ status: 200, headers: {}, body: 'ok' }) },
+  const app = createApp({
+    routes: [
+      {
+        method: 'get',
+        path: '/livez',
+        id: 'livez',
+        summary: '',
+        description: '',
+        responses: [],
+        problems: [],
+        handle: () => ({ status: 200, headers: {}, body: 'ok' }),
+      },
+    ],
+    errors: { report: () => undefined },
     logger: pino({ level: 'silent' }),
     isClosing: () => {
       if (state.broken) throw new Error('cannot be asked');
       return false;
     },
-  };
-  const listener = createApp(deps as unknown as AppDeps).callback();
+  });
+  const listener = app.callback();
   const server = createHttpServer((request, response) => void listener(request, response));
   const port = await listen(server, '127.0.0.1', 0);
   return { state, url: `http://127.0.0.1:${port}`, close: () => closeHttpServer(server, 0) };

@@ -1,6 +1,5 @@
-import { createCancelOrder } from '../../api/cancel/cancel-order';
-import { createCancelWorkflow } from '../../api/cancel/cancel-workflow';
-import { createOrderView } from '../../api/orders/order-view';
+import { createCancelOrder, createCancelWorkflow } from '../../api/routes/cancel-order';
+import { createOrderView } from '../../api/routes/order-view';
 import { withOrderReplayer } from '../../engine/dead-letters/order-replayer';
 import type { Order } from '../../engine/orders/order';
 import { temporalAddress } from '../support/addresses';
@@ -35,8 +34,11 @@ async function cancelByBuyer({ requestId, userId }: Order) {
     // The machine of a test may be busy: the bound is not what is tested here.
     waitMsMax: 20_000,
   });
-  const raw = { rawId: requestId, query: `user_id=${userId}`, headers: {} };
-  const { status, body } = await cancelOrder.answer(raw);
+  const { status, body } = await cancelOrder({
+    params: { request_id: requestId },
+    querystring: `user_id=${userId}`,
+    req: { headers: {} },
+  });
   return { status, body: JSON.parse(body) as Record<string, unknown> };
 }
 

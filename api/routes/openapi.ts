@@ -1,0 +1,266 @@
+import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
+import { BuyRequest, Id } from '../buy/buy-request';
+import { problem, PROBLEMS, type ProblemType } from '../http/problems';
+import { Item } from './items';
+import { DeadLetter, ReplayReport } from './operator/dead-letters';
+import { Order, ORDER_EXAMPLE } from './order-view';
+import { Accepted } from './orders';
+import { object, oneOf, text, time, units, type DocumentedResponse, type Route } from './route';
+import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
+
+/** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
+const CONTRACT_VERSION = '1.1.0';
+
+/** Makes the OpenAPI document of the routes, as plain JSON. */
+export function createOpenApi(routes: readonly Route[]) {
+  const paths: Record<string, Record<string, ReturnType<typeof operation>>> = {};
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
+  }
+  const document = {
+    openapi: '3.1.0',
+    info: {
+      title: 'Flash Sale Engine',
+      version: CONTRACT_VERSION,
+      description:
+        'Buy units of an item and follow the order. Every error is a problem document (RFC 9457).',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: [],
+    paths,
+    components: {
+      securitySchemes: {
+        operator: {
+          type: 'http',
+          scheme: 'bearer',
+          description:
+            'The OPERATOR_TOKEN of the gateway. `npm start` keeps it in var/operator-token.',
+        },
+      },
+      // Copies, so that a component is not replaced by a reference to itself.
+      schemas: Object.fromEntries(
+        Object.entries(COMPONENTS).map(([name, schema]) => [name, { ...schema }]),
+      ),
+    },
+  };
+  return JSON.parse(JSON.stringify(withReferences(document))) as typeof document;
+}
+
+function operation(route: Route) {
+  const { id, summary, description, parameters = [], body, isForOperators } = route;
+  return {
+    operationId: id,
+    tags: [isForOperators ? 'for operators' : 'for everyone'],
+    summary,
+    description,
+    ...(isForOperators && { security: [{ operator: [] }] }),
+    ...(parameters.length > 0 && {
+      parameters: parameters.map(({ isRequired = false, ...one }) => ({
+        ...one,
+        required: isRequired || one.in === 'path',
+      })),
+    }),
+    ...(body && { requestBody: { required: true, content: { 'application/json': body } } }),
+    responses: {
+      ...Object.fromEntries(
+        route.responses.map((response) => [String(response.status), responseObject(response)]),
+      ),
+      ...problemResponses(route.problems),
+      default: {
+        description: 'Any other problem, such as a method that the path does not have.',
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: Problem } },
+      },
+    },
+  };
+}
+
+function responseObject({ description, body, headers }: DocumentedResponse) {
+  return {
+    description,
+    ...(headers && { headers: headerObjects(headers) }),
+    ...(body && { content: { [body.mediaType]: { schema: body.schema, example: body.example } } }),
+  };
+}
+
+/** One response for each status, with all problems that share it. */
+function problemResponses(types: readonly ProblemType[]) {
+  const statuses = [...new Set(types.map((type) => PROBLEMS[type].status))];
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const alike = types.filter((type) => PROBLEMS[type].status === status);
+      const schemas = alike.map((type) => PROBLEM_SCHEMAS[type]);
+      const headers = Object.fromEntries(
+        alike.flatMap((type) => Object.entries(EXTRAS[type]?.headers ?? {})),
+      );
+      const response = {
+        description: `${alike.map((type) => PROBLEMS[type].title).join('. ')}.`,
+        ...(Object.keys(headers).length > 0 && { headers: headerObjects(headers) }),
+        content: {
+          [PROBLEM_MEDIA_TYPE]: {
+            schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas },
+            examples: Object.fromEntries(
+              alike.map((type) => [type, { value: problemExample(type) }]),
+            ),
+          },
+        },
+      };
+      return [String(status), response];
+    }),
+  );
+}
+
+const PROBLEM_MEDIA_TYPE = 'application/problem+json';
+
+function headerObjects(headers: Readonly<Record<string, string>>) {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' } },
+    ]),
+  );
+}
+
+/** Replaces every use of a component, found by its identity, by a reference to it. */
+function withReferences(value: unknown): unknown {
+  const name = COMPONENT_NAMES.get(value);
+  if (name !== undefined) return { $ref: `#/components/schemas/${name}` };
+  if (Array.isArray(value)) return value.map(withReferences);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, withReferences(member)]),
+  );
+}
+
+const RETRY_AFTER = { 'Retry-After': 'seconds after which to ask again' };
+
+/** What a type of problem has beyond the members of all of them. */
+const EXTRAS: Partial<
+  Record<
+    ProblemType,
+    {
+      readonly members?: TProperties;
+      readonly example?: Readonly<Record<string, unknown>>;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  >
+> = {
+  'invalid-request': {
+    members: {
+      errors: Type.Optional(
+        Type.Array(
+          object({
+            path: text('JSON pointer; empty for the whole body'),
+            message: Type.String(),
+          }),
+          { description: 'present if the body is invalid' },
+        ),
+      ),
+    },
+    example: { errors: [{ path: '/amount', message: 'is required' }] },
+  },
+  'unknown-item': { members: { item_id: Type.Optional(Id) }, example: { item_id: 'no-such' } },
+  'duplicate-request': {
+    members: { order: Order },
+    example: { order: ORDER_EXAMPLE },
+    headers: { Location: 'the order' },
+  },
+  'request-in-progress': { headers: RETRY_AFTER },
+  'too-late-to-cancel': {
+    members: { reason: oneOf(['confirmed', 'failed'], 'how it ended'), order: Order },
+    example: { reason: 'confirmed', order: ORDER_EXAMPLE },
+  },
+  'sold-out': {
+    members: { final: Type.Boolean({ description: 'true once every unit is sold' }) },
+    example: { final: false },
+  },
+  'purchase-limit': {
+    members: {
+      units_per_user: Type.Integer({ minimum: 1 }),
+      owned: units('units that the user already has'),
+    },
+    example: { units_per_user: 2, owned: 2 },
+  },
+  'sale-not-open': {
+    members: { opens_at: time('when the sale opens') },
+    example: { opens_at: '2026-01-05T12:00:00.000Z' },
+    headers: RETRY_AFTER,
+  },
+  'sale-over': {
+    members: { closed_at: time('when the sale ended') },
+    example: { closed_at: '2026-01-05T13:00:00.000Z' },
+  },
+  'not-accepted': {
+    members: {
+      ledger: Type.Optional(
+        Type.Literal('lost', {
+          description: 'present if the item sells nothing until an operator has restored its stock',
+        }),
+      ),
+    },
+    headers: RETRY_AFTER,
+  },
+  'outcome-unknown': { headers: RETRY_AFTER },
+  'dependency-unavailable': { headers: RETRY_AFTER },
+  unauthorized: { headers: { 'WWW-Authenticate': 'Bearer' } },
+  'not-replayable': {
+    members: { outcome: text('what the order is instead'), letter_id: Type.String() },
+    example: { outcome: 'cancelled', letter_id: 'req-1:run-1' },
+  },
+  'units-owned': {
+    members: {
+      users: units('users above the limit'),
+      most: units('the most units that one of them owns'),
+    },
+    example: { users: 3, most: 4 },
+  },
+};
+
+/** A problem as the gateway writes it. */
+export function problemExample(type: ProblemType): unknown {
+  return JSON.parse(problem(type, { members: EXTRAS[type]?.example ?? {} }).body);
+}
+
+export const PROBLEM_SCHEMAS = Object.fromEntries(
+  (Object.keys(PROBLEMS) as ProblemType[]).map((type) => [type, problemSchema(type)]),
+) as Record<ProblemType, TSchema>;
+
+function problemSchema(type: ProblemType): TSchema {
+  const { status, title, detail } = PROBLEMS[type];
+  return Type.Object(
+    {
+      type: Type.Literal(`/problems/${type}`),
+      title: Type.Literal(title),
+      status: Type.Literal(status),
+      detail: text('for people; may be more precise than here'),
+      request_id: Type.Optional(Id),
+      ...EXTRAS[type]?.members,
+    },
+    { additionalProperties: false, title, description: detail },
+  );
+}
+
+const Problem = Type.Union(Object.values(PROBLEM_SCHEMAS), {
+  description: 'A problem document (RFC 9457). Its type says what happened and never changes.',
+});
+
+/** The named schemas of the document. */
+export const COMPONENTS = {
+  BuyRequest,
+  Accepted,
+  Order,
+  Item,
+  Live,
+  ReadyReport,
+  ProblemExplanation,
+  ProblemName,
+  DeadLetter,
+  ReplayReport,
+  Problem,
+  ...Object.fromEntries(
+    Object.entries(PROBLEM_SCHEMAS).map(([type, schema]) => [`problem.${type}`, schema]),
+  ),
+};
+const COMPONENT_NAMES = new Map<unknown, string>(
+  Object.entries(COMPONENTS).map(([name, schema]) => [schema, name]),
+);

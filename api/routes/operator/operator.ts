@@ -1,0 +1,293 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { DiscardDeps } from '../../../engine/dead-letters/discard';
+import { OperatorError, parseMoment } from '../../../engine/dead-letters/operator';
+import type { ReplayDeps } from '../../../engine/dead-letters/replay';
+import type { Price } from '../../../engine/orders/order';
+import type { StockOperations } from '../../../engine/stock/operations/stock-operations';
+import type { StockLedger } from '../../../engine/stock/stock-ledger';
+import type { ReadBody } from '../../http/body-reader';
+import { RequestError, type ErrorLog } from '../../http/errors';
+import { problem, type ProblemType } from '../../http/problems';
+import type { HttpResponse } from '../../http/response';
+import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
+
+/** What the operators' handlers work with. */
+export interface Operator {
+  readonly operations: StockOperations;
+  readonly ledger: Pick<StockLedger, 'item'>;
+  readonly defaultPrice: Price;
+  readonly letters: ReplayDeps & DiscardDeps;
+  /** Runs changes of dead letters one at a time. */
+  readonly inTurn: ReturnType<typeof createTurns>;
+}
+
+export interface OperatorClients extends Pick<Operator, 'operations' | 'letters'> {
+  readonly token: string;
+}
+
+export interface OperatorRoute extends Omit<Route, 'handle'> {
+  /** `body` is parsed JSON. Throws a RequestError or an OperatorError. */
+  readonly carryOut: (
+    operator: Operator,
+    context: RouteContext,
+    body: unknown,
+  ) => Promise<HttpResponse>;
+}
+
+/**
+ * Puts the operators' routes behind their token. Requests without it are rejected before any work. Without `clients` the
+ * routes exist and respond that they are disabled.
+ */
+export function createOperatorRoutes(
+  routes: readonly OperatorRoute[],
+  clients: OperatorClients | undefined,
+  {
+    ledger,
+    defaultPrice,
+    readBody,
+    errors,
+  }: Pick<Operator, 'ledger' | 'defaultPrice'> & {
+    readonly readBody: ReadBody;
+    readonly errors: ErrorLog;
+  },
+): Route[] {
+  if (!clients) {
+    return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
+  }
+  const { token, operations, letters } = clients;
+  const isAuthorized = createTokenCheck(token);
+  const reading = createTurns();
+  const operator: Operator = {
+    operations,
+    ledger,
+    defaultPrice,
+    letters: { ...letters, readLetters: () => reading(letters.readLetters) },
+    inTurn: createTurns(),
+  };
+
+  const handle = async (route: OperatorRoute, context: RouteContext) => {
+    const { authorization } = context.req.headers;
+    if (!isAuthorized(authorization)) {
+      // The token that was sent is not logged: it may be the right one with a typing error.
+      const cause = authorization === undefined ? 'no token' : 'a wrong token';
+      errors.report('an operator was turned away', cause, { route: route.id });
+      return problem('unauthorized', { headers: { 'www-authenticate': CHALLENGE } });
+    }
+    try {
+      if (!route.body) return await route.carryOut(operator, context, undefined);
+      const body = await readBody(context.req);
+      if (typeof body !== 'string') return body;
+      return await route.carryOut(operator, context, parseJson(body));
+    } catch (error) {
+      const response = toResponse(error);
+      if (response.problem === 'dependency-unavailable') {
+        errors.report('an operator got no answer', error, { route: route.id });
+      }
+      return response;
+    }
+  };
+  return routes.map((route) => ({ ...route, handle: (context) => handle(route, context) }));
+}
+
+const CHALLENGE = 'Bearer realm="operators of the flash sale"';
+
+/**
+ * Tells whether an Authorization header carries the token. Hashes are compared, so that the comparison takes equally long
+ * for every token of every length.
+ */
+function createTokenCheck(token: string): (authorization: string | undefined) => boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  const expected = hash(token);
+  return (authorization) => {
+    const [, given] = /^Bearer +([^\s]+) *$/i.exec(authorization ?? '') ?? [];
+    return given !== undefined && timingSafeEqual(hash(given), expected);
+  };
+}
+
+/** Further requests are told to come back later. */
+const WAITING_MAX = 4;
+
+/**
+ * Runs one piece of work after the other; throws a RequestError while too many wait. Reading dead letters reads a whole
+ * topic: at most one such read competes with purchases for the process, however many operators there are.
+ */
+function createTurns() {
+  let last: Promise<unknown> = Promise.resolve();
+  let open = 0;
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (open > WAITING_MAX) {
+      const tooMany = { problem: 'rate-limited', retryAfterMs: 5_000 } as const;
+      throw new RequestError('too many requests of operators wait', tooMany);
+    }
+    open += 1;
+    const turn = last.then(work);
+    // The next turn starts after this one, even if this one fails.
+    last = turn.catch(() => undefined);
+    return turn.finally(() => {
+      open -= 1;
+    });
+  };
+}
+
+function parseJson(body: string): unknown {
+  if (body === '') throw invalid({ path: '', message: 'must be a JSON object' });
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw invalid({ path: '', message: 'must be well-formed JSON' });
+  }
+}
+
+/** Rethrows anything that is a bug. The message of an OperatorError becomes the detail of a problem. */
+function toResponse(error: unknown): HttpResponse {
+  if (error instanceof RequestError) {
+    return error.problem === 'not-accepted'
+      ? problem('dependency-unavailable')
+      : problem(error.problem, error.options);
+  }
+  if (!(error instanceof OperatorError)) throw error;
+  const { kind, message: detail } = error;
+  switch (kind) {
+    case 'invalid':
+      return problem('invalid-request', { detail });
+    case 'unknown-letter':
+      return problem('unknown-dead-letter', { detail });
+    case 'dealt-with':
+      return problem('dealt-with', { detail: `${detail} Send \`all: true\` to replay it anyway.` });
+    case 'several-letters':
+      return problem('several-dead-letters', { detail });
+    case 'unavailable':
+      return problem('dependency-unavailable');
+  }
+}
+
+/** `path` is a JSON pointer, empty for the whole body. */
+export function invalid(
+  ...errors: readonly { readonly path: string; readonly message: string }[]
+): RequestError {
+  return new RequestError('invalid fields', { problem: 'invalid-request', members: { errors } });
+}
+
+/**
+ * Declares a route that responds with 200 and JSON. The schemas of body and query both check the request and document it.
+ * Their descriptions complete the sentence "the field …".
+ */
+export function operatorRoute<Body extends TSchema, Query extends TSchema>({
+  response,
+  query,
+  handle,
+  ...declaration
+}: Pick<Route, 'method' | 'path' | 'id' | 'summary' | 'description'> & {
+  readonly parameters?: readonly Parameter[];
+  readonly query?: Query;
+  readonly body?: { readonly schema: Body; readonly example: Static<Body> };
+  readonly response: {
+    readonly description: string;
+    readonly schema: TSchema;
+    readonly example: unknown;
+  };
+  readonly problems: readonly ProblemType[];
+  readonly handle: (
+    operator: Operator,
+    request: {
+      readonly params: RouteContext['params'];
+      readonly query: Static<Query>;
+      readonly body: Static<Body>;
+    },
+  ) => Promise<HttpResponse>;
+}): OperatorRoute {
+  const { parameters = [], body, problems } = declaration;
+  const parseBody = createParser(body?.schema);
+  const parseQuery = createParser(query);
+  const fields = Object.entries((query?.['properties'] ?? {}) as Record<string, TSchema>);
+  return {
+    ...declaration,
+    parameters: [
+      ...parameters,
+      ...fields.map(([name, schema]): Parameter => ({
+        in: 'query',
+        name,
+        schema,
+        description: schema.description ?? name,
+      })),
+    ],
+    isForOperators: true,
+    responses: [jsonResponse(200, response.description, response)],
+    problems: [
+      ...problems,
+      ...(body || query ? (['invalid-request'] as const) : []),
+      ...(body ? BODY_PROBLEMS : []),
+      ...COMMON_PROBLEMS,
+    ],
+    carryOut: (operator, context, value) =>
+      handle(operator, {
+        params: context.params,
+        query: parseQuery({ ...context.query }),
+        body: parseBody(value),
+      }),
+  };
+}
+
+const BODY_PROBLEMS = ['request-timeout', 'too-large', 'unsupported-media-type'] as const;
+const COMMON_PROBLEMS = [
+  'unauthorized',
+  'operator-disabled',
+  'internal',
+  'dependency-unavailable',
+] as const;
+
+/** Without a schema every value passes. The parser throws a RequestError that names every invalid field. */
+function createParser<T extends TSchema>(schema: T | undefined): (value: unknown) => Static<T> {
+  const compiled = TypeCompiler.Compile<TSchema>(schema ?? Type.Unknown());
+  return (value) => {
+    if (compiled.Check(value)) return value;
+    const errors = new Map<string, string>();
+    for (const error of compiled.Errors(value)) {
+      if (!errors.has(error.path)) errors.set(error.path, explain(error));
+      if (errors.size === ERRORS_MAX) break;
+    }
+    throw invalid(...[...errors].map(([path, message]) => ({ path, message })));
+  };
+}
+
+/** The first few errors are enough to see what kind of body it is. */
+const ERRORS_MAX = 20;
+
+function explain(error: ValueError): string {
+  if (error.type === ValueErrorType.ObjectRequiredProperty) return 'is required';
+  if (error.type === ValueErrorType.ObjectAdditionalProperties) return 'is not a known field';
+  return error.schema.description ?? error.message;
+}
+
+/** A name or reason of an operator: visible characters on one line, because tables, records and logs show it. */
+export function visibleText(maxLength: number) {
+  return Type.String({
+    maxLength,
+    pattern: '^(?=.*\\S)[^\\u0000-\\u001f\\u007f]+$',
+    description: `must be a text of 1 to ${maxLength} characters in one line`,
+  });
+}
+export const By = visibleText(100);
+
+export function whole(minimum: number, maximum: number) {
+  const description = `must be a whole number from ${minimum} to ${maximum}`;
+  return Type.Integer({ minimum, maximum, description });
+}
+
+export const Time = Type.String({
+  description: 'must be a time such as 2026-11-24T10:00Z, or 90s, 30m, 2h, 7d ago',
+});
+
+/** Milliseconds since the epoch; absent and null stay what they are. Throws a RequestError. */
+export function readTime<Absent extends null | undefined>(
+  text: string | Absent,
+  path: string,
+): number | Absent {
+  if (typeof text !== 'string') return text;
+  const at = parseMoment(text, Date.now());
+  if (at === undefined) throw invalid({ path, message: Time.description ?? '' });
+  return at;
+}

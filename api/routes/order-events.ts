@@ -1,0 +1,155 @@
+import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isFinal } from '../../engine/orders/order-status';
+import type { RequestId } from '../../engine/orders/order';
+import type { ErrorLog } from '../http/errors';
+import { parseRequestId } from '../../engine/orders/order';
+import { problem } from '../http/problems';
+import type { HttpResponse } from '../http/response';
+import { ORDER_EXAMPLE, type OrderBody } from './order-view';
+import { REQUEST_ID, type FindOrder } from './orders';
+import { text, textResponse, type Route } from './route';
+
+/** Five polls a second look immediate. At two small reads each, STREAMS_MAX streams cost Redis 5,000 reads a second. */
+const POLL_MS = 200;
+const STREAMS_MAX = 500;
+
+/** Proxies cut connections that are silent for 30 to 60 s. */
+const KEEP_ALIVE_MS = 15_000;
+
+/** Then the stream ends, and a browser reconnects with the id of the last event it saw. */
+const LIFE_MS_MAX = 120_000;
+
+export interface OrderEventsOptions {
+  /** Milliseconds; only tests shorten them. */
+  readonly pollMs?: number;
+  readonly lifeMs?: number;
+  readonly keepAliveMs?: number;
+  readonly streamsMax?: number;
+}
+
+/**
+ * GET /orders/<id>/events: server-sent events, each of which is the whole order, up to its final outcome.
+ * `closeAll` ends every open stream.
+ */
+export function createOrderEvents(
+  findOrder: FindOrder,
+  errors: ErrorLog,
+  options: OrderEventsOptions = {},
+): { readonly route: Route; readonly closeAll: () => void } {
+  const { pollMs = POLL_MS, lifeMs = LIFE_MS_MAX, streamsMax = STREAMS_MAX } = options;
+  const { keepAliveMs = KEEP_ALIVE_MS } = options;
+  const streams = new Set<ServerResponse>();
+
+  /** A failed read does not end the stream: the next one may succeed. */
+  const read = (requestId: RequestId) =>
+    findOrder(requestId).catch((error: unknown) => {
+      errors.report('an order stream could not read its order', error);
+      return 'unreadable' as const;
+    });
+
+  const follow = async (
+    stream: ServerResponse,
+    requestId: RequestId,
+    first: OrderBody,
+    lastSeen: string,
+  ) => {
+    const endsAt = performance.now() + lifeMs;
+    let wroteAt = performance.now();
+    let shown = lastSeen;
+    let order: OrderBody | 'unreadable' | undefined = first;
+    while (order !== undefined && performance.now() < endsAt && isOpen(stream)) {
+      if (order !== 'unreadable' && version(order) !== shown) {
+        shown = version(order);
+        wroteAt = performance.now();
+        stream.write(`id: ${shown}\ndata: ${JSON.stringify(order)}\n\n`);
+      } else if (performance.now() - wroteAt >= keepAliveMs) {
+        wroteAt = performance.now();
+        stream.write(': still here\n\n');
+      }
+      if (order !== 'unreadable' && isFinal(order.status)) break;
+      await sleep(pollMs, undefined, { ref: false });
+      order = await read(requestId);
+    }
+  };
+
+  const handle: Route['handle'] = async ({ params, req, res }) => {
+    const requestId = parseRequestId(params['request_id']);
+    if (requestId === undefined) return problem('unknown-order');
+    if (streams.size >= streamsMax) return problem('not-accepted', { requestId });
+    const first = await findOrder(requestId);
+    if (!first) return problem('unknown-order', { requestId });
+
+    const lastSeen = String(req.headers['last-event-id'] ?? '');
+    // A browser stops reconnecting only at a 204: it has already seen the final outcome.
+    if (isFinal(first.status) && lastSeen === version(first)) return NOTHING_MORE;
+    res.writeHead(200, STREAM_HEADERS);
+    res.flushHeaders();
+    if (req.method === 'HEAD') {
+      res.end();
+      return undefined;
+    }
+    streams.add(res);
+    // Not awaited: a stream can last minutes.
+    void follow(res, requestId, first, lastSeen).finally(() => {
+      streams.delete(res);
+      res.end();
+    });
+    return undefined;
+  };
+
+  return {
+    route: {
+      method: 'get',
+      path: '/orders/{request_id}/events',
+      id: 'orderEvents',
+      summary: 'Follow an order',
+      description:
+        'Server-sent events. The data of each event is the whole order. The stream ends with the final outcome, or after two minutes.',
+      parameters: [
+        REQUEST_ID,
+        {
+          in: 'header',
+          name: 'Last-Event-ID',
+          description: 'the id of the last event that was received',
+          schema: text('an event id'),
+        },
+      ],
+      responses: [
+        textResponse(
+          'A stream of events.',
+          'text/event-stream',
+          `id: 1.4\ndata: ${JSON.stringify(ORDER_EXAMPLE)}\n\n`,
+        ),
+        {
+          status: 204,
+          description: 'The final outcome has already been received; do not reconnect.',
+        },
+      ],
+      problems: ['unknown-order', 'internal', 'not-accepted'],
+      handle,
+    },
+    closeAll: () => {
+      for (const stream of streams) stream.end();
+    },
+  };
+}
+
+/** Grows with every change of the order, and is the same in every gateway. */
+function version({ generation, timeline }: OrderBody): string {
+  return `${generation}.${timeline.length}`;
+}
+
+function isOpen(stream: ServerResponse): boolean {
+  return !stream.destroyed && !stream.writableEnded;
+}
+
+const NOTHING_MORE: HttpResponse = { status: 204, headers: {}, body: '' };
+
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  connection: 'close',
+  // Tells nginx not to buffer events.
+  'x-accel-buffering': 'no',
+};

@@ -1,0 +1,139 @@
+import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Id } from '../buy/buy-request';
+import type { ProblemType } from '../http/problems';
+import type { HttpResponse } from '../http/response';
+
+/** A route of the gateway. The router and the OpenAPI document are both made from these declarations. */
+export interface Route {
+  readonly method: 'get' | 'post' | 'put' | 'delete';
+  /** In the notation of OpenAPI: `/orders/{request_id}`. */
+  readonly path: string;
+  readonly id: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly parameters?: readonly Parameter[] | undefined;
+  readonly body?: { readonly schema: TSchema; readonly example: unknown } | undefined;
+  readonly responses: readonly DocumentedResponse[];
+  readonly problems: readonly ProblemType[];
+  /** Needs an operator's token. */
+  readonly isForOperators?: true;
+  /**
+   * Undefined: nothing is left to write, because the handler writes the response itself or the client has gone.
+   * Throws RequestError when a dependency does not answer, and anything else only for bugs.
+   */
+  readonly handle: (
+    context: RouteContext,
+  ) => HttpResponse | undefined | Promise<HttpResponse | undefined>;
+}
+
+/** The part of Koa's context that handlers use. */
+export interface RouteContext {
+  /** Decoded path parameters. */
+  readonly params: Readonly<Record<string, string | undefined>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly querystring: string;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
+
+export interface Parameter {
+  readonly in: 'path' | 'header' | 'query';
+  readonly name: string;
+  readonly description: string;
+  readonly schema: TSchema;
+  /** Path parameters are always required. */
+  readonly isRequired?: true;
+  readonly example?: string;
+}
+
+export interface DocumentedResponse {
+  readonly status: number;
+  readonly description: string;
+  /** Absent: no body. */
+  readonly body?: {
+    readonly mediaType: string;
+    readonly schema: TSchema;
+    readonly example: unknown;
+  };
+  /** Header names and their descriptions. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Documents a JSON response. */
+export function jsonResponse(
+  status: number,
+  description: string,
+  { schema, example }: { readonly schema: TSchema; readonly example: unknown },
+  headers?: Readonly<Record<string, string>>,
+): DocumentedResponse {
+  const body = { mediaType: 'application/json', schema, example };
+  return { status, description, body, headers };
+}
+
+/** Documents a response that is text of the media type. */
+export function textResponse(
+  description: string,
+  mediaType: string,
+  example: string,
+  headers?: Readonly<Record<string, string>>,
+): DocumentedResponse {
+  const body = { mediaType, schema: Type.String(), example };
+  return { status: 200, description, body, headers };
+}
+
+export function pathParameter(
+  name: string,
+  example: string,
+  description: string,
+  schema: TSchema = Id,
+): Parameter {
+  return { in: 'path', name, schema, example, description };
+}
+
+/** What routes with an ETag have in common. */
+export const IF_NONE_MATCH: Parameter = {
+  in: 'header',
+  name: 'If-None-Match',
+  description: 'the ETag of an earlier response',
+  schema: Type.String(),
+};
+export const CACHE_HEADERS = { ETag: 'identifies this version', 'Cache-Control': 'its lifetime' };
+export const NOT_MODIFIED: DocumentedResponse = {
+  status: 304,
+  description: 'Nothing has changed.',
+  headers: CACHE_HEADERS,
+};
+
+export const NO_STORE = { 'cache-control': 'no-store' };
+
+/** An object without further fields: a field that the document does not describe fails the test of real responses. */
+export function object<T extends TProperties>(properties: T, description?: string) {
+  return Type.Object(properties, {
+    additionalProperties: false,
+    ...(description !== undefined && { description }),
+  });
+}
+
+export function oneOf<T extends string>(values: readonly T[], description: string) {
+  return Type.Union(
+    values.map((value) => Type.Literal(value)),
+    { description },
+  );
+}
+
+export function orNull<T extends TSchema>(schema: T, description: string) {
+  return Type.Union([schema, Type.Null()], { description });
+}
+
+export function text(description: string) {
+  return Type.String({ description });
+}
+
+export function time(description: string) {
+  return Type.String({ format: 'date-time', description });
+}
+
+export function units(description: string) {
+  return Type.Integer({ minimum: 0, description });
+}

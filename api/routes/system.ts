@@ -1,0 +1,99 @@
+import { Type } from '@sinclair/typebox';
+import type { Health } from '../health';
+import type { Metrics } from '../metrics';
+import { explainProblem, PROBLEMS } from '../http/problems';
+import { jsonResponse, object, oneOf, pathParameter, textResponse, type Route } from './route';
+
+export const Live = object({ live: Type.Literal(true) });
+
+export const ReadyReport = object({
+  ready: Type.Boolean(),
+  dependencies: Type.Record(Type.String(), Type.Boolean(), {
+    description: 'whether each dependency answers',
+  }),
+});
+
+export const ProblemExplanation = object({
+  type: Type.String({ pattern: '^/problems/' }),
+  title: Type.String(),
+  status: Type.Integer({ minimum: 400, maximum: 599 }),
+  detail: Type.String(),
+});
+
+/** The last part of a problem's type, which is the last part of a path under /problems. */
+export const ProblemName = oneOf(Object.keys(PROBLEMS), 'the last part of the type of a problem');
+
+/** The routes about the gateway itself. */
+export function systemRoutes(health: Health, metrics: Metrics): Route[] {
+  const explanation = { type: '/problems/sold-out', ...PROBLEMS['sold-out'] };
+  return [
+    {
+      method: 'get',
+      path: '/problems/{type}',
+      id: 'problem',
+      summary: 'Explain a problem',
+      description: 'The type of every problem document is a link to this route.',
+      parameters: [pathParameter('type', 'sold-out', 'the last part of the type', ProblemName)],
+      responses: [
+        jsonResponse(200, 'What the problem means and what to do about it.', {
+          schema: ProblemExplanation,
+          example: explanation,
+        }),
+      ],
+      problems: ['not-found'],
+      handle: ({ params }) => explainProblem(params['type'] ?? ''),
+    },
+    {
+      method: 'get',
+      path: '/livez',
+      id: 'livez',
+      summary: 'Liveness',
+      description: 'Whether the process runs. Does not check dependencies.',
+      responses: [
+        jsonResponse(200, 'The process runs.', { schema: Live, example: { live: true } }),
+      ],
+      problems: [],
+      handle: () => health.live(),
+    },
+    {
+      method: 'get',
+      path: '/readyz',
+      id: 'readyz',
+      summary: 'Readiness',
+      description: 'Whether the gateway can take purchases. Checks every dependency.',
+      responses: [
+        jsonResponse(200, 'Ready.', {
+          schema: ReadyReport,
+          example: { ready: true, dependencies: { redis: true, kafka: true } },
+        }),
+        jsonResponse(
+          503,
+          'A dependency is away, or the gateway is shutting down.',
+          {
+            schema: ReadyReport,
+            example: { ready: false, dependencies: { redis: true, kafka: false } },
+          },
+          { 'Retry-After': 'seconds' },
+        ),
+      ],
+      problems: [],
+      handle: () => health.ready(),
+    },
+    {
+      method: 'get',
+      path: '/metrics',
+      id: 'metrics',
+      summary: 'Metrics',
+      description: 'The metrics of the gateway and its process.',
+      responses: [
+        textResponse(
+          'In the Prometheus format.',
+          'text/plain',
+          'flash_sale_buys_total{answer="accepted"} 1\n',
+        ),
+      ],
+      problems: [],
+      handle: () => metrics.response(),
+    },
+  ];
+}
