@@ -6,7 +6,7 @@ import type { StockLedger } from '../stock/stock-ledger';
 import type { LedgerOpening } from '../stock/upkeep/ledger-opening';
 import type { LedgerMaintenance, StoredOrder } from '../stock/upkeep/ledger-repair';
 import { compareOrder, type Charge, type Difference } from './compare-order';
-import type { OrderRuns } from './order-runs';
+import { forEachConcurrently, type OrderRuns } from './order-runs';
 
 /** What audit and repair use. */
 export interface ReconciliationDeps {
@@ -109,7 +109,7 @@ async function findSuspects(
       if ('fault' in entry || entry.finishedAt === undefined) return true;
       return now() - entry.finishedAt < finishedWithinMs;
     });
-    await forEachConcurrently(recent, async ({ requestId, entry }) => {
+    await forEachConcurrently(recent, CONCURRENCY, async ({ requestId, entry }) => {
       const run = listed.get(requestId);
       const charges = await chargesOf(deps, { requestId, entry });
       const facts = { requestId, entry, run, charges, isLogRead: true, now: now() };
@@ -134,7 +134,7 @@ async function compareAgain(
   const found: Difference[] = [];
   // Before the workflows are looked up: a record that ingest has read by now has started its workflow.
   const isLogRead = await deps.isLogRead();
-  await forEachConcurrently(suspects, async (requestId) => {
+  await forEachConcurrently(suspects, CONCURRENCY, async (requestId) => {
     const entry = await repair.entry(itemId, requestId);
     const run = await runs.look(requestId);
     const charges = entry ? await chargesOf(deps, { requestId, entry }) : [];
@@ -147,17 +147,6 @@ async function compareAgain(
 function chargesOf({ lookUpCharges }: ReconciliationDeps, { requestId, entry }: StoredOrder) {
   if ('fault' in entry || (entry.state !== 'sold' && entry.state !== 'released')) return [];
   return lookUpCharges(requestId, entry.generation);
-}
-
-async function forEachConcurrently<T>(
-  items: readonly T[],
-  use: (item: T) => Promise<void>,
-): Promise<void> {
-  const remaining = items.values();
-  const work = async () => {
-    for (const item of remaining) await use(item);
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }
 
 /** The charges of generations 1 to `generations` of an order. Throws when the provider gives no definite answer. */

@@ -103,15 +103,11 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
         if (run) runs.set(requestId, [run.runId]);
       }
       const histories = new Map<RequestId, readonly RunHistory[]>();
-      const remaining = runs.entries();
-      const work = async () => {
-        for (const [requestId, runIds] of remaining) {
-          const read: RunHistory[] = [];
-          for (const runId of runIds) read.push(await history(requestId, runId));
-          histories.set(requestId, read);
-        }
-      };
-      await Promise.all(Array.from({ length: CONCURRENCY }, work));
+      await forEachConcurrently(runs, CONCURRENCY, async ([requestId, runIds]) => {
+        const read: RunHistory[] = [];
+        for (const runId of runIds) read.push(await history(requestId, runId));
+        histories.set(requestId, read);
+      });
       return histories;
     },
   };
@@ -143,3 +139,16 @@ const STATUSES: Readonly<Record<WorkflowExecutionInfo['status']['name'], OrderRu
   UNSPECIFIED: 'running',
   UNKNOWN: 'running',
 };
+
+/** Calls `use` for each item, at most `max` at a time. */
+export async function forEachConcurrently<T>(
+  items: Iterable<T>,
+  max: number,
+  use: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const remaining = [...items].values();
+  const work = async () => {
+    for (const item of remaining) await use(item);
+  };
+  await Promise.all(Array.from({ length: max }, work));
+}

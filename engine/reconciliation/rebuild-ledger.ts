@@ -3,7 +3,7 @@ import type { ItemId, Order, RequestId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/registry/ledger-registry';
 import type { Queued } from '../stock/admission';
 import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/upkeep/ledger-repair';
-import type { OrderRuns } from './order-runs';
+import { forEachConcurrently, type OrderRuns } from './order-runs';
 import type { RunHistory } from './run-history';
 
 export interface RebuildDeps {
@@ -52,12 +52,9 @@ export async function rebuildLedger(
   }
 
   // Before the ledger opens: a repeated request must find its order.
-  const claims = [...entries].map(([requestId, { fingerprint }]) => ({
-    requestId,
-    itemId,
-    fingerprint,
-  }));
-  while (claims.length > 0) await Promise.all(claims.splice(0, CONCURRENCY).map(claim));
+  await forEachConcurrently(entries, CONCURRENCY, ([requestId, { fingerprint }]) =>
+    claim({ requestId, itemId, fingerprint }),
+  );
   return repair.rebuild(itemId, { ...ledger, token, entries });
 }
 

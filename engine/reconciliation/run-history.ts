@@ -160,7 +160,7 @@ function readRelease(run: RunReading, result: ReleaseResult, step: ReleaseInput)
   run.fence = Math.max(run.fence, step.fence);
   if (result.cancelledByBuyer) run.cancelledByBuyer = true;
   run.known = { state: 'released', reason: result.cancelledByBuyer ? 'cancelled' : step.reason };
-  // `owed` lists all unresolved charges, so every other generation is resolved.
+  // `owed`, the recorded word, lists all unresolved charges: every other generation is resolved.
   for (const generation of run.generations) {
     if (!result.owed.includes(generation)) run.resolved.add(generation);
   }

@@ -217,7 +217,7 @@ describe('a repair', () => {
     await eventually('it is sold', async () => (await saga.entryOf(order))?.state === 'sold');
     answered.give();
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
-    await eventually('the books agree', async () => (await differencesOf(order)).length === 0);
+    await eventually('nothing differs', async () => (await differencesOf(order)).length === 0);
   });
 
   test('sells a reserved order whose workflow was confirmed', async () => {

@@ -105,7 +105,7 @@ describe('a Redis that is wiped in mid-sale', () => {
     expect(audit.code).toBe(0);
   }, 180_000);
 
-  test('gives exactly the figures of the workflows when the item is at rest', async () => {
+  test('gives exactly the figures of the workflows when the item is idle', async () => {
     const itemId = anItem();
     const crowd = aCrowd(itemId).slice(0, 20);
     await engine.redis.set(`inventory:${itemId}`, SUPPLY);

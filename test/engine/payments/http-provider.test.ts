@@ -49,14 +49,14 @@ describe('the HTTP payment provider', () => {
     }
   });
 
-  it('does not take any 404 for a key that was never seen', async () => {
+  it('does not take every 404 for an unseen key', async () => {
     const provider = await providerAnswered(404, '{"type":"not-found"}');
     await expect(provider.find('k1')).rejects.toThrow('answered 404');
     const page = await providerAnswered(404, '<h1>Not here</h1>');
     await expect(page.find('k1')).rejects.toThrow('cannot be read');
   });
 
-  it('throws when nobody listens', async () => {
+  it('throws when no server listens', async () => {
     const provider = await providerAnswered(200, '{}');
     for (const server of servers.splice(0)) server.close();
     await expect(provider.charge(charge)).rejects.toMatchObject({

@@ -41,7 +41,7 @@ export async function startSimulator({ timeoutMs = 10_000 } = {}) {
   };
 }
 
-/** The simulator's books and its switches, over HTTP. */
+/** The simulator's ledger and its rules, over HTTP. */
 export function clientOf(url: string) {
   const ledger = async () => (await (await fetch(`${url}/ledger`)).json()) as LedgerRow[];
   const misbehave = async (...rules: object[]) => {
@@ -78,9 +78,9 @@ export async function send(url: string, method: string, path: string, body?: unk
 
 /** Asks again until `condition` holds. Throws after `waitMs`. */
 export async function until(condition: () => Promise<boolean>, waitMs = 10_000): Promise<void> {
-  const giveUpAt = Date.now() + waitMs;
+  const deadline = Date.now() + waitMs;
   while (!(await condition())) {
-    if (Date.now() > giveUpAt) throw new Error(`not within ${waitMs} ms: ${condition.toString()}`);
+    if (Date.now() > deadline) throw new Error(`not within ${waitMs} ms: ${condition.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -114,7 +114,7 @@ describe('PAYMENT_DECLINE_RATE', () => {
     return replies.map(({ body }) => body['status']);
   };
 
-  it('declines about that part of the keys, the same ones in every run', async () => {
+  it('declines about that fraction of the keys, the same ones in every run', async () => {
     const [first, second] = [await answersOf(0.1), await answersOf(0.1)];
     expect(second).toEqual(first);
     const declined = first.filter((status) => status === 'declined').length;
@@ -123,7 +123,7 @@ describe('PAYMENT_DECLINE_RATE', () => {
     expect(declined).toBeLessThan(52);
   });
 
-  it('declines nobody at 0 and everybody at 1', async () => {
+  it('declines no key at 0 and every key at 1', async () => {
     expect(new Set(await answersOf(0))).toEqual(new Set(['captured']));
     expect(new Set(await answersOf(1))).toEqual(new Set(['declined']));
   });
