@@ -112,6 +112,24 @@ module.exports = {
       },
     },
     {
+      name: 'the-command-line-is-a-buyer-or-an-operator',
+      severity: 'error',
+      comment:
+        'As a buyer cli/ goes through client/. As an operator it uses dead-letters/ and reconciliation/ with what they are given: the ledger, its maintenance and claims, the log for reading, and the payment port. It never admits, publishes or consumes orders by itself.',
+      from: { path: '^cli/' },
+      to: {
+        path: '^(?!node_modules/)[^/]+/',
+        pathNot: [
+          '^(cli|client|platform)/',
+          '^engine/(orders|dead-letters|reconciliation)/',
+          '^engine/stock/(?!.*admission)',
+          '^engine/kafka/(kafka-client|topics|read-log|dead-letters)[.]ts$',
+          '^engine/payments/http-provider[.]ts$',
+        ],
+        dependencyTypesNot: ['core'],
+      },
+    },
+    {
       name: 'the-gateway-does-not-reconcile',
       severity: 'error',
       comment: 'api/ and ingest/ open ledgers and never audit or rebuild them.',

@@ -17,7 +17,7 @@ import type { ItemId } from '../../engine/orders/order';
 import { freeUnitsKey } from '../../engine/stock/keys';
 import type { KafkaAccess, RedisAccess } from '../../platform/config/access';
 import { describeError, UserError } from '../../platform/user-error';
-import { withRedis } from '../wiring/redis-connection';
+import { withRedis } from '../context';
 
 /** The running engine as a scenario uses it: its gateway, and what is read to check it. */
 export interface RunningEngine {

@@ -1,11 +1,39 @@
+import type { Command } from 'commander';
 import { describeError } from '../../platform/user-error';
-import { paint, plain, printJson, type ExitCode, type Terminal } from '../output/terminal';
+import { addCommand, type CommonOptions, type End } from '../command';
+import type { Context } from '../context';
+import { paint, plain, printJson, type ExitCode, type Terminal } from '../terminal';
 import { failedPayments } from './failed-payments';
 import { neverOversold } from './never-oversold';
-import type { RunningEngine, Verdict } from './running-engine';
+import { withRunningEngine, type RunningEngine, type Verdict } from './running-engine';
 import { sameRequestTwice } from './same-request-twice';
 
-export interface ScenarioResult extends Verdict {
+/** Adds `scenarios`. */
+export function addScenariosCommand(program: Command, actions: ScenariosActions, end: End): void {
+  addCommand(
+    program,
+    'scenarios',
+    'Try what the engine promises, on fresh items of the running stack',
+    'flash-sale scenarios',
+  ).action((options: CommonOptions) => end(actions.scenarios(options)));
+}
+
+export const scenariosActions = ({ terminal, addresses, access, config }: Context) => ({
+  scenarios: (options: CommonOptions) => {
+    const run = (print: (line: string) => void) =>
+      withRunningEngine(
+        addresses(options).addresses,
+        access(options),
+        config().deadLetterTopic,
+        (engine) => runScenarios(engine, print, terminal.colour),
+      );
+    return scenarios(terminal, run, options);
+  },
+});
+
+type ScenariosActions = ReturnType<typeof scenariosActions>;
+
+interface ScenarioResult extends Verdict {
   readonly name: string;
   readonly passed: boolean;
   readonly seconds: number;
@@ -15,7 +43,7 @@ export interface ScenarioResult extends Verdict {
 export async function scenarios(
   terminal: Terminal,
   run: (print: (line: string) => void) => Promise<readonly ScenarioResult[]>,
-  { json }: { readonly json?: boolean | undefined },
+  { json }: CommonOptions,
 ): Promise<ExitCode> {
   const results = await run((line) => {
     if (!json) terminal.out(`${line}\n`);

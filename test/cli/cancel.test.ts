@@ -1,5 +1,5 @@
-import { cancel } from '../../cli/commands/cancel';
-import { createGateway } from '../../cli/gateway/gateway';
+import { cancel } from '../../cli/orders';
+import { createGateway } from '../../client/gateway';
 import {
   anOrderBody,
   aProblem,

@@ -1,4 +1,4 @@
-import { dlqDiscard } from '../../cli/commands/dlq/discard';
+import { dlqDiscard } from '../../cli/dlq';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, anUnreadable, at, marked } from './letters';

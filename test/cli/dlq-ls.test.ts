@@ -1,9 +1,9 @@
-import { dlqLs, type DlqLsOptions } from '../../cli/commands/dlq/ls';
+import { dlqLs, type ListOptions } from '../../cli/dlq';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aLetter, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
 
-async function show(letters: StoredDeadLetter[], options: Partial<DlqLsOptions> = {}) {
+async function show(letters: StoredDeadLetter[], options: Partial<ListOptions> = {}) {
   const terminal = textTerminal();
   const deps = { terminal, readLetters: () => Promise.resolve(letters) };
   expect(await dlqLs(deps, { max: 50, ...options })).toBe(0);
@@ -39,7 +39,7 @@ test('shows only the item and the time that were asked for, both ends included',
     aLetter({ requestId: `req-${second}`, at: at(second), itemId: second === 3 ? '202' : '101' }),
   );
   const untimed = aLetter({ requestId: 'req-untimed', at: 0 });
-  const shown = async (options: Partial<DlqLsOptions>) => {
+  const shown = async (options: Partial<ListOptions>) => {
     const text = await show([...letters, untimed], { ...options, json: true });
     return (JSON.parse(text) as { request_id: string }[]).map(({ request_id: id }) => id);
   };

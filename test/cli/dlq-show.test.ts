@@ -1,5 +1,4 @@
-import { dlqShow } from '../../cli/commands/dlq/show';
-import { dlqStats } from '../../cli/commands/dlq/stats';
+import { dlqShow, dlqStats } from '../../cli/dlq';
 import { parseMoment } from '../../engine/dead-letters/operator';
 import { OperatorError } from '../../engine/dead-letters/operator';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';

@@ -3,14 +3,11 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { doctor } from '../../cli/commands/doctor';
+import { diagnose, doctor, type Check, type Probe, type ProbedName } from '../../cli/doctor/doctor';
+import { checkPorts, checkPrerequisites, type Finding } from '../../cli/doctor/machine';
+import { probeGateway, probePayments } from '../../cli/doctor/probes';
 import type { Env } from '../../platform/config';
-import type { Check, Finding } from '../../cli/doctor/check';
-import { diagnose, type Probe, type ProbedName } from '../../cli/doctor/diagnose';
-import { checkPorts } from '../../cli/doctor/ports';
-import { checkPrerequisites } from '../../cli/doctor/prerequisites';
-import { probeGateway, probePayments } from '../../cli/doctor/probe-http';
-import { findStackAddresses } from '../../cli/wiring/stack-addresses';
+import { findStackAddresses } from '../../platform/config/command-line';
 import { startFakeGateway } from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
 

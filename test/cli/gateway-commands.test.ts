@@ -1,7 +1,6 @@
-import { buy } from '../../cli/commands/buy';
-import { order } from '../../cli/commands/order';
-import { stockShow } from '../../cli/commands/stock/show';
-import { createGateway, type Gateway } from '../../cli/gateway/gateway';
+import { buy, order } from '../../cli/orders';
+import { stockShow } from '../../cli/stock';
+import { createGateway, type Gateway } from '../../client/gateway';
 import {
   ACCEPTED,
   anItemBody,
@@ -156,7 +155,9 @@ describe('order', () => {
 
   test('does not take another server for the gateway', async () => {
     const { deps } = await against(() => ({ status: 200, body: '<html>hello</html>' }));
-    await expect(order(deps, { requestId: 'req-1' })).rejects.toThrow(/does not speak like/);
+    await expect(order(deps, { requestId: 'req-1' })).rejects.toThrow(
+      /is not one of the flash-sale gateway/,
+    );
   });
 
   test('does not call an order unknown that cannot be read at the moment', async () => {

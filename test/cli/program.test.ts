@@ -1,42 +1,50 @@
-import { runCommandLine, type Commands } from '../../cli/programs/program';
+import { runCommandLine, type Actions } from '../../cli/program';
 import { OperatorError } from '../../engine/dead-letters/operator';
+import type { ExitCode } from '../../cli/terminal';
 import { textTerminal } from './text-terminal';
 import { UserError } from '../../platform/user-error';
 
-/** Commands that remember how they were called and answer 0. */
-function recordedCommands() {
+/** Actions that remember how they were called and answer 0. */
+function recordedActions(replaced: Partial<Record<string, Action>>) {
   const calls: [string, unknown][] = [];
-  const record = (name: string) => (options: unknown) => {
-    calls.push([name, options]);
-    return Promise.resolve(0 as const);
+  const record = (name: string): Action =>
+    replaced[name] ??
+    ((options) => {
+      calls.push([name, options]);
+      return Promise.resolve(0);
+    });
+  const actions: Actions = {
+    doctor: { doctor: record('doctor') },
+    orders: { buy: record('buy'), order: record('order'), cancel: record('cancel') },
+    stock: {
+      show: record('stock show'),
+      restock: record('restock'),
+      saleSet: record('sale set'),
+      saleClear: record('sale clear'),
+    },
+    ledger: {
+      audit: record('stock audit'),
+      rebuild: record('stock rebuild'),
+      open: record('stock open'),
+    },
+    dlq: {
+      ls: record('dlq ls'),
+      show: record('dlq show'),
+      stats: record('dlq stats'),
+      replay: record('dlq replay'),
+      discard: record('dlq discard'),
+    },
+    scenarios: { scenarios: record('scenarios') },
   };
-  const commands: Commands = {
-    doctor: record('doctor'),
-    buy: record('buy'),
-    order: record('order'),
-    cancel: record('cancel'),
-    stockShow: record('stock show'),
-    stockAudit: record('stock audit'),
-    stockRebuild: record('stock rebuild'),
-    stockOpen: record('stock open'),
-    stockRestock: record('restock'),
-    saleSet: record('sale set'),
-    saleClear: record('sale clear'),
-    dlqLs: record('dlq ls'),
-    dlqShow: record('dlq show'),
-    dlqStats: record('dlq stats'),
-    dlqReplay: record('dlq replay'),
-    dlqDiscard: record('dlq discard'),
-    scenarios: record('scenarios'),
-  };
-  return { commands, calls };
+  return { actions, calls };
 }
 
-async function run(line: string, replaced: Partial<Commands> = {}) {
-  const { commands, calls } = recordedCommands();
+type Action = (options: unknown) => Promise<ExitCode>;
+
+async function run(line: string, replaced: Partial<Record<string, Action>> = {}) {
+  const { actions, calls } = recordedActions(replaced);
   const terminal = textTerminal();
-  const words = line.split(' ');
-  const code = await runCommandLine(words, { ...commands, ...replaced }, terminal);
+  const code = await runCommandLine(line.split(' '), actions, terminal);
   return { code, calls, out: terminal.written(), err: terminal.faults() };
 }
 
@@ -57,6 +65,13 @@ test.each([
     'restock',
     { item: '101', units: { free: 0 }, operationId: 'op-1' },
   ],
+  ['stock audit 101 --repair', 'stock audit', { item: '101', repair: true }],
+  [
+    'stock rebuild 101 --supply 100 --why wiped',
+    'stock rebuild',
+    { item: '101', supply: 100, why: 'wiped' },
+  ],
+  ['stock open 101 --why unsold', 'stock open', { item: '101', why: 'unsold' }],
   ['sale show 101', 'stock show', { item: '101' }],
   [
     'sale set 101 --price 10.00 --currency EUR --limit 2 --force',
@@ -138,7 +153,16 @@ test.each([
 
 test.each([
   ...['doctor', 'buy', 'order', 'cancel', 'stock show', 'scenarios'],
-  ...['stock add', 'stock set', 'sale show', 'sale set', 'sale clear'],
+  ...[
+    'stock add',
+    'stock set',
+    'stock audit',
+    'stock rebuild',
+    'stock open',
+    'sale show',
+    'sale set',
+    'sale clear',
+  ],
   ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],
 ])('"%s --help" explains --json and gives an example', async (name) => {
   const { code, out } = await run(`${name} --help`);
@@ -167,7 +191,7 @@ test.each([
 ] as const)('what the dead letters refuse as %s is told with what to do', async (kind, ...told) => {
   const cause = new Error('out of reach');
   const dlqShow = () => Promise.reject(new OperatorError(kind, 'No.', { cause }));
-  const { code, out, err } = await run('dlq show a', { dlqShow });
+  const { code, out, err } = await run('dlq show a', { 'dlq show': dlqShow });
   expect([code, err.trim(), out]).toEqual([...told, '']);
 });
 
@@ -175,7 +199,7 @@ test('a bug shows its stack and exits 2', async () => {
   const doctor = () => Promise.reject(new TypeError('x is not a function'));
   const { code, err } = await run('doctor', { doctor });
   expect(code).toBe(2);
-  expect(err).toMatch(/Unexpected fault: x is not a function[^]*program\.test\.ts/);
+  expect(err).toMatch(/Unexpected error: x is not a function[^]*program\.test\.ts/);
 });
 
 test('what was typed wrong is quoted without its terminal escapes', async () => {

@@ -1,4 +1,4 @@
-import { dlqReplay, type DlqReplayOptions } from '../../cli/commands/dlq/replay';
+import { dlqReplay, type ReplayOptions } from '../../cli/dlq-replay';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
@@ -29,7 +29,7 @@ export function aWorld(
     ...{ kind: 'failed', runId: `${requestId}-run`, closedAt: at(10) },
   });
   const terminal = textTerminal();
-  const run = async (options: Partial<DlqReplayOptions> = {}) => {
+  const run = async (options: Partial<ReplayOptions> = {}) => {
     const replayer = {
       look: ({ requestId }: { requestId: string }) =>
         requestId === state.faultAt
@@ -65,7 +65,7 @@ export function aWorld(
       { ids: [], rate: 10, why: 'renewed', ...options },
     );
   };
-  const outcomes = async (options: Partial<DlqReplayOptions> = {}) => {
+  const outcomes = async (options: Partial<ReplayOptions> = {}) => {
     const code = await run({ ...options, json: true });
     const { orders } = JSON.parse(terminal.written()) as {
       orders: { letter_id: string; outcome: string }[];

@@ -1,5 +1,11 @@
-import { parsePrice, saleClear, saleSet, type SaleSetOptions } from '../../cli/commands/sale-set';
-import { stockRestock, type StockRestockOptions } from '../../cli/commands/stock/restock';
+import {
+  parsePrice,
+  saleClear,
+  saleSet,
+  stockRestock,
+  type RestockOptions,
+  type SaleSetOptions,
+} from '../../cli/stock';
 import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,
@@ -41,7 +47,7 @@ function aLedger({
     withStock: <T>(use: (door: typeof stock) => Promise<T>) => use(stock),
     sale: () => (sale instanceof Error ? Promise.reject(sale) : Promise.resolve(sale)),
   };
-  const add = (options: Partial<StockRestockOptions> = {}) =>
+  const add = (options: Partial<RestockOptions> = {}) =>
     stockRestock(deps, { item: '101', units: { add: 5 }, operationId: 'op', ...options });
   const set = (options: Partial<SaleSetOptions>) => saleSet(deps, { item: '101', ...options });
   const clear = (item = '101') => saleClear(deps, { item });

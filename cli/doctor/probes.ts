@@ -1,0 +1,240 @@
+import { Type } from '@sinclair/typebox';
+import { Connection, isGrpcServiceError } from '@temporalio/client';
+import { Cluster, type Redis } from 'ioredis';
+import type { Admin } from 'kafkajs';
+import { createHttpClient, parseJson } from '../../client/http-client';
+import { addressesOf, createKafka } from '../../engine/kafka/kafka-client';
+import { ORDERS_PARTITIONS, withAdmin } from '../../engine/kafka/topics';
+import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
+import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
+import { withRedis } from '../context';
+import type { Finding } from './machine';
+
+const REPLY_MS_MAX = 5_000;
+
+const ReadyReport = Type.Object({
+  dependencies: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+});
+
+/** Whether the gateway is ready, by its own report. Throws when no gateway answers. */
+export async function probeGateway(url: string): Promise<Finding[]> {
+  const { status, text } = await getOnce(url, '/readyz');
+  const { dependencies = {} } = parseJson(ReadyReport, text);
+  const away = Object.keys(dependencies).filter((name) => dependencies[name] !== true);
+  const name = 'gateway';
+  if (status === 200) return [{ name, state: 'ok', detail: `${url}, ready` }];
+  const why = away.length > 0 ? `waits for ${away.join(', ')}` : 'closing';
+  const remedy = 'buyers get 503 until what it waits for is back';
+  return [{ name, state: 'missing', detail: `${url}, not ready: ${why}`, remedy }];
+}
+
+/** Whether the payment simulator is alive. Throws when it does not answer. */
+export async function probePayments(url: string): Promise<Finding[]> {
+  const { status } = await getOnce(url, '/livez');
+  const name = 'payments';
+  if (status === 200) return [{ name, state: 'ok', detail: url }];
+  const remedy = 'check that PAYMENT_URL is the payment simulator';
+  return [{ name, state: 'missing', detail: `${url} answers ${status} to /livez`, remedy }];
+}
+
+async function getOnce(url: string, path: string) {
+  const client = createHttpClient(url, { replyMsMax: REPLY_MS_MAX });
+  try {
+    return await client.send('GET', path);
+  } finally {
+    client.close();
+  }
+}
+
+/** Under weaker settings an acknowledged hold can be lost, or dropped to make room. */
+const WANTED = [
+  ['appendonly', 'yes'],
+  ['appendfsync', 'always'],
+  ['maxmemory-policy', 'noeviction'],
+] as const;
+
+/** Whether Redis answers, and whether acknowledged writes are safe. Throws when it does not answer. */
+export async function probeRedis(access: RedisAccess): Promise<Finding[]> {
+  const address = access.addrs.join(', ');
+  return withRedis(access, async (redis) => {
+    await redis.ping();
+    const name = 'Redis';
+    const settings = await readWeakest(redis instanceof Cluster ? redis.nodes('master') : [redis]);
+    if (settings === undefined) {
+      const remedy = `make sure yourself that it runs with ${list(WANTED)}`;
+      return [{ name, state: 'warning', detail: `${address}, does not show its settings`, remedy }];
+    }
+    const weak = WANTED.filter(([setting, wanted]) => settings[setting] !== wanted);
+    if (weak.length === 0) return [{ name, state: 'ok', detail: `${address}, ${list(WANTED)}` }];
+    const present = weak.map(([setting]) => [setting, settings[setting] ?? 'unknown'] as const);
+    const remedy = `an accepted order can be lost: CONFIG SET ${weak.flat().join(' ')}`;
+    return [{ name, state: 'warning', detail: `${address}, ${list(present)}`, remedy }];
+  });
+}
+
+/** The settings of the first node with wrong settings; of any node, when all are right. */
+async function readWeakest(nodes: readonly Redis[]) {
+  const found = await Promise.all(nodes.map(readSettings));
+  return found.find((settings) => !isSafe(settings)) ?? found[0];
+}
+
+function isSafe(settings: Record<string, string> | undefined): boolean {
+  return settings !== undefined && WANTED.every(([name, wanted]) => settings[name] === wanted);
+}
+
+/** Undefined where CONFIG is forbidden or renamed, as on managed servers. */
+async function readSettings(redis: Redis): Promise<Record<string, string> | undefined> {
+  try {
+    const names = WANTED.map(([name]) => name);
+    const reply: unknown = await redis.call('CONFIG', 'GET', ...names);
+    return settingsOf(reply);
+  } catch (error) {
+    if (error instanceof Error && /^(ERR|NOPERM) /.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+/** RESP2 answers a flat list of names and values, RESP3 a map. */
+function settingsOf(reply: unknown): Record<string, string> {
+  const flat = Array.isArray(reply)
+    ? reply.map(String)
+    : Object.entries(reply ?? {})
+        .flat()
+        .map(String);
+  const settings: Record<string, string> = {};
+  for (let at = 0; at + 1 < flat.length; at += 2) settings[flat[at] ?? ''] = flat[at + 1] ?? '';
+  return settings;
+}
+
+function list(settings: readonly (readonly [string, string])[]): string {
+  return settings.map(([name, value]) => `${name} ${value}`).join(', ');
+}
+
+/** Whether Kafka answers, has the topics, and an ingest process reads the orders. Throws when it does not answer. */
+export async function probeKafka(
+  access: KafkaAccess,
+  names: {
+    readonly ordersTopic: string;
+    readonly deadLetterTopic: string;
+    readonly consumerGroup: string;
+  },
+): Promise<Finding[]> {
+  const { ordersTopic, deadLetterTopic, consumerGroup } = names;
+  const kafka = createKafka('flash-sale-doctor', access);
+  const kafkaAddrs = addressesOf(access);
+  return withAdmin(kafka, async (admin) => {
+    const existing = new Set(await admin.listTopics());
+    const missing = [ordersTopic, deadLetterTopic].filter((topic) => !existing.has(topic));
+    if (missing.length > 0) {
+      const remedy = `npm start makes them; elsewhere: kafka-topics.sh --create --topic NAME --partitions N, with ${ORDERS_PARTITIONS} partitions for ${ordersTopic} and 1 for ${deadLetterTopic}`;
+      const detail = `${kafkaAddrs}, without ${missing.join(' and ')}`;
+      return [{ name: 'Kafka', state: 'missing', detail, remedy }];
+    }
+    const topics = await describeTopics(admin, [ordersTopic, deadLetterTopic]);
+    const detail = `${kafkaAddrs}, ${topics.text}`;
+    const broker: Finding = topics.hasLeaders
+      ? { name: 'Kafka', state: 'ok', detail }
+      : { name: 'Kafka', state: 'missing', detail, remedy: 'bring the brokers of these topics up' };
+    return [broker, await findReaders(admin, consumerGroup)];
+  });
+}
+
+async function describeTopics(admin: Admin, names: string[]) {
+  const { topics } = await admin.fetchTopicMetadata({ topics: names });
+  const parts = topics.map(({ name, partitions }) => {
+    const leaderless = partitions.filter(({ leader }) => leader < 0).length;
+    const text = `${name} ×${partitions.length}`;
+    return { leaderless, text: leaderless > 0 ? `${text}, ${leaderless} without a leader` : text };
+  });
+  const hasLeaders = parts.every(({ leaderless }) => leaderless === 0);
+  return { hasLeaders, text: `partitions: ${parts.map(({ text }) => text).join(', ')}` };
+}
+
+async function findReaders(admin: Admin, groupId: string): Promise<Finding> {
+  const { groups } = await admin.describeGroups([groupId]);
+  const members = groups.find((group) => group.groupId === groupId)?.members.length ?? 0;
+  const name = 'ingest';
+  if (members > 0) return { name, state: 'ok', detail: `${members} in consumer group ${groupId}` };
+  const remedy = 'accepted orders wait until an ingest process runs: npm start';
+  return { name, state: 'missing', detail: `nobody in consumer group ${groupId}`, remedy };
+}
+
+const CONNECT_MS_MAX = 2_000;
+const CALL_MS_MAX = 5_000;
+
+/** gRPC status code. */
+const NOT_FOUND = 5;
+
+/** Whether Temporal answers, has namespace and search attributes, and workers poll it. Throws when it does not answer. */
+export async function probeTemporal(
+  { address, namespace, security }: TemporalAccess,
+  taskQueue: string,
+): Promise<Finding[]> {
+  const connection = await Connection.connect({
+    address,
+    connectTimeout: CONNECT_MS_MAX,
+    ...security?.reveal(),
+  });
+  try {
+    return await connection.withDeadline(Date.now() + CALL_MS_MAX, async () => {
+      if (!(await hasNamespace(connection, namespace))) {
+        const remedy = `npm start makes it; elsewhere: temporal operator namespace create --namespace ${namespace} --retention 168h`;
+        const detail = `${address}, without the namespace ${namespace}`;
+        return [{ name: 'Temporal', state: 'missing', detail, remedy }];
+      }
+      return [
+        await checkAttributes(connection, address, namespace),
+        await findWorkers(connection, namespace, taskQueue),
+      ];
+    });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function hasNamespace({ workflowService }: Connection, namespace: string): Promise<boolean> {
+  try {
+    await workflowService.describeNamespace({ namespace });
+    return true;
+  } catch (error) {
+    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
+    if (code === NOT_FOUND) return false;
+    throw error;
+  }
+}
+
+async function checkAttributes(
+  { operatorService }: Connection,
+  address: string,
+  namespace: string,
+): Promise<Finding> {
+  const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
+  const missing = SEARCH_ATTRIBUTES.filter((name) => !(name in customAttributes));
+  const name = 'Temporal';
+  if (missing.length === 0) {
+    const detail = `${address}, namespace ${namespace}, search attributes ${SEARCH_ATTRIBUTES.join(', ')}`;
+    return { name, state: 'ok', detail };
+  }
+  const options = missing.map((attribute) => `--name ${attribute} --type Keyword`).join(' ');
+  const remedy = `npm start makes them; elsewhere: temporal operator search-attribute create --namespace ${namespace} ${options}`;
+  const detail = `${address}, without the search attributes ${missing.join(', ')}`;
+  return { name, state: 'missing', detail, remedy };
+}
+
+async function findWorkers(
+  { workflowService }: Connection,
+  namespace: string,
+  taskQueue: string,
+): Promise<Finding> {
+  // Without a type the pollers of workflow tasks are listed.
+  const { pollers } = await workflowService.describeTaskQueue({
+    namespace,
+    taskQueue: { name: taskQueue },
+  });
+  const name = 'worker';
+  if (pollers.length > 0) {
+    return { name, state: 'ok', detail: `${pollers.length} on task queue ${taskQueue}` };
+  }
+  const remedy = 'orders stay queued until a worker runs: npm start';
+  return { name, state: 'missing', detail: `nobody on task queue ${taskQueue}`, remedy };
+}

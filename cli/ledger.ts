@@ -1,0 +1,252 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { Command } from 'commander';
+import { withPublisher } from '../engine/dead-letters/dead-letter-log';
+import { createKafka } from '../engine/kafka/kafka-client';
+import { isLogRead, readOrders } from '../engine/kafka/read-log';
+import { assertNever } from '../engine/orders/invariant';
+import type { ItemId, Order } from '../engine/orders/order';
+import { encodeOrder } from '../engine/orders/order-record';
+import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
+import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import { auditItem, createChargeLookup } from '../engine/reconciliation/audit-item';
+import type { Difference } from '../engine/reconciliation/compare-order';
+import { createOrderRuns } from '../engine/reconciliation/order-runs';
+import { rebuildLedger } from '../engine/reconciliation/rebuild-ledger';
+import { repairItem } from '../engine/reconciliation/repair-item';
+import { claimOrder } from '../engine/stock/claims';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
+import { createLedgerMaintenance } from '../engine/stock/upkeep/ledger-repair';
+import type { RedisConnection } from '../platform/redis';
+import { UserError } from '../platform/user-error';
+import {
+  addCommand,
+  operatorName,
+  parseItemId,
+  refused,
+  requireReason,
+  wholeNumber,
+  type CommonOptions,
+  type End,
+} from './command';
+import { notRunning, withRedis, withTemporal, type Context } from './context';
+import { plain, printJson, printResult, type ExitCode, type Terminal } from './terminal';
+
+/** Adds `audit`, `rebuild` and `open` to the command `stock`. */
+export function addLedgerCommands(stock: Command, actions: LedgerActions, end: End): void {
+  addCommand(
+    stock,
+    'audit <item>',
+    'Compare ledger, workflows and charges of an item',
+    'flash-sale stock audit 101',
+    'flash-sale stock audit 101 --repair',
+  )
+    .option('--repair', 'repair what has one right answer')
+    .action((item: string, options: Omit<AuditOptions, 'item'>) =>
+      end(actions.audit({ ...options, item })),
+    );
+
+  const units = wholeNumber(0, RESTOCK_UNITS_MAX);
+  addCommand(
+    stock,
+    'rebuild <item>',
+    'Restore a lost ledger from the workflows and the log',
+    'flash-sale stock rebuild 101 --supply 100 --why "Redis was wiped"',
+  )
+    .option('--why <text>', 'your reason, recorded with your name; required')
+    .option('--supply <units>', 'all units that were ever put on sale', units)
+    .option('--free <units>', 'the units that nobody has', units)
+    .action((item: string, options: Omit<RebuildOptions, 'item'>) =>
+      end(actions.rebuild({ ...options, item })),
+    );
+
+  addCommand(
+    stock,
+    'open <item>',
+    'Open a lost ledger with what Redis has now',
+    'flash-sale stock open 101 --why "nothing of it was sold yet"',
+  )
+    .option('--why <text>', 'your reason, recorded with your name; required')
+    .action((item: string, options: Omit<OpenOptions, 'item'>) =>
+      end(actions.open({ ...options, item })),
+    );
+}
+
+/** On the real Redis, Kafka, Temporal and payment provider. */
+export const ledgerActions = (context: Context) => {
+  const withClients = async (
+    options: CommonOptions,
+    use: (clients: Clients) => Promise<ExitCode>,
+  ): Promise<ExitCode> => {
+    const { redis, temporal } = context.access(options);
+    return withTemporal(temporal, (client) =>
+      withRedis(redis, (connection) => use(createClients(context, options, connection, client))),
+    );
+  };
+  return {
+    audit: (options: AuditOptions) => withClients(options, (clients) => audit(clients, options)),
+    rebuild: (options: RebuildOptions) => withClients(options, (it) => rebuild(it, options)),
+    open: (options: OpenOptions) => withClients(options, (clients) => open(clients, options)),
+  };
+};
+
+type LedgerActions = ReturnType<typeof ledgerActions>;
+
+const PAYMENT_MS_MAX = 8_000;
+
+function createClients(
+  context: Context,
+  options: CommonOptions,
+  redis: RedisConnection,
+  client: Client,
+) {
+  const { taskQueue, ordersTopic, consumerGroup, orderRetentionMs } = context.config();
+  const { payments } = context.addresses(options).addresses;
+  const access = context.access(options).kafka;
+  const kafka = createKafka('flash-sale-cli', access);
+  const noLog = (cause: unknown): never => {
+    throw notRunning(`Cannot read the log from Kafka at ${access.addrs.join(',')}`, cause);
+  };
+  const provider = createHttpPaymentProvider({ baseUrl: payments, timeoutMs: PAYMENT_MS_MAX });
+  return {
+    terminal: context.terminal,
+    by: operatorName(),
+    repair: createLedgerMaintenance(redis),
+    opening: createLedgerOpening(redis),
+    ledger: createStockLedger(redis),
+    registry: createLedgerRegistry(client, taskQueue),
+    runs: createOrderRuns(client, taskQueue),
+    claim: (order: Parameters<typeof claimOrder>[1]) => claimOrder(redis, order, orderRetentionMs),
+    readOrders: (itemId: ItemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
+    isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
+    appendOrder: (order: Order) =>
+      withPublisher(access, ordersTopic, (orders) =>
+        orders.append({ key: order.requestId, value: encodeOrder(order) }),
+      ),
+    provider,
+    createChargeLookup: () => createChargeLookup(provider, payments),
+    wait: (ms: number) => sleep(ms),
+  };
+}
+
+type Clients = ReturnType<typeof createClients> & { readonly terminal: Terminal };
+
+interface AuditOptions extends CommonOptions {
+  readonly item: string;
+  readonly repair?: boolean | undefined;
+}
+
+/** `flash-sale stock audit`: 0 when everything agrees, 1 while something differs. Throws a UserError for an unknown item. */
+async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode> {
+  const { terminal, by } = clients;
+  const { repair, json } = options;
+  const itemId = parseItemId(options.item);
+  const deps = { ...clients, lookUpCharges: await clients.createChargeLookup() };
+  const compare = async () => {
+    const answer = await auditItem(deps, { itemId });
+    if (answer.kind === 'audited') return answer;
+    throw refused(`Nothing is sold under ${itemId}, and nothing ever was.`);
+  };
+  const { orders, differences } = await compare();
+  const mendable = differences.filter(({ mend }) => mend !== undefined);
+  let left = differences;
+  if (repair && mendable.length > 0) {
+    await repairItem(deps, { itemId, differences: mendable, by, why: 'stock audit --repair' });
+    if (!json) for (const line of mendable) terminal.out(`mending   ${differenceText(line)}\n`);
+    left = (await compare()).differences;
+  }
+  if (json) {
+    printJson(terminal, {
+      item_id: itemId,
+      orders,
+      differences: left.map(differenceJson),
+      repaired: repair ? mendable.map(differenceJson) : [],
+    });
+  } else {
+    for (const line of left) terminal.out(`${differenceText(line)}\n`);
+    const agreed = `Item ${itemId}: ${orders} orders, ledger, workflows and charges agree.\n`;
+    terminal.out(left.length === 0 ? agreed : `${left.length} differences.\n`);
+  }
+  return left.length === 0 ? 0 : 1;
+}
+
+function differenceText({ kind, requestId, there, should, mend }: Difference): string {
+  const hint = mend ? '' : ' (to be decided by you)';
+  return plain(`${kind}  ${requestId ?? '-'}  there: ${there}  should be: ${should}${hint}`);
+}
+
+function differenceJson({ kind, requestId, there, should, mend }: Difference) {
+  return { kind, request_id: requestId ?? null, there, should, mend: mend ?? null };
+}
+
+interface RebuildOptions extends CommonOptions {
+  readonly item: string;
+  readonly why?: string | undefined;
+  readonly free?: number | undefined;
+  readonly supply?: number | undefined;
+}
+
+/** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a UserError when it is not lost. */
+async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitCode> {
+  const { terminal, by } = clients;
+  const { free, supply } = options;
+  const itemId = parseItemId(options.item);
+  const why = requireReason(options.why, by);
+  if ((free === undefined) === (supply === undefined)) {
+    throw new UserError(
+      'Say how many units there are: either --free (not sold and not held) or --supply (all that were ever put on sale). Nothing was changed.',
+    );
+  }
+  const given = free === undefined ? 'supply' : 'free';
+  const units = free ?? supply ?? 0;
+  const result = await rebuildLedger(clients, { itemId, given, units, by, why });
+  switch (result.kind) {
+    case 'rebuilt': {
+      const { kind, ...stock } = result;
+      const text = [
+        `Item ${itemId} is on sale again: ${stock.free} free, ${stock.queued} queued, ${stock.reserved} reserved, ${stock.sold} sold, supply ${stock.supply}.`,
+        'Price, limit and window of the sale are what stands in Redis now: set them anew if they were lost.',
+        '',
+      ].join('\n');
+      printResult(terminal, options, { item_id: itemId, outcome: kind, ...stock }, text);
+      return 0;
+    }
+    case 'too-small':
+      throw refused(
+        `The orders of item ${itemId} hold ${result.needed} units: a supply below that would be oversold. Nothing was changed.`,
+      );
+    case 'open':
+      throw refused(`The ledger of item ${itemId} is not lost. Nothing was changed.`);
+    case 'never-opened':
+      throw refused(
+        `Item ${itemId} has never had a ledger: put it on sale with SET inventory:${itemId}. Nothing was changed.`,
+      );
+    default:
+      return assertNever(result);
+  }
+}
+
+interface OpenOptions extends CommonOptions {
+  readonly item: string;
+  readonly why?: string | undefined;
+}
+
+/** `flash-sale stock open`: accepts a lost ledger as it stands in Redis. Throws a UserError when it is not lost. */
+async function open(clients: Clients, options: OpenOptions): Promise<ExitCode> {
+  const { terminal, by, repair, registry } = clients;
+  const itemId = parseItemId(options.item);
+  const why = requireReason(options.why, by);
+  const token = await registry.find(itemId);
+  const { open: isOpen, free } = await repair.standing(itemId);
+  if (isOpen || token === undefined) {
+    const state = isOpen ? 'is open already' : 'was never opened: the first purchase opens it';
+    throw refused(`The ledger of item ${itemId} ${state}. Nothing was changed.`);
+  }
+  await repair.accept(itemId, token, { by, why });
+  const document = { item_id: itemId, outcome: 'opened', free: Number(free ?? 0) };
+  const text = `The ledger of item ${itemId} is open as it stands: ${free ?? 'no'} units free.\n`;
+  printResult(terminal, options, document, text);
+  return 0;
+}

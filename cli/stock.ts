@@ -1,0 +1,358 @@
+import { randomUUID } from 'node:crypto';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Gateway } from '../client/gateway';
+import type { Sale } from '../engine/orders/ledger';
+import { AMOUNT_MAX, isId, type ItemId } from '../engine/orders/order';
+import {
+  isCurrency,
+  minorDigits,
+  PRICE_MINOR_MAX,
+  RESTOCK_UNITS_MAX,
+  SALE_TIME_MAX,
+} from '../engine/orders/sale';
+import { createStockOperations } from '../engine/stock/operations/redis-stock-operations';
+import type {
+  Restock,
+  SaleChange,
+  SaleChangeResult,
+  StockOperations,
+} from '../engine/stock/operations/stock-operations';
+import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import { describeError, UserError } from '../platform/user-error';
+import {
+  addCommand,
+  moment,
+  operatorName,
+  parseItemId,
+  refused,
+  wholeNumber,
+  type CommonOptions,
+  type End,
+} from './command';
+import { withRedis, type Context } from './context';
+import {
+  money,
+  paint,
+  plain,
+  printResult,
+  table,
+  unknownText,
+  type ExitCode,
+  type Terminal,
+} from './terminal';
+
+/** Adds `show`, `add` and `set` to the command `stock`. */
+export function addStockCommands(stock: Command, actions: StockActions, end: End): void {
+  addCommand(
+    stock,
+    'show <item>',
+    "An item's units by state, its price and its sale",
+    'flash-sale stock show 101',
+  ).action((item: string, options: CommonOptions) => end(actions.show({ ...options, item })));
+
+  const addRestock = (name: 'add' | 'set', description: string, unitsMin: number) => {
+    addCommand(stock, `${name} <item>`, description, `flash-sale stock ${name} 101 50`)
+      .argument('<units>', 'units', wholeNumber(unitsMin, RESTOCK_UNITS_MAX))
+      .option('--operation-id <id>', 'sent twice under one id, it counts once', operationId)
+      .action((item: string, count: number, options: Omit<RestockOptions, 'item' | 'units'>) => {
+        const units = name === 'add' ? { add: count } : { free: count };
+        return end(actions.restock({ ...options, item, units }));
+      });
+  };
+  addRestock('add', 'Add units to an item; an unknown item is on sale from then on', 1);
+  addRestock('set', 'Set the number of free units', 0);
+}
+
+/** Adds `show`, `set` and `clear` to the command `sale`. */
+export function addSaleCommands(sale: Command, actions: StockActions, end: End): void {
+  const timeHint = 'It must be a time such as 2026-11-24T10:00Z (UTC unless it says otherwise).';
+  const time = moment(timeHint, SALE_TIME_MAX);
+  addCommand(
+    sale,
+    'show <item>',
+    'The price, the limit and the window of an item',
+    'flash-sale sale show 101',
+  ).action((item: string, options: CommonOptions) => end(actions.show({ ...options, item })));
+
+  addCommand(
+    sale,
+    'set <item>',
+    'Change the sale of an item; orders under way keep their price',
+    'flash-sale sale set 101 --price 10.00 --currency USD --limit 2',
+    'flash-sale sale set 101 --opens 2026-11-24T10:00Z --closes 2026-11-24T12:00Z',
+  )
+    .option('--price <amount>', 'price of a unit, such as 10.00')
+    .option('--price-minor <cents>', 'the same in minor units', wholeNumber(1, PRICE_MINOR_MAX))
+    .option('--currency <code>', 'three letters, such as USD', currencyCode)
+    .option('--limit <units>', 'units a user may own', wholeNumber(1, AMOUNT_MAX))
+    .option('--opens <time>', 'start of the sale, such as 2026-11-24T10:00Z', time)
+    .option('--closes <time>', 'end of the sale, such as 2026-11-24T12:00Z', time)
+    .option('--force', 'set the limit although users own more already')
+    .action((item: string, options: Omit<SaleSetOptions, 'item'>) =>
+      end(actions.saleSet({ ...options, item })),
+    );
+
+  addCommand(
+    sale,
+    'clear <item>',
+    'No limit, no window, the default price',
+    'flash-sale sale clear 101',
+  ).action((item: string, options: CommonOptions) => end(actions.saleClear({ ...options, item })));
+}
+
+function currencyCode(text: string): string {
+  if (isCurrency(text)) return text;
+  throw new InvalidArgumentError('It must be a currency of ISO 4217, such as USD.');
+}
+
+function operationId(text: string): string {
+  if (isId(text)) return text;
+  throw new InvalidArgumentError('It must be 1 to 128 letters, digits or . _ ~ : @ + = -');
+}
+
+/** On the gateway for reading and on Redis for changes. */
+export const stockActions = ({ terminal, withGateway, access, config }: Context) => {
+  const deps = (options: CommonOptions) => {
+    const { redis } = access(options);
+    return {
+      terminal,
+      by: operatorName(),
+      defaultCurrency: config().defaultCurrency,
+      withStock: <T>(use: (stock: StockOperations) => Promise<T>) =>
+        withRedis(redis, (connection) => use(createStockOperations(connection))),
+      sale: (itemId: ItemId) =>
+        withRedis(redis, async (connection) => {
+          const item = await createStockLedger(connection).item(itemId);
+          return item?.sale;
+        }),
+    };
+  };
+  return {
+    show: (options: ItemOptions) => withGateway(options, (it) => stockShow(it, options)),
+    restock: (options: RestockOptions) => stockRestock(deps(options), options),
+    saleSet: (options: SaleSetOptions) => saleSet(deps(options), options),
+    saleClear: (options: ItemOptions) => saleClear(deps(options), options),
+  };
+};
+
+type StockActions = ReturnType<typeof stockActions>;
+
+interface ItemOptions extends CommonOptions {
+  readonly item: string;
+}
+
+/** `flash-sale stock show` and `sale show`: an item's units by state and how it is sold; 1 when it is unknown. */
+export async function stockShow(
+  { gateway, terminal }: { readonly gateway: Gateway; readonly terminal: Terminal },
+  options: ItemOptions,
+): Promise<ExitCode> {
+  const item = await gateway.item(options.item);
+  if (!item) {
+    const text = unknownText(terminal, `Nothing is sold under ${options.item}.`);
+    printResult(terminal, options, null, text);
+    return 1;
+  }
+  const limit = item.units_per_user;
+  const rows = [
+    ['item', item.item_id],
+    ['free', { text: String(item.free), colour: item.free > 0 ? 'green' : 'red' } as const],
+    ['held', item.held],
+    ['queued', item.queued],
+    ['reserved', item.reserved],
+    ['sold', item.sold],
+    ['supply', item.supply],
+    ['price', money(item.price_minor, item.currency)],
+    ['limit', limit == null ? 'none' : `${limit} units per user`],
+    ['opens', item.opens_at ?? 'open already'],
+    ['closes', item.closes_at ?? 'never'],
+  ];
+  printResult(terminal, options, item, table(terminal, rows));
+  return 0;
+}
+
+interface Deps {
+  readonly terminal: Terminal;
+  /** The operator's name. */
+  readonly by: string;
+  /** Connects to the stock and closes it again. Throws a UserError when Redis does not answer. */
+  readonly withStock: <T>(use: (stock: StockOperations) => Promise<T>) => Promise<T>;
+}
+
+export interface RestockOptions extends ItemOptions {
+  readonly units: Restock['units'];
+  /** Absent: a new one. */
+  readonly operationId?: string | undefined;
+}
+
+/** `flash-sale stock add` and `stock set`. Throws a UserError when the ledger refuses, or when Redis does not answer. */
+export async function stockRestock(
+  { terminal, by, withStock }: Deps,
+  options: RestockOptions,
+): Promise<ExitCode> {
+  const { item, units, operationId = randomUUID() } = options;
+  const itemId = parseItemId(item);
+  const result = await withStock((stock) =>
+    stock.restock({ itemId, operationId, units, by }).catch((cause: unknown) => {
+      // It may have happened: only the same operation may be sent again.
+      throw new UserError(
+        `Redis gave no answer (${describeError(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
+        { cause },
+      );
+    }),
+  );
+  switch (result.kind) {
+    case 'operation-reused':
+      throw refused(
+        `The operation ${operationId} has asked for something else before. Nothing was changed.`,
+      );
+    case 'too-many':
+      throw refused(`${itemId} would have too many units. Nothing was changed.`);
+    case 'unreadable':
+      throw refused(
+        `${result.detail}. Nothing was changed; "flash-sale stock set ${itemId} <units>" mends it.`,
+      );
+    case 'restocked':
+  }
+  const { before, after, isNewItem, wasDoneBefore } = result;
+  const change = paint(terminal, 'green', plain(`${itemId}: ${before} → ${after} free`));
+  const note = wasDoneBefore
+    ? ' (this operation had been done before: nothing was changed now)'
+    : isNewItem
+      ? ' (a new item, on sale from now on)'
+      : '';
+  const document = {
+    item_id: itemId,
+    operation_id: operationId,
+    free_before: before,
+    free: after,
+    new_item: isNewItem,
+    done_before: wasDoneBefore,
+  };
+  printResult(terminal, options, document, `${change}${note}\n`);
+  return 0;
+}
+
+interface SaleSetDeps extends Deps {
+  /** The item's present sale; undefined for an unknown item. */
+  readonly sale: (itemId: ItemId) => Promise<Sale | undefined>;
+  readonly defaultCurrency: string;
+}
+
+export interface SaleSetOptions extends ItemOptions {
+  /** In major units, "10.00". Excludes priceMinor. */
+  readonly price?: string | undefined;
+  readonly priceMinor?: number | undefined;
+  readonly currency?: string | undefined;
+  readonly limit?: number | undefined;
+  /** Milliseconds since the epoch. */
+  readonly opens?: number | undefined;
+  readonly closes?: number | undefined;
+  /** Set the limit although users own more. */
+  readonly force?: boolean | undefined;
+}
+
+/** `flash-sale sale set`: changes the named parts of an item's sale. Throws a UserError when the ledger refuses. */
+export async function saleSet(deps: SaleSetDeps, options: SaleSetOptions): Promise<ExitCode> {
+  const itemId = parseItemId(options.item);
+  const change: SaleChange = {
+    ...(await priceChange(deps, itemId, options)),
+    ...(options.limit !== undefined && { unitsPerUser: options.limit }),
+    ...(options.opens !== undefined && { opensAt: options.opens }),
+    ...(options.closes !== undefined && { closesAt: options.closes }),
+  };
+  if (Object.keys(change).length === 0) {
+    throw new UserError('Name at least one thing to change: --help lists them.');
+  }
+  return applyChange(deps, itemId, change, options);
+}
+
+const NO_SALE: SaleChange = {
+  priceMinor: null,
+  currency: null,
+  unitsPerUser: null,
+  opensAt: null,
+  closesAt: null,
+};
+
+/** `flash-sale sale clear`: the item is sold without a limit or a window, at the default price. */
+export async function saleClear(deps: Deps, options: ItemOptions): Promise<ExitCode> {
+  return applyChange(deps, parseItemId(options.item), NO_SALE, options);
+}
+
+/** A price in major units is parsed by its currency, and both are written. */
+async function priceChange(
+  { sale, defaultCurrency }: SaleSetDeps,
+  itemId: ItemId,
+  { price, priceMinor, currency }: SaleSetOptions,
+): Promise<SaleChange> {
+  if (price !== undefined && priceMinor !== undefined) {
+    throw new UserError('--price and --price-minor say the same: give one of them.');
+  }
+  if (price === undefined) {
+    return { ...(priceMinor !== undefined && { priceMinor }), ...(currency && { currency }) };
+  }
+  const present =
+    currency === undefined
+      ? await sale(itemId).catch((cause: unknown) => {
+          throw new UserError(
+            `Redis gave no answer (${describeError(cause)}) when asked for the currency of ${itemId}. Nothing was changed.`,
+            { cause },
+          );
+        })
+      : undefined;
+  const inForce = currency ?? present?.currency ?? defaultCurrency;
+  return { priceMinor: parsePrice(price, inForce), currency: inForce };
+}
+
+/** "10.00" in USD is 1000, "1000" in JPY is 1000. Throws a UserError for a text that is no price in the currency. */
+export function parsePrice(text: string, currency: string): number {
+  const digits = minorDigits(currency);
+  const [, whole = '', fraction = ''] = /^(\d{1,12})(?:\.(\d+))?$/.exec(text) ?? [];
+  const minor = Number(whole + fraction.padEnd(digits, '0'));
+  if (whole !== '' && fraction.length <= digits && minor >= 1 && minor <= PRICE_MINOR_MAX) {
+    return minor;
+  }
+  const example = digits === 0 ? '1000' : `10.${'0'.repeat(digits)}`;
+  throw new UserError(
+    `"${text}" is no price in ${currency}: write it as ${example}, more than nothing, with at most ${digits} digits after the point. Nothing was changed.`,
+  );
+}
+
+async function applyChange(
+  { terminal, by, withStock }: Deps,
+  itemId: ItemId,
+  change: SaleChange,
+  options: CommonOptions & { readonly force?: boolean | undefined },
+): Promise<ExitCode> {
+  const result = await withStock((stock) =>
+    stock
+      .changeSale(itemId, change, { by, force: options.force === true })
+      .catch((cause: unknown) => {
+        throw new UserError(
+          `Redis gave no answer (${describeError(cause)}), so the change may have been made or not: look with "flash-sale sale show ${itemId}", or run the same again, which changes nothing twice.`,
+          { cause },
+        );
+      }),
+  );
+  if (result.kind !== 'changed') {
+    throw refused(`${refusalText(result, itemId)} Nothing was changed.`);
+  }
+  const text = `The sale of ${itemId} is changed: flash-sale sale show ${itemId}\n`;
+  printResult(terminal, options, { item_id: itemId, changed: true }, text);
+  return 0;
+}
+
+function refusalText(result: Exclude<SaleChangeResult, { kind: 'changed' }>, itemId: ItemId) {
+  switch (result.kind) {
+    case 'unknown-item':
+      return `${itemId} is not on sale: "flash-sale stock set ${itemId} 0" makes it known without selling any.`;
+    case 'window': {
+      const [opens, closes] = [new Date(result.opensAt), new Date(result.closesAt)];
+      return `The sale would end (${closes.toISOString()}) before it starts (${opens.toISOString()}).`;
+    }
+    case 'units-owned':
+      return `${result.users} users own more than that, one of them ${result.most} units; with --force the limit holds for whatever they buy from now on.`;
+    case 'unreadable':
+      return `${result.detail}: name it anew in the same command.`;
+  }
+}

@@ -1,0 +1,157 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { loadKafkaAccess, loadRedisAccess, loadTemporalAccess } from '../config';
+import { describeError, UserError } from '../user-error';
+import { createReader, type Env } from './reader';
+
+/** What the command line talks to: the variable that names its address, and where `npm start` puts it by default. */
+export const ADDRESSES = {
+  gateway: { variable: 'FLASH_SALE_URL', kind: 'url', standard: 'http://127.0.0.1:8080' },
+  payments: { variable: 'PAYMENT_URL', kind: 'url', standard: 'http://127.0.0.1:8090' },
+  temporalUi: { variable: 'TEMPORAL_UI_URL', kind: 'url', standard: 'http://127.0.0.1:8233' },
+  redis: { variable: 'REDIS_ADDR', kind: 'addresses', standard: '127.0.0.1:6379' },
+  temporal: { variable: 'TEMPORAL_ADDRESS', kind: 'address', standard: '127.0.0.1:7233' },
+  kafka: { variable: 'KAFKA_ADDR', kind: 'addresses', standard: '127.0.0.1:19092' },
+} as const;
+
+export type AddressName = keyof typeof ADDRESSES;
+
+/** Where an address comes from, strongest first. */
+export type Origin = 'flag' | 'environment' | 'stack file' | 'standard';
+
+export interface StackAddresses {
+  /** Base URLs without a slash at their end, or host:port; Redis and Kafka may have several, comma-separated. */
+  readonly addresses: Readonly<Record<AddressName, string>>;
+  readonly origins: Readonly<Record<AddressName, Origin>>;
+  /** The stack of this checkout starts, runs or was killed. It writes its addresses once all of it runs. */
+  readonly hasStackFile: boolean;
+}
+
+/**
+ * The addresses of the engine: from the option --url, else the environment, else the file that a running local stack
+ * keeps in its data folder, else the standard ones. `root` is the checkout. Throws a UserError for an invalid address.
+ */
+export function findStackAddresses({
+  url,
+  env,
+  root,
+}: {
+  readonly url?: string | undefined;
+  readonly env: Env;
+  readonly root: string;
+}): StackAddresses {
+  const file = join(resolve(root, env['FLASH_SALE_DATA']?.trim() || 'var'), 'stack.json');
+  const running = readStackFile(file);
+  const find = (name: AddressName): { address: string; origin: Origin } => {
+    const { variable, standard } = ADDRESSES[name];
+    const given = env[variable]?.trim();
+    if (name === 'gateway' && url !== undefined) {
+      return { address: checked(name, url, '--url'), origin: 'flag' };
+    }
+    if (given) return { address: checked(name, given, variable), origin: 'environment' };
+    const found = running[name];
+    if (typeof found === 'string') {
+      return { address: checked(name, found, `"${name}" in ${file}`), origin: 'stack file' };
+    }
+    return { address: standard, origin: 'standard' };
+  };
+  const found = eachAddress(find);
+  return {
+    addresses: eachAddress((name) => found[name].address),
+    origins: eachAddress((name) => found[name].origin),
+    hasStackFile: existsSync(file),
+  };
+}
+
+/**
+ * The addresses with what it takes to connect to them. Passwords and certificates of the environment belong to the
+ * addresses of the environment; the local stack has none. Throws a UserError for invalid settings.
+ */
+export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env) {
+  const hasProfile = Boolean(env['TEMPORAL_PROFILE'] ?? env['TEMPORAL_CONFIG_FILE']);
+  const given = (name: AddressName) => origins[name] === 'environment';
+  const local: Env = {
+    REDIS_ADDR: addresses.redis,
+    KAFKA_ADDR: addresses.kafka,
+    TEMPORAL_ADDRESS: addresses.temporal,
+    TEMPORAL_NAMESPACE: env['TEMPORAL_NAMESPACE'],
+  };
+  return orUserError(() => ({
+    redis: loadRedisAccess(given('redis') ? env : local),
+    kafka: loadKafkaAccess(given('kafka') ? env : local),
+    temporal: loadTemporalAccess(given('temporal') || hasProfile ? env : local),
+  }));
+}
+
+/** The engine's names and defaults as its processes read them. Throws a UserError for invalid settings. */
+export function loadCommandConfig(env: Env) {
+  const read = createReader(env);
+  return orUserError(() =>
+    read.done({
+      namespace: read.text('TEMPORAL_NAMESPACE', 'default'),
+      taskQueue: read.text('TASK_QUEUE', 'orders'),
+      ordersTopic: read.text('ORDERS_TOPIC', 'orders'),
+      deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
+      consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
+      defaultCurrency: read.text('DEFAULT_CURRENCY', 'USD'),
+      /** How long the gateway keeps the claim of an accepted order. */
+      orderRetentionMs:
+        read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,
+    }),
+  );
+}
+
+function orUserError<T>(load: () => T): T {
+  try {
+    return load();
+  } catch (cause) {
+    throw new UserError(describeError(cause), { cause });
+  }
+}
+
+function eachAddress<T>(find: (name: AddressName) => T): Record<AddressName, T> {
+  return {
+    gateway: find('gateway'),
+    payments: find('payments'),
+    temporalUi: find('temporalUi'),
+    redis: find('redis'),
+    temporal: find('temporal'),
+    kafka: find('kafka'),
+  };
+}
+
+/** What a running stack has written; nothing where there is none. The stack keeps more in its file than addresses. */
+function readStackFile(file: string): Readonly<Partial<Record<string, unknown>>> {
+  if (!existsSync(file)) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof value !== 'object' || value === null) throw new Error('it holds no object');
+  } catch (cause) {
+    throw new UserError(
+      `${file} cannot be read (${describeError(cause)}): remove it if no stack is running.`,
+      { cause },
+    );
+  }
+  return { ...value };
+}
+
+const ADDRESS = /^[^\s:,]+:\d{1,5}$/;
+
+function checked(name: AddressName, value: string, source: string): string {
+  switch (ADDRESSES[name].kind) {
+    case 'url':
+      if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) {
+        throw new UserError(`${source} must be an http or https URL, not "${value}".`);
+      }
+      return value.replace(/\/+$/, '');
+    case 'address':
+      if (!ADDRESS.test(value)) throw new UserError(`${source} must be host:port, not "${value}".`);
+      return value;
+    case 'addresses':
+      if (!value.split(',').every((address) => ADDRESS.test(address.trim()))) {
+        throw new UserError(`${source} must be host:port, comma-separated, not "${value}".`);
+      }
+      return value;
+  }
+}
