@@ -20,6 +20,15 @@ import {
 
 /** The OpenAPI document of `routes` and of these, and Swagger UI, which shows it (docs/decisions/0008). */
 export function docsRoutes(routes: readonly Route[]): Route[] {
+  const openApi = jsonResponse(
+    200,
+    'The document.',
+    { schema: OpenApi, example: { openapi: '3.1.0' } },
+    CACHE_HEADERS,
+  );
+  const html = textResponse('The page.', 'text/html', '<!doctype html>', CACHE_HEADERS);
+  const css = textResponse('The file.', 'text/css', '.swagger-ui {}', CACHE_HEADERS);
+  const name = oneOf(Object.keys(FILE_TYPES), 'the script or the style sheet');
   const own: Route[] = [
     {
       method: 'get',
@@ -28,15 +37,7 @@ export function docsRoutes(routes: readonly Route[]): Route[] {
       summary: 'The API reference for programs',
       description: 'The OpenAPI document of the gateway.',
       parameters: [IF_NONE_MATCH],
-      responses: [
-        jsonResponse(
-          200,
-          'The document.',
-          { schema: OpenApi, example: { openapi: '3.1.0' } },
-          CACHE_HEADERS,
-        ),
-        NOT_MODIFIED,
-      ],
+      responses: [openApi, NOT_MODIFIED],
       problems: [],
       handle: ({ req }) => unlessKnown(document, req.headers['if-none-match']),
     },
@@ -47,10 +48,7 @@ export function docsRoutes(routes: readonly Route[]): Route[] {
       summary: 'The API reference for people',
       description: 'The OpenAPI document as a page.',
       parameters: [IF_NONE_MATCH],
-      responses: [
-        textResponse('The page.', 'text/html', '<!doctype html>', CACHE_HEADERS),
-        NOT_MODIFIED,
-      ],
+      responses: [html, NOT_MODIFIED],
       problems: [],
       handle: ({ req }) => unlessKnown(page, req.headers['if-none-match']),
     },
@@ -59,17 +57,9 @@ export function docsRoutes(routes: readonly Route[]): Route[] {
       path: '/docs/{file}',
       id: 'docsFile',
       summary: 'A file of the page',
-      description: 'The script and the style of the API reference, compressed with gzip.',
-      parameters: [
-        pathParameter(
-          'file',
-          'swagger-ui.css',
-          'the name of the file',
-          oneOf(Object.keys(FILE_TYPES), 'the script or the style sheet'),
-        ),
-        IF_NONE_MATCH,
-      ],
-      responses: [textResponse('The file.', 'text/css', '', CACHE_HEADERS), NOT_MODIFIED],
+      description: 'The script or the style sheet of the API reference, compressed with gzip.',
+      parameters: [pathParameter('file', 'swagger-ui.css', 'its name', name), IF_NONE_MATCH],
+      responses: [css, NOT_MODIFIED],
       problems: ['not-found', 'internal'],
       handle: fileHandler(),
     },
@@ -84,7 +74,6 @@ const OpenApi = Type.Object({ openapi: Type.String({ pattern: '^3\\.1\\.' }) });
 /** Short, because the documents change with a deployment. The ETag makes repeated requests cheap. */
 const CACHE_CONTROL = 'public, max-age=60';
 
-/** Everything comes from this origin; `data:` is for the icons in the style sheet. Tested in Chromium. */
 const PAGE_SCRIPT = `SwaggerUIBundle(${JSON.stringify({
   url: '/openapi.json',
   dom_id: '#docs',
@@ -92,6 +81,7 @@ const PAGE_SCRIPT = `SwaggerUIBundle(${JSON.stringify({
   // Otherwise the page would send the document's address to swagger.io.
   validatorUrl: null,
 })})`;
+/** Everything comes from this origin; `data:` is for the icons in the style sheet. */
 const PAGE_POLICY = [
   "default-src 'none'",
   `script-src 'self' 'sha256-${createHash('sha256').update(PAGE_SCRIPT).digest('base64')}'`,

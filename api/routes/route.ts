@@ -1,4 +1,4 @@
-import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
+import { Type, type ObjectOptions, type TProperties, type TSchema } from '@sinclair/typebox';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Id } from '../buy/buy-request';
 import type { ProblemType } from '../http/problems';
@@ -108,32 +108,15 @@ export const NOT_MODIFIED: DocumentedResponse = {
 export const NO_STORE = { 'cache-control': 'no-store' };
 
 /** An object without further fields: a field that the document does not describe fails the test of real responses. */
-export function object<T extends TProperties>(properties: T, description?: string) {
-  return Type.Object(properties, {
-    additionalProperties: false,
-    ...(description !== undefined && { description }),
-  });
-}
-
-export function oneOf<T extends string>(values: readonly T[], description: string) {
-  return Type.Union(
+export const object = <T extends TProperties>(properties: T, options: ObjectOptions = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options });
+export const oneOf = <T extends string>(values: readonly T[], description: string) =>
+  Type.Union(
     values.map((value) => Type.Literal(value)),
     { description },
   );
-}
-
-export function orNull<T extends TSchema>(schema: T, description: string) {
-  return Type.Union([schema, Type.Null()], { description });
-}
-
-export function text(description: string) {
-  return Type.String({ description });
-}
-
-export function time(description: string) {
-  return Type.String({ format: 'date-time', description });
-}
-
-export function units(description: string) {
-  return Type.Integer({ minimum: 0, description });
-}
+export const orNull = <T extends TSchema>(schema: T, description: string) =>
+  Type.Union([schema, Type.Null()], { description });
+export const text = (description: string) => Type.String({ description });
+export const time = (description: string) => Type.String({ format: 'date-time', description });
+export const units = (description: string) => Type.Integer({ minimum: 0, description });

@@ -2,7 +2,7 @@ import { createCancelWorkflow } from '../../api/routes/cancel-order';
 import type { RequestId } from '../../engine/orders/order';
 import { createLazyTemporalClient } from '../../platform/temporal-client';
 
-test('a cancellation fails within its bound while nobody listens where Temporal should, and can be asked for again', async () => {
+test('a cancellation fails within its bound while Temporal is away, and can be repeated', async () => {
   const temporal = createLazyTemporalClient({ address: '127.0.0.1:1', namespace: 'default' });
   const cancelWorkflow = createCancelWorkflow(temporal.client);
   try {

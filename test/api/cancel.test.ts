@@ -37,13 +37,16 @@ const aReserved = async () => {
 };
 
 describe('DELETE /orders/<request_id>', () => {
-  test('cancels a queued order at once, without Temporal, and again with the same answer', async () => {
+  test('cancels a queued order at once, without Temporal, and repeats its response', async () => {
     await buy(open, { amount: 2 });
     const first = await cancel();
     expect(first.status).toBe(200);
     expect(first.headers.get('cache-control')).toBe('no-store');
     expect(first.body).toMatchObject({
-      ...{ request_id: 'req-1', status: 'cancelled', reason: null, payment_id: null },
+      request_id: 'req-1',
+      status: 'cancelled',
+      reason: null,
+      payment_id: null,
       finished_at: expect.any(String) as string,
     });
     expect(await cancel()).toMatchObject({ status: 200, body: first.body });
@@ -51,7 +54,7 @@ describe('DELETE /orders/<request_id>', () => {
     expect(asked).toEqual([]);
   });
 
-  test('asks Temporal for a reserved order and answers once it is given back', async () => {
+  test('cancels a reserved order through Temporal and responds once its units are released', async () => {
     await aReserved();
     temporal = () => {
       setTimeout(() => {
@@ -74,20 +77,22 @@ describe('DELETE /orders/<request_id>', () => {
     const { status, body } = await cancel();
     expect(status).toBe(409);
     expect(body).toMatchObject({
-      ...{ type: '/problems/too-late-to-cancel', request_id: 'req-1', reason },
+      type: '/problems/too-late-to-cancel',
+      request_id: 'req-1',
+      reason,
       order: { status: reason, reason: why },
     });
     expect(asked).toEqual([]);
     expect(open.stock.snapshot()).toBe(before);
   });
 
-  test('is too late where the charge was faster than Temporal', async () => {
+  test('is too late when the charge is faster than Temporal', async () => {
     await aReserved();
     temporal = turnsItInto({ state: 'sold' });
     expect(await cancel()).toMatchObject({ status: 409, body: { reason: 'confirmed' } });
   });
 
-  test('says 202 and when to ask again where nothing is decided in time', async () => {
+  test('responds with 202 and Retry-After when nothing is decided in time', async () => {
     await aReserved();
     const { status, headers, body } = await cancel();
     expect([status, headers.get('retry-after')]).toEqual([202, '1']);
@@ -112,7 +117,7 @@ describe('DELETE /orders/<request_id>', () => {
     await patient.close();
   });
 
-  test('is refused to anybody but the buyer', async () => {
+  test('is refused to other users than the buyer', async () => {
     await buy(open);
     const before = open.stock.snapshot();
     const { status, body } = await del('/orders/req-1?user_id=u2');
@@ -121,7 +126,7 @@ describe('DELETE /orders/<request_id>', () => {
     expect(open.stock.snapshot()).toBe(before);
   });
 
-  test('knows no order that is only held: nobody has promised it yet', async () => {
+  test('knows no order that is only held, because it is not accepted yet', async () => {
     open.publisher.next = 'wait';
     const answer = buy(open);
     await until(() => open.publisher.records.length === 1);
@@ -151,7 +156,7 @@ describe('DELETE /orders/<request_id> with a dependency away', () => {
     expect(await cancel()).toMatchObject({ status: 200 });
   });
 
-  test('without a Temporal at all cancels what is queued and nothing else', async () => {
+  test('without Temporal cancels queued orders and no others', async () => {
     const alone = await openGateway();
     await buy(alone);
     await buy(alone, { request_id: 'req-2' });
@@ -211,7 +216,7 @@ describe('DELETE /orders/<request_id> finds invalid', () => {
     },
   );
 
-  test('another method on its path, and a DELETE on other paths: the Allow header tells', async () => {
+  test('another method on its path, and DELETE on other paths, with an Allow header', async () => {
     const put = await fetch(`${open.url}/orders/req-1?user_id=u1`, { method: 'PUT' });
     expect(put.status).toBe(405);
     expect(put.headers.get('allow')?.split(', ').sort()).toEqual(['DELETE', 'GET', 'HEAD']);

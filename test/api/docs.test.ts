@@ -69,7 +69,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('has every type of problem with its status, and says on which routes it is answered', () => {
+  test('has every type of problem with its status, and the routes that respond with it', () => {
     for (const type of types) {
       const { properties } = document.components.schemas[`problem.${type}`] ?? {};
       expect(properties?.['type']?.const).toBe(`/problems/${type}`);
@@ -126,7 +126,7 @@ describe('the OpenAPI document', () => {
   });
 });
 
-describe('what the gateway answers fits its document:', () => {
+describe('the responses of the gateway fit its document:', () => {
   const get = async (path: string) => reply(await fetch(open.url + path));
   const expectProblem = ({ status, body }: Reply, type: ProblemType) => {
     expect(body['type']).toBe(`/problems/${type}`);
@@ -159,7 +159,7 @@ describe('what the gateway answers fits its document:', () => {
     expectValid(Item, (await get('/items/101')).body);
   });
 
-  test('the refusals of a purchase', async () => {
+  test('the rejections of a purchase', async () => {
     expectProblem(await buy(open, { amount: 0 }), 'invalid-request');
     expectProblem(await buy(open, { item_id: 'no-such' }), 'unknown-item');
     expectProblem(await buy(open, { amount: 9 }), 'sold-out');
@@ -175,7 +175,7 @@ describe('what the gateway answers fits its document:', () => {
     expectProblem(await get('/buy'), 'method-not-allowed');
   });
 
-  test('a cancellation, and the refusals of one', async () => {
+  test('a cancellation, and the rejections of one', async () => {
     const cancel = async (query: string) =>
       reply(await fetch(`${open.url}/orders/req-1${query}`, { method: 'DELETE' }));
     expectProblem(await cancel('?user_id=u1'), 'unknown-order');
@@ -247,7 +247,7 @@ describe('GET /docs', () => {
     expect(page).not.toMatch(/https?:/);
   });
 
-  test('has a policy that allows no other origin, and of inline scripts only its own', async () => {
+  test('has a policy that allows no other origin and only its own inline script', async () => {
     const { headers, page } = await load();
     const [, script = ''] = /<script>(.*)<\/script>/.exec(page) ?? [];
     const hash = createHash('sha256').update(script).digest('base64');
@@ -263,7 +263,7 @@ describe('GET /docs', () => {
     });
   });
 
-  test('shows the document of the gateway and asks no validator elsewhere', async () => {
+  test('shows the document of the gateway and uses no validator of another origin', async () => {
     const { page } = await load();
     expect(page).toContain('"url":"/openapi.json"');
     expect(page).toContain('"validatorUrl":null');
@@ -283,7 +283,7 @@ describe('GET /docs', () => {
   });
 
   test.each(['package.json', 'constructor', '..%2Fpackage.json'])(
-    'gives no other file of the package: %s',
+    'serves no other file of the package: %s',
     async (file) => {
       const { status, body } = await reply(await fetch(`${open.url}/docs/${file}`));
       expect([status, body['type']]).toEqual([404, '/problems/not-found']);

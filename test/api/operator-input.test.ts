@@ -1,18 +1,18 @@
 import { REPLAY_STARTS_MAX } from '../../api/routes/operator/dead-letters';
 import { aFailedOrder, marked } from '../cli/letters';
 import {
-  openOperatorWorld,
+  openOperatorGateway,
   problemType as type,
   TOKEN,
-  type OperatorWorld,
-} from './operator-world';
+  type OperatorGateway,
+} from './operator-gateway';
 
-let world: OperatorWorld;
-const open = async (...args: Parameters<typeof openOperatorWorld>) => {
-  world = await openOperatorWorld(...args);
-  return world;
+let gateway: OperatorGateway;
+const open = async (...args: Parameters<typeof openOperatorGateway>) => {
+  gateway = await openOperatorGateway(...args);
+  return gateway;
 };
-afterEach(() => world.close());
+afterEach(() => gateway.close());
 
 const WHO = { by: 'ann', why: 'renewed' };
 
@@ -82,7 +82,7 @@ describe('bad input', () => {
     },
   );
 
-  test('a time that ends before it begins, an unknown id, and one that is dealt with', async () => {
+  test('a period that ends before it begins, an unknown id, and one that is dealt with', async () => {
     const { ask, starts } = await open({ letters: [marked(aFailedOrder('gone'), 'discarded')] });
     const window = await ask('GET', '/dead-letters?since=2026-11-25&until=2026-11-24');
     expect([window.status, window.body['detail']]).toEqual([

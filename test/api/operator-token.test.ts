@@ -2,18 +2,18 @@ import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
 import { STOCK_ROUTES } from '../../api/routes/operator/stock';
 import { openGateway, reply } from './open-gateway';
 import {
-  openOperatorWorld,
+  openOperatorGateway,
   problemType as type,
   TOKEN,
-  type OperatorWorld,
-} from './operator-world';
+  type OperatorGateway,
+} from './operator-gateway';
 
-let world: OperatorWorld;
+let gateway: OperatorGateway;
 const open = async () => {
-  world = await openOperatorWorld();
-  return world;
+  gateway = await openOperatorGateway();
+  return gateway;
 };
-afterEach(() => world.close());
+afterEach(() => gateway.close());
 
 const ROUTES = [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(({ method, path }) => [
   method.toUpperCase(),
@@ -21,7 +21,7 @@ const ROUTES = [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(({ method, path }) =
 ]);
 
 describe('the token of an operator', () => {
-  test.each(ROUTES)('is asked for on %s %s before anything is looked at', async (method, path) => {
+  test.each(ROUTES)('is checked on %s %s before any work', async (method, path) => {
     const { ask, logged, restocks } = await open();
     const body = method === 'GET' ? undefined : '{not json';
     const answers = [
@@ -38,7 +38,7 @@ describe('the token of an operator', () => {
     expect(JSON.stringify(logged)).not.toMatch(/wrong-token-of-length|a-token-of-some-length/);
   });
 
-  test.each(ROUTES)('opens nothing where the gateway has none: %s %s', async (method, path) => {
+  test.each(ROUTES)('opens nothing on a gateway without one: %s %s', async (method, path) => {
     await open();
     const closed = await openGateway();
     const headers = { authorization: `Bearer ${TOKEN}` };
@@ -47,7 +47,7 @@ describe('the token of an operator', () => {
     expect([answer.status, type(answer)]).toEqual([404, 'operator-disabled']);
   });
 
-  test('may be written as the scheme allows, and only there', async () => {
+  test('is accepted in every form of the scheme, and only in the header', async () => {
     const { url, ask } = await open();
     const items = `${url}/operator/items/101`;
     for (const authorization of [`Bearer ${TOKEN}`, `bearer  ${TOKEN}`]) {

@@ -1,33 +1,36 @@
 import { aFailedOrder, anUnreadable, at, marked } from '../cli/letters';
 import { record } from '../cli/replay-world';
 import { until } from './open-gateway';
-import { openOperatorWorld, problemType as type, type OperatorWorld } from './operator-world';
+import { openOperatorGateway, problemType as type, type OperatorGateway } from './operator-gateway';
 
-let world: OperatorWorld;
-const open = async (...args: Parameters<typeof openOperatorWorld>) => {
-  world = await openOperatorWorld(...args);
-  return world;
+let gateway: OperatorGateway;
+const open = async (...args: Parameters<typeof openOperatorGateway>) => {
+  gateway = await openOperatorGateway(...args);
+  return gateway;
 };
-afterEach(() => world.close());
+afterEach(() => gateway.close());
 
 const WHO = { by: 'ann', why: 'renewed' };
 
 describe('the items of operators', () => {
-  test('are read as everybody reads them, and unknown ones are named', async () => {
+  test('are read as buyers read them, and unknown ones are a problem', async () => {
     const { ask } = await open();
     expect(await ask('GET', '/items/101')).toMatchObject({ status: 200, body: { free: 3 } });
     expect(type(await ask('GET', '/items/nothing'))).toBe('unknown-item');
     expect(type(await ask('GET', '/items/%7Bx%7D'))).toBe('unknown-item');
   });
 
-  test('are sold as the whole body says: what is absent or null is removed', async () => {
+  test('are sold as the body says: what is absent or null is unset', async () => {
     const { ask, changes } = await open();
     const sale = { price_minor: 5, currency: 'EUR', opens_at: '2026-11-24', closes_at: null };
     expect((await ask('PUT', '/items/101', { ...sale, by: 'ann' })).status).toBe(200);
     expect(changes).toEqual([
       {
-        ...{ priceMinor: 5, currency: 'EUR', unitsPerUser: null },
-        ...{ opensAt: Date.UTC(2026, 10, 24), closesAt: null },
+        priceMinor: 5,
+        currency: 'EUR',
+        unitsPerUser: null,
+        opensAt: Date.UTC(2026, 10, 24),
+        closesAt: null,
       },
     ]);
   });
@@ -51,8 +54,12 @@ describe('the items of operators', () => {
     expect([answer.status, answer.body]).toEqual([
       200,
       {
-        ...{ item_id: '101', operation_id: 'op', free_before: 1, free: 6 },
-        ...{ new_item: false, done_before: false },
+        item_id: '101',
+        operation_id: 'op',
+        free_before: 1,
+        free: 6,
+        new_item: false,
+        done_before: false,
       },
     ]);
     await ask('POST', '/items/101/restock', { ...body, free: 0 });
@@ -105,7 +112,7 @@ describe('the dead letters of operators', () => {
     expect(type(await ask('GET', '/dead-letters/nobody'))).toBe('unknown-dead-letter');
   });
 
-  test('are replayed by id or filter, up to the most of one call, which says what is left', async () => {
+  test('are replayed by id or filter, up to max per call, which reports how many are left', async () => {
     const { ask, starts, marks } = await open({ letters });
     const first = await ask('POST', '/dead-letters/replay', { max: 1, ...WHO });
     expect(first.body).toMatchObject({
@@ -132,14 +139,14 @@ describe('the dead letters of operators', () => {
     expect(starts).toEqual([]);
   });
 
-  test('are only looked at by a dry run, which needs no name', async () => {
+  test('are only read by a dry run, which needs no name', async () => {
     const { ask, starts, marks } = await open({ letters });
     const answer = await ask('POST', '/dead-letters/replay', { ids: ['a'], dry_run: true });
     expect(answer.body).toMatchObject({ orders: [{ outcome: 'would-start' }] });
     expect([starts, marks]).toEqual([[], []]);
   });
 
-  test('take a mended record, checked as a record of the log is', async () => {
+  test('take a mended record, which passes the checks of a record in the log', async () => {
     const standings = { bad: { kind: 'none' } } as const;
     const { ask, appended } = await open({ letters, standings });
     const mend = (mended: unknown) =>
@@ -155,7 +162,7 @@ describe('the dead letters of operators', () => {
     expect(appended).toMatchObject([{ key: 'bad', headers: WHO }]);
   });
 
-  test('are retried one by one, and what cannot be is a problem', async () => {
+  test('are retried one by one, with a problem for an order that cannot be retried', async () => {
     const { ask, starts } = await open({ letters, standings: { b: { kind: 'cancelled' } } });
     const done = await ask('POST', '/orders/a/retry', WHO);
     expect(done).toMatchObject({ status: 200, body: { outcome: 'started', run_id: 'run-2' } });
@@ -173,7 +180,7 @@ describe('the dead letters of operators', () => {
     expect(starts).toEqual(['a']);
   });
 
-  test('are discarded with a name and a reason, all or none', async () => {
+  test('are discarded with a name and a reason, all or none of them', async () => {
     const { ask, marks } = await open({ letters });
     const unknown = await ask('POST', '/dead-letters/discard', { ids: ['a', 'nobody'], ...WHO });
     expect([type(unknown), marks]).toEqual(['unknown-dead-letter', []]);
@@ -184,7 +191,7 @@ describe('the dead letters of operators', () => {
     expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'discarded', ...WHO }]);
   });
 
-  test('say that Kafka is away, without its address, and leave the door open', async () => {
+  test('are unavailable while Kafka is away, without showing its address; other routes work', async () => {
     const { ask, url } = await open({ letters, kafkaIsAway: true });
     const answer = await ask('GET', '/dead-letters');
     expect([answer.status, type(answer)]).toEqual([503, 'dependency-unavailable']);
@@ -193,7 +200,7 @@ describe('the dead letters of operators', () => {
     expect((await fetch(`${url}/items/101`)).status).toBe(200);
   });
 
-  test('are read one at a time, and who comes behind too many is told to come back', async () => {
+  test('are read one at a time; above a bound of waiting requests the response is 429', async () => {
     const { ask, answers } = await open({ letters });
     let release = () => {};
     answers.reading = new Promise((resolve) => {

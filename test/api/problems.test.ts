@@ -3,7 +3,7 @@ import { PROBLEM_SCHEMAS } from '../../api/routes/openapi';
 import { PROBLEMS } from '../../api/http/problems';
 import { buy, openGateway, reply, type OpenGateway } from './open-gateway';
 
-/** The public contract of POST /buy, by hand: a word that changes here breaks buyers' programs. */
+/** The public contract of POST /buy, by hand: a change here breaks buyers' programs. */
 const OF_BUY = {
   'invalid-request': 400,
   'unknown-item': 404,
@@ -39,17 +39,25 @@ beforeAll(async () => {
 afterAll(() => open.close());
 
 const OF_OPERATORS = {
-  ...{ 'operator-disabled': 404, unauthorized: 401, 'unknown-dead-letter': 404 },
-  ...{ 'dealt-with': 409, 'several-dead-letters': 409, 'not-replayable': 409 },
-  ...{ 'units-owned': 409, 'operation-reused': 422, 'unreadable-stock': 409 },
-  ...{ 'dependency-unavailable': 503 },
+  'operator-disabled': 404,
+  unauthorized: 401,
+  'unknown-dead-letter': 404,
+  'dealt-with': 409,
+  'several-dead-letters': 409,
+  'not-replayable': 409,
+  'units-owned': 409,
+  'operation-reused': 422,
+  'unreadable-stock': 409,
+  'dependency-unavailable': 503,
 };
 
 describe('the problems of the gateway', () => {
   test('are those of its contract, no more and no fewer, each with its status', () => {
     const statuses = Object.entries(PROBLEMS).map(([type, { status }]) => [type, status]);
     expect(Object.fromEntries(statuses)).toEqual({
-      ...{ ...OF_BUY, ...OF_OTHERS, ...OF_OPERATORS },
+      ...OF_BUY,
+      ...OF_OTHERS,
+      ...OF_OPERATORS,
     });
   });
 
@@ -63,7 +71,7 @@ describe('the problems of the gateway', () => {
 });
 
 describe('a purchase of an item whose ledger is lost', () => {
-  test('is not accepted, and told so in a member that the document names', async () => {
+  test('is not accepted, with a member of the document that says so', async () => {
     const lost = await openGateway({
       change: () => ({ ledgers: { resolve: () => Promise.resolve('lost') } }),
     });

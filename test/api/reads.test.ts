@@ -11,14 +11,21 @@ const get = async (path: string, headers: Record<string, string> = {}) =>
   reply(await fetch(open.url + path, { headers }));
 
 describe('GET /orders/<request_id>', () => {
-  test('shows an accepted order and its way so far', async () => {
+  test('shows an accepted order and its timeline', async () => {
     await buy(open, { amount: 2 });
     const { status, headers, body } = await get('/orders/req-1');
     expect(status).toBe(200);
     expect(headers.get('cache-control')).toBe('no-store');
     expect(body).toEqual({
-      ...{ request_id: 'req-1', item_id: '101', user_id: 'u1', amount: 2, status: 'queued' },
-      ...{ reason: null, payment_id: null, generation: 0, finished_at: null },
+      request_id: 'req-1',
+      item_id: '101',
+      user_id: 'u1',
+      amount: 2,
+      status: 'queued',
+      reason: null,
+      payment_id: null,
+      generation: 0,
+      finished_at: null,
       accepted_at: expect.stringMatching(/^\d{4}-.*Z$/) as string,
       timeline: [
         { at: expect.any(String) as string, state: 'held' },
@@ -28,7 +35,7 @@ describe('GET /orders/<request_id>', () => {
     });
   });
 
-  test('shows why an order failed, and that a cancelled one has no such reason', async () => {
+  test('shows why an order failed, and no reason for a cancelled one', async () => {
     await buy(open);
     open.stock.force('req-1', { state: 'released', reason: 'payment-declined', finishedAt: 9 });
     expect((await get('/orders/req-1')).body).toMatchObject({
@@ -46,7 +53,7 @@ describe('GET /orders/<request_id>', () => {
     expect(body['type']).toBe('/problems/unknown-order');
   });
 
-  test('does not show an order that is only held: nobody has promised it yet', async () => {
+  test('does not show an order that is only held, because it is not accepted yet', async () => {
     open.publisher.next = 'wait';
     const answer = buy(open);
     await until(() => open.publisher.records.length === 1);
@@ -93,7 +100,7 @@ describe('GET /orders/<request_id>/events', () => {
     await events.close();
   });
 
-  test('ends by itself, keeps the line alive, and says nothing twice to who comes back', async () => {
+  test('ends by itself, keeps the connection alive, and repeats nothing after a reconnect', async () => {
     const events = await quick();
     await buy(events);
     const first = await (await fetch(`${events.url}/orders/req-1/events`)).text();
@@ -105,7 +112,7 @@ describe('GET /orders/<request_id>/events', () => {
     await events.close();
   });
 
-  test('sends away for good who has seen the outcome', async () => {
+  test('responds with 204 to a client that has received the outcome, so that it does not reconnect', async () => {
     await buy(open);
     open.stock.force('req-1', { state: 'sold' });
     const text = await (await fetch(`${open.url}/orders/req-1/events`)).text();
@@ -115,7 +122,7 @@ describe('GET /orders/<request_id>/events', () => {
     expect(again.status).toBe(204);
   });
 
-  test('goes on after a moment without Redis', async () => {
+  test('continues after a short outage of Redis', async () => {
     let away = false;
     const events = await openGateway({
       change: ({ stock }) => ({
@@ -163,9 +170,18 @@ describe('GET /items/<item_id>', () => {
     expect(status).toBe(200);
     expect(headers.get('cache-control')).toBe('public, max-age=1');
     expect(body).toEqual({
-      ...{ item_id: '101', free: 3, held: 0, queued: 2, reserved: 0, sold: 0, supply: 5 },
-      ...{ price_minor: 250, currency: 'USD', units_per_user: 2 },
-      ...{ opens_at: '1970-01-01T00:00:01.000Z', closes_at: null },
+      item_id: '101',
+      free: 3,
+      held: 0,
+      queued: 2,
+      reserved: 0,
+      sold: 0,
+      supply: 5,
+      price_minor: 250,
+      currency: 'USD',
+      units_per_user: 2,
+      opens_at: '1970-01-01T00:00:01.000Z',
+      closes_at: null,
     });
   });
 
@@ -180,7 +196,7 @@ describe('GET /items/<item_id>', () => {
     expect((await known()).status).toBe(200);
   });
 
-  test('reads once for a crowd', async () => {
+  test('reads once for concurrent requests', async () => {
     let reads = 0;
     const crowded = await openGateway({
       change: ({ stock }) => ({
@@ -207,7 +223,7 @@ describe('GET /items/<item_id>', () => {
 });
 
 describe('the state of the gateway', () => {
-  test('is alive whatever its dependencies do, and ready only with all of them', async () => {
+  test('is live without its dependencies, and ready only with all of them', async () => {
     const half = await openGateway({
       change: () => ({
         probes: { redis: () => true, kafka: () => Promise.reject(new Error('gone')) },

@@ -34,7 +34,9 @@ describe('an order whose run an operator cancels', () => {
     letGo();
     expect(await endOf(handle)).toBe('cancelled');
     expect(await saga.entryOf(order)).toMatchObject({
-      ...{ state: 'released', reason: 'cancelled', unresolvedCharges: [] },
+      state: 'released',
+      reason: 'cancelled',
+      unresolvedCharges: [],
     });
     expect(capturedOf(saga, order)).toBe(0);
     expect(await saga.countsOf(order)).toMatchObject({ free: 1, reserved: 0, supply: 1 });

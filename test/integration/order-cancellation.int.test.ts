@@ -45,10 +45,18 @@ async function cancelByBuyer({ requestId, userId }: Order) {
 /** Nothing sold, nothing paid, nothing owed, nothing for the dead letters, and the buyer is told so. */
 async function expectCancelled(order: Order): Promise<void> {
   expect(await saga.entryOf(order)).toMatchObject({
-    ...{ state: 'released', reason: 'cancelled', cancelledByBuyer: true, unresolvedCharges: [] },
+    state: 'released',
+    reason: 'cancelled',
+    cancelledByBuyer: true,
+    unresolvedCharges: [],
   });
   expect(await saga.countsOf(order)).toEqual({
-    ...{ free: 1, held: 0, queued: 0, reserved: 0, sold: 0, supply: 1 },
+    free: 1,
+    held: 0,
+    queued: 0,
+    reserved: 0,
+    sold: 0,
+    supply: 1,
   });
   expect(capturedOf(saga, order)).toBe(0);
   expect(saga.lettersOf(order)).toEqual([]);

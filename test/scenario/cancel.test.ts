@@ -72,7 +72,7 @@ async function expectGivenBack({ itemId, request_id }: Order): Promise<void> {
   expect(charges.filter(({ status }) => status === 'captured')).toEqual([]);
 }
 
-test('a buyer cancels an order while it is being charged, and only once it is confirmed it is too late', async () => {
+test('a buyer can cancel an order while it is being charged, but not once it is confirmed', async () => {
   const slow = await anOrder('slow');
   await becomes(slow, 'reserved');
   expect((await cancel(slow, engine.gateway, 'u2')).status).toBe(403);
@@ -88,7 +88,7 @@ test('a buyer cancels an order while it is being charged, and only once it is co
   expect(await whenQuiet(engine, quick.itemId)).toMatchObject({ free: 2, sold: 1 });
 });
 
-test('an order that is cancelled before ingest has read it is never charged, and its run says so', async () => {
+test('an order that is cancelled before ingest reads it is never charged, and its run ends as cancelled', async () => {
   await engine.process.ingest.kill('SIGSTOP');
   const order = await anOrder('unread');
   const answer = await cancel(order);
@@ -103,7 +103,7 @@ test('an order that is cancelled before ingest has read it is never charged, and
   expect(letters.json()).toEqual([]);
 });
 
-test('the command cancels an order, and says when it is too late', async () => {
+test('the command cancels an order, and reports when it is too late', async () => {
   const slow = await anOrder('slow');
   await becomes(slow, 'reserved');
   const ran = await flashSale(engine, 'cancel', slow.request_id, '--user', 'u1', '--json');

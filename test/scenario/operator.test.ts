@@ -38,7 +38,10 @@ const becomes = (requestId: string, status: string) =>
   });
 
 const aBody = (itemId: string, name: string) => ({
-  ...{ user_id: `u-${name}`, item_id: itemId, amount: 1, request_id: `${itemId}-${name}` },
+  user_id: `u-${name}`,
+  item_id: itemId,
+  amount: 1,
+  request_id: `${itemId}-${name}`,
 });
 
 /** A declined order whose letter is there and whose run has ended. */
@@ -62,7 +65,7 @@ const letters = async (itemId: string, query = '') => {
   return body['letters'];
 };
 
-test('a restock in mid-sale sells what it brings and no more, also when it is sent twice', async () => {
+test('a restock during a sale adds its units once, also when it is sent twice', async () => {
   const itemId = anItem();
   await provider('accepts');
   const restock = (units: number, name: string) =>
@@ -84,7 +87,7 @@ test('a restock in mid-sale sells what it brings and no more, also when it is se
   await expectBalance(engine, { itemId, supply: 12, accepted });
 });
 
-test('a limit that users are above is refused over HTTP and at the terminal, and forced by both', async () => {
+test('a limit that users exceed is refused over HTTP and by the command, and set with force', async () => {
   const itemId = anItem();
   await provider('accepts');
   expect((await flashSale(engine, 'stock', 'add', itemId, '5')).out).toContain('a new item');
@@ -100,7 +103,7 @@ test('a limit that users are above is refused over HTTP and at the terminal, and
   expect((await operator('GET', `/items/${itemId}`)).body).toMatchObject({ units_per_user: 2 });
 });
 
-test('a dead letter is listed, replayed and confirmed over HTTP, and then left alone', async () => {
+test('a dead letter is listed, replayed and confirmed over HTTP, and then skipped', async () => {
   const { itemId, requestId, sale } = await aDeclinedOrder();
   expect(await letters(itemId)).toMatchObject([{ request_id: requestId, state: 'open' }]);
   await provider('accepts');
@@ -124,7 +127,8 @@ test('a failed order is retried over HTTP, and one that was discarded is not', a
   expect(answer.body).toMatchObject({ letters: [{ outcome: 'discarded' }] });
   await provider('accepts');
   expect(await operator('POST', `/orders/${retried.requestId}/retry`, WHO)).toMatchObject({
-    ...{ status: 200, body: { outcome: 'started' } },
+    status: 200,
+    body: { outcome: 'started' },
   });
   await becomes(retried.requestId, 'confirmed');
   await expectBalance(engine, retried.sale);
@@ -135,7 +139,7 @@ test('a failed order is retried over HTTP, and one that was discarded is not', a
   ]);
 });
 
-test('who has not the token is turned away, and no token is ever logged', async () => {
+test('a request without the token is rejected, and no token is logged', async () => {
   const wrong = 'a-wrong-token-of-some-length';
   expect((await operator('GET', '/dead-letters', undefined, wrong)).status).toBe(401);
   // A line of the log reaches its file through a pipe, and so after the answer.

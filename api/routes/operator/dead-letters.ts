@@ -18,7 +18,16 @@ import { parseRequestId } from '../../../engine/orders/order';
 import { problem } from '../../http/problems';
 import { json } from '../../http/response';
 import { NO_STORE, object, oneOf, orNull, pathParameter, text, time, units } from '../route';
-import { By, invalid, operatorRoute, readTime, Time, visibleText, whole } from './operator';
+import {
+  By,
+  invalid,
+  JSON_OBJECT,
+  operatorRoute,
+  readTime,
+  Time,
+  visibleText,
+  whole,
+} from './operator';
 
 /** Orders started in one call: at the slowest rate the call takes twenty seconds, and the next call goes on. */
 export const REPLAY_STARTS_MAX = 100;
@@ -233,7 +242,7 @@ const ReplayRequest = object(
     by: Type.Optional(By),
     why: Type.Optional(Why),
   },
-  'must be a JSON object',
+  JSON_OBJECT,
 );
 
 const replayLetters = operatorRoute({
@@ -280,7 +289,7 @@ const discard = operatorRoute({
   description:
     'Nothing is deleted. A request_id stands for a letter if the order has only one open letter.',
   body: {
-    schema: object({ ids: LetterIds, by: By, why: Why }, 'must be a JSON object'),
+    schema: object({ ids: LetterIds, by: By, why: Why }, JSON_OBJECT),
     example: { ids: ['req-1'], by: 'ann', why: 'paid in the shop' },
   },
   response: {
@@ -310,7 +319,7 @@ const retry = operatorRoute({
   summary: 'Retry one failed order',
   description: 'The replay of a single order.',
   parameters: [pathParameter('request_id', 'req-1', 'the order')],
-  body: { schema: object({ by: By, why: Why }, 'must be a JSON object'), example: WHO },
+  body: { schema: object({ by: By, why: Why }, JSON_OBJECT), example: WHO },
   response: {
     description: 'The order is started, running or sold.',
     schema: ReplayedOrder,

@@ -262,20 +262,24 @@ function explain(error: ValueError): string {
   return error.schema.description ?? error.message;
 }
 
+/** For the schema of a body. */
+export const JSON_OBJECT = { description: 'must be a JSON object' };
+
 /** A name or reason of an operator: visible characters on one line, because tables, records and logs show it. */
-export function visibleText(maxLength: number) {
-  return Type.String({
+export const visibleText = (maxLength: number) =>
+  Type.String({
     maxLength,
     pattern: '^(?=.*\\S)[^\\u0000-\\u001f\\u007f]+$',
     description: `must be a text of 1 to ${maxLength} characters in one line`,
   });
-}
 export const By = visibleText(100);
 
-export function whole(minimum: number, maximum: number) {
-  const description = `must be a whole number from ${minimum} to ${maximum}`;
-  return Type.Integer({ minimum, maximum, description });
-}
+export const whole = (minimum: number, maximum: number) =>
+  Type.Integer({
+    minimum,
+    maximum,
+    description: `must be a whole number from ${minimum} to ${maximum}`,
+  });
 
 export const Time = Type.String({
   description: 'must be a time such as 2026-11-24T10:00Z, or 90s, 30m, 2h, 7d ago',

@@ -13,7 +13,15 @@ import { problem } from '../../http/problems';
 import { json, type HttpResponse } from '../../http/response';
 import { Item, ITEM_EXAMPLE, ITEM_ID, itemBody } from '../items';
 import { NO_STORE, object, orNull, text, units, type RouteContext } from '../route';
-import { By, invalid, operatorRoute, readTime, whole, type Operator } from './operator';
+import {
+  By,
+  invalid,
+  JSON_OBJECT,
+  operatorRoute,
+  readTime,
+  whole,
+  type Operator,
+} from './operator';
 
 const readItem = operatorRoute({
   method: 'get',
@@ -39,7 +47,7 @@ const SaleRequest = object(
     force: Type.Optional(Type.Boolean({ description: 'must be true or false' })),
     by: By,
   },
-  'must be a JSON object',
+  JSON_OBJECT,
 );
 
 function optional<T extends TSchema>(schema: T) {
@@ -105,7 +113,7 @@ const RestockRequest = object(
     operation_id: Id,
     by: By,
   },
-  'must be a JSON object',
+  JSON_OBJECT,
 );
 
 const Restocked = object({

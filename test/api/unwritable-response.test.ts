@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { createApp } from '../../api/app';
 import { closeHttpServer, createHttpServer, listen } from '../../api/http/server';
 
-/** An app in which nothing can be written as long as `broken`, not even that there is a bug. */
+/** An app that cannot write any response while it is `broken`, not even a 500. */
 async function openApp() {
   const state = { broken: true };
   const app = createApp({
@@ -31,7 +31,7 @@ async function openApp() {
   return { state, url: `http://127.0.0.1:${port}`, close: () => closeHttpServer(server, 0) };
 }
 
-test('a bug in writing answers is a 500, and the process lives on', async () => {
+test('a bug in writing a response is a 500, and the process lives on', async () => {
   const { state, url, close } = await openApp();
   try {
     expect((await fetch(`${url}/livez`)).status).toBe(500);

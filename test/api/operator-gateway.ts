@@ -14,7 +14,7 @@ import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway
 
 export const TOKEN = 'a-token-of-some-length';
 
-export interface OperatorWorld extends OpenGateway {
+export interface OperatorGateway extends OpenGateway {
   readonly ask: (method: string, path: string, body?: unknown, token?: string) => Promise<Reply>;
   readonly restocks: Restock[];
   readonly changes: SaleChange[];
@@ -25,7 +25,7 @@ export interface OperatorWorld extends OpenGateway {
 }
 
 /** A gateway with operators before a ledger, a Kafka and a Temporal that answer at once and as they are told. */
-export async function openOperatorWorld({
+export async function openOperatorGateway({
   letters = [],
   standings = {},
   kafkaIsAway = false,
@@ -33,13 +33,13 @@ export async function openOperatorWorld({
   letters?: readonly StoredDeadLetter[];
   standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
-} = {}): Promise<OperatorWorld> {
+} = {}): Promise<OperatorGateway> {
   const restocks: Restock[] = [];
   const changes: SaleChange[] = [];
   const marks: DeadLetterMark[] = [];
   const starts: string[] = [];
   const appended: LogEntry[] = [];
-  const answers: OperatorWorld['answers'] = {
+  const answers: OperatorGateway['answers'] = {
     restock: { kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
     change: { kind: 'changed' },
     reading: Promise.resolve(),
