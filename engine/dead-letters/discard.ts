@@ -1,13 +1,9 @@
-import type { MarkWriter, StoredDeadLetter } from '../kafka/dead-letters';
+import type { StoredDeadLetter } from '../kafka/dead-letters';
 import { isOpen, lettersOf } from './letters';
 import { OperatorError, type Operator } from './operator';
-import type { With } from './replay';
+import type { ReplayDeps } from './replay';
 
-export interface DiscardDeps {
-  readonly readLetters: () => Promise<readonly StoredDeadLetter[]>;
-  readonly withMarks: With<MarkWriter>;
-  readonly now: () => number;
-}
+export type DiscardDeps = Pick<ReplayDeps, 'readLetters' | 'withMarks' | 'now'>;
 
 /**
  * Marks letters as discarded; their records stay in the topic. `ids` are letter ids; a request_id is accepted while it has

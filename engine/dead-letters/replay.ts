@@ -9,7 +9,7 @@ import type { OrderReplayer } from './order-replayer';
 import { letterToMend, planReplay, type Candidate, type RefusedLetter } from './replay-plan';
 
 /** Opens a client, runs `use` with it and closes it. Throws an OperatorError when the system does not answer. */
-export type With<Client> = <T>(use: (client: Client) => Promise<T>) => Promise<T>;
+type With<Client> = <T>(use: (client: Client) => Promise<T>) => Promise<T>;
 
 export interface ReplayDeps {
   readonly readLetters: () => Promise<readonly StoredDeadLetter[]>;

@@ -65,7 +65,8 @@ test('starts an order once, whoever else tries at the same time, findable as any
     const handle = client.workflow.getHandle(order.requestId);
     const found = await handle.describe();
     expect(found).toMatchObject({
-      ...{ runId: won[0]?.runId, taskQueue },
+      runId: won[0]?.runId,
+      taskQueue,
       memo: { fingerprint: order.fingerprint, replay: REPLAY },
       searchAttributes: { ItemId: [order.itemId], UserId: ['u1'] },
     });

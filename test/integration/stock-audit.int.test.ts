@@ -28,7 +28,8 @@ function deps() {
     opening: createLedgerOpening(saga.redis),
     registry: createLedgerRegistry(saga.client, saga.taskQueue),
     runs: createOrderRuns(saga.client, saga.taskQueue),
-    ...{ ledger: saga.ledger, provider: money.provider },
+    ledger: saga.ledger,
+    provider: money.provider,
     lookUpCharges: async (requestId: string, generations: number) =>
       Promise.all(
         Array.from({ length: generations }, async (_, i) => {

@@ -156,8 +156,14 @@ describe('a record that is no order', () => {
     await engine.redis.set(`inventory:${itemId}`, 1);
     await provider('accepts');
     const record = {
-      ...{ v: 1, request_id: requestId, user_id: 'u1', item_id: itemId, amount: 'one' },
-      ...{ price_minor: 1000, currency: 'USD', accepted_at: Date.now() },
+      v: 1,
+      request_id: requestId,
+      user_id: 'u1',
+      item_id: itemId,
+      amount: 'one',
+      price_minor: 1000,
+      currency: 'USD',
+      accepted_at: Date.now(),
     };
     await appendByHand(JSON.stringify({ ...record, fingerprint: 'none' }));
     await eventually('its letter', async () => (await lettersOf(itemId)).length === 1);

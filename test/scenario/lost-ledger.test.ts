@@ -28,7 +28,9 @@ const ACCEPTED_BEFORE = 15;
 
 const aCrowd = (itemId: string): BuyBody[] =>
   Array.from({ length: BUYERS }, (_, i) => ({
-    ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
+    user_id: `u${String(i)}`,
+    item_id: itemId,
+    amount: 1,
     request_id: `${itemId}-${String(i)}`,
   }));
 

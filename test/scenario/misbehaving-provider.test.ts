@@ -33,7 +33,9 @@ beforeAll(async () => {
   const rules = MISBEHAVIOURS.map(([name, rule]) => {
     const itemId = anItem();
     const accepted = Array.from({ length: ORDERS }, (_, i) => ({
-      ...{ user_id: 'u1', item_id: itemId, amount: i + 1 },
+      user_id: 'u1',
+      item_id: itemId,
+      amount: i + 1,
       request_id: `${itemId}-${String(i)}`,
     }));
     sales.set(name, { itemId, supply: 5, accepted });

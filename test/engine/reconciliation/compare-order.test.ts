@@ -7,20 +7,35 @@ const LONG_AGO = NOW - 500_000;
 
 function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
   return {
-    ...{ state: 'queued', units: 2, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
-    ...{ unresolvedCharges: [], priceMinor: 500, currency: 'USD', acceptedAt: LONG_AGO },
+    state: 'queued',
+    units: 2,
+    userId: 'u1',
+    fingerprint: 'f',
+    generation: 1,
+    fence: 1,
+    unresolvedCharges: [],
+    priceMinor: 500,
+    currency: 'USD',
+    acceptedAt: LONG_AGO,
     timeline: [{ at: LONG_AGO, state: fields.state ?? 'queued' }],
     ...fields,
   };
 }
 
 const aRun = (status: OrderRun['status'], fingerprint = 'f'): OrderRun => ({
-  ...{ status, runId: 'run', fingerprint },
+  status,
+  runId: 'run',
+  fingerprint,
 });
 
 function compare(facts: Partial<OrderFacts>): string[] {
   const whole: OrderFacts = {
-    ...{ requestId: 'r', entry: undefined, run: undefined, charges: [], isLogRead: true, now: NOW },
+    requestId: 'r',
+    entry: undefined,
+    run: undefined,
+    charges: [],
+    isLogRead: true,
+    now: NOW,
     ...facts,
   };
   return compareOrder(whole).map(({ kind, mend }) => (mend ? `${kind}: ${mend}` : kind));

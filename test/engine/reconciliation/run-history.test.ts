@@ -75,10 +75,14 @@ describe('the entry that is restored from the history of a run', () => {
       unresolvedCharges: [1],
     });
     expect(restoredEntry([historyOf('payment-declined'), begun])).toMatchObject({
-      ...{ state: 'released', generation: 2, unresolvedCharges: [2] },
+      state: 'released',
+      generation: 2,
+      unresolvedCharges: [2],
     });
     expect(restoredEntry([begun, historyOf('at-once-confirmed')])).toMatchObject({
-      ...{ state: 'sold', generation: 1, unresolvedCharges: [] },
+      state: 'sold',
+      generation: 1,
+      unresolvedCharges: [],
     });
     const notBegun = historyOf('at-once-confirmed', 1);
     expect(restoredEntry([notBegun])).toMatchObject({
