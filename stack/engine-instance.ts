@@ -39,13 +39,13 @@ export async function createEngineInstance(options: {
   const paymentUrl = `http://${LOOPBACK}:${simulatorPort}`;
   const taskQueue = `orders-${name}`;
   const env: Env = {
+    ...options.env,
     ORDERS_TOPIC: topics.ordersTopic,
     DLQ_TOPIC: topics.deadLetterTopic,
     CONSUMER_GROUP: `ingest-${name}`,
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,
     PAYMENT_LEDGER_FILE: join(dataDir, `payments-${name}.jsonl`),
-    ...options.env,
   };
   const starting: Promise<InstanceProcess>[] = [];
 

@@ -9,18 +9,18 @@ import {
   PROCESS_NAMES,
   type ProcessName,
 } from '../../platform/failpoints';
-import type { Trait } from './sale/wishes';
+import type { Trait } from './orders-plan';
 
-/** One point and what the process does there, once for one order and once under a burst. */
+/** A failpoint and what the process does there, once for one order and once under a burst. */
 export interface ChaosCase {
   readonly point: Point;
   readonly action: Action;
   readonly victim: ProcessName;
-  /** What the one order has to be like to come by this point; `late`: there is no unit left for it. */
+  /** The trait by which the one order passes this point; `late`: no unit is left for it. */
   readonly order: Trait | 'late';
-  /** Which passing of the point it is in a burst of BURST_ORDERS: late enough that it is in full swing. */
+  /** At which passing of the point it fires in a burst of BURST_ORDERS: when many orders are under way. */
   readonly burstHit: number;
-  /** How long a frozen process stays so. */
+  /** How long the process stays frozen. */
   readonly freezeMs: number;
 }
 
@@ -28,7 +28,7 @@ export interface ChaosCase {
 const API_FREEZE_MS = 16_500;
 /** Longer than the session of a consumer (10 s): its partitions are given away meanwhile. */
 const INGEST_FREEZE_MS = 12_000;
-/** Longer than a workflow task and a charge may take (10 s): the server gives both up. */
+/** Longer than a workflow task and a charge may take (10 s): both time out. */
 const WORKER_FREEZE_MS = 11_000;
 /** Longer than an attempt of a refund or a dead letter (20 s). */
 const LONG_ACTIVITY_FREEZE_MS = 21_000;
@@ -39,7 +39,7 @@ interface Passing {
   readonly freezeMs?: number;
 }
 
-/** How orders come by each call. The gateway and the consumer make one call for many orders, and so make few. */
+/** How orders pass each call. The gateway and the consumer make one call for many orders, and so make few. */
 const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>> } = {
   api: {
     hold: { burstHit: 2 },
@@ -90,7 +90,7 @@ export function planCases(only = ''): readonly ChaosCase[] {
   ).filter((one) => nameOf(one).includes(only));
 }
 
-/** As FAILPOINTS takes it, but for the number of the hit. */
+/** As FAILPOINTS takes it, without the number of the hit. */
 export function nameOf({ point, action }: ChaosCase): string {
   return `${point}=${action}`;
 }
@@ -99,6 +99,6 @@ function passing(point: Point): Passing {
   const { process, call } = partsOf(point);
   const ofProcess: Readonly<Partial<Record<Call, Passing>>> = PASSINGS[process];
   const found = ofProcess[call];
-  if (!found) throw new Error(`Nothing is known of how orders come by ${point}`);
+  if (!found) throw new Error(`No order is planned that passes ${point}`);
   return found;
 }

@@ -1,78 +1,71 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { isAbort } from '../../platform/until';
+import { describeError, UserError } from '../../platform/user-error';
 import { removeAbandoned } from '../../stack/ground/data-dir';
 import { freePorts } from '../../stack/ground/ports';
 import { loadStackSettings } from '../../stack/ground/settings';
-import { isAbort } from '../../platform/until';
 import { startStack } from '../../stack/stack';
-import { planCases, type ChaosCase } from './cases';
-import { runChaos, type ChaosOptions } from './run-chaos';
-import type { CaseResult } from './run-case';
-import { BURST_ORDERS } from './sale/wishes';
-import { resultLine, resultTable, summaryLine, violationsOf } from './table';
-import { UserError, describeError } from '../../platform/user-error';
+import { nameOf, planCases } from './cases';
+import { BURST_ORDERS } from './orders-plan';
+import { resultLine, resultTable, summaryLine } from './report';
+import { runChaos, violationsOf, type CaseResult } from './run-chaos';
 
 /** Compiled, this file lies in dist/proof/chaos. */
 const ROOT = join(__dirname, '..', '..', '..');
 const PREFIX = 'chaos-';
 
-/** Most of a case is waiting, so two cores serve several; more of them and the bursts slow each other down. */
-const LANES = 4;
-const LANES_MAX = 16;
+/** Most of a case is waiting, so two cores serve several; with more of them the bursts slow each other down. */
+const INSTANCES = 4;
+const INSTANCES_MAX = 16;
 
-const USAGE = `Usage: npm run chaos -- [--only TEXT] [--lanes N] [--json FILE]
-
-Kills and freezes every process at every failpoint, for one order and under a burst, and checks G1 to G7 and G9.
-  --only TEXT   only cases with TEXT in <point>=<action>, such as worker.charge or =freeze
-  --lanes N     engines side by side, 1 to ${String(LANES_MAX)}; ${String(LANES)} if absent
-  --json FILE   write the results there, too
-  --list        name the cases and do nothing`;
-
-interface Options {
-  readonly cases: readonly ChaosCase[];
-  readonly lanes: number;
-  readonly json: string | undefined;
-}
-
-/** Exit code 0: every promise was kept. 1: one was not, or the harness could not go on. */
-async function main({ cases, lanes, json }: Options): Promise<number> {
-  const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      if (!stopping.signal.aborted) print('\nStopping ...');
-      stopping.abort();
-    });
+/** Exit code 0: every guarantee held. 1: one did not, or the harness could not go on. */
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if ('exitCode' in options) return options.exitCode;
+  const cases = planCases(options.only);
+  if (cases.length === 0) throw new UserError(`No case has "${options.only ?? ''}" in its name.`);
+  if (options.list) {
+    for (const one of cases) print(nameOf(one));
+    return 0;
   }
-  // npm's process holds the other end: whatever ends it ends us.
-  process.once('disconnect', () => {
+  const stopping = new AbortController();
+  const stop = () => {
+    if (!stopping.signal.aborted) print('\nStopping ...');
     stopping.abort();
-  });
+  };
+  // Disconnect: npm's process holds the other end and has ended.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
-  const dataDir = join(ROOT, 'var', `${PREFIX}${String(process.pid)}`);
+  const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
   const startedAt = Date.now();
   const results: CaseResult[] = [];
   const onResult = (result: CaseResult) => {
     results.push(result);
     print(resultLine(result, results.length, cases.length));
   };
-  const tell = () => {
+  const printResults = () => {
     results.sort((a, b) => cases.indexOf(a.case) - cases.indexOf(b.case));
     print(`\n${resultTable(results)}\n\n${summaryLine(results, Date.now() - startedAt)}`);
-    if (json !== undefined) writeFileSync(json, JSON.stringify(results, null, 2));
+    if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(results, null, 2));
   };
   try {
-    await onStack(dataDir, stopping.signal, { cases, lanes, onResult });
-    tell();
-    const broken = results.some((result) => violationsOf(result).length > 0);
-    // The logs tell how it came about.
-    if (broken) print(`The logs of the processes are in ${dataDir}.`);
+    const instances = options.lanes;
+    await onOwnServers(dataDir, stopping.signal, async (servers) => {
+      print(`${cases.length} cases on ${instances} engines:`);
+      await runChaos(servers, { cases, instances, burstOrders: BURST_ORDERS, onResult });
+    });
+    printResults();
+    const isBroken = results.some((result) => violationsOf(result).length > 0);
+    // The logs show how it happened.
+    if (isBroken) print(`The logs of the processes are in ${dataDir}.`);
     else rmSync(dataDir, { recursive: true, force: true });
-    return broken ? 1 : 0;
+    return isBroken ? 1 : 0;
   } catch (error) {
-    if (results.length > 0) tell();
+    if (results.length > 0) printResults();
     if (!isAbort(error)) throw error;
     rmSync(dataDir, { recursive: true, force: true });
     print('Stopped before the end.');
@@ -80,91 +73,70 @@ async function main({ cases, lanes, json }: Options): Promise<number> {
   }
 }
 
-/** Brings up Redis, Kafka and Temporal for this run alone, runs the cases, and takes everything down again. */
-async function onStack(
+/** Starts Redis, Kafka and Temporal for this run alone, runs `use`, and stops them again. */
+async function onOwnServers(
   dataDir: string,
   signal: AbortSignal,
-  options: Pick<ChaosOptions, 'cases' | 'lanes' | 'onResult'>,
+  use: (servers: Parameters<typeof runChaos>[0]) => Promise<void>,
 ): Promise<void> {
-  // Addresses of a running stack are not for chaos.
-  const { REDIS_ADDR, KAFKA_ADDR, TEMPORAL_ADDRESS, PAYMENT_URL, FAILPOINTS, ...env } = process.env;
-  for (const [name, value] of Object.entries({
-    REDIS_ADDR,
-    KAFKA_ADDR,
-    TEMPORAL_ADDRESS,
-    PAYMENT_URL,
-    FAILPOINTS,
-  })) {
-    if (value !== undefined) print(`${name} is set and not used: this run has its own components.`);
+  const env = { ...process.env };
+  for (const name of IGNORED) {
+    if (env[name] === undefined) continue;
+    print(`${name} is set and not used: this run has its own components.`);
+    Reflect.deleteProperty(env, name);
   }
   mkdirSync(dataDir, { recursive: true });
   const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
   print('Starting the components of this run:');
   const stack = await startStack({ settings, engine: false, fresh: true, report: print, signal });
   try {
-    const connection = await Connection.connect({ address: stack.temporalAddress });
-    try {
-      print(`${String(options.cases.length)} cases on ${String(options.lanes)} engines:`);
-      const { redisAddr, kafkaAddr, temporalAddress } = stack;
-      const temporal = new Client({ connection, namespace: settings.temporalNamespace });
-      await runChaos(
-        { root: ROOT, redisAddr, kafkaAddr, temporalAddress, temporal, dataDir, env, signal },
-        { ...options, burstOrders: BURST_ORDERS },
-      );
-    } finally {
-      await connection.close();
-    }
+    const { redisAddr, kafkaAddr, temporalAddress } = stack;
+    const connection = await Connection.connect({ address: temporalAddress });
+    const temporal = new Client({ connection, namespace: settings.temporalNamespace });
+    const servers = { root: ROOT, redisAddr, kafkaAddr, temporalAddress, temporal, dataDir };
+    await use({ ...servers, env, signal }).finally(() => connection.close());
   } finally {
     await stack.stop();
   }
+}
+
+/** Addresses of a running stack are not for chaos; failpoints are the cases'. */
+const IGNORED = ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL', 'FAILPOINTS'];
+
+/** Reads the command line. Returns an exit code when there is nothing to run: after --help, or a wrong option. */
+function parseOptions(args: readonly string[]) {
+  const program = new Command('npm run chaos --')
+    .description(
+      'Kills and freezes every process at every failpoint, for one order and under a burst, and checks G1 to G7 and G9.',
+    )
+    .option(
+      '--only <text>',
+      'only cases with this text in <point>=<action>, such as worker.charge or =freeze',
+    )
+    .option('--lanes <n>', `engines side by side, 1 to ${INSTANCES_MAX}`, parseInstances, INSTANCES)
+    .option('--json <file>', 'write the results to a file as JSON')
+    .option('--list', 'name the cases and do nothing', false)
+    .exitOverride();
+  try {
+    program.parse([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return { exitCode: error.exitCode };
+    throw error;
+  }
+  return program.opts<{ only?: string; lanes: number; json?: string; list: boolean }>();
+}
+
+function parseInstances(text: string): number {
+  const instances = Number(text);
+  if (Number.isInteger(instances) && instances >= 1 && instances <= INSTANCES_MAX) return instances;
+  throw new InvalidArgumentError(`A whole number from 1 to ${INSTANCES_MAX}.`);
 }
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Throws a UserError for what was mistyped. */
-function readOptions(args: string[]): Options | 'done' {
-  const { values } = parse(args);
-  if (values.help === true) {
-    print(USAGE);
-    return 'done';
-  }
-  const cases = planCases(values.only);
-  if (cases.length === 0) throw new UserError(`No case has "${values.only ?? ''}" in its name.`);
-  if (values.list === true) {
-    for (const { point, action } of cases) print(`${point}=${action}`);
-    return 'done';
-  }
-  const lanes = Number(values.lanes ?? LANES);
-  if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX) {
-    throw new UserError(`--lanes must be a whole number from 1 to ${String(LANES_MAX)}.`);
-  }
-  return { cases, lanes, json: values.json };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        only: { type: 'string' },
-        lanes: { type: 'string' },
-        json: { type: 'string' },
-        list: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UserError(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
-  }
-}
-
-const run = async () => {
-  const options = readOptions(process.argv.slice(2));
-  return options === 'done' ? 0 : main(options);
-};
-run().then(
+main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
     const text = error instanceof UserError ? error.message : describeError(error);

@@ -1,56 +1,222 @@
-import { setMaxListeners } from 'node:events';
-import type { ChaosCase } from './cases';
-import { openLane, type Ground, type Lane } from './lane/lane';
-import { runCase, type CaseResult } from './run-case';
+import { randomUUID } from 'node:crypto';
+import { once, setMaxListeners } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BuyBody } from '../../client/gateway';
+import { watchStock } from '../../client/invariants';
+import type { ItemId } from '../../engine/orders/order';
+import { freeUnitsKey } from '../../engine/stock/keys';
+import { FAILPOINT_FIRED } from '../../platform/failpoints';
+import { until } from '../../platform/until';
+import { describeError } from '../../platform/user-error';
+import type { InstanceProcess } from '../../stack/engine-instance';
+import { logSize } from '../../stack/processes/last-words';
+import { nameOf, type ChaosCase } from './cases';
+import { openInstance, type Instance, type Servers } from './instance';
+import { prepareOrders, publishAbandoned, releaseLost } from './interference';
+import { findViolations, type Violation } from './invariants';
+import { BURST_ORDERS, burstUnits, planBurst, planOrder } from './orders-plan';
+import { takeSnapshot, waitForItem } from './snapshot';
 
-export interface ChaosOptions {
-  readonly cases: readonly ChaosCase[];
-  /** How many orders a burst has. */
-  readonly burstOrders: number;
-  /** Engines that work through the cases side by side: most of a case is waiting. */
-  readonly lanes: number;
-  /** Told of each case as it ends. */
-  readonly onResult: (result: CaseResult) => void;
+export interface CaseResult {
+  readonly case: ChaosCase;
+  readonly one: SaleResult;
+  readonly burst: SaleResult;
+  readonly ms: number;
 }
 
+export type SaleResult = Awaited<ReturnType<typeof runSale>>;
+
 /**
- * Runs the cases on `ground` and answers what they have shown, in their order. Throws, after everything that it has
- * started is ended, when the harness itself cannot go on.
+ * Runs the cases and returns what they have shown, in their order. Throws, after everything that it has started is
+ * stopped, when the harness itself cannot go on.
  */
 export async function runChaos(
-  ground: Ground,
-  { cases, lanes, burstOrders, onResult }: ChaosOptions,
+  servers: Servers,
+  options: {
+    readonly cases: readonly ChaosCase[];
+    /** How many orders a burst has. */
+    readonly burstOrders: number;
+    /** Engine instances that run cases side by side: most of a case is waiting. */
+    readonly instances: number;
+    readonly onResult: (result: CaseResult) => void;
+  },
 ): Promise<readonly CaseResult[]> {
+  const { cases, burstOrders, onResult } = options;
   const results = new Map<ChaosCase, CaseResult>();
   const stopping = new AbortController();
-  const signal = AbortSignal.any([ground.signal, stopping.signal]);
+  const signal = AbortSignal.any([servers.signal, stopping.signal]);
   // Every buyer who waits for the next try listens to it.
   setMaxListeners(0, signal);
   const queue = cases.values();
 
   const work = async () => {
-    const lane: Lane = await openLane({ ...ground, signal });
+    const instance = await openInstance({ ...servers, signal });
     try {
-      // The iterator is shared: every case goes to whoever asks next.
+      // All workers share the iterator.
       for (const one of queue) {
-        const result = await runCase(lane, one, burstOrders);
+        const result = await runCase(instance, one, burstOrders);
         results.set(one, result);
         onResult(result);
       }
     } finally {
-      await lane.close();
+      await instance.close();
     }
   };
-  let fault: { readonly cause: unknown } | undefined;
-  const working = Array.from({ length: Math.min(lanes, cases.length) }, () =>
+  let failure: { readonly cause: unknown } | undefined;
+  const working = Array.from({ length: Math.min(options.instances, cases.length) }, () =>
     work().catch((cause: unknown) => {
-      // What the other lanes throw from now on comes of being stopped.
-      fault ??= { cause };
+      // What the other workers throw from now on comes from being stopped.
+      failure ??= { cause };
       stopping.abort();
     }),
   );
   await Promise.all(working);
-  ground.signal.throwIfAborted();
-  if (fault) throw fault.cause;
+  servers.signal.throwIfAborted();
+  if (failure) throw failure.cause;
   return cases.flatMap((one) => results.get(one) ?? []);
+}
+
+/** What went wrong in a case, sale by sale. */
+export function violationsOf({ one, burst }: CaseResult): readonly string[] {
+  const texts = (sale: string, { violations }: SaleResult) =>
+    violations.map(({ guarantee, what }) => `${sale}: ${guarantee} ${what}`);
+  return [...texts('one order', one), ...texts('burst', burst)];
+}
+
+/** Runs one case: one order, then a burst, each with the failpoint set anew and checked once it is idle. */
+async function runCase(instance: Instance, one: ChaosCase, orders: number): Promise<CaseResult> {
+  const startedAt = Date.now();
+  const run = `${one.point}-${one.action}-${randomUUID().slice(0, 4)}`;
+  // One after the other: what is left of the first must not pass the failpoint of the burst.
+  const single = await runSale(instance, one, planSingle(`${run}-one`, one), 1);
+  const itemId = `${run}-burst` as ItemId;
+  const plan = planBurst(itemId, { orders, victim: one.victim });
+  const hit = Math.max(1, Math.round((one.burstHit * orders) / BURST_ORDERS));
+  const burst = await runSale(instance, one, { itemId, supply: burstUnits(orders), plan }, hit);
+  return { case: one, one: single, burst, ms: Date.now() - startedAt };
+}
+
+interface Sale {
+  readonly itemId: ItemId;
+  readonly supply: number;
+  readonly plan: readonly BuyBody[];
+  /** Bought at the other gateway while the first one is frozen. */
+  readonly atOtherApi?: BuyBody | undefined;
+}
+
+/** For the gateway's own points there is one unit and two who want it: a hold that has ended must not count twice. */
+function planSingle(itemId: string, { order, victim, action }: ChaosCase): Sale {
+  const isSoldOut = order === 'late' || order === 'abandoned';
+  const isContested = victim === 'api' && action === 'freeze' && !isSoldOut;
+  return {
+    itemId: itemId as ItemId,
+    supply: isSoldOut ? 0 : 1,
+    plan: [planOrder(itemId, 0, order === 'late' ? 'plain' : order)],
+    atOtherApi: isContested ? planOrder(itemId, 1, 'plain') : undefined,
+  };
+}
+
+/** Sets the failpoint, lets the buyers come, does to the victim what the case says, and checks once all is idle. */
+async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: number) {
+  const { signal, buyers, redis, ledger } = instance;
+  const { itemId, supply, plan } = sale;
+  const victim = instance.process[one.victim];
+  await redis.set(freeUnitsKey(itemId), supply);
+  await prepareOrders(instance, plan);
+  await victim.restart({ FAILPOINTS: `${nameOf(one)}@${hit}` });
+  const logFrom = logSize(victim.logFile);
+
+  const watch = watchStock(async () => {
+    const item = await ledger.item(itemId);
+    if (!item) throw new Error(`the ledger does not know ${itemId}`);
+    return item.counts;
+  }, supply);
+  const over = new AbortController();
+  const releasing = releaseLost(instance, plan, over.signal);
+  const buying = plan.map((body, index) =>
+    (index % 2 === 0 ? buyers.patient : buyers.impatient).buy(body),
+  );
+  // Both reject only when the run is stopped, and are awaited below.
+  void Promise.allSettled([...buying, releasing]);
+  const hasFired = await waitForFailpoint(victim.logFile, logFrom, signal);
+  if (hasFired && one.action === 'kill') await victim.ended();
+  // A point that has not fired must not do so later, unobserved.
+  if (!hasFired || one.action === 'kill') await victim.restart();
+  if (hasFired && one.action === 'freeze') {
+    await sleep(one.freezeMs, undefined, { signal });
+    if (sale.atOtherApi) {
+      buying.push(Promise.resolve(await buyers.atOtherApi.buy(sale.atOtherApi)));
+    }
+    await victim.kill('SIGCONT');
+  }
+  const restarting = restartWhenEnded(victim, over.signal);
+
+  const purchases = await Promise.all(buying);
+  await publishAbandoned(instance, purchases);
+  const notIdle = await waitForItem(instance, itemId);
+  over.abort();
+  await releasing;
+  const restarts = await restarting;
+  const stockViolations = await watch.end().then(
+    ({ violations }) => violations,
+    (error: unknown) => [`the stock could not be read: ${describeError(error)}`],
+  );
+  const snapshot = await takeSnapshot(instance, itemId, purchases);
+  const violations: (Violation | { guarantee: 'none'; what: string })[] = findViolations({
+    ...snapshot,
+    supply,
+    stockViolations,
+    notIdle,
+    purchases,
+  });
+  // Then nothing has been shown.
+  if (!hasFired) violations.push({ guarantee: 'none', what: `${nameOf(one)}@${hit} never fired` });
+
+  const ended = (status: string) =>
+    purchases.filter(({ body }) => snapshot.statuses.get(body.request_id) === status).length;
+  const decided = (...outcomes: string[]) =>
+    purchases.filter(({ outcome }) => outcomes.includes(outcome)).length;
+  return {
+    /** Orders whose buyer was told that there is one, and what became of them. */
+    accepted: decided('accepted', 'duplicate'),
+    confirmed: ended('confirmed'),
+    failed: ended('failed'),
+    cancelled: ended('cancelled'),
+    rejected: decided('rejected'),
+    /** How often the victim has ended by itself after its failpoint, and was started again. */
+    restarts,
+    violations,
+  };
+}
+
+/** A second or two on a quiet machine. */
+const FIRED_MS_MAX = 90_000;
+
+/** Waits until a process logs that a failpoint fires; `from` is the log's size before. False when it does not in time. */
+async function waitForFailpoint(logFile: string, from: number, signal: AbortSignal) {
+  const look = () => {
+    const isLogged = readFileSync(logFile).subarray(from).includes(FAILPOINT_FIRED);
+    return isLogged ? Promise.resolve(true) : Promise.reject(new Error('it has not fired'));
+  };
+  const bounds = { withinMs: FIRED_MS_MAX, signal };
+  return until('no failpoint has fired', look, bounds).catch((error: unknown) => {
+    if (signal.aborted) throw error;
+    return false;
+  });
+}
+
+/**
+ * Starts a process again, without failpoints, whenever it ends by itself, until `over`, as every deployment does. A frozen
+ * process may end when it goes on. Resolves to how often that was.
+ */
+async function restartWhenEnded(victim: InstanceProcess, over: AbortSignal): Promise<number> {
+  const isOver = once(over, 'abort').then(() => true);
+  const hasEnded = () => victim.ended().then(() => false);
+  let restarts = 0;
+  while (!over.aborted && !(await Promise.race([hasEnded(), isOver]))) {
+    await victim.restart();
+    restarts += 1;
+  }
+  return restarts;
 }

@@ -1,23 +1,22 @@
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { nameOf, planCases } from '../../proof/chaos/cases';
-import { runChaos } from '../../proof/chaos/run-chaos';
-import { violationsOf } from '../../proof/chaos/table';
+import { runChaos, violationsOf } from '../../proof/chaos/run-chaos';
 import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
 
 const ROOT = join(__dirname, '..', '..');
 
 /** One of each kind; `npm run chaos` runs them all, with bursts five times as large. */
 const SOME = [
-  // Acknowledged and queued, and the buyer has not been told.
+  // Acknowledged and queued; the buyer gets no response.
   'api.answer.before=kill',
-  // In the log twice.
+  // In the topic twice.
   'api.send.after=drop',
-  // Started, and read again after the restart.
+  // Started, and consumed again after the restart.
   'ingest.commit.before=kill',
-  // Sold, and the workflow does not know it.
+  // Sold; the workflow does not know it.
   'worker.confirm.after=kill',
-  // Refunded and settled, and asked for again.
+  // Refunded and recorded, and requested again.
   'worker.settle.after=drop',
 ];
 const BURST_ORDERS = 60;
@@ -32,7 +31,7 @@ afterAll(async () => {
   await connection.close();
 });
 
-test('processes that die or lose an answer at a failpoint break no promise, for one order and in a burst', async () => {
+test('a kill or a lost response at a failpoint violates no guarantee, for one order and in a burst', async () => {
   const cases = planCases().filter((one) => SOME.includes(nameOf(one)));
   expect(cases.map(nameOf).sort()).toEqual([...SOME].sort());
   const results = await runChaos(
@@ -46,7 +45,7 @@ test('processes that die or lose an answer at a failpoint break no promise, for 
       env: process.env,
       signal: stopping.signal,
     },
-    { cases, lanes: 2, burstOrders: BURST_ORDERS, onResult: () => undefined },
+    { cases, instances: 2, burstOrders: BURST_ORDERS, onResult: () => undefined },
   );
   expect(results.map((result) => [nameOf(result.case), violationsOf(result)])).toEqual(
     cases.map((one) => [nameOf(one), []]),

@@ -1,25 +1,34 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
-import { findViolations } from '../../../proof/chaos/books/promises';
-import type { Evidence } from '../../../proof/chaos/books/evidence';
+import { findViolations } from '../../../proof/chaos/invariants';
+import type { Snapshot } from '../../../proof/chaos/snapshot';
 
 const entry = (fields: Partial<LedgerEntry>): LedgerEntry => ({
-  ...{ state: 'sold', units: 1, userId: 'u1', fingerprint: 'f', generation: 1, fence: 1 },
-  ...{ unresolvedCharges: [], priceMinor: 1000, currency: 'USD', acceptedAt: 1, timeline: [] },
+  state: 'sold',
+  units: 1,
+  userId: 'u1',
+  fingerprint: 'f',
+  generation: 1,
+  fence: 1,
+  unresolvedCharges: [],
+  priceMinor: 1000,
+  currency: 'USD',
+  acceptedAt: 1,
+  timeline: [],
   ...fields,
 });
 
-/** A sale of five units in which everything is right: one order sold, one declined, one request turned away. */
-const RIGHT: Evidence = {
+/** A sale of five units in which everything is right: one order sold, one declined, one request rejected. */
+const RIGHT: Snapshot = {
   supply: 5,
-  seen: [],
+  stockViolations: [],
   purchases: [
     ...(['sold', 'declined', 'late'] as const).map((id) => ({
-      wish: { user_id: `${id}-user`, item_id: 'i', amount: 1, request_id: id },
-      answer: id === 'late' ? ('rejected' as const) : ('accepted' as const),
+      body: { user_id: `${id}-user`, item_id: 'i', amount: 1, request_id: id },
+      outcome: id === 'late' ? ('rejected' as const) : ('accepted' as const),
       problem: id === 'late' ? 'sold-out' : '',
       tries: 1,
       unanswered: 0,
-      askedAt: 100,
+      sentAt: 100,
     })),
   ],
   statuses: new Map([
@@ -46,19 +55,19 @@ const RIGHT: Evidence = {
   letters: [{ id: 'declined:run', requestId: 'declined', reason: 'payment-declined' }],
 };
 
-test('a sale in which everything is right breaks no promise', () => {
+test('a sale in which everything is right has no violations', () => {
   expect(findViolations(RIGHT)).toEqual([]);
 });
 
 const [sold, declined, late] = RIGHT.purchases as [
-  Evidence['purchases'][number],
-  Evidence['purchases'][number],
-  Evidence['purchases'][number],
+  Snapshot['purchases'][number],
+  Snapshot['purchases'][number],
+  Snapshot['purchases'][number],
 ];
-const leftBehind = { ...late, wish: { ...late.wish, request_id: 'late-abandoned' } };
+const leftBehind = { ...late, body: { ...late.body, request_id: 'late-abandoned' } };
 const letter = { id: 'declined:run', requestId: 'declined', reason: 'payment-declined' };
 
-test('a record that a dead gateway left breaks no promise when it fails for the reason that its buyer was told', () => {
+test('a record that a dead gateway left may fail for the reason that its buyer was told', () => {
   const failed = entry({ state: 'released', reason: 'sold-out', userId: 'late-user' });
   expect(
     findViolations({
@@ -72,9 +81,9 @@ test('a record that a dead gateway left breaks no promise when it fails for the 
   ).toEqual([]);
 });
 
-test('an order that comes of a try without an answer breaks no promise, though a later try was rejected', () => {
+test('an order may come from an unanswered try although a later try was rejected', () => {
   const soldLate = entry({ userId: 'late-user', acceptedAt: 100 });
-  const world = {
+  const unansweredTry = {
     ...RIGHT,
     purchases: [sold, declined, { ...late, tries: 2, unanswered: 1 }],
     counts: { ...RIGHT.counts, free: 3, sold: 2 },
@@ -84,26 +93,28 @@ test('an order that comes of a try without an answer breaks no promise, though a
     records: [...RIGHT.records, 'late'],
     charges: [...RIGHT.charges, { key: 'late:1', status: 'captured', amount: 1000 }],
   };
-  expect(findViolations(world)).toEqual([]);
+  expect(findViolations(unansweredTry)).toEqual([]);
   const answered = { ...late, tries: 2 };
-  expect(findViolations({ ...world, purchases: [sold, declined, answered] })).not.toEqual([]);
+  expect(findViolations({ ...unansweredTry, purchases: [sold, declined, answered] })).not.toEqual(
+    [],
+  );
   // Held before the rejected try was sent: that rejection was false.
-  const before = new Map([...world.entries, ['late', { ...soldLate, acceptedAt: 99 }]]);
-  expect(findViolations({ ...world, entries: before })).not.toEqual([]);
+  const before = new Map([...unansweredTry.entries, ['late', { ...soldLate, acceptedAt: 99 }]]);
+  expect(findViolations({ ...unansweredTry, entries: before })).not.toEqual([]);
 });
 
-test.each<[string, string, Partial<Evidence>]>([
+test.each<[string, string, Partial<Snapshot>]>([
   ['G1', 'more units are sold than there were', { supply: 0 }],
-  ['G1', 'a look has seen too many units', { seen: ['free was -1'] }],
+  ['G1', 'the watch saw too many units', { stockViolations: ['free was -1'] }],
   ['G2', 'an accepted order is not final', { statuses: new Map([['sold', 'queued']]) }],
   ['G2', 'an accepted order is not in the log', { records: ['declined'] }],
   ['G2', 'a record has no workflow', { records: ['sold', 'declined', 'stray'] }],
-  ['G2', 'the item does not come to rest', { restless: 'units held 1' }],
+  ['G2', 'the item does not become idle', { notIdle: 'units held 1' }],
   ['G2', 'a hold that was taken away is accepted', { reclaimed: new Set(['sold']) }],
   [
     'G2',
     'a buyer never learns of the outcome',
-    { purchases: [sold, declined, { ...late, answer: 'undecided' }] },
+    { purchases: [sold, declined, { ...late, outcome: 'undecided' }] },
   ],
   [
     'G2',
@@ -111,7 +122,7 @@ test.each<[string, string, Partial<Evidence>]>([
     { runs: [{ requestId: 'sold', status: 'FAILED' }, ...RIGHT.runs.slice(1)] },
   ],
   ['G3', 'an order has two workflows', { runs: [...RIGHT.runs, ...RIGHT.runs] }],
-  ['G3', 'an order is carried out otherwise than asked for', { purchases: [declined, late] }],
+  ['G3', 'an order differs from what its buyer asked for', { purchases: [declined, late] }],
   ['G4', 'a failed order is charged', { entries: new Map([...RIGHT.entries].slice(1)) }],
   ['G4', 'a sold order is not paid', { charges: [] }],
   [
@@ -125,7 +136,7 @@ test.each<[string, string, Partial<Evidence>]>([
   ['G5', 'a user is counted with units that they do not have', { buyers: new Map([['u9', 1]]) }],
   [
     'G5',
-    'nothing may come of a record that a dead gateway left, and it is sold',
+    'a record that a dead gateway left is sold',
     {
       purchases: [sold, declined, leftBehind],
       entries: new Map([...RIGHT.entries, ['late-abandoned', entry({ userId: 'late-user' })]]),
@@ -150,7 +161,7 @@ test.each<[string, string, Partial<Evidence>]>([
   ['G7', 'a failed order has no letter', { letters: [] }],
   ['G7', 'a failed order has two letters', { letters: [letter, { ...letter, id: 'other' }] }],
   ['G7', 'a letter names another reason', { letters: [{ ...letter, reason: 'sold-out' }] }],
-])('%s is broken when %s', (promise, _, wrong) => {
-  const broken = findViolations({ ...RIGHT, ...wrong }).map((violation) => violation.promise);
-  expect(broken).toContain(promise);
+])('%s is violated when %s', (guarantee, _, wrong) => {
+  const violated = findViolations({ ...RIGHT, ...wrong }).map((violation) => violation.guarantee);
+  expect(violated).toContain(guarantee);
 });

@@ -1,7 +1,7 @@
-import type { CaseResult, SaleResult } from './run-case';
+import { violationsOf, type CaseResult, type SaleResult } from './run-chaos';
 
-/** How many violations of a case are told; a broken promise tends to be broken hundreds of times. */
-const TOLD_MAX = 5;
+/** How many violations of a case are listed; a broken guarantee tends to be broken hundreds of times. */
+const LISTED_MAX = 5;
 
 const HEAD = ['point', 'action', 'one order', 'burst', 'time', 'violations'];
 
@@ -20,8 +20,7 @@ export function resultTable(results: readonly CaseResult[]): string {
   );
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const rule = line(widths.map((width) => '-'.repeat(width)));
-  return [line(HEAD), rule, ...rows.map(line)].join('\n');
+  return [line(HEAD), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
 /** One line for a case that has ended, with its violations below it. */
@@ -29,29 +28,24 @@ export function resultLine(result: CaseResult, done: number, all: number): strin
   const { point, action } = result.case;
   const found = violationsOf(result);
   const head = [
-    `${String(done).padStart(String(all).length)}/${String(all)}`,
+    `${String(done).padStart(String(all).length)}/${all}`,
     `${point}=${action}`.padEnd(32),
     `${(result.ms / 1_000).toFixed(1).padStart(5)} s`,
     describeBurst(result.burst),
-    found.length === 0 ? 'ok' : `${String(found.length)} VIOLATIONS`,
+    found.length === 0 ? 'ok' : `${found.length} VIOLATIONS`,
   ].join('  ');
-  const told = found.slice(0, TOLD_MAX).map((text) => `      ${text}`);
-  const more = found.length - told.length;
-  return [head, ...told, ...(more > 0 ? [`      and ${String(more)} more`] : [])].join('\n');
+  const listed = found.slice(0, LISTED_MAX).map((text) => `      ${text}`);
+  const more = found.length - listed.length;
+  return [head, ...listed, ...(more > 0 ? [`      and ${more} more`] : [])].join('\n');
 }
 
-/** The last line: how many cases there were and how many broke a promise. */
+/** The last line: how many cases there were and how many violated a guarantee. */
 export function summaryLine(results: readonly CaseResult[], ms: number): string {
   const broken = results.filter((result) => violationsOf(result).length > 0).length;
   const orders = results.reduce((sum, { burst, one }) => sum + burst.accepted + one.accepted, 0);
-  return `${String(results.length)} cases, ${String(orders)} accepted orders, ${(ms / 60_000).toFixed(1)} min: ${broken === 0 ? 'every promise was kept' : `${String(broken)} cases broke a promise`}.`;
-}
-
-/** What went wrong in a case, sale by sale. */
-export function violationsOf({ one, burst }: CaseResult): readonly string[] {
-  const told = (sale: string, { violations }: SaleResult) =>
-    violations.map(({ promise, what }) => `${sale}: ${promise} ${what}`);
-  return [...told('one order', one), ...told('burst', burst)];
+  const verdict = broken === 0 ? 'every promise was kept' : `${broken} cases broke a promise`;
+  const minutes = (ms / 60_000).toFixed(1);
+  return `${results.length} cases, ${orders} accepted orders, ${minutes} min: ${verdict}.`;
 }
 
 function describeOne({ accepted, confirmed, failed, cancelled, rejected }: SaleResult): string {

@@ -1,33 +1,26 @@
-import type { ProcessName } from '../../../platform/failpoints';
+import type { BuyBody } from '../../client/gateway';
+import type { ProcessName } from '../../platform/failpoints';
 
-/** What an order is to go through, besides the failpoint. It stands in the request_id, so that the provider sees it, too. */
+/** What an order goes through, besides the failpoint. It stands in the request_id, so that the provider sees it, too. */
 export type Trait =
   | 'plain'
-  /** The provider says no. */
+  /** The provider declines the charge. */
   | 'declined'
-  /** The provider takes the money and its answer is lost. */
+  /** The provider charges, and its response is lost. */
   | 'doubtful'
   /** While the order is being charged, its reservation is released, as by a later run. */
   | 'lost'
-  /** A workflow of the same id is there already, for another order. */
+  /** A workflow with the same id exists already, for another order. */
   | 'foreign'
   /**
-   * A gateway has died after it claimed the id, and its hold was given away. Its record turns up in the log when the buyer
-   * has been told that nothing is left.
+   * A gateway has died after it claimed the id, and its hold has expired. Its record appears in the topic after the buyer
+   * has been told that the item is sold out.
    */
   | 'abandoned'
-  /** Its buyer cancels it once its workflow is at work. */
+  /** Its buyer cancels it once its workflow has reserved it. */
   | 'cancelled'
   /** Its buyer cancels it as soon as it is accepted. */
   | 'cancelled-at-once';
-
-/** The body of a purchase. */
-export interface Wish {
-  readonly user_id: string;
-  readonly item_id: string;
-  readonly amount: number;
-  readonly request_id: string;
-}
 
 /** Enough to release or to cancel an order while it is being charged. */
 const SLOW_CHARGE_MS = 1_500;
@@ -40,33 +33,37 @@ export const PROVIDER_RULES = [
   { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-cancelled:' },
 ] as const;
 
-export function wish(itemId: string, index: number, trait: Trait, amount = 1): Wish {
-  const request_id = `${itemId}-${String(index)}-${trait}`;
-  return { user_id: `${itemId}-user-${String(index)}`, item_id: itemId, amount, request_id };
+export function planOrder(itemId: string, index: number, trait: Trait, amount = 1): BuyBody {
+  return {
+    user_id: `${itemId}-user-${index}`,
+    item_id: itemId,
+    amount,
+    request_id: `${itemId}-${index}-${trait}`,
+  };
 }
 
-export function hasTrait({ request_id }: Wish, trait: Trait): boolean {
+export function hasTrait({ request_id }: BuyBody, trait: Trait): boolean {
   return request_id.endsWith(`-${trait}`);
 }
 
 export const BURST_ORDERS = 300;
 
-/** For a burst of 300: 250. Its orders want nearly twice as many. */
+/** For a burst of 300: 250. Its orders ask for nearly twice as many. */
 export function burstUnits(orders: number): number {
   return Math.floor((orders * 5) / 6);
 }
 
 /**
- * A burst of orders for one and two units each. A tenth is declined; every other fate has a few. `foreign` ones come
- * only where ingest is the victim, since what starts them passes the worker's failpoints; `abandoned` ones where it is the
- * gateway that left them.
+ * A burst of orders for one and two units each. A tenth is declined; every other trait has a few orders. `foreign` ones
+ * come only where ingest is the victim, since starting their workflows passes the worker's failpoints; `abandoned` ones
+ * only where the gateway is, which leaves them behind.
  */
-export function burst(
+export function planBurst(
   itemId: string,
   { orders, victim }: { readonly orders: number; readonly victim: ProcessName },
-): Wish[] {
+): BuyBody[] {
   return Array.from({ length: orders }, (_, index) =>
-    wish(itemId, index, traitAt(index, victim), 1 + (index % 2)),
+    planOrder(itemId, index, traitAt(index, victim), 1 + (index % 2)),
   );
 }
 

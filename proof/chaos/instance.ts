@@ -1,0 +1,114 @@
+import type { Client } from '@temporalio/client';
+import { Redis } from 'ioredis';
+import { createKafka } from '../../engine/kafka/kafka-client';
+import type { Order } from '../../engine/orders/order';
+import { encodeOrder } from '../../engine/orders/order-record';
+import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import type { Env } from '../../platform/config';
+import { createEngineInstance } from '../../stack/engine-instance';
+import { createBuyers } from './buyers';
+import { PROVIDER_RULES } from './orders-plan';
+import { openTopicTail } from './topic-tail';
+
+/** The servers of the run, which its engine instances share. */
+export interface Servers {
+  readonly root: string;
+  /** Host:port each. */
+  readonly redisAddr: string;
+  readonly kafkaAddr: string;
+  readonly temporal: Client;
+  readonly temporalAddress: string;
+  /** For the logs of the processes and the provider's ledger. */
+  readonly dataDir: string;
+  readonly env: Env;
+  readonly signal: AbortSignal;
+}
+
+/** How long a buyer waits for a response: half of them longer than any freeze, the other half retry after seconds. */
+const PATIENT_MS = 60_000;
+const IMPATIENT_MS = 3_000;
+
+export type Instance = Awaited<ReturnType<typeof openInstance>>;
+
+/**
+ * Starts an engine with topics and task queue of its own, on which one case at a time runs, and everything that looks at
+ * it. Whatever goes wrong, nothing that was started stays behind.
+ */
+export async function openInstance(servers: Servers) {
+  const { root, redisAddr, kafkaAddr, dataDir, signal, temporal } = servers;
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (const one of closers.reverse()) await one();
+  };
+  try {
+    const engine = await createEngineInstance({
+      root,
+      kafka: [kafkaAddr],
+      dataDir,
+      signal,
+      env: {
+        ...servers.env,
+        REDIS_ADDR: redisAddr,
+        KAFKA_ADDR: kafkaAddr,
+        TEMPORAL_ADDRESS: servers.temporalAddress,
+        // The request_id says which orders are declined.
+        PAYMENT_DECLINE_RATE: '0',
+        // Open orders are counted by namespace, which the instances share.
+        OPEN_ORDERS_MAX: '2000',
+      },
+    });
+    const redis = new Redis(`redis://${redisAddr}`);
+    closers.push(() => redis.quit());
+    const kafka = createKafka('chaos', [kafkaAddr]);
+    const topics = await openTopicTail(kafka, engine.topics);
+    closers.push(topics.close);
+    const producer = kafka.producer({ allowAutoTopicCreation: false });
+    await producer.connect();
+    closers.push(() => producer.disconnect());
+
+    closers.push(engine.stop);
+    const simulator = await engine.start('simulator');
+    await setProviderRules(simulator.url);
+    // No failpoint is ever set in the other gateway.
+    const [worker, ingest, api, otherApi] = await Promise.all([
+      engine.start('worker'),
+      engine.start('ingest'),
+      engine.start('api'),
+      engine.start('api'),
+    ]);
+    const patient = createBuyers(api.url, { replyMsMax: PATIENT_MS, signal });
+    const impatient = createBuyers(api.url, { replyMsMax: IMPATIENT_MS, signal });
+    const atOtherApi = createBuyers(otherApi.url, { replyMsMax: PATIENT_MS, signal });
+    for (const buyers of [patient, impatient, atOtherApi]) closers.push(buyers.close);
+    return {
+      process: { api, ingest, worker },
+      paymentUrl: engine.paymentUrl,
+      taskQueue: engine.taskQueue,
+      temporal,
+      redis,
+      ledger: createStockLedger(redis),
+      topics,
+      /** Puts an order into the topic past every gateway. */
+      publish: async (order: Order) => {
+        const record = { key: order.requestId, value: encodeOrder(order) };
+        const topic = engine.topics.ordersTopic;
+        await producer.send({ topic, acks: -1, messages: [record] });
+      },
+      buyers: { patient, impatient, atOtherApi },
+      signal,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function setProviderRules(simulator: string): Promise<void> {
+  const response = await fetch(`${simulator}/misbehaviour`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ declineRate: 0, rules: PROVIDER_RULES }),
+  });
+  if (response.status !== 200) throw new Error(`The simulator refuses: ${await response.text()}`);
+}

@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BuyBody } from '../../client/gateway';
+import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import { fingerprint } from '../../engine/orders/fingerprint';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
+import { orderStartOptions } from '../../engine/orders/order-start';
+import { claimKey, claimValue } from '../../engine/stock/keys';
+import type { BuyerResult } from './buyers';
+import type { Instance } from './instance';
+import { hasTrait } from './orders-plan';
+import { CLAIM_MS_MAX } from './snapshot';
+
+/** Does to each `foreign` and `abandoned` order what has to be done before its buyer comes. */
+export async function prepareOrders(
+  { temporal, taskQueue, redis }: Instance,
+  plan: readonly BuyBody[],
+): Promise<void> {
+  for (const body of plan) {
+    if (hasTrait(body, 'foreign')) {
+      // A workflow with the order's id, for an item that is not on sale.
+      const other = { ...body, item_id: `${body.item_id}-elsewhere` };
+      const order = orderOf(other, { priceMinor: 1, currency: 'USD', acceptedAt: Date.now() });
+      const options = orderStartOptions({ order }, taskQueue, { kind: 'first' });
+      await temporal.workflow.start(ORDER_WORKFLOW, options);
+    }
+    if (hasTrait(body, 'abandoned')) {
+      // The claim of a gateway that has died.
+      const purchase = purchaseOf(body);
+      const { itemId, requestId } = purchase;
+      const value = claimValue({ itemId, fingerprint: fingerprint(purchase) });
+      await redis.set(claimKey(requestId), value, 'PX', CLAIM_MS_MAX);
+    }
+  }
+}
+
+/** Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. */
+export async function publishAbandoned(
+  { publish }: Instance,
+  purchases: readonly BuyerResult[],
+): Promise<void> {
+  for (const { body, outcome } of purchases) {
+    if (!hasTrait(body, 'abandoned') || outcome !== 'rejected') continue;
+    await publish(orderOf(body, { priceMinor: 1_000, currency: 'USD', acceptedAt: Date.now() }));
+  }
+}
+
+/** A few times within a slow charge. */
+const POLL_MS = 300;
+
+/**
+ * Releases each `lost` order as soon as it is reserved, with the present time as its fence: a second run of the workflow
+ * may do that at any time. An order that is sold before that stays sold. Ends with `signal`.
+ */
+export async function releaseLost(
+  { ledger }: Instance,
+  plan: readonly BuyBody[],
+  signal: AbortSignal,
+): Promise<void> {
+  let open = plan.filter((body) => hasTrait(body, 'lost'));
+  while (open.length > 0 && !signal.aborted) {
+    const left: BuyBody[] = [];
+    for (const body of open) {
+      const entry = (await ledger.findOrder(body.request_id as RequestId))?.entry;
+      if (!entry || entry.state === 'held' || entry.state === 'queued') left.push(body);
+      if (entry?.state !== 'reserved') continue;
+      const order = orderOf(body, entry);
+      await ledger.release({ order, fence: Date.now(), reason: 'sale-lost' });
+    }
+    open = left;
+    await sleep(POLL_MS);
+  }
+}
+
+/** The order that admission makes of a purchase. */
+function orderOf(
+  body: BuyBody,
+  { priceMinor, currency, acceptedAt }: Pick<LedgerEntry, 'priceMinor' | 'currency' | 'acceptedAt'>,
+): Order {
+  const purchase = purchaseOf(body);
+  return { ...purchase, priceMinor, currency, acceptedAt, fingerprint: fingerprint(purchase) };
+}
+
+function purchaseOf(body: BuyBody): Purchase {
+  return {
+    requestId: body.request_id as RequestId,
+    userId: body.user_id as UserId,
+    itemId: body.item_id as ItemId,
+    amount: body.amount,
+  };
+}

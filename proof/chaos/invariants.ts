@@ -1,0 +1,196 @@
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import { paymentKey } from '../../engine/orders/order-status';
+import { hasTrait } from './orders-plan';
+import { CLAIM_MS_MAX, type Snapshot } from './snapshot';
+
+/** A guarantee of docs/guarantees.md that did not hold, and how that shows. */
+export interface Violation {
+  readonly guarantee: keyof typeof CHECKS;
+  readonly what: string;
+}
+
+/** What every unit costs in the harness, in minor units: the default price. */
+const UNIT_PRICE = 1_000;
+
+/** Compares the independent sources of a snapshot. An empty list: every guarantee held. */
+export function findViolations(snapshot: Snapshot): Violation[] {
+  return Object.entries(CHECKS).flatMap(([guarantee, check]) =>
+    check(snapshot).map((what) => ({ guarantee: guarantee as keyof typeof CHECKS, what })),
+  );
+}
+
+const CHECKS = {
+  G1: findOversold,
+  G2: findLost,
+  G3: findMixedUp,
+  G4: findWrongCharges,
+  G5: findTracesOfRejected,
+  G6: findLeakedUnits,
+  G7: findWrongLetters,
+  G9: findWrongCancellations,
+} as const satisfies Record<string, (snapshot: Snapshot) => string[]>;
+
+const sold = ({ entries }: Snapshot) => [...entries].filter(([, { state }]) => state === 'sold');
+const units = (list: readonly (readonly [string, LedgerEntry])[]) =>
+  list.reduce((sum, [, entry]) => sum + entry.units, 0);
+const captured = ({ charges }: Snapshot) => charges.filter(({ status }) => status === 'captured');
+
+/** The orders whose buyer was told that there is one. */
+const accepted = ({ purchases }: Snapshot) =>
+  purchases.filter(({ outcome }) => outcome === 'accepted' || outcome === 'duplicate');
+
+function findOversold(snapshot: Snapshot): string[] {
+  const { supply, stockViolations } = snapshot;
+  const paid = captured(snapshot).reduce((sum, { amount }) => sum + (amount ?? 0), 0) / UNIT_PRICE;
+  const violations = [...stockViolations];
+  if (units(sold(snapshot)) > supply) violations.push(`${units(sold(snapshot))} of ${supply} sold`);
+  if (paid > supply) violations.push(`${paid} of ${supply} paid for`);
+  return violations;
+}
+
+const FINAL = ['confirmed', 'failed', 'cancelled'];
+
+function findLost(snapshot: Snapshot): string[] {
+  const { purchases, statuses, records, runs, notIdle, reclaimed } = snapshot;
+  const violations = notIdle === undefined ? [] : [notIdle];
+  for (const { body, outcome, problem, tries } of purchases) {
+    const id = body.request_id;
+    if (outcome === 'undecided' || (outcome === 'rejected' && problem !== 'sold-out')) {
+      violations.push(`${id} was answered "${problem}" at last, after ${tries} tries`);
+    }
+    const status = statuses.get(id) ?? 'unknown';
+    if (outcome !== 'accepted' && outcome !== 'duplicate') continue;
+    if (!FINAL.includes(status)) violations.push(`${id} was accepted and is ${status}`);
+    if (!records.includes(id)) violations.push(`${id} was accepted and is not in the topic`);
+    if (outcome === 'accepted' && tries === 1 && reclaimed.has(id)) {
+      violations.push(`${id} was accepted although its hold had been taken away`);
+    }
+  }
+  const started = new Set(runs.map(({ requestId }) => requestId));
+  const hasLetter = new Set(snapshot.letters.map(({ requestId }) => requestId));
+  for (const id of new Set(records)) {
+    if (started.has(id) || hasLetter.has(id)) continue;
+    violations.push(`${id} is in the topic and has no workflow`);
+  }
+  for (const { requestId, status, outcome } of runs) {
+    const state = snapshot.entries.get(requestId)?.state ?? 'unknown';
+    // A run that learns of the cancellation from the ledger alone completes instead of failing.
+    const sells = status === 'COMPLETED' && outcome !== 'cancelled';
+    const agrees = state === (sells ? 'sold' : 'released');
+    if (agrees) continue;
+    violations.push(`${requestId} is ${state}, its workflow ${status} ${outcome ?? ''}`);
+  }
+  return violations;
+}
+
+function findMixedUp({ runs, entries, purchases }: Snapshot): string[] {
+  const violations: string[] = [];
+  const counted = new Map<string, number>();
+  for (const { requestId } of runs) counted.set(requestId, (counted.get(requestId) ?? 0) + 1);
+  for (const [id, count] of counted) {
+    if (count > 1) violations.push(`${id} has ${count} workflow runs`);
+  }
+  const planned = new Map(purchases.map(({ body }) => [body.request_id, body]));
+  for (const [id, entry] of entries) {
+    const body = planned.get(id);
+    if (body?.amount !== entry.units || body.user_id !== entry.userId) {
+      violations.push(`${id} is another order than its buyer asked for`);
+    }
+  }
+  return violations;
+}
+
+function findWrongCharges(snapshot: Snapshot): string[] {
+  const violations: string[] = [];
+  const dueByKey = new Map(
+    sold(snapshot).map(([id, { generation, units: amount }]) => [
+      paymentKey(id, generation),
+      amount * UNIT_PRICE,
+    ]),
+  );
+  for (const { key, amount } of captured(snapshot)) {
+    const due = dueByKey.get(key);
+    if (due === undefined) violations.push(`${key} is charged and sold nothing`);
+    else if (due !== amount) violations.push(`${key} is charged ${String(amount)}, not ${due}`);
+  }
+  const paid = new Set(captured(snapshot).map(({ key }) => key));
+  for (const key of dueByKey.keys())
+    if (!paid.has(key)) violations.push(`${key} is sold and not paid`);
+  return violations;
+}
+
+function findTracesOfRejected(snapshot: Snapshot): string[] {
+  const { purchases, entries, records, charges, claims, buyers, reclaimed } = snapshot;
+  const violations: string[] = [];
+  const rejected = purchases.filter(({ outcome }) => outcome === 'rejected');
+  for (const { body, tries, unanswered, sentAt } of rejected) {
+    const id = body.request_id;
+    const entry = entries.get(id);
+    // A try that the buyer has stopped waiting for may arrive after this one, and is then a new purchase.
+    if (unanswered > 0 && entry && entry.acceptedAt >= sentAt) continue;
+    // A record that a dead or frozen gateway has left must fail, for the reason that the buyer was told.
+    const isLeft = hasTrait(body, 'abandoned') || reclaimed.has(id);
+    const mayBe = isLeft && entry?.state === 'released' && entry.reason === 'sold-out';
+    if (entry && !mayBe) violations.push(`${id} was rejected and is ${entry.state}`);
+    if (records.includes(id) && !isLeft) violations.push(`${id} was rejected and is in the topic`);
+    if (charges.some(({ key }) => key.startsWith(`${id}:`))) violations.push(`${id} was charged`);
+    // A gateway that died before it could drop the claim leaves it to its TTL. Its buyer got no response to that try.
+    const claimMs = claims.get(id);
+    if (!isLeft && claimMs !== undefined && (tries === 1 || claimMs > CLAIM_MS_MAX)) {
+      violations.push(`${id} was rejected and is claimed for ${claimMs} ms`);
+    }
+  }
+  for (const [user, owned] of buyers) {
+    const bought = units(sold(snapshot).filter(([, entry]) => entry.userId === user));
+    if (bought === owned) continue;
+    violations.push(`${user} has ${bought} units and is counted with ${owned}`);
+  }
+  return violations;
+}
+
+function findLeakedUnits(snapshot: Snapshot): string[] {
+  const { counts, supply } = snapshot;
+  const bought = units(sold(snapshot));
+  const wanted = { free: supply - bought, held: 0, queued: 0, reserved: 0, sold: bought, supply };
+  return Object.entries(wanted)
+    .filter(([state, count]) => counts[state as keyof typeof counts] !== count)
+    .map(([state, count]) => `${state} is ${counts[state as keyof typeof counts]}, not ${count}`);
+}
+
+function findWrongLetters(snapshot: Snapshot): string[] {
+  const violations: string[] = [];
+  for (const [id, { state, reason }] of snapshot.entries) {
+    const letters = snapshot.letters.filter(({ requestId }) => requestId === id);
+    const distinct = new Set(letters.map((letter) => letter.id)).size;
+    const wanted = state === 'released' && reason !== 'cancelled' ? 1 : 0;
+    // A record that is in the topic twice is rejected twice, each time under its own offset.
+    const enough = reason === 'request-id-reused' ? distinct >= 1 : distinct === wanted;
+    if (!enough) violations.push(`${id} (${reason ?? state}) has ${distinct} dead letters`);
+    const other = letters.find((letter) => letter.reason !== reason);
+    if (!other) continue;
+    violations.push(`${id} failed as ${reason ?? state}, its letter says ${other.reason}`);
+  }
+  const runs = new Map(snapshot.runs.map(({ requestId, outcome }) => [requestId, outcome]));
+  for (const { body } of accepted(snapshot)) {
+    const entry = snapshot.entries.get(body.request_id);
+    const outcome = runs.get(body.request_id);
+    if (outcome !== undefined && outcome !== entry?.reason) {
+      violations.push(
+        `${body.request_id} failed as ${entry?.reason ?? ''}, its workflow as ${outcome}`,
+      );
+    }
+  }
+  return violations;
+}
+
+/** The buyer was told what became of the order. G4 checks that a cancelled order is not charged. */
+function findWrongCancellations({ purchases, statuses, entries }: Snapshot): string[] {
+  return purchases.flatMap(({ body: { request_id: id }, cancelled }) => {
+    if (cancelled === undefined) return [];
+    const status = statuses.get(id) ?? 'unknown';
+    if (status !== cancelled) return [`${id} was called ${cancelled} and is ${status}`];
+    const reason = entries.get(id)?.reason;
+    const agrees = cancelled !== 'cancelled' || reason === 'cancelled';
+    return agrees ? [] : [`${id} was called cancelled and was released as ${reason ?? ''}`];
+  });
+}

@@ -1,0 +1,146 @@
+import {
+  readCharges,
+  readSnapshot,
+  underWay,
+  waitUntilIdle,
+  type Charge,
+} from '../../client/snapshot';
+import type { LedgerEntry, StockCounts } from '../../engine/orders/ledger';
+import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import type { ItemId, RequestId } from '../../engine/orders/order';
+import { claimKey, itemKeys } from '../../engine/stock/keys';
+import { readEvents } from '../../engine/stock/stored-events';
+import { describeError } from '../../platform/user-error';
+import type { BuyerResult } from './buyers';
+import type { Instance } from './instance';
+
+/** The longest a claim may live whose order was never accepted: the default of IDEMPOTENCY_TTL. */
+export const CLAIM_MS_MAX = 600_000;
+
+/** What each independent source says of one item, once nothing of it is under way. */
+export interface Snapshot {
+  readonly supply: number;
+  /** What was wrong with the stock at any moment of the sale. */
+  readonly stockViolations: readonly string[];
+  /** What was still under way when the wait for it ended; undefined: nothing. */
+  readonly notIdle?: string | undefined;
+  readonly purchases: readonly BuyerResult[];
+  /** Status by request_id, as the gateway tells it. */
+  readonly statuses: ReadonlyMap<string, string>;
+  readonly counts: StockCounts;
+  readonly entries: ReadonlyMap<string, LedgerEntry>;
+  /** Units by user, as the ledger counts them for the purchase limit. */
+  readonly buyers: ReadonlyMap<string, number>;
+  /** request_ids whose hold was taken away after its lease. */
+  readonly reclaimed: ReadonlySet<string>;
+  /** Milliseconds left of the claims of rejected requests; absent: no claim. */
+  readonly claims: ReadonlyMap<string, number>;
+  readonly runs: readonly WorkflowRun[];
+  readonly charges: readonly Pick<Charge, 'key' | 'status' | 'amount'>[];
+  /** request_ids in the topic of orders, repeats included. */
+  readonly records: readonly string[];
+  readonly letters: readonly {
+    readonly id: string;
+    readonly requestId?: string | undefined;
+    readonly reason: string;
+  }[];
+}
+
+interface WorkflowRun {
+  readonly requestId: string;
+  /** Temporal's word: RUNNING, COMPLETED, FAILED ... */
+  readonly status: string;
+  /** The search attribute OrderOutcome: why it failed. */
+  readonly outcome?: string | undefined;
+}
+
+/** Asks Redis, Temporal, Kafka, the payment provider and the gateway. */
+export async function takeSnapshot(
+  instance: Instance,
+  itemId: ItemId,
+  purchases: readonly BuyerResult[],
+): Promise<Omit<Snapshot, 'supply' | 'stockViolations' | 'notIdle' | 'purchases'>> {
+  const { redis, topics, buyers } = instance;
+  const [, , , buyersKey = ''] = itemKeys(itemId);
+  const units = Object.entries(await redis.hgetall(buyersKey));
+  const events = await readEvents(redis, itemId);
+  const reclaimed = events.filter(({ state }) => state === 'reclaimed');
+  const idsOf = (isRejected: boolean) =>
+    purchases
+      .filter(({ outcome }) => (outcome === 'rejected') === isRejected)
+      .map(({ body }) => body.request_id);
+  const claims = new Map<string, number>();
+  for (const id of idsOf(true)) {
+    const leftMs = await redis.pttl(claimKey(id as RequestId));
+    // -2: there is none.
+    if (leftMs !== -2) claims.set(id, leftMs);
+  }
+  return {
+    ...(await readSnapshot(redis, itemId)),
+    statuses: await buyers.atOtherApi.statusesOf(idsOf(false)),
+    buyers: new Map(units.map(([user, count]) => [user, Number(count)])),
+    reclaimed: new Set(reclaimed.flatMap(({ order }) => (order ? [order.requestId] : []))),
+    claims,
+    runs: await readRuns(instance, itemId),
+    charges: await readCharges(instance.paymentUrl, `${itemId}-`),
+    records: topics.records(itemId),
+    letters: topics.letters(itemId),
+  };
+}
+
+/** Every run of every order workflow of an item, by Temporal's own index. */
+async function readRuns(
+  { temporal }: Pick<Instance, 'temporal'>,
+  itemId: string,
+): Promise<WorkflowRun[]> {
+  const runs: WorkflowRun[] = [];
+  // The item's entry in the registry of ledgers is a workflow with its id, too, and stays open.
+  const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
+  for await (const found of temporal.workflow.list({ query })) {
+    const attributes = found.typedSearchAttributes.getAll();
+    const outcome = attributes.find(({ key }) => key.name === 'OrderOutcome')?.value;
+    runs.push({
+      requestId: found.workflowId,
+      status: found.status.name,
+      outcome: typeof outcome === 'string' ? outcome : undefined,
+    });
+  }
+  return runs;
+}
+
+/**
+ * Attempts of a dead worker time out after 20 s, a lost workflow task after 10 s, one after the other: when nothing has
+ * changed for so long, nothing will.
+ */
+const STUCK_MS = 90_000;
+/** However slow the machine is. */
+const IDLE_MS_MAX = 300_000;
+
+/**
+ * Waits until nothing of the item is under way anywhere: no unit between free and sold, no unresolved charge, no open
+ * workflow, no record without a workflow. Returns what is still under way when that takes too long.
+ */
+export async function waitForItem(instance: Instance, itemId: ItemId): Promise<string | undefined> {
+  const { redis, topics, signal } = instance;
+  const look = async (): Promise<string | undefined> => {
+    const inLedger = underWay(await readSnapshot(redis, itemId));
+    if (inLedger !== undefined) return inLedger;
+    const runs = await readRuns(instance, itemId);
+    const open = runs.filter(({ status }) => status === 'RUNNING');
+    if (open.length > 0) return `${open.length} workflows are running`;
+    await topics.catchUp(signal);
+    const handled = new Set([
+      ...runs.map(({ requestId }) => requestId),
+      ...topics.letters(itemId).map(({ requestId }) => requestId),
+    ]);
+    const waiting = topics.records(itemId).filter((id) => !handled.has(id));
+    return waiting.length > 0 ? `no workflow for ${[...new Set(waiting)].join(', ')}` : undefined;
+  };
+  try {
+    await waitUntilIdle(look, { withinMs: IDLE_MS_MAX, stuckMs: STUCK_MS, signal });
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return describeError(error);
+  }
+}

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import type { Kafka } from 'kafkajs';
+import { decodeDeadLetter } from '../../engine/kafka/dead-letters';
+import { withAdmin } from '../../engine/kafka/topics';
+import type { DeadLetter } from '../../engine/orders/dead-letter';
+import { decodeOrder } from '../../engine/orders/order-record';
+import { until } from '../../platform/until';
+
+const CATCH_UP_MS_MAX = 30_000;
+
+/** Reads both topics from their beginning, with a group of its own: what is in them does not depend on any process. */
+export async function openTopicTail(
+  kafka: Kafka,
+  { ordersTopic, deadLetterTopic }: { ordersTopic: string; deadLetterTopic: string },
+) {
+  const topics = [ordersTopic, deadLetterTopic];
+  const records = new Map<string, string[]>();
+  const letters = new Map<string, DeadLetter[]>();
+  const read = new Map<string, bigint>();
+  const groupId = `tail-${randomUUID()}`;
+  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
+  await consumer.connect();
+  await consumer.subscribe({ topics, fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    eachBatch: ({ batch }) => {
+      const { topic, partition, messages } = batch;
+      for (const { headers = {}, ...message } of messages) {
+        if (topic === ordersTopic) {
+          const decoded = decodeOrder(message.value);
+          if (decoded.kind !== 'order') continue;
+          add(records, decoded.order.itemId, decoded.order.requestId);
+        } else {
+          const letter = decodeDeadLetter({ topic, partition, ...message, headers });
+          add(letters, letter.itemId ?? '', letter);
+        }
+      }
+      read.set(`${topic}:${partition}`, BigInt(batch.lastOffset()) + 1n);
+      return Promise.resolve();
+    },
+  });
+
+  /** Partitions that have more records than were read. */
+  const unread = () =>
+    withAdmin(kafka, async (admin) => {
+      const ends = topics.map(async (topic) =>
+        (await admin.fetchTopicOffsets(topic))
+          .map(({ partition, high }) => ({ partition: `${topic}:${partition}`, high }))
+          .filter(({ partition, high }) => (read.get(partition) ?? 0n) < BigInt(high)),
+      );
+      return (await Promise.all(ends)).flat();
+    });
+  return {
+    /** Resolves once everything that is in both topics now has been read. */
+    catchUp: (signal: AbortSignal) =>
+      until(
+        'the topics were not read to their end',
+        async () => {
+          const left = await unread();
+          if (left.length > 0) throw new Error(`unread: ${JSON.stringify(left)}`);
+        },
+        { withinMs: CATCH_UP_MS_MAX, signal },
+      ),
+    /** The request_ids of an item's order records, repeats included. */
+    records: (itemId: string): readonly string[] => records.get(itemId) ?? [],
+    /** An item's dead letters, repeats included. */
+    letters: (itemId: string): readonly DeadLetter[] => letters.get(itemId) ?? [],
+    close: () => consumer.disconnect(),
+  };
+}
+
+function add<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
+}
