@@ -1,7 +1,7 @@
 /**
- * The four ways in which kafkajs 2.2.4 reports what it has not written, each on real brokers: a plain use of the library
- * shows the fault (so that a version without it is noticed), and the safe producer under the same fault does not. And one
- * in which its consumer starts anew on its way.
+ * Four faults in which kafkajs 2.2.4 reports records as written that were not, each on real brokers. A plain producer
+ * shows the fault, so that a version without it is noticed; the safe producer under the same fault loses nothing. A last
+ * test makes a consumer of kafkajs restart while it joins.
  */
 import { Kafka, logLevel, Partitioners, type Producer, type ProducerConfig } from 'kafkajs';
 import { createKafka, createProducer } from '../../engine/kafka/kafka-client';
@@ -24,7 +24,7 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-/** As the library's own guide has it. */
+/** As in the guide of kafkajs. */
 async function plainProducer(config: ProducerConfig = {}): Promise<Producer> {
   const kafka = new Kafka({ brokers: [brokers.addressOf(1)], logLevel: logLevel.NOTHING });
   const createPartitioner = Partitioners.DefaultPartitioner;
@@ -39,29 +39,31 @@ async function safeProducer(
   create = () => createProducer(createKafka('test', [brokers.addressOf(1)])),
 ): Promise<SafeProducer> {
   const producer = await createSafeProducer({
-    ...{ topic, logger, createProducer: create },
+    createProducer: create,
+    topic,
     partitions: 2,
+    logger,
   });
   closing.push(() => producer.close(5_000));
   return producer;
 }
 
-/** What was acknowledged: under each value, the place that the acknowledgement names, if any. */
+/** The acknowledged values, each with the place that the acknowledgement names, if any. */
 type Acknowledged = Map<string, Place>;
 type Place = { readonly partition: number | undefined; readonly offset: string | undefined };
 
-/** For what the library has called done without saying where. */
+/** For values that kafkajs has acknowledged without a place. */
 const SOMEWHERE: Place = { partition: undefined, offset: undefined };
 const acknowledgedAs = (values: readonly string[]): Acknowledged =>
   new Map(values.map((value) => [value, SOMEWHERE]));
 
-/** Of what was acknowledged, that which is nowhere in the log. */
+/** The acknowledged values that are not in the log. */
 async function lost(topic: string, acknowledged: Acknowledged): Promise<string[]> {
   const values = new Set((await brokers.read(topic)).values());
   return [...acknowledged.keys()].filter((value) => !values.has(value));
 }
 
-/** Of what was acknowledged, that which is not at the place that the acknowledgement names. */
+/** The acknowledged values that are not at the place that their acknowledgement names. */
 async function misplaced(topic: string, acknowledged: Acknowledged): Promise<string[]> {
   const log = await brokers.read(topic);
   return [...acknowledged]
@@ -69,14 +71,14 @@ async function misplaced(topic: string, acknowledged: Acknowledged): Promise<str
     .map(([value]) => value);
 }
 
-/** Sends to partition 0 and notes it when the library calls it done. */
+/** Sends to partition 0 and adds the value to `into` when kafkajs acknowledges it. */
 async function sendPlainly(producer: Producer, topic: string, value: string, into: Acknowledged) {
   const messages = [{ partition: 0, value }];
   const [answer] = await producer.send({ topic, acks: -1, messages });
   into.set(value, { partition: answer?.partition, offset: answer?.baseOffset });
 }
 
-/** Two keys: 0 belongs to the first of two partitions, 1 to the second. */
+/** A key of each of two partitions. */
 const KEY_OF = { 0: 'a', 1: 'd' } as const;
 
 async function append(
@@ -90,7 +92,7 @@ async function append(
   into.set(value, at);
 }
 
-describe('one send to partitions of two brokers, after one of them has moved to the other', () => {
+describe('one send to partitions of two brokers, after a leader has moved', () => {
   test('a plain send reports both records, and one is not in the log', async () => {
     const topic = await brokers.topicLedBy(1, 2);
     const producer = await plainProducer();
@@ -125,18 +127,18 @@ describe('one send to partitions of two brokers, after one of them has moved to 
   });
 });
 
-/** Breaks the connection in place of the next `count` answers to a produce request: they were written. */
-function loseAnswers(count: number): void {
+/** Breaks the connection instead of delivering the next `count` produce responses. Their records were written. */
+function loseResponses(count: number): void {
   let left = count;
-  brokers.proxies[1].onAnswer = (kind) => (kind === 'produce' && left-- > 0 ? 'cut' : 'pass');
+  brokers.proxies[1].onResponse = (kind) => (kind === 'produce' && left-- > 0 ? 'cut' : 'pass');
 }
 
-describe('sends at the same time, one of whose answers is lost', () => {
+describe('concurrent sends, one of whose responses is lost', () => {
   test('an idempotent plain producer reports a record that is not in the log', async () => {
     const topic = await brokers.topicLedBy(1);
     const producer = await plainProducer({ idempotent: true });
     const acknowledged: Acknowledged = new Map();
-    loseAnswers(1);
+    loseResponses(1);
     await Promise.all(
       ['A', 'B', 'C'].map((value) => sendPlainly(producer, topic, value, acknowledged)),
     );
@@ -147,7 +149,7 @@ describe('sends at the same time, one of whose answers is lost', () => {
     const topic = await brokers.topicLedBy(1, 2);
     const producer = await safeProducer(topic);
     const acknowledged: Acknowledged = new Map();
-    loseAnswers(1);
+    loseResponses(1);
     const underWay = new Promise<void>((resolve) => {
       brokers.proxies[1].onRequest = (kind) => {
         if (kind === 'produce') resolve();
@@ -162,33 +164,34 @@ describe('sends at the same time, one of whose answers is lost', () => {
   });
 });
 
-describe('a send given up after its answers were lost, and then another', () => {
+describe('a send that fails after its responses were lost, and then another', () => {
   test('an idempotent plain producer with few retries reports a record that is not in the log', async () => {
     const topic = await brokers.topicLedBy(1);
     const producer = await plainProducer({
-      ...{ idempotent: true, retry: { retries: 1, initialRetryTime: 50 } },
+      idempotent: true,
+      retry: { retries: 1, initialRetryTime: 50 },
     });
     const acknowledged: Acknowledged = new Map();
-    loseAnswers(2);
+    loseResponses(2);
     await expect(sendPlainly(producer, topic, 'A', acknowledged)).rejects.toThrow();
     await sendPlainly(producer, topic, 'D', acknowledged);
     expect(await lost(topic, acknowledged)).toEqual(['D']);
   });
 
-  test('the safe producer gives nothing up, and both are where it says', async () => {
+  test('the safe producer retries until both are where it says', async () => {
     const topic = await brokers.topicLedBy(1, 2);
     const producer = await safeProducer(topic);
     const acknowledged: Acknowledged = new Map();
-    // Its own client tries twice: it takes two failed sends until the third is answered.
-    loseAnswers(4);
+    // Its client tries each send twice, so two sends fail and the third is acknowledged.
+    loseResponses(4);
     await append(producer, 0, 'A', acknowledged);
     await append(producer, 0, 'D', acknowledged);
     expect(await misplaced(topic, acknowledged)).toEqual([]);
   });
 });
 
-describe('a client that takes one broker for another after a connection has closed', () => {
-  test('a plain send to one partition reports success for ever, and nothing is in the log', async () => {
+describe('a client that mistakes one broker for another after a connection has closed', () => {
+  test('a plain send to one partition always reports success, and nothing is in the log', async () => {
     const topic = await brokers.topicLedBy(1, 2);
     const producer = await misaddressedClient(brokers, topic);
     closing.push(() => producer.disconnect());
@@ -200,7 +203,7 @@ describe('a client that takes one broker for another after a connection has clos
     expect(await lost(topic, acknowledgedAs(values))).toEqual(values);
   });
 
-  test('the safe producer replaces that client, and what it acknowledges is where it says', async () => {
+  test('the safe producer replaces the client, and its records are where it says', async () => {
     const topic = await brokers.topicLedBy(1, 2);
     const broken = await misaddressedClient(brokers, topic);
     let clients = 0;
@@ -215,7 +218,7 @@ describe('a client that takes one broker for another after a connection has clos
 });
 
 describe('readLog', () => {
-  test('reads each record once when its consumer has lost its connection while it joined', async () => {
+  test('reads each record once when its consumer loses the connection while it joins', async () => {
     const topic = await brokers.topicLedBy(1, 2);
     const producer = await safeProducer(topic);
     const acknowledged: Acknowledged = new Map();
@@ -223,7 +226,7 @@ describe('readLog', () => {
     await append(producer, 1, 'B', acknowledged);
     let cuts = 0;
     for (const proxy of Object.values(brokers.proxies)) {
-      proxy.onAnswer = (kind) => (kind === 'join-group' && cuts++ === 0 ? 'cut' : 'pass');
+      proxy.onResponse = (kind) => (kind === 'join-group' && cuts++ === 0 ? 'cut' : 'pass');
     }
     const read: string[] = [];
     const kafka = createKafka('test', [brokers.addressOf(1)]);

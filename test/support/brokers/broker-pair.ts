@@ -11,18 +11,18 @@ import { startKafkaProxy, type KafkaProxy } from './kafka-proxy';
 
 export type BrokerId = 1 | 2;
 
-/** Two real brokers of one cluster, each behind a proxy that clients are sent to. */
+/** Two real brokers of one cluster. Each stands behind a proxy, whose address it gives to clients. */
 export interface BrokerPair {
   readonly proxies: Readonly<Record<BrokerId, KafkaProxy>>;
   /** The address of a broker's proxy. */
   readonly addressOf: (id: BrokerId) => string;
-  /** Past the proxies: for the test's own hands. */
+  /** A client past the proxies, for the test itself. */
   readonly direct: Kafka;
-  /** Creates a topic with one unreplicated partition for each broker named, led by that one. */
+  /** Creates a topic with one unreplicated partition per named broker, led by it. */
   readonly topicLedBy: (...leaders: readonly BrokerId[]) => Promise<string>;
   /** Returns once the broker leads the partition. */
   readonly moveLeader: (topic: string, partition: number, to: BrokerId) => Promise<void>;
-  /** What a topic holds: the values, each under `partition@offset`. */
+  /** The values of a topic, each under `partition@offset`. */
   readonly read: (topic: string) => Promise<ReadonlyMap<string, string>>;
   readonly stop: () => Promise<void>;
 }
@@ -43,7 +43,8 @@ export async function startBrokerPair(): Promise<BrokerPair> {
   const [{ address }] = await Promise.all([start(first, 1), start(second, 2)]);
   const direct = createKafka('test', [address]);
   return {
-    ...{ proxies, direct },
+    proxies,
+    direct,
     addressOf: (id) => `127.0.0.1:${String(proxies[id].port)}`,
     topicLedBy: (...leaders) => createTopic(direct, leaders),
     moveLeader: (topic, partition, to) => moveLeader(direct, { topic, partition, to }),
@@ -56,17 +57,17 @@ export async function startBrokerPair(): Promise<BrokerPair> {
     },
     stop: async () => {
       await Promise.all(Object.values(proxies).map((proxy) => proxy.close()));
-      // The second has no controller of its own and would wait in vain for one to say goodbye to.
+      // The second first: it has no controller and would wait for the one of the first.
       await second.stop();
       await first.stop();
     },
   };
 }
 
-/** Where a broker listens for its proxy: the port that its set of free ones has for a Redis. */
+/** Where a broker listens for its proxy: its free port for a Redis, which it does not use. */
 const viaPort = (ports: Ports) => ports.redis;
 
-/** The first is the controller, too. */
+/** The first broker is also the controller. */
 function propertiesOf(
   id: BrokerId,
   { portsOf, proxyPort }: { portsOf: Record<BrokerId, Ports>; proxyPort: number },
@@ -82,7 +83,7 @@ function propertiesOf(
     listeners: [...listeners, ...(id === 1 ? [`CONTROLLER://${controller}`] : [])].join(','),
     'advertised.listeners': `${inner},VIA://127.0.0.1:${String(proxyPort)}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,VIA:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    // A leader that was moved stays where it is.
+    // Otherwise a moved leader moves back.
     'auto.leader.rebalance.enable': 'false',
   };
 }

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 
-/** Kinds of requests by their number in Kafka's protocol; the others are of no interest here. */
+/** Requests by their number in Kafka's protocol. The tests need no others. */
 const KINDS: ReadonlyMap<number, RequestKind> = new Map([
   [0, 'produce'],
   [3, 'metadata'],
@@ -9,19 +9,19 @@ const KINDS: ReadonlyMap<number, RequestKind> = new Map([
 ]);
 export type RequestKind = 'produce' | 'metadata' | 'join-group' | 'other';
 
-/** What becomes of an answer: it goes on to the client, or the connection breaks in its place. */
-export type Fate = 'pass' | 'cut';
+/** A response passes to the client, or the connection breaks instead. */
+export type Verdict = 'pass' | 'cut';
 
 export interface KafkaProxy extends LoopbackServer {
-  /** Told of every request on its way to the broker. */
+  /** Called for every request on its way to the broker. */
   onRequest: (kind: RequestKind) => void;
-  /** Decides over every answer on its way back; later ones of the same connection wait for the decision. */
-  onAnswer: (kind: RequestKind) => Fate | Promise<Fate>;
+  /** Decides about every response. Later ones of the same connection wait for the decision. */
+  onResponse: (kind: RequestKind) => Verdict | Promise<Verdict>;
   /** Lets everything through again. */
   readonly heal: () => void;
 }
 
-/** Stands before one broker, listening on `port` of 127.0.0.1, and knows where its requests and answers begin and end. */
+/** A proxy of one broker on 127.0.0.1 that handles whole requests and responses. */
 export async function startKafkaProxy(target: () => number): Promise<KafkaProxy> {
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -30,7 +30,7 @@ export async function startKafkaProxy(target: () => number): Promise<KafkaProxy>
     for (const socket of [client, broker]) {
       open.add(socket);
       socket.setNoDelay(true);
-      // A broken connection is what the proxy is for: either side takes the other along.
+      // When one side breaks, the other is closed as well.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
         open.delete(socket);
@@ -48,25 +48,25 @@ export async function startKafkaProxy(target: () => number): Promise<KafkaProxy>
     eachFrame(broker, (frame) => {
       const kind = kinds.get(frame.readInt32BE(4)) ?? 'other';
       before = before.then(async () => {
-        if ((await proxy.onAnswer(kind)) === 'pass') client.write(frame);
+        if ((await proxy.onResponse(kind)) === 'pass') client.write(frame);
         else client.destroy();
       });
     });
   });
   const heal = () => {
     proxy.onRequest = () => undefined;
-    proxy.onAnswer = () => 'pass';
+    proxy.onResponse = () => 'pass';
   };
   const proxy: KafkaProxy = {
     ...(await listenOnLoopback(server, { open })),
     onRequest: () => undefined,
-    onAnswer: () => 'pass',
+    onResponse: () => 'pass',
     heal,
   };
   return proxy;
 }
 
-/** A frame is its length in four bytes, and then as many bytes. */
+/** A frame is a length in four bytes, then so many bytes. */
 function eachFrame(from: Socket, onFrame: (frame: Buffer) => void): void {
   let rest = Buffer.alloc(0);
   from.on('data', (chunk: Buffer) => {

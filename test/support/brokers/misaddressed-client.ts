@@ -1,15 +1,15 @@
 import { EventEmitter, once } from 'node:events';
 import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
 import type { BrokerPair } from './broker-pair';
-import type { Fate } from './kafka-proxy';
+import type { Verdict } from './kafka-proxy';
 
-/** The client looks its metadata up through either broker, by chance: the chance to fail is 1 in 2^40. */
+/** A round works when the client fetches its metadata through the second broker, 1 time in 2: all fail 1 time in 2^40. */
 const ROUNDS_MAX = 40;
 
 /**
- * A connected producer of kafkajs, brought into the state in which it takes the second broker for the first, by two
- * sends at once and one connection that closes at the wrong moment: while a look-up of the metadata is under way.
- * `topic` has partition 0 at the first broker and 1 at the second.
+ * A connected producer of kafkajs that mistakes the second broker for the first. Two concurrent sends and a connection
+ * that closes while a metadata request is under way bring it into that state. `topic` has partition 0 at the first broker
+ * and 1 at the second.
  */
 export async function misaddressedClient(brokers: BrokerPair, topic: string): Promise<Producer> {
   const closed = new EventEmitter();
@@ -20,7 +20,7 @@ export async function misaddressedClient(brokers: BrokerPair, topic: string): Pr
     logCreator: () => (entry) => {
       if (entry.log.message === 'Kafka server has closed connection') closed.emit('seen');
     },
-    // The default is five minutes: it makes the moment rare, not impossible.
+    // With the default of five minutes the state is rare, not impossible.
   }).producer({ metadataMaxAge: 1, createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
   const sendTo = (partition: number, value: string) =>
@@ -28,38 +28,38 @@ export async function misaddressedClient(brokers: BrokerPair, topic: string): Pr
 
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await playRound(brokers, { sendTo, closed });
-    // Sound clients pass this by; the others repair their idea of the first broker with it, never that of the second.
+    // A client in that state repairs its address of the first broker with this send, never that of the second.
     await sendTo(0, `between rounds ${String(round)}`);
     if ((await sendTo(1, `probe ${String(round)}`)).length === 0) return producer;
   }
-  throw new Error(`the client is sound after ${String(ROUNDS_MAX)} rounds`);
+  throw new Error(`the client still works after ${String(ROUNDS_MAX)} rounds`);
 }
 
-interface Hands {
+interface Client {
   readonly sendTo: (partition: number, value: string) => Promise<unknown>;
-  /** Emits `seen` when the client has noticed that a connection is closed. */
+  /** Emits `seen` when the client notices a closed connection. */
   readonly closed: EventEmitter;
 }
 
-/** Leaves the proxies healed, whatever has come of it. */
-async function playRound({ proxies }: BrokerPair, { sendTo, closed }: Hands): Promise<void> {
-  let decide: (fate: Fate) => void = () => undefined;
-  const decision = new Promise<Fate>((resolve) => (decide = resolve));
+/** Heals the proxies at the end, whatever the result. */
+async function playRound({ proxies }: BrokerPair, { sendTo, closed }: Client): Promise<void> {
+  let decide: (verdict: Verdict) => void = () => undefined;
+  const decision = new Promise<Verdict>((resolve) => (decide = resolve));
   let first: Promise<unknown> | undefined;
   await new Promise<void>((held) => {
-    proxies[1].onAnswer = (kind) => {
+    proxies[1].onResponse = (kind) => {
       if (kind !== 'produce') return 'pass';
       held();
       return decision;
     };
-    first = sendTo(0, 'its answer is held back');
+    first = sendTo(0, 'its response is held back');
   });
 
-  // The second send looks the metadata up again. Through the first broker: nothing happens, another round.
+  // The second send fetches the metadata again. Through the first broker the round has no effect.
   proxies[1].onRequest = (kind) => {
     if (kind === 'metadata') decide('pass');
   };
-  proxies[2].onAnswer = async (kind): Promise<Fate> => {
+  proxies[2].onResponse = async (kind): Promise<Verdict> => {
     proxies[2].heal();
     if (kind === 'metadata') {
       const seen = once(closed, 'seen');
