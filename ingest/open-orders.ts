@@ -17,7 +17,13 @@ export function createOpenOrders(options: {
   readonly now?: () => number;
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }) {
-  const { max, countOpen, countEveryMs = 1_000, now = Date.now, wait = waitFor } = options;
+  const {
+    max,
+    countOpen,
+    countEveryMs = 1_000,
+    now = Date.now,
+    wait = sleepUntilAborted,
+  } = options;
   let counted = 0;
   let countedAt = -Infinity;
   /** Started since the last count was asked for. */
@@ -65,6 +71,6 @@ export function createOpenOrders(options: {
 }
 
 /** Rejects only when the signal fires, which ends the wait early. */
-async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
+async function sleepUntilAborted(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -65,9 +65,7 @@ function groupByKey(records: readonly LogRecord[]): readonly LogRecord[][] {
   const groups = new Map<unknown, LogRecord[]>();
   for (const record of records) {
     const key = record.key?.toString() ?? record;
-    const group = groups.get(key);
-    if (group) group.push(record);
-    else groups.set(key, [record]);
+    groups.set(key, [...(groups.get(key) ?? []), record]);
   }
   return [...groups.values()];
 }

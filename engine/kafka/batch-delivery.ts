@@ -29,15 +29,7 @@ export interface DeliveryTiming {
 /** How long the broker waits for its replicas. Below the request timeout, so that its response still arrives. */
 const REPLICATION_MS_MAX = 2_000;
 
-export interface BatchDelivery {
-  /**
-   * Writes one batch, whose messages all name `partition`, and returns the offset of its first record, however long it
-   * takes. Throws NotAppendedError when Kafka refuses the batch, AppendUnknownError after `close`.
-   */
-  deliver(partition: number, messages: readonly Message[]): Promise<bigint>;
-  /** Ends all deliveries with AppendUnknownError and disconnects. */
-  close(): Promise<void>;
-}
+export type BatchDelivery = Awaited<ReturnType<typeof createBatchDelivery>>;
 
 /**
  * Delivers batches to `topic` and retries each until it is acknowledged. A result counts as an acknowledgement only if
@@ -48,7 +40,7 @@ export async function createBatchDelivery(options: {
   readonly topic: string;
   readonly timing: DeliveryTiming;
   readonly logger: Logger;
-}): Promise<BatchDelivery> {
+}) {
   const { topic, timing, logger } = options;
   const metrics = createMetrics(topic);
   const client = await connectClient({ ...options, replacements: metrics.replacements });
@@ -74,6 +66,10 @@ export async function createBatchDelivery(options: {
     });
   }
 
+  /**
+   * Writes one batch, whose messages all name `partition`, and returns the offset of its first record, however long it
+   * takes. Throws NotAppendedError when Kafka refuses the batch, AppendUnknownError after `close`.
+   */
   async function deliver(partition: number, messages: readonly Message[]): Promise<bigint> {
     const startedAt = Date.now();
     for (let attempt = 0; ; attempt++) {
@@ -102,7 +98,8 @@ export async function createBatchDelivery(options: {
 
   return {
     deliver,
-    close: async () => {
+    /** Ends all deliveries with AppendUnknownError and disconnects. */
+    close: async (): Promise<void> => {
       closed = true;
       for (const reject of unanswered) reject(new Error('the producer is closing'));
       await client.disconnect();

@@ -35,14 +35,12 @@ export interface LogRecord {
  */
 export type HandleChunk = (records: readonly LogRecord[], signal: AbortSignal) => Promise<void>;
 
-/** Calls `commit` once. Failpoints act before and after it. */
-export type AroundCommit = (commit: () => Promise<void>) => Promise<void>;
-
-interface BatchContext {
+export interface BatchContext {
   readonly handle: HandleChunk;
   readonly logger: Logger;
   readonly stopping: AbortSignal;
-  readonly aroundCommit?: AroundCommit | undefined;
+  /** Calls `commit` once. Failpoints act before and after it. */
+  readonly aroundCommit?: ((commit: () => Promise<void>) => Promise<void>) | undefined;
   readonly timing?: typeof BATCH_TIMING;
 }
 
@@ -54,16 +52,10 @@ export async function consumeBatch(
   const { topic, partition, messages, highWatermark } = payload.batch;
   for (let start = 0; start < messages.length; start += CHUNK_RECORDS) {
     if (context.stopping.aborted || !payload.isRunning() || payload.isStale()) return;
-    const records = messages
-      .slice(start, start + CHUNK_RECORDS)
-      .map(({ offset, key, value, headers = {} }): LogRecord => ({
-        topic,
-        partition,
-        offset,
-        key,
-        value,
-        headers,
-      }));
+    const records = messages.slice(start, start + CHUNK_RECORDS).map((message): LogRecord => {
+      const { offset, key, value, headers = {} } = message;
+      return { topic, partition, offset, key, value, headers };
+    });
     const last = records.at(-1);
     if (!last) return;
     if (!(await finishChunk(records, payload, context))) return;
@@ -97,11 +89,7 @@ async function finishChunk(
     waiting.abort();
   };
   stopping.addEventListener('abort', stopWaiting);
-  const heartbeats = startHeartbeats(
-    () => payload.heartbeat(),
-    timing.heartbeatEveryMs,
-    stopWaiting,
-  );
+  const heartbeats = startHeartbeats(payload, timing.heartbeatEveryMs, stopWaiting);
   try {
     for (let attempt = 0; ; attempt++) {
       try {
@@ -128,13 +116,14 @@ async function finishChunk(
 }
 
 /** Sends heartbeats until stopped. The first that fails is kept and reported: the chunk may belong to another member now. */
-function startHeartbeats(heartbeat: () => Promise<void>, everyMs: number, onLost: () => void) {
+function startHeartbeats(payload: EachBatchPayload, everyMs: number, onLost: () => void) {
   let firstError: unknown;
   let sending = false;
   const timer = setInterval(() => {
     if (sending || firstError !== undefined) return;
     sending = true;
-    heartbeat()
+    payload
+      .heartbeat()
       .catch((error: unknown) => {
         firstError = error;
         onLost();

@@ -1,13 +1,7 @@
 import type { Consumer, Kafka } from 'kafkajs';
 import type { Logger } from '../../platform/logger';
 import { within } from '../../platform/until';
-import {
-  BATCH_TIMING,
-  consumeBatch,
-  lagGauge,
-  type AroundCommit,
-  type HandleChunk,
-} from './consume-batch';
+import { BATCH_TIMING, consumeBatch, lagGauge, type BatchContext } from './consume-batch';
 
 export { UnavailableError, type LogRecord } from './consume-batch';
 
@@ -26,12 +20,12 @@ export async function startConsumer(options: {
   readonly topic: string;
   readonly groupId: string;
   readonly logger: Logger;
-  readonly handle: HandleChunk;
+  readonly handle: BatchContext['handle'];
   /** Called once when only a new process can continue to consume. */
   readonly onDead: (error: Error) => void;
   /** How long `stop` waits for chunks in progress. */
   readonly stopMsMax?: number;
-  readonly aroundCommit?: AroundCommit | undefined;
+  readonly aroundCommit?: BatchContext['aroundCommit'];
 }) {
   const { kafka, topic, groupId, logger, handle, onDead, aroundCommit } = options;
   const { stopMsMax = STOP_MS_MAX } = options;
