@@ -13,21 +13,17 @@ export const ADMISSION_CALLS = {
   queue: 'queue',
 } as const satisfies Record<keyof Omit<Admission, 'areKnown'>, Call<'api'>>;
 
-export const LEDGER_CALLS = {
+export const LEDGER_CALLS: Record<keyof Pick<StockLedger, 'cancel'>, Call<'api'>> = {
   cancel: 'cancel',
-} as const satisfies Partial<Record<keyof StockLedger, Call<'api'>>>;
+};
 
 export const CANCEL_RUN_CALL: Call<'api'> = 'cancel-run';
 
 /** `after`: the record is acknowledged. */
-export const PUBLISHER_CALLS = {
-  append: 'append',
-} as const satisfies Record<keyof OrderPublisher, Call<'api'>>;
+export const PUBLISHER_CALLS: Record<keyof OrderPublisher, Call<'api'>> = { append: 'append' };
 
 /** The batch on its way to the broker: a dropped reply here makes the safe producer write it twice. */
-export const PRODUCER_CALLS = {
-  send: 'send',
-} as const satisfies Partial<Record<keyof Producer, Call<'api'>>>;
+export const PRODUCER_CALLS: Record<keyof Pick<Producer, 'send'>, Call<'api'>> = { send: 'send' };
 
 export const ANSWER_CALL: Call<'api'> = 'answer';
 

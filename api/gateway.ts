@@ -1,4 +1,3 @@
-import type { RequestListener } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
@@ -24,7 +23,6 @@ import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { createOrderView, type TraceTarget } from './routes/order-view';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
-import type { Route } from './routes/route';
 import { systemRoutes } from './routes/system';
 
 /**
@@ -77,21 +75,10 @@ export interface GatewayParts {
   };
 }
 
-export interface Gateway {
-  readonly listener: RequestListener;
-  /** For the tests of the API reference. */
-  readonly routes: readonly Route[];
-  /**
-   * From now on the gateway is not ready, refuses purchases, and ends each connection with its next response. Resolves once
-   * the purchases in hand have their response, or after a bound. The caller closes the listening socket afterwards.
-   */
-  readonly drain: () => Promise<void>;
-  /** Resolves once acknowledgements that came after their response are dealt with, or after a bound. */
-  readonly finishLateOrders: () => Promise<void>;
-}
+export type Gateway = ReturnType<typeof createGateway>;
 
 /** Builds the gateway from connected clients, which the caller closes. */
-export function createGateway(parts: GatewayParts): Gateway {
+export function createGateway(parts: GatewayParts) {
   const { ledger, logger, defaultPrice, limits = {} } = parts;
   let closing = false;
   const isClosing = () => closing;
@@ -148,6 +135,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const listener = app.callback();
 
   return {
+    /** For the tests of the API reference. */
     routes,
     listener: shedLoad(
       (req, res) => void listener(req, res),
@@ -156,6 +144,10 @@ export function createGateway(parts: GatewayParts): Gateway {
         metrics.countBuy(response, 0);
       },
     ),
+    /**
+     * From now on the gateway is not ready, refuses purchases, and ends each connection with its next response. Resolves
+     * once the purchases in hand have their response, or after a bound. The caller closes the listening socket afterwards.
+     */
     drain: async () => {
       closing = true;
       events.closeAll();
@@ -163,6 +155,7 @@ export function createGateway(parts: GatewayParts): Gateway {
       const drained = await inFlight.whenEmpty(DRAIN_MS_MAX);
       if (!drained) logger.error({ buys: inFlight.count() }, 'closing with purchases in hand');
     },
+    /** Resolves once acknowledgements that came after their response are dealt with, or after a bound. */
     finishLateOrders: async () => {
       const finished = await buy.whenPublished(LATE_ORDERS_MS_MAX);
       if (!finished) logger.error('closing with orders that Kafka has not acknowledged');

@@ -12,19 +12,9 @@ const PROBE_MS_MAX = 1_000;
 /** Asks one dependency whether it answers. A rejection means no. */
 export type Probe = () => boolean | Promise<boolean>;
 
-export interface Health {
-  /** GET /livez: the process runs. It asks no dependency, because a restart would not repair one. */
-  readonly live: () => HttpResponse;
-  /** GET /readyz: 503 while a dependency does not answer or the process is closing. */
-  readonly ready: () => Promise<HttpResponse>;
-  /** The content of GET /readyz. */
-  readonly report: () => Promise<ReadyReport>;
-}
+export type Health = ReturnType<typeof createHealth>;
 
-export function createHealth(
-  probes: Readonly<Record<string, Probe>>,
-  isClosing: () => boolean,
-): Health {
+export function createHealth(probes: Readonly<Record<string, Probe>>, isClosing: () => boolean) {
   const report = async (): Promise<ReadyReport> => {
     const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
     const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
@@ -32,8 +22,11 @@ export function createHealth(
     return { ready, dependencies };
   };
   return {
+    /** GET /livez: the process runs. It asks no dependency, because a restart would not repair one. */
     live: () => json(200, { live: true }, NO_STORE),
+    /** GET /readyz: 503 while a dependency does not answer or the process is closing. */
     ready: async () => readiness(await report()),
+    /** The content of GET /readyz. */
     report,
   };
 }
@@ -60,7 +53,7 @@ function readiness(report: ReadyReport): HttpResponse {
 export function createClusterStatus(
   join: typeof joinCluster,
   { health, metrics }: { readonly health: Health; readonly metrics: Metrics },
-): { readonly health: Health; readonly metrics: Metrics } {
+) {
   const cluster = join({ metrics: metrics.values, readiness: health.report });
   return {
     health: {
@@ -80,8 +73,7 @@ export function createClusterStatus(
         const values = (await cluster.askAll('metrics')) as Awaited<
           ReturnType<Metrics['values']>
         >[];
-        const sum = AggregatorRegistry.aggregate(values.map((of) => [...of]));
-        return metricsResponse(await sum.metrics());
+        return metricsResponse(await AggregatorRegistry.aggregate(values).metrics());
       },
     },
   };

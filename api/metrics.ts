@@ -1,27 +1,10 @@
-import {
-  Counter,
-  Gauge,
-  Histogram,
-  Registry,
-  register as processRegister,
-  type MetricObjectWithValues,
-  type MetricValue,
-} from 'prom-client';
+import { Counter, Gauge, Histogram, Registry, register as processRegister } from 'prom-client';
 import type { HttpResponse } from './http/response';
 
-export interface Metrics {
-  /** Counts a POST /buy by its response. */
-  readonly countBuy: (response: HttpResponse, seconds: number) => void;
-  readonly countBatch: (size: number) => void;
-  readonly countError: (what: string) => void;
-  /** GET /metrics: the metrics of the gateway and of the process, in the Prometheus format. */
-  readonly response: () => Promise<HttpResponse>;
-  /** The same as data. */
-  readonly values: () => Promise<readonly MetricObjectWithValues<MetricValue<string>>[]>;
-}
+export type Metrics = ReturnType<typeof createMetrics>;
 
 /** A registry of its own, so that two gateways in one process, as in tests, do not count together. */
-export function createMetrics(buysInFlight: () => number): Metrics {
+export function createMetrics(buysInFlight: () => number) {
   const register = new Registry();
   const registers = [register];
 
@@ -72,19 +55,22 @@ export function createMetrics(buysInFlight: () => number): Metrics {
   }).set(1);
 
   return {
-    countBuy: ({ problem }, secondsTaken) => {
+    /** Counts a POST /buy by its response. */
+    countBuy: ({ problem }: HttpResponse, secondsTaken: number): void => {
       const answer = problem ?? 'accepted';
       counts.set(answer, (counts.get(answer) ?? 0) + 1);
       waited[problem === undefined ? 'yes' : 'no'].observe(secondsTaken);
     },
-    countBatch: (size) => {
+    countBatch: (size: number): void => {
       batches.observe(size);
     },
-    countError: (what) => {
+    countError: (what: string): void => {
       errors.inc({ what });
     },
-    response: async () =>
+    /** GET /metrics: the metrics of the gateway and of the process, in the Prometheus format. */
+    response: async (): Promise<HttpResponse> =>
       metricsResponse(`${await processRegister.metrics()}\n${await register.metrics()}`),
+    /** The same as data. */
     values: async () => [
       ...(await processRegister.getMetricsAsJSON()),
       ...(await register.getMetricsAsJSON()),

@@ -1,4 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
 import type { Logger } from './logger';
 
 /**
@@ -25,13 +26,8 @@ const DEATHS_WITHIN_MS = 60_000;
  */
 export function startCluster(count: number, logger: Logger, fail: (error: Error) => void) {
   cluster.schedulingPolicy = cluster.SCHED_NONE;
-  const onMessage = createRelay();
   let deaths: readonly number[] = [];
   let [hasListened, isStopping] = [false, false];
-  let ended = () => {};
-  const allEnded = new Promise<void>((resolve) => {
-    ended = resolve;
-  });
 
   const fork = () => {
     if (!isStopping) cluster.fork(ONE_AT_A_TIME);
@@ -43,12 +39,9 @@ export function startCluster(count: number, logger: Logger, fail: (error: Error)
   cluster.on('listening', () => {
     hasListened = true;
   });
-  cluster.on('message', onMessage);
+  cluster.on('message', passOn);
   cluster.on('exit', (worker, code: number | null, signal: string | null) => {
-    if (isStopping) {
-      if (running().length === 0) ended();
-      return;
-    }
+    if (isStopping) return;
     logger.error({ pid: worker.process.pid, code, signal }, 'a worker process has ended');
     const now = performance.now();
     deaths = [...deaths.filter((at) => now - at < DEATHS_WITHIN_MS), now];
@@ -63,15 +56,54 @@ export function startCluster(count: number, logger: Logger, fail: (error: Error)
     /** Sends SIGTERM to every worker and resolves when all have ended. None is started again. */
     stop: async () => {
       isStopping = true;
-      if (running().length === 0) return;
+      const ended = running().map((worker) => once(worker, 'exit'));
       for (const worker of running()) worker.process.kill('SIGTERM');
-      await allEnded;
+      await Promise.all(ended);
     },
   };
 }
 
 function running(): readonly Worker[] {
-  return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  return workers.filter((worker) => !worker.isDead());
+}
+
+/** A busy or frozen worker must not delay the answers of the others: probes wait a second or so. */
+const ANSWERS_MS_MAX = 800;
+
+/**
+ * A worker asks by way of the primary: it sends `ask`, which the primary passes to every worker, and the primary passes
+ * each `answer` to the asker. `asked` tells the asker how many answers to expect.
+ */
+interface Message {
+  readonly cluster: 'ask' | 'asked' | 'answer';
+  readonly askerId: number;
+  readonly id: number;
+  /** The question, the number of workers or the answer. */
+  readonly value: unknown;
+}
+
+/** The channel also carries messages of Node itself. */
+function isMessage(value: unknown): value is Message {
+  return typeof value === 'object' && value !== null && 'cluster' in value;
+}
+
+/** In the primary. */
+function passOn(sender: Worker, message: unknown): void {
+  if (!isMessage(message)) return;
+  if (message.cluster === 'ask') {
+    const asked = running();
+    for (const worker of asked) sendTo(worker, message);
+    sendTo(sender, { ...message, cluster: 'asked', value: asked.length });
+  } else {
+    const asker = cluster.workers?.[message.askerId];
+    if (asker) sendTo(asker, message);
+  }
+}
+
+/** A worker that is disconnected is about to end and needs no message. */
+function sendTo(worker: Worker, message: Message): void {
+  if (worker.isConnected()) worker.send(message, () => undefined);
 }
 
 /**
@@ -79,91 +111,38 @@ function running(): readonly Worker[] {
  * hold; they must not reject.
  */
 export function joinCluster(answers: Readonly<Record<string, () => Promise<unknown>>>) {
-  const waiting = new Map<number, (answers: readonly unknown[]) => void>();
+  const rounds = new Map<number, { answers: unknown[]; count: number; finish: () => void }>();
   let lastId = 0;
+  const askerId = cluster.worker?.id ?? 0;
+  const send = (message: Message) => process.send?.(message);
   process.on('message', (message: unknown) => {
     if (!isMessage(message)) return;
-    if (message.cluster === 'all-answers') {
-      waiting.get(message.id)?.(message.answers);
-      waiting.delete(message.id);
+    if (message.cluster === 'ask') {
+      void answers[String(message.value)]?.().then((answer) => {
+        send({ ...message, cluster: 'answer', value: answer });
+      });
+      return;
     }
-    if (message.cluster !== 'ask') return;
-    const { id, question } = message;
-    void answers[question]?.().then((answer) => {
-      sendToPrimary({ cluster: 'answer', id, answer });
-    });
+    const round = rounds.get(message.id);
+    if (!round) return;
+    if (message.cluster === 'asked') round.count = Number(message.value);
+    else round.answers.push(message.value);
+    if (round.answers.length === round.count) round.finish();
   });
   return {
-    /** The answers of all running workers, this one included. A worker that takes longer than a second is left out. */
+    /** The answers of all running workers, this one included. A worker that is late is left out. */
     askAll: (question: string): Promise<readonly unknown[]> =>
       new Promise((resolve) => {
         const id = ++lastId;
-        waiting.set(id, resolve);
-        sendToPrimary({ cluster: 'ask-all', id, question });
+        const finish = () => {
+          clearTimeout(timer);
+          rounds.delete(id);
+          resolve(round.answers);
+        };
+        const timer = setTimeout(finish, ANSWERS_MS_MAX);
+        const round = { answers: [] as unknown[], count: Infinity, finish };
+        rounds.set(id, round);
+        send({ cluster: 'ask', askerId, id, value: question });
       }),
   };
-}
-
-function sendToPrimary(message: Message): void {
-  process.send?.(message);
-}
-
-/** A worker asks the primary, the primary asks every worker and sends the answers to the worker that asked. */
-type Message =
-  /** Worker to primary. */
-  | { readonly cluster: 'ask-all'; readonly id: number; readonly question: string }
-  /** Primary to worker. */
-  | { readonly cluster: 'ask'; readonly id: number; readonly question: string }
-  /** Worker to primary. */
-  | { readonly cluster: 'answer'; readonly id: number; readonly answer: unknown }
-  /** Primary to worker: the answers that came in time, in any order. */
-  | { readonly cluster: 'all-answers'; readonly id: number; readonly answers: readonly unknown[] };
-
-/** The channel also carries messages of Node itself. */
-function isMessage(value: unknown): value is Message {
-  return typeof value === 'object' && value !== null && 'cluster' in value;
-}
-
-/** A busy or frozen worker must not delay the answers of the others: probes wait a second or so. */
-const ANSWERS_MS_MAX = 800;
-
-/** The primary's listener for messages of workers. */
-function createRelay() {
-  interface Round {
-    readonly answers: unknown[];
-    pending: number;
-    readonly finish: () => void;
-  }
-  const rounds = new Map<number, Round>();
-  let lastId = 0;
-
-  const askAll = (asker: Worker, askerId: number, question: string) => {
-    const id = ++lastId;
-    const asked = running();
-    const finish = () => {
-      clearTimeout(timer);
-      rounds.delete(id);
-      send(asker, { cluster: 'all-answers', id: askerId, answers: round.answers });
-    };
-    const round: Round = { answers: [], pending: asked.length, finish };
-    const timer = setTimeout(finish, ANSWERS_MS_MAX);
-    rounds.set(id, round);
-    for (const worker of asked) send(worker, { cluster: 'ask', id, question });
-  };
-
-  return (worker: Worker, message: unknown): void => {
-    if (!isMessage(message)) return;
-    if (message.cluster === 'ask-all') askAll(worker, message.id, message.question);
-    if (message.cluster !== 'answer') return;
-    const round = rounds.get(message.id);
-    if (!round) return;
-    round.answers.push(message.answer);
-    round.pending -= 1;
-    if (round.pending === 0) round.finish();
-  };
-}
-
-/** A worker that is disconnected is about to end and needs no message. */
-function send(worker: Worker, message: Message): void {
-  if (worker.isConnected()) worker.send(message, () => undefined);
 }

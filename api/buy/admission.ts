@@ -49,12 +49,9 @@ export interface BuyAdmissionDeps {
 /** Admits single purchases. Those of one turn of the event loop share their round trips to Redis. */
 // eslint-disable-next-line max-lines-per-function -- a list of methods
 export function createBuyAdmission(deps: BuyAdmissionDeps) {
-  const { admission, ledgers, view, errors, soldOutCache } = deps;
+  const { ledgers, view, errors, soldOutCache } = deps;
   const nextToken = createTokens();
-  const { claimAndHold, isKnown, queue, recordRejection, runUndo } = createBatches(
-    admission,
-    deps.onBatch,
-  );
+  const batches = createBatches(deps.admission, deps.onBatch);
 
   /** Claims and holds the units of a purchase, or responds why not. Throws only for bugs. */
   const admit = async (purchase: Purchase): Promise<Admitted | HttpResponse> => {
@@ -63,16 +60,10 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     const soldOut = cached && (await respondSoldOut(purchase, cached.final));
     if (soldOut) return soldOut;
     const askedAt = performance.now();
+    const hash = fingerprint(purchase);
     // Field by field, here and below: an object that is spread and extended takes 2 to 3 µs, and there are two an order.
-    const attempt: Attempt = {
-      requestId,
-      userId,
-      itemId,
-      amount,
-      fingerprint: fingerprint(purchase),
-      token: nextToken(),
-    };
-    const verdict = await claimAndHold(attempt);
+    const attempt = { requestId, userId, itemId, amount, fingerprint: hash, token: nextToken() };
+    const verdict = await batches.claimAndHold(attempt);
     if (verdict instanceof Error) return abandon(attempt, verdict);
     const hold =
       verdict.hold.kind === 'unopened'
@@ -87,7 +78,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       userId,
       itemId,
       amount,
-      fingerprint: attempt.fingerprint,
+      fingerprint: hash,
       priceMinor,
       currency,
       acceptedAt,
@@ -99,12 +90,9 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
    * Responds sold-out from the cache, but only to a request that is not known: a known one may have an order, and its
    * response shows it. Undefined where the ledger has to decide.
    */
-  const respondSoldOut = async (
-    purchase: Purchase,
-    final: boolean,
-  ): Promise<HttpResponse | undefined> => {
+  const respondSoldOut = async (purchase: Purchase, final: boolean) => {
     const { requestId, itemId } = purchase;
-    const known = await isKnown({ requestId, itemId });
+    const known = await batches.isKnown({ requestId, itemId });
     if (known === true) return undefined;
     if (known === false) {
       return rejectionProblem({ kind: 'sold-out', final }, purchase, view, Date.now());
@@ -149,7 +137,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     if (standing === 'lost') errors.report('the ledger is lost', undefined, { itemId });
     if (standing !== 'opened') return { kind: 'no-ledger', why: standing };
     // Of this second verdict only the hold counts: its claim is the one that the first attempt made.
-    const second = await claimAndHold(attempt);
+    const second = await batches.claimAndHold(attempt);
     if (second instanceof Error) return second;
     return second.hold.kind === 'unopened'
       ? { kind: 'no-ledger', why: 'unreachable' }
@@ -161,12 +149,9 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
    * of a later attempt is true only if that record has no effect, so the ledger stores the rejection first. Resolves
    * with the rejection to respond with; undefined when the ledger did not reply and the order's outcome is open.
    */
-  const writeDown = async (
-    rejection: Rejection,
-    { requestId, itemId }: Purchase,
-  ): Promise<Rejection | undefined> => {
+  const writeDown = async (rejection: Rejection, { requestId, itemId }: Purchase) => {
     if (rejection.kind === 'no-ledger') return undefined;
-    const result = await recordRejection({ requestId, itemId });
+    const result = await batches.reject({ requestId, itemId });
     if (result instanceof Error) {
       errors.report('a rejection was not written down', result, { requestId });
       return undefined;
@@ -181,7 +166,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     dropClaim: boolean,
   ): Promise<void> => {
     if (!undoHold && !dropClaim) return;
-    const undone = await runUndo({ requestId, itemId, token, undoHold, dropClaim });
+    const undone = await batches.undo({ requestId, itemId, token, undoHold, dropClaim });
     if (undone instanceof Error) errors.report('an attempt was not undone', undone, { requestId });
   };
 
@@ -190,7 +175,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     /** Undoes an admission whose record certainly is not in the log. */
     undo: ({ attempt, claim }: Admitted): Promise<void> => undo(attempt, true, claim === 'new'),
     /** Moves an order from held to queued. False: its entry is gone. */
-    queue,
+    queue: batches.queue,
   };
 }
 
@@ -212,11 +197,11 @@ function createBatches(admission: Admission, onBatch: BuyAdmissionDeps['onBatch'
       run: (orders) => admission.queue(orders),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),
-    recordRejection: createBatcher<RequestOf, RejectResult>({
+    reject: createBatcher<RequestOf, RejectResult>({
       run: (requests) => admission.reject(requests),
       deadlineMs: ADMISSION_DEADLINE_MS,
     }),
-    runUndo: createBatcher<Undo, 'undone'>({
+    undo: createBatcher<Undo, 'undone'>({
       run: (attempts) => admission.undo(attempts).then(() => attempts.map(() => 'undone')),
       deadlineMs: UNDO_WAIT_MS_MAX,
     }),

@@ -38,7 +38,8 @@ export function createBatcher<In, Out>({
     const timer = setTimeout(() => {
       failAll(new Error(`No answer within ${deadlineMs} ms`));
     }, deadlineMs);
-    void runSafely(batch.map(({ item }) => item)).then((results) => {
+    const ran = run(batch.map(({ item }) => item)).catch(asError);
+    void ran.then((results) => {
       clearTimeout(timer);
       if (results instanceof Error) failAll(results);
       else
@@ -50,7 +51,6 @@ export function createBatcher<In, Out>({
   const flushNextTurn = () => {
     setImmediate(flush);
   };
-  const runSafely = (items: readonly In[]) => run(items).catch(asError);
 
   return (item) =>
     new Promise((resolve) => {

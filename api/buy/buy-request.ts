@@ -39,7 +39,7 @@ const buyRequest = TypeCompiler.Compile(BuyRequest);
 /** Reads the text of a buy request. Never throws: the problem with it names each field that is wrong. */
 export function parseBuyRequest(text: string): Purchase | HttpResponse {
   const parsed = parseJson(text);
-  if (parsed === MALFORMED) {
+  if (parsed === undefined) {
     const message = text === '' ? 'must not be empty' : 'must be well-formed JSON';
     return invalid([{ path: '', message }]);
   }
@@ -52,14 +52,12 @@ export function parseBuyRequest(text: string): Purchase | HttpResponse {
   return { requestId, userId: userId as UserId, itemId: itemId as ItemId, amount };
 }
 
-const MALFORMED = Symbol('malformed');
-
-/** Text that is not JSON is a normal result here, not an error. */
+/** Undefined, which no JSON can stand for, when the text is malformed: an outcome here, not a failure. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return MALFORMED;
+    return undefined;
   }
 }
 
@@ -85,9 +83,9 @@ const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
 
 /** One error for each field. */
-function fieldErrors(value: unknown): FieldError[] {
+function fieldErrors(value: unknown) {
   if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
-  const errors: FieldError[] = [];
+  const errors: { path: string; message: string }[] = [];
   for (const { name, check, message } of FIELD_CHECKS) {
     if (!Object.hasOwn(value, name)) errors.push({ path: `/${name}`, message: 'is required' });
     else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
@@ -115,11 +113,6 @@ function requestIdOf(value: unknown): RequestId | undefined {
 }
 
 /** `path` is a JSON pointer; empty for the whole body. */
-interface FieldError {
-  readonly path: string;
-  readonly message: string;
-}
-
-function invalid(errors: readonly FieldError[], requestId?: RequestId): HttpResponse {
+function invalid(errors: readonly { path: string; message: string }[], requestId?: RequestId) {
   return problem('invalid-request', { requestId, members: { errors } });
 }

@@ -103,21 +103,19 @@ function createPublish(
   // The producer bounds what it takes, and with it the number of orders here.
   const inFlight = createInFlight(Infinity);
 
-  const append = async (order: Order) => {
-    await publisher.append({ key: order.requestId, value: encodeOrder(order) });
-  };
-  const queueAcknowledged = async (order: Order): Promise<Published> => {
+  const appendAndQueue = async (order: Order): Promise<Published> => {
+    const { requestId } = order;
+    try {
+      await publisher.append({ key: requestId, value: encodeOrder(order) });
+    } catch (error) {
+      if (error instanceof NotAppendedError) return 'refused';
+      errors.report('an order was handed over and not acknowledged', error);
+      return 'unknown';
+    }
     const queued = await queue(order);
     if (queued === true) return 'queued';
     const cause = queued === false ? new Error('The ledger has no such order any more') : queued;
-    errors.report('an acknowledged order could not be queued', cause, {
-      requestId: order.requestId,
-    });
-    return 'unknown';
-  };
-  const appendFailed = (error: unknown): Published => {
-    if (error instanceof NotAppendedError) return 'refused';
-    errors.report('an order was handed over and not acknowledged', error);
+    errors.report('an acknowledged order could not be queued', cause, { requestId });
     return 'unknown';
   };
 
@@ -130,13 +128,11 @@ function createPublish(
         const cancelDeadline = deadlines.start(() => {
           resolve('unknown');
         });
-        void append(order)
-          .then(() => queueAcknowledged(order), appendFailed)
-          .then((published) => {
-            cancelDeadline();
-            inFlight.leave();
-            resolve(published);
-          });
+        void appendAndQueue(order).then((published) => {
+          cancelDeadline();
+          inFlight.leave();
+          resolve(published);
+        });
       });
     },
     /** Resolves with true once no order is being published, late ones included, or with false after `boundMs`. */

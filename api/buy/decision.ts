@@ -72,10 +72,8 @@ export function rejectionProblem(
   switch (rejection.kind) {
     case 'request-id-reused':
       return problem('request-id-reused', { requestId });
-    case 'in-progress': {
-      const { retryAfterMs } = rejection;
-      return problem('request-in-progress', { requestId, retryAfterMs });
-    }
+    case 'in-progress':
+      return problem('request-in-progress', { requestId, retryAfterMs: rejection.retryAfterMs });
     case 'exists': {
       const order = view.order({ requestId, itemId, entry: rejection.entry });
       // Only held, so not accepted yet: its lease ended between two looks at the entry.

@@ -24,15 +24,12 @@ export function createBodyReader(deadlineMs = BODY_DEADLINE_MS): ReadBody {
     if (Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
       return Promise.resolve(problem('too-large'));
     }
-    return collect(req, deadlines.start);
+    return collect(req, deadlines);
   };
 }
 
-function collect(
-  req: IncomingMessage,
-  startDeadline: (expire: () => void) => () => void,
-): Promise<Body> {
-  return new Promise((resolve) => {
+function collect(req: IncomingMessage, deadlines: ReturnType<typeof createDeadlines>) {
+  return new Promise<Body>((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
     let finished = false;
@@ -59,7 +56,7 @@ function collect(
     const onClose = () => {
       finish(undefined);
     };
-    const cancelDeadline = startDeadline(() => {
+    const cancelDeadline = deadlines.start(() => {
       finish(problem('request-timeout'));
     });
     // A broken connection also emits `close`, which handles it. Without an error listener the process would crash.

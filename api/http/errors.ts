@@ -2,24 +2,22 @@ import type { RequestId } from '../../engine/orders/order';
 import type { Logger } from '../../platform/logger';
 import type { ProblemOptions, ProblemType } from './problems';
 
-/** Logs failures of dependencies, at most one line a second for each kind. */
-export interface ErrorLog {
-  readonly report: (
-    what: string,
-    error: unknown,
-    fields?: Readonly<Record<string, unknown>>,
-  ) => void;
-}
+export type ErrorLog = ReturnType<typeof createErrorLog>;
 
 /** While a dependency is down, thousands of requests a second fail in the same way; one line says as much. */
 const LINE_INTERVAL_MS = 1_000;
 
-/** `what` is a fixed sentence: it names the kind of failure, in the log and as a label of the metrics. */
-export function createErrorLog(logger: Logger, onError?: (what: string) => void): ErrorLog {
+/** Logs failures of dependencies, at most one line a second for each kind. */
+export function createErrorLog(logger: Logger, onError: (what: string) => void) {
   const lines = new Map<string, { loggedAt: number; suppressed: number }>();
   return {
-    report: (what, error, fields = {}) => {
-      onError?.(what);
+    /** `what` is a fixed sentence: it names the kind of failure, in the log and as a label of the metrics. */
+    report: (
+      what: string,
+      error: unknown,
+      fields: Readonly<Record<string, unknown>> = {},
+    ): void => {
+      onError(what);
       const line = lines.get(what) ?? { loggedAt: -Infinity, suppressed: 0 };
       lines.set(what, line);
       const now = performance.now();

@@ -1,15 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { UserId } from '../../engine/orders/order';
 
 /** 16 KiB: thirty times the longest valid order, small enough to keep in memory for every connection at once. */
 export const BODY_BYTES_MAX = 16 * 1024;
 
+/** How often a shutdown looks whether everything in hand is done. */
+const POLL_MS = 10;
+
 export type InFlight = ReturnType<typeof createInFlight>;
 
 /** Counts what is in hand, up to `max`, which may be Infinity for what is bounded elsewhere. */
 export function createInFlight(max: number) {
   let count = 0;
-  const waiters = new Set<() => void>();
   const isFull = () => count >= max;
 
   return {
@@ -23,24 +26,12 @@ export function createInFlight(max: number) {
     },
     leave: () => {
       count -= 1;
-      if (count > 0) return;
-      for (const wake of waiters) wake();
     },
     /** Resolves with true once nothing is in hand, or with false after `boundMs`. */
-    whenEmpty: (boundMs: number): Promise<boolean> => {
-      if (count === 0) return Promise.resolve(true);
-      return new Promise((resolve) => {
-        const finish = (isEmpty: boolean) => {
-          clearTimeout(timer);
-          waiters.delete(wake);
-          resolve(isEmpty);
-        };
-        const wake = () => {
-          finish(true);
-        };
-        const timer = setTimeout(finish, boundMs, false);
-        waiters.add(wake);
-      });
+    whenEmpty: async (boundMs: number): Promise<boolean> => {
+      const deadline = performance.now() + boundMs;
+      while (count > 0 && performance.now() < deadline) await sleep(POLL_MS);
+      return count === 0;
     },
   };
 }

@@ -69,14 +69,12 @@ export const PROBLEMS = {
   'not-accepted': {
     status: 503,
     title: 'Not accepted for now',
-    detail:
-      'This attempt bought nothing. Try again with the same request_id, which never buys twice.',
+    detail: 'This attempt bought nothing. Try again with the same request_id; it never buys twice.',
   },
   'outcome-unknown': {
     status: 503,
     title: 'The outcome is not known yet',
-    detail:
-      'The order may still go through. Ask again with the same request_id, never with a new one.',
+    detail: 'The order may still go through. Ask again with the same request_id, not a new one.',
   },
   internal: {
     status: 500,

@@ -1,16 +1,10 @@
+import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { problem } from './problems';
 
-export interface ServerBounds {
-  readonly headersMsMax: number;
-  readonly requestMsMax: number;
-  readonly keepAliveMs: number;
-  readonly connectionsMax: number;
-}
-
-const BOUNDS: ServerBounds = {
+const BOUNDS = {
   // Node's own default is a minute for headers and five for a request.
   headersMsMax: 5_000,
   // Above the deadline of the body reader, whose response explains itself.
@@ -30,7 +24,7 @@ const CHECKS_MS_MAX = 1_000;
 /** An HTTP server for the public internet: everything is bounded in time, size and number. Only tests change the bounds. */
 export function createHttpServer(
   listener: RequestListener,
-  bounds: Partial<ServerBounds> = {},
+  bounds: Partial<typeof BOUNDS> = {},
 ): Server {
   const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...BOUNDS, ...bounds };
   const server = createServer(
@@ -50,12 +44,8 @@ export function createHttpServer(
 
 /** Starts to listen; port 0 takes a free one. Returns the port. Throws when the address is taken. */
 export async function listen(server: Server, host: string, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  server.listen(port, host);
+  await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
@@ -95,13 +85,11 @@ function respondToBrokenRequest(
 }
 
 function brokenRequestProblem(code: string | undefined) {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return problem('too-large', { detail: `Headers may take ${HEADER_BYTES_MAX} bytes.` });
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return problem('request-timeout', { detail: 'The request stopped arriving.' });
-    case undefined:
-    default:
-      return problem('invalid-request', { detail: 'This is not an HTTP request.' });
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return problem('too-large', { detail: `Headers may take ${HEADER_BYTES_MAX} bytes.` });
   }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return problem('request-timeout', { detail: 'The request stopped arriving.' });
+  }
+  return problem('invalid-request', { detail: 'This is not an HTTP request.' });
 }

@@ -1,11 +1,6 @@
 import { pino } from 'pino';
 import { createGateway, type Gateway, type GatewayParts } from '../../api/gateway';
-import {
-  closeHttpServer,
-  createHttpServer,
-  listen,
-  type ServerBounds,
-} from '../../api/http/server';
+import { closeHttpServer, createHttpServer, listen } from '../../api/http/server';
 import { createFakeStock, type FakeStock } from '../support/fake-stock';
 import { createFakePublisher, type FakePublisher } from './fake-publisher';
 import type { ItemId } from '../../engine/orders/order';
@@ -30,7 +25,7 @@ export async function openGateway({
   change = () => ({}),
 }: {
   units?: number;
-  bounds?: Partial<ServerBounds>;
+  bounds?: Parameters<typeof createHttpServer>[1];
   change?: (parts: { stock: FakeStock; publisher: FakePublisher }) => Partial<GatewayParts>;
 } = {}): Promise<OpenGateway> {
   const stock = createFakeStock();
