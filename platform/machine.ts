@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Env } from './config';
+import { errorCode } from './user-error';
 
 /** Where everything of the local stack listens. */
 export const LOOPBACK = '127.0.0.1';
@@ -52,7 +53,7 @@ export function isExecutable(file: string): boolean {
     return statSync(file).isFile();
   } catch (error) {
     // Any system error, such as a missing file or a missing permission, means that it cannot be run.
-    if (typeof error === 'object' && error !== null && 'code' in error) return false;
+    if (errorCode(error) !== undefined) return false;
     throw error;
   }
 }

@@ -13,9 +13,13 @@ export class UserError extends Error {
   }
 }
 
-/** An error and its causes on one line: "not ready within 60 s: connect ECONNREFUSED 127.0.0.1:6379". */
+/**
+ * An error and its causes on one line: "not ready within 60 s: connect ECONNREFUSED 127.0.0.1:6379". A UserError's
+ * message is complete without them.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof UserError) return error.message;
   // Node tries several addresses of one name and wraps their errors in one without a message.
   if (error.message === '' && error instanceof AggregateError && error.errors.length > 0) {
     return describeError(error.errors[0]);
@@ -24,4 +28,12 @@ export function describeError(error: unknown): string {
   const parts = [error.message, error.message.includes(code) ? '' : code];
   const text = parts.filter((part) => part !== '').join(' ') || error.name;
   return error.cause === undefined ? text : `${text}: ${describeError(error.cause)}`;
+}
+
+/**
+ * A system error's code, such as ENOENT; undefined where there is none. Not by `instanceof`: in a jest test file system
+ * errors are of another `Error` class.
+ */
+export function errorCode(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
 }

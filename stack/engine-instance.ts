@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../engine/kafka/topics';
 import type { Env } from '../platform/config';
 import { LOOPBACK } from '../platform/machine';
-import type { EngineName } from './engine';
-import { startEngineProcess, type EngineProcess } from './engine-process';
-import { freePorts } from './ground/ports';
+import { type EngineName, type EngineProcess, startEngineProcess } from './engine';
+import { freePorts } from './settings';
 
 export type EngineInstance = Awaited<ReturnType<typeof createEngineInstance>>;
 

@@ -2,82 +2,128 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
 import { LOOPBACK } from '../platform/machine';
-import type { SupervisedProgram } from './processes/supervisor';
 import { UserError } from '../platform/user-error';
+import type { GuardedProcess } from './guarded-process';
+import { startOnce, type SupervisedProgram } from './supervisor';
 
 /**
- * 64 MB for each half of the young generation, from the start, instead of up to 16: a purchase lives for as long as its
- * answer takes, and what is still in hand when the young generation is full is copied, twice, and then has to be found
- * among the old. With 256 connections that took a fifth of the gateway's time, with this a sixteenth. Up to 130 MB more
- * memory. Containers and manifests say the same.
+ * 64 MB for each half of the young generation from the start, instead of up to 16. A purchase lives until its response,
+ * and what is still alive when the young generation is full is copied twice and then collected from the old one. With
+ * 256 connections garbage collection took a fifth of the gateway's time, with this a sixteenth. Costs up to 130 MB of
+ * memory. Containers and manifests use the same values.
  */
 export const GATEWAY_NODE_OPTIONS = [
   '--min-semi-space-size=64',
   '--max-semi-space-size=64',
 ] as const;
 
-/** The engine's processes: what is run, and where it says that it can take work. */
+/** The engine's processes: their program, and the path that says whether they can take work. */
 export const ENGINE = {
   api: { main: 'api/main.js', health: '/readyz', nodeOptions: GATEWAY_NODE_OPTIONS },
   ingest: { main: 'ingest/main.js', health: '/readyz', nodeOptions: [] },
   worker: { main: 'worker/main.js', health: '/readyz', nodeOptions: [] },
-  // It depends on nothing, so there is nothing to be ready for.
+  // It has no dependencies, so it is ready when it is live.
   simulator: { main: 'engine/payments/simulator/main.js', health: '/livez', nodeOptions: [] },
 } as const;
 
 export type EngineName = keyof typeof ENGINE;
 
-/** A consumer that rejoins its group right after a crash waits for the old member's session to end: 10 s and some. */
+/** A consumer that rejoins its group right after a crash waits until the old member's session of 10 s has ended. */
 const READY_MS_MAX = 60_000;
 const PROBE_MS_MAX = 2_000;
-/** A start can meet a coordinator that is still loading; a wrong setting fails three times as fast as once. */
+/** A start can fail because a Kafka coordinator is still loading. A wrong setting fails quickly, also three times. */
 const START_TRIES_MAX = 3;
-/** The processes allow themselves 20 s. */
+/** The processes give themselves 20 s. */
 const STOP_MS_MAX = 22_000;
-
-export interface EngineProgram extends SupervisedProgram {
-  readonly url: string;
-}
 
 interface EngineProgramOptions {
   readonly port: number;
   readonly env: Env;
   readonly logFile: string;
+  /** Added to the options that this process always gets, such as for a profile. */
   readonly nodeOptions?: readonly string[];
 }
 
 /**
- * One process of the engine as a program to supervise. `env` is its whole environment but for PORT, which is `port`.
- * Throws a UserError when it has not been built.
+ * A process of the engine as a program to supervise. `env` is its whole environment except PORT. Throws a UserError
+ * when it has not been built.
  */
 export function engineProgram(
   root: string,
   name: EngineName,
   { port, env, logFile, nodeOptions = [] }: EngineProgramOptions,
-): EngineProgram {
-  const main = join(root, 'dist', ENGINE[name].main);
-  if (!existsSync(main)) {
-    throw new UserError(`dist/${ENGINE[name].main} is missing: run "npm run build".`);
-  }
+): SupervisedProgram & { readonly url: string } {
+  const { main, health, nodeOptions: ownOptions } = ENGINE[name];
+  const file = join(root, 'dist', main);
+  if (!existsSync(file)) throw new UserError(`dist/${main} is missing: run "npm run build".`);
   const url = `http://${LOOPBACK}:${port}`;
   return {
     name,
     url,
     command: process.execPath,
-    args: ['--enable-source-maps', ...ENGINE[name].nodeOptions, ...nodeOptions, main],
+    args: ['--enable-source-maps', ...ownOptions, ...nodeOptions, file],
     env: { ...env, PORT: String(port) },
     cwd: root,
     logFile,
-    probe: () => probeHttp(`${url}${ENGINE[name].health}`),
+    probe: () => probeHttp(`${url}${health}`),
     readyMsMax: READY_MS_MAX,
     startTriesMax: START_TRIES_MAX,
     stopMsMax: STOP_MS_MAX,
   };
 }
 
-/** Throws, with the answer's text, unless the answer is 200. */
+/** Throws, with the text of the response, unless the status is 200. */
 async function probeHttp(url: string): Promise<void> {
   const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_MS_MAX) });
   const text = await response.text();
-  if (response.status !== 200) throw new Error(`${url} answers ${response.status} ${text}`);
+  if (response.status !== 200) throw new Error(`${url} responds with ${response.status} ${text}`);
+}
+
+/** A process of the engine that a test or a harness kills, freezes and restarts. */
+export type EngineProcess = Awaited<ReturnType<typeof startEngineProcess>>;
+
+/** Starts a built process and waits until it is ready. Throws, and leaves nothing running, when it does not become ready. */
+export async function startEngineProcess(
+  root: string,
+  name: EngineName,
+  {
+    signal = new AbortController().signal,
+    ...options
+  }: EngineProgramOptions & { readonly signal?: AbortSignal },
+) {
+  const program = engineProgram(root, name, options);
+  const start = async (env: Env): Promise<GuardedProcess> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await startOnce(root, { ...program, env: { ...program.env, ...env } }, { signal });
+      } catch (error) {
+        if (signal.aborted || tries >= program.startTriesMax) throw error;
+      }
+    }
+  };
+  let running = await start({});
+  const stop = async () => {
+    // A frozen process handles no other signal.
+    running.signal('SIGCONT');
+    await running.stop(program.stopMsMax);
+  };
+  return {
+    url: program.url,
+    logFile: program.logFile,
+    /** Of the process that runs now. */
+    pid: () => running.pid,
+    /** Sends a signal and, for SIGKILL, waits for the end. */
+    kill: async (name: NodeJS.Signals) => {
+      running.signal(name);
+      if (name === 'SIGKILL') await running.exited;
+    },
+    /** Resolves when the process that runs now has ended. */
+    ended: () => running.exited,
+    /** Stops it if it still runs, starts it on the same port with `env` added, waits until it is ready. */
+    restart: async (env: Env = {}) => {
+      await stop();
+      running = await start(env);
+    },
+    stop,
+  };
 }

@@ -1,34 +1,20 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadRedisAccess, type Env } from '../platform/config';
+import { LOOPBACK } from '../platform/machine';
+import { isAbort, untilAborted } from '../platform/until';
+import { UserError, describeError } from '../platform/user-error';
+import { DEMO_ITEM, putDemoItemOnSale } from '../setup/demo-item';
+import { givenAccess, type Component, type Context } from './components/component';
 import { startKafka } from './components/kafka';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
-import type { Component, Context } from './ground/context';
-import { claimDataDir, type DataDir } from './ground/data-dir';
-import { DEMO_ITEM, putDemoItemOnSale } from '../setup/demo-item';
+import { claimDataDir, operatorToken } from './data-dir';
 import { engineProgram, type EngineName } from './engine';
-import { operatorToken } from './operator-token';
-import { givenAccess, withoutForeignAccess } from './ground/given';
-import { LOOPBACK } from '../platform/machine';
-import { claimPorts } from './ground/ports';
-import { rotateLog } from './processes/last-words';
-import { supervise, type SupervisedProgram } from './processes/supervisor';
-import { isAbort, untilAborted } from '../platform/until';
-import { UserError, describeError } from '../platform/user-error';
-import { reportPart, type Report } from './ground/report';
-import { ownPorts, type PortName, type StackSettings } from './ground/settings';
-
-export interface StackOptions {
-  readonly settings: StackSettings;
-  /** Whether to start our own processes, too, and put the demo item on sale. */
-  readonly engine: boolean;
-  /** Wipe the data first. */
-  readonly fresh: boolean;
-  readonly report: Report;
-  /** Aborting it ends a start that is under way; a started stack is ended by `stop`. */
-  readonly signal: AbortSignal;
-}
+import { rotateLog } from './guarded-process';
+import { reportPart, type Report } from './report';
+import { claimPorts, ownPorts, type PortName, type StackSettings } from './settings';
+import { supervise, type SupervisedProgram } from './supervisor';
 
 export interface Stack {
   readonly redisAddr: string;
@@ -36,18 +22,27 @@ export interface Stack {
   readonly temporalAddress: string;
   readonly temporalUiUrl: string | undefined;
   readonly paymentUrl: string;
-  /** The process ids of what was started, by name; a process that was started again has its new one. */
+  /** The process ids of what was started, by name. A restarted process has its new one. */
   readonly pids: ReadonlyMap<string, number>;
-  /** Ends everything that was started, in the reverse order. May be called again. */
+  /** Stops everything that was started, in reverse order. May be called again. */
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Brings up Redis, Kafka and Temporal side by side, then the engine. Whatever goes wrong, nothing that was started
- * stays behind. Throws a UserError for what the person at the terminal can mend, the signal's reason when aborted.
+ * Starts Redis, Kafka and Temporal side by side, then the engine. On an error it stops what it has started, and throws a
+ * UserError for what the person at the terminal can mend, or the signal's reason when that is aborted.
  */
-export async function startStack(options: StackOptions): Promise<Stack> {
-  const { settings, report, fresh } = options;
+export async function startStack(options: {
+  readonly settings: StackSettings;
+  /** Whether to start the engine's processes and put the demo item on sale. */
+  readonly engine: boolean;
+  /** Remove the data first. */
+  readonly fresh: boolean;
+  readonly report: Report;
+  /** Aborts a start in progress. A running stack is ended by `stop`. */
+  readonly signal: AbortSignal;
+}): Promise<Stack> {
+  const { settings, engine, report, fresh } = options;
   const dataDir = await claimDataDir(settings.dataDir, { fresh, signal: options.signal });
   const pids = new Map<string, number>();
   const started: { layer: Layer; stop: () => Promise<void> }[] = [];
@@ -58,11 +53,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }
     dataDir.release();
   };
-  const giveUp = new AbortController();
+  const failed = new AbortController();
   const abort = () => {
-    giveUp.abort();
+    failed.abort();
   };
-  const signal = AbortSignal.any([options.signal, giveUp.signal]);
+  const signal = AbortSignal.any([options.signal, failed.signal]);
   const run = (layer: Layer) => async (program: SupervisedProgram) => {
     signal.throwIfAborted();
     rotateLog(program.logFile);
@@ -75,20 +70,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await untilAborted(supervised.ready, signal);
   };
   try {
-    await claimStackPorts(options, dataDir, signal);
+    await claimPorts(settings.ports, ownPorts(settings, { engine }), {
+      patient: dataDir.wasAbandoned,
+      signal,
+    });
     const context: Context = { settings, report, signal, run: run('components') };
     const components = await startComponents(context, abort);
-    if (options.engine) await startEngine(context, run, components, abort);
-    const paymentUrl = paymentUrlOf(settings);
+    if (engine) await startEngine(context, run, components, abort);
     dataDir.announce({
       gateway: `http://${LOOPBACK}:${settings.ports.gateway}`,
-      payments: paymentUrl,
+      payments: components.paymentUrl,
       redis: components.redisAddr,
       kafka: components.kafkaAddr,
       temporal: components.temporalAddress,
       ...(components.temporalUiUrl !== undefined && { temporalUi: components.temporalUiUrl }),
     });
-    return { ...components, paymentUrl, pids, stop };
+    return { ...components, pids, stop };
   } catch (error) {
     abort();
     await stop();
@@ -96,30 +93,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/** Stopped in this order: nobody loses what it stands on before it has put down what it holds. */
+/** The order of stopping: a process stops before what it depends on, so that it can finish its work. */
 const LAYERS = ['api', 'ingest', 'worker', 'simulator', 'components'] as const;
 type Layer = (typeof LAYERS)[number];
 
-type Components = Pick<Stack, 'redisAddr' | 'kafkaAddr' | 'temporalAddress' | 'temporalUiUrl'>;
+type Components = Awaited<ReturnType<typeof startComponents>>;
 
-async function claimStackPorts(
-  { settings, engine }: StackOptions,
-  { wasAbandoned }: DataDir,
-  signal: AbortSignal,
-) {
-  const names = ownPorts(settings, { engine });
-  await claimPorts(settings.ports, names, { patient: wasAbandoned, signal });
-}
-
-async function startComponents(context: Context, giveUp: () => void): Promise<Components> {
+async function startComponents(context: Context, abort: () => void) {
+  const { settings, report } = context;
   const part = <T extends Component>(name: string, start: (context: Context) => Promise<T>) =>
     reportPart(
-      context.report,
+      report,
       name,
       () => start(context),
       ({ address, origin }) => `${address.padEnd(21)} ${origin}`,
     );
-  const [redis, kafka, temporal] = await allOrNone(giveUp, [
+  const [redis, kafka, temporal] = await allOrNone(abort, [
     part('Redis', startRedis),
     part('Kafka', startKafka),
     part('Temporal', startTemporal),
@@ -129,33 +118,45 @@ async function startComponents(context: Context, giveUp: () => void): Promise<Co
     kafkaAddr: kafka.address,
     temporalAddress: temporal.address,
     temporalUiUrl: temporal.uiUrl,
+    paymentUrl: settings.paymentUrl ?? `http://${LOOPBACK}:${settings.ports.payment}`,
   };
 }
 
+const ENGINE_PORTS = {
+  simulator: 'payment',
+  worker: 'worker',
+  ingest: 'ingest',
+  api: 'gateway',
+} as const satisfies Record<EngineName, PortName>;
+
 async function startEngine(
-  context: Context,
+  { settings, report }: Context,
   run: (layer: Layer) => Context['run'],
   components: Components,
-  giveUp: () => void,
+  abort: () => void,
 ): Promise<void> {
-  const { settings, report } = context;
+  const redis =
+    settings.redisAddr === undefined
+      ? components.redisAddr
+      : givenAccess(loadRedisAccess, settings);
   await reportPart(
     report,
     `item ${DEMO_ITEM}`,
-    () =>
-      putDemoItemOnSale(
-        settings.redisAddr === undefined
-          ? components.redisAddr
-          : givenAccess(loadRedisAccess, settings),
-      ),
+    () => putDemoItemOnSale(redis),
     (state) => state,
   );
   const env = engineEnv(settings, components);
-  const starts = engineNames(settings).map(async (name) => {
-    const port = settings.ports[ENGINE_PORTS[name]];
-    const logFile = join(settings.dataDir, `${name}.log`);
-    const own = name === 'api' ? { ...env, ...operatorEnv(settings) } : env;
-    const program = engineProgram(settings.root, name, { port, env: own, logFile });
+  const token = settings.operatorToken ?? operatorToken(settings.dataDir);
+  const own = ['worker', 'ingest', 'api'] as const;
+  // Another payment provider replaces the simulator.
+  const names = settings.paymentUrl === undefined ? (['simulator', ...own] as const) : own;
+  const starts = names.map(async (name) => {
+    const program = engineProgram(settings.root, name, {
+      port: settings.ports[ENGINE_PORTS[name]],
+      // Only the gateway gets the operators' token.
+      env: name === 'api' ? { ...env, OPERATOR_TOKEN: token } : env,
+      logFile: join(settings.dataDir, `${name}.log`),
+    });
     await reportPart(
       report,
       name,
@@ -163,68 +164,56 @@ async function startEngine(
       () => program.url,
     );
   });
-  await allOrNone(giveUp, starts);
+  await allOrNone(abort, starts);
 }
 
-const ENGINE_PORTS = {
-  api: 'gateway',
-  ingest: 'ingest',
-  worker: 'worker',
-  simulator: 'payment',
-} as const satisfies Record<EngineName, PortName>;
-
-/** A payment provider given from outside leaves nothing for the simulator to do. */
-function engineNames({ paymentUrl }: StackSettings): readonly EngineName[] {
-  const own = ['worker', 'ingest', 'api'] as const;
-  return paymentUrl === undefined ? ['simulator', ...own] : own;
-}
-
-function engineEnv(settings: StackSettings, components: Components): Env {
-  const { redisAddr, kafkaAddr, temporalAddress, temporalUiUrl } = components;
-  const paymentsDir = join(settings.dataDir, 'payments');
+/**
+ * The environment of the engine's processes. Passwords and certificates are left out where the stack started the server
+ * itself: they belong to another one and would be refused.
+ */
+function engineEnv({ env, dataDir, ...given }: StackSettings, components: Components): Env {
+  const paymentsDir = join(dataDir, 'payments');
   mkdirSync(paymentsDir, { recursive: true });
+  const foreign = [
+    ...(given.redisAddr === undefined ? [/^REDIS_(CLUSTER|USERNAME|PASSWORD|TLS)/] : []),
+    ...(given.kafkaAddr === undefined ? [/^KAFKA_(SASL|TLS)/] : []),
+    ...(given.temporalAddress === undefined ? [/^TEMPORAL_(API_KEY|TLS|CONFIG_FILE|PROFILE)/] : []),
+  ];
+  const inherited = Object.entries(env).filter(
+    ([name]) => !foreign.some((pattern) => pattern.test(name)),
+  );
+  const { redisAddr, kafkaAddr, temporalAddress, temporalUiUrl, paymentUrl } = components;
   return {
     PAYMENT_LEDGER_FILE: join(paymentsDir, 'ledger.jsonl'),
-    ...withoutForeignAccess(settings),
+    ...Object.fromEntries(inherited),
     REDIS_ADDR: redisAddr,
     KAFKA_ADDR: kafkaAddr,
     TEMPORAL_ADDRESS: temporalAddress,
     ...(temporalUiUrl !== undefined && { TEMPORAL_UI_URL: temporalUiUrl }),
-    PAYMENT_URL: paymentUrlOf(settings),
+    PAYMENT_URL: paymentUrl,
   };
 }
 
-/** Only the gateway is to know it. A token from outside stays the one. */
-function operatorEnv({ env, dataDir }: StackSettings): Env {
-  const given = env['OPERATOR_TOKEN']?.trim();
-  return { OPERATOR_TOKEN: given ? given : operatorToken(dataDir) };
-}
-
-function paymentUrlOf({ paymentUrl, ports }: StackSettings): string {
-  return paymentUrl ?? `http://${LOOPBACK}:${ports.payment}`;
-}
-
 /**
- * Waits for all parts. With the first fault `giveUp` is called, and once every part has ended, the faults are thrown
- * as one: parts that only gave up are not among them.
+ * Waits for all parts. Calls `abort` at the first error. When every part has ended, throws the errors as one, without
+ * those of parts that were only aborted.
  */
 async function allOrNone<T extends readonly Promise<unknown>[]>(
-  giveUp: () => void,
+  abort: () => void,
   parts: [...T],
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  for (const part of parts) part.catch(giveUp);
+  for (const part of parts) part.catch(abort);
   const results = await Promise.allSettled(parts);
-  const faults = results
+  const errors = results
     .flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
     .map((reason) => (reason instanceof Error ? reason : new Error(String(reason))))
-    .filter((fault) => !isAbort(fault));
-  if (faults.length > 1) {
-    const text = faults.map(describeError).join('\n');
-    const cause = new AggregateError(faults);
-    throw faults.every((fault) => fault instanceof UserError)
+    .filter((error) => !isAbort(error));
+  if (errors.length > 1) {
+    const text = errors.map(describeError).join('\n');
+    throw errors.every((error) => error instanceof UserError)
       ? new UserError(text)
-      : new Error(text, { cause });
+      : new Error(text);
   }
-  if (faults[0]) throw faults[0];
+  if (errors[0]) throw errors[0];
   return Promise.all(parts);
 }

@@ -6,10 +6,9 @@ import { createLogger } from '../../platform/logger';
 import { connectRetryingRedis, type RedisConnection } from '../../platform/redis';
 import { UserError } from '../../platform/user-error';
 import { createEngineInstance } from '../../stack/engine-instance';
-import { startEngineProcess } from '../../stack/engine-process';
-import { removeAbandoned } from '../../stack/ground/data-dir';
-import { freePorts } from '../../stack/ground/ports';
-import { loadStackSettings } from '../../stack/ground/settings';
+import { startEngineProcess } from '../../stack/engine';
+import { removeAbandoned } from '../../stack/data-dir';
+import { freePorts, loadStackSettings } from '../../stack/settings';
 import { startStack, type Stack } from '../../stack/stack';
 import { startGenerator, type LoadGenerator } from './children';
 import type { SuiteResult } from './report';
@@ -166,11 +165,12 @@ export interface Checkout {
   readonly startEngineProcess: typeof startEngineProcess;
 }
 
-/** Where that code lies in `dist/`: first as in this checkout, then as in older ones. */
+/** Where that code lies in `dist/`, in this checkout and in older ones. The first file that exists counts. */
 const MODULES = {
   startStack: ['stack/stack.js'],
-  loadStackSettings: ['stack/ground/settings.js'],
-  startEngineProcess: ['stack/engine-process.js'],
+  loadStackSettings: ['stack/settings.js', 'stack/ground/settings.js'],
+  // Older checkouts have an engine.js, too, without this function.
+  startEngineProcess: ['stack/engine-process.js', 'stack/engine.js'],
 } as const;
 
 /** Loads another checkout's code. Throws a UserError when it is not built. */

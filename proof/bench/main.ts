@@ -3,7 +3,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { describeError, UserError } from '../../platform/user-error';
-import { seconds } from '../../stack/ground/report';
+import { seconds } from '../../stack/report';
 import { isAbort } from '../../platform/until';
 import { withEnvironment, type Suite } from './environment';
 import { resultText, type SuiteResult } from './report';

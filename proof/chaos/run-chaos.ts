@@ -10,7 +10,7 @@ import { FAILPOINT_FIRED } from '../../platform/failpoints';
 import { until } from '../../platform/until';
 import { describeError } from '../../platform/user-error';
 import type { InstanceProcess } from '../../stack/engine-instance';
-import { logSize } from '../../stack/processes/last-words';
+import { logSize } from '../../stack/guarded-process';
 import { nameOf, type ChaosCase } from './cases';
 import { openInstance, type Instance, type Servers } from './instance';
 import { prepareOrders, publishAbandoned, releaseLost } from './interference';

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { runToEnd } from '../../stack/processes/run-to-end';
+import { runToEnd } from '../../stack/guarded-process';
 import { mutate, type Mutant } from './mutant';
 
 /** A copy of the checkout that may be broken: what is done to it never touches the work tree. */

@@ -2,7 +2,7 @@ import type { Checkout } from './checkout';
 import type { Mutant } from './mutant';
 import { runTests, type FailedTest, type TestRun } from './test-run';
 import type { Env } from '../../platform/config';
-import { seconds, type Report } from '../../stack/ground/report';
+import { type Report, seconds } from '../../stack/report';
 
 /** What became of one mutant. */
 export interface Catch {

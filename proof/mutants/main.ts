@@ -1,17 +1,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
-import { removeAbandoned } from '../../stack/ground/data-dir';
-import { freePorts } from '../../stack/ground/ports';
-import { seconds, type Report } from '../../stack/ground/report';
-import { loadStackSettings } from '../../stack/ground/settings';
+import { removeAbandoned } from '../../stack/data-dir';
+import { freePorts, loadStackSettings } from '../../stack/settings';
+import { type Report, seconds } from '../../stack/report';
 import { isAbort } from '../../platform/until';
 import { startStack, type Stack } from '../../stack/stack';
 import { MUTANTS } from './catalogue';
 import { copyCheckout } from './checkout';
 import { catchTable, hunt } from './hunt';
 import type { Mutant } from './mutant';
-import { UserError, describeError } from '../../platform/user-error';
+import { describeError, UserError } from '../../platform/user-error';
 
 /** Compiled, this file lies in dist/proof/mutants. */
 const ROOT = join(__dirname, '..', '..', '..');

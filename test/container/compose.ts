@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePorts } from '../../stack/ground/ports';
+import { freePorts } from '../../stack/settings';
 import { eventually } from '../support/eventually';
 
 const ROOT = join(__dirname, '..', '..');

@@ -7,7 +7,7 @@ import {
 import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
 import { DYNAMIC_CONFIG } from '../../stack/components/temporal';
 import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
-import { PORTS } from '../../stack/ground/settings';
+import { PORTS } from '../../stack/settings';
 import { parseCompose, readProduction, readText, readTrial } from './rules/files';
 import { containers } from './rules/workloads';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { engineProgram } from '../../stack/engine';
-import { freePorts } from '../../stack/ground/ports';
-import { spawnGuarded } from '../../stack/processes/guarded-process';
+import { freePorts } from '../../stack/settings';
+import { spawnGuarded } from '../../stack/guarded-process';
 import { readCharges } from '../../client/snapshot';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { whenQuiet } from '../support/balance';

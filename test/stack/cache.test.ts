@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cached } from '../../stack/install/cache';
+import { cached } from '../../stack/installer';
 
 const ENTRY = { name: 'tool-1.0', proof: 'bin' };
 

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { claimDataDir, removeAbandoned } from '../../stack/ground/data-dir';
+import { claimDataDir, removeAbandoned } from '../../stack/data-dir';
 import { UserError } from '../../platform/user-error';
 
 const { signal } = new AbortController();

@@ -2,9 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { errorCode } from '../../stack/ground/error-code';
-import { spawnGuarded, type Program } from '../../stack/processes/guarded-process';
-import { identify } from '../../stack/processes/process-identity';
+import { errorCode } from '../../platform/user-error';
+import { identify, type Program, spawnGuarded } from '../../stack/guarded-process';
 import { eventually } from '../support/eventually';
 
 const ROOT = join(__dirname, '..', '..');

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { operatorToken, operatorTokenFile } from '../../stack/operator-token';
+import { operatorToken, operatorTokenFile } from '../../stack/data-dir';
 
 const folder = mkdtempSync(join(tmpdir(), 'operator-token-'));
 afterAll(() => {

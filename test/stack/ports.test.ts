@@ -1,7 +1,5 @@
 import { createServer, type Server } from 'node:net';
-import { claimPorts, freePorts } from '../../stack/ground/ports';
-import { loadStackSettings, ownPorts } from '../../stack/ground/settings';
-
+import { claimPorts, freePorts, loadStackSettings, ownPorts } from '../../stack/settings';
 const { signal } = new AbortController();
 const servers: Server[] = [];
 afterEach(() => {

@@ -1,12 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { identify } from '../../stack/processes/process-identity';
-import {
-  supervise,
-  type Supervised,
-  type SupervisedProgram,
-} from '../../stack/processes/supervisor';
+import { identify } from '../../stack/guarded-process';
+import { supervise, type Supervised, type SupervisedProgram } from '../../stack/supervisor';
 import { eventually } from '../support/eventually';
 
 const ROOT = join(__dirname, '..', '..');

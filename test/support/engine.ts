@@ -4,9 +4,8 @@ import { ensureTopics, saleTopics } from '../../engine/kafka/topics';
 import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectRetryingRedis, type RedisConnection } from '../../platform/redis';
-import type { EngineName } from '../../stack/engine';
-import { startEngineProcess, type EngineProcess } from '../../stack/engine-process';
-import { freePorts } from '../../stack/ground/ports';
+import { type EngineName, type EngineProcess, startEngineProcess } from '../../stack/engine';
+import { freePorts } from '../../stack/settings';
 
 const ROOT = join(__dirname, '..', '..');
 

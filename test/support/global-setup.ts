@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { removeAbandoned } from '../../stack/ground/data-dir';
-import { freePorts } from '../../stack/ground/ports';
-import { loadStackSettings } from '../../stack/ground/settings';
+import { removeAbandoned } from '../../stack/data-dir';
+import { freePorts, loadStackSettings } from '../../stack/settings';
 import { startStack, type Stack } from '../../stack/stack';
 
 const ROOT = join(__dirname, '..', '..');

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { loadStackSettings } from '../../stack/ground/settings';
+import { loadStackSettings } from '../../stack/settings';
 import { temporalAddress } from './addresses';
 
 const run = promisify(execFile);

@@ -1,5 +1,5 @@
 import type { EngineInstance } from '../../../stack/engine-instance';
-import { freePorts } from '../../../stack/ground/ports';
+import { freePorts } from '../../../stack/settings';
 import { startBaseline } from '../children';
 import { compare, comparisonTable, ratio, type Comparison } from '../comparison';
 import { createEngine, type BenchEnvironment, type Suite } from '../environment';

@@ -4,7 +4,7 @@ import { createKafka } from '../../../engine/kafka/kafka-client';
 import { readLog } from '../../../engine/kafka/read-log';
 import { withAdmin } from '../../../engine/kafka/topics';
 import { startKafka } from '../../../stack/components/kafka';
-import type { Ports } from '../../../stack/ground/settings';
+import type { Ports } from '../../../stack/settings';
 import { eventually } from '../eventually';
 import { ownComponents } from '../secured/own-components';
 import { startKafkaProxy, type KafkaProxy } from './kafka-proxy';

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Context } from '../../../stack/ground/context';
-import { freePorts } from '../../../stack/ground/ports';
-import { loadStackSettings } from '../../../stack/ground/settings';
-import { supervise } from '../../../stack/processes/supervisor';
+import type { Context } from '../../../stack/components/component';
+import { freePorts, loadStackSettings } from '../../../stack/settings';
+import { supervise } from '../../../stack/supervisor';
 
 const ROOT = join(__dirname, '..', '..', '..');
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lastWords, logSize } from '../../stack/processes/last-words';
+import { logTail, logSize } from '../../stack/guarded-process';
 
 let file = '';
 beforeEach(() => {
@@ -21,31 +21,31 @@ describe('the last words of a process', () => {
         '{"level":"fatal","msg":"cannot go on","err":{"message":"no topic"}}',
       ].join('\n'),
     );
-    expect(lastWords(file, 0)).toBe(
+    expect(logTail(file, 0)).toBe(
       `\n    warn: redis connection: refused\n    fatal: cannot go on: no topic\n    (log: ${file})`,
     );
   });
 
   test('include what was printed beside the JSON lines', () => {
     writeFileSync(file, '{"level":"info","msg":"starting"}\nError: Bad configuration\n{cut off');
-    expect(lastWords(file, 0)).toContain('\n    Error: Bad configuration\n    {cut off');
+    expect(logTail(file, 0)).toContain('\n    Error: Bad configuration\n    {cut off');
   });
 
   test('are the last lines where the log is plain text', () => {
     writeFileSync(file, Array.from({ length: 40 }, (_, at) => `line ${at}`).join('\n'));
-    expect(lastWords(file, 0)).toContain('    line 39');
-    expect(lastWords(file, 0)).not.toContain('    line 20\n');
+    expect(logTail(file, 0)).toContain('    line 39');
+    expect(logTail(file, 0)).not.toContain('    line 20\n');
   });
 
   test('begin where this start began', () => {
     writeFileSync(file, 'of an earlier start\n');
     const from = logSize(file);
     writeFileSync(file, 'of this start\n', { flag: 'a' });
-    expect(lastWords(file, from)).not.toContain('earlier');
-    expect(lastWords(file, from)).toContain('of this start');
+    expect(logTail(file, from)).not.toContain('earlier');
+    expect(logTail(file, from)).toContain('of this start');
   });
 
   test('are only the place of the log when there are none', () => {
-    expect(lastWords(file, 0)).toBe(`\n    (log: ${file})`);
+    expect(logTail(file, 0)).toBe(`\n    (log: ${file})`);
   });
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   linkSync,
@@ -11,23 +12,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode } from './error-code';
-import { identify, isAlive, type ProcessIdentity } from '../processes/process-identity';
-import { UserError } from '../../platform/user-error';
+import { identify, isAlive, type ProcessIdentity } from './guarded-process';
+import { UserError, errorCode } from '../platform/user-error';
 
-/** What one stack owns on disk while it runs. */
-export interface DataDir {
-  readonly path: string;
-  /** A stack that was killed has left this folder behind, a moment ago or long since. */
-  readonly wasAbandoned: boolean;
-  /** Remembers a process that works on the data, so that a successor can wait for its end. */
-  readonly remember: (pid: number) => void;
-  /** Writes down where the parts are, by name, for commands that look for a running stack. */
-  readonly announce: (addresses: Readonly<Record<string, string>>) => void;
-  readonly release: () => void;
-}
-
-/** Written by us, read by the next stack on the same data. */
+/** The content of the owner file, which the next stack on the same data reads. */
 interface Owner {
   readonly stack: ProcessIdentity;
   readonly children: readonly ProcessIdentity[];
@@ -35,10 +23,10 @@ interface Owner {
 
 const OWNER_FILE = 'stack.json';
 
-/** The data of the parts; logs stay when it is wiped. */
+/** The folders with data, which `fresh` removes. Logs stay. */
 const PARTS = ['redis', 'kafka', 'temporal', 'payments'];
 
-/** Processes of a killed stack are gone after 5 s; a slow machine gets as much again. */
+/** Processes of a killed stack end within 5 s; a slow machine gets twice as long. */
 const ORPHANS_MS_MAX = 10_000;
 const LOOK_AGAIN_MS = 100;
 
@@ -46,13 +34,13 @@ const LOOK_AGAIN_MS = 100;
 const UNOWNED_MS_MAX = 3_600_000;
 
 /**
- * Makes the folder ours until `release`. Throws a UserError when another stack runs on it. What is left of a stack
- * that was killed is waited for, since two Redis on one folder would ruin it. `fresh` wipes the data then.
+ * Claims a stack's data folder until `release`. Throws a UserError when another stack runs on it. Waits for the remaining
+ * processes of a killed stack, because two Redis on one folder would corrupt it. `fresh` then removes the data.
  */
 export async function claimDataDir(
   path: string,
   { fresh, signal }: { fresh: boolean; signal: AbortSignal },
-): Promise<DataDir> {
+) {
   mkdirSync(path, { recursive: true });
   const file = join(path, OWNER_FILE);
   const stack = identify(process.pid);
@@ -79,21 +67,23 @@ export async function claimDataDir(
       );
     }
     wasAbandoned = true;
-    await orphansEnd(owner?.children ?? [], signal);
+    await waitForOrphans(owner?.children ?? [], signal);
     rmSync(file, { force: true });
   }
   rmSync(draft);
   if (fresh) for (const part of PARTS) rmSync(join(path, part), { recursive: true, force: true });
   return {
-    path,
+    /** A stack that was killed left this folder behind, just now or long ago. */
     wasAbandoned,
-    remember: (pid) => {
+    /** Adds a process that works on the data, so that the next stack can wait for its end. */
+    remember: (pid: number) => {
       const child = identify(pid);
       if (!child) return;
       children.push(child);
       rewrite();
     },
-    announce: (addresses) => {
+    /** Writes the addresses of the parts for commands that look for a running stack. */
+    announce: (addresses: Readonly<Record<string, string>>) => {
       announced = addresses;
       rewrite();
     },
@@ -103,26 +93,26 @@ export async function claimDataDir(
   };
 }
 
-/** Whether a stack that still runs owns the folder. */
+/** Whether a running stack owns the folder. */
 function isOwned(path: string): boolean {
   const owner = readOwner(join(path, OWNER_FILE));
   return owner !== undefined && isAlive(owner.stack);
 }
 
-/** Removes the folders below `parent` with this prefix whose stack is gone, together with all their data. */
+/** Removes the folders below `parent` that have this prefix and whose stack has ended. */
 export function removeAbandoned(parent: string, prefix: string): void {
   if (!existsSync(parent)) return;
   for (const name of readdirSync(parent)) {
     const path = join(parent, name);
     if (!name.startsWith(prefix) || isOwned(path)) continue;
-    // Without an owner the folder is being made at this moment, or its stack has failed and left its logs.
+    // Without an owner the folder is being created, or its stack failed and left its logs.
     const age = Date.now() - statSync(path).mtimeMs;
     if (!existsSync(join(path, OWNER_FILE)) && age < UNOWNED_MS_MAX) continue;
     rmSync(path, { recursive: true, force: true });
   }
 }
 
-/** A hard link either appears with its whole content or not at all, and never replaces another. */
+/** False when the file exists. A hard link appears with its whole content and never replaces a file. */
 function linkOnce(draft: string, file: string): boolean {
   try {
     linkSync(draft, file);
@@ -133,12 +123,12 @@ function linkOnce(draft: string, file: string): boolean {
   }
 }
 
-/** Undefined when the file has just been removed by its owner. */
+/** Undefined when its owner has just removed the file. */
 function readOwner(file: string): Owner | undefined {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Owner) : undefined;
 }
 
-async function orphansEnd(children: readonly ProcessIdentity[], signal: AbortSignal) {
+async function waitForOrphans(children: readonly ProcessIdentity[], signal: AbortSignal) {
   const deadline = Date.now() + ORPHANS_MS_MAX;
   for (;;) {
     const alive = children.filter(isAlive);
@@ -150,4 +140,22 @@ async function orphansEnd(children: readonly ProcessIdentity[], signal: AbortSig
     }
     await sleep(LOOK_AGAIN_MS, undefined, { signal });
   }
+}
+
+/** The file with a stack's operator token. */
+export function operatorTokenFile(dataDir: string): string {
+  return join(dataDir, 'operator-token');
+}
+
+/**
+ * The token with which operators authenticate at the gateway of this stack: generated once, kept between runs, readable by
+ * this user only. Claim the folder first.
+ */
+export function operatorToken(dataDir: string): string {
+  const file = operatorTokenFile(dataDir);
+  const kept = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  if (kept !== '') return kept;
+  const token = randomBytes(24).toString('base64url');
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  return token;
 }

@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto';
+import { LOOPBACK } from '../platform/machine';
+import { DEMO_ITEM } from '../setup/demo-item';
+import { operatorTokenFile } from './data-dir';
+import type { StackSettings } from './settings';
+
+/** Where progress goes, one line at a time. */
+export type Report = (line: string) => void;
+
+/** How often a long wait reports that it goes on. */
+const STILL_MS = 5_000;
+
+/** Elapsed milliseconds as "0.2 s". */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** Reports `what` at once, and every 5 s with the elapsed time until `work` has ended. */
+export async function reporting<T>(report: Report, what: string, work: () => Promise<T>) {
+  const startedAt = Date.now();
+  report(`  ${what} ...`);
+  const timer = setInterval(() => {
+    report(`  ${what} ... ${Math.round((Date.now() - startedAt) / 1000)} s`);
+  }, STILL_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Starts one part and reports it as a row of a table: name, elapsed time, result. */
+export async function reportPart<T>(
+  report: Report,
+  part: string,
+  work: () => Promise<T>,
+  result: (value: T) => string,
+): Promise<T> {
+  const startedAt = Date.now();
+  const value = await work();
+  report(`  ${part.padEnd(18)} ${seconds(Date.now() - startedAt).padStart(7)}  ${result(value)}`);
+  return value;
+}
+
+/** What to do with a running stack: every address, and the first commands to try. */
+export function summary(
+  { ports, dataDir, paymentUrl, operatorToken }: StackSettings,
+  stack: {
+    readonly redisAddr: string;
+    readonly temporalUiUrl: string | undefined;
+    readonly paymentUrl: string;
+  },
+): string {
+  const url = (port: number) => `http://${LOOPBACK}:${port}`;
+  const gateway = url(ports.gateway);
+  const requestId = `req-${randomUUID().slice(0, 8)}`;
+  const body = { user_id: 'u1', item_id: DEMO_ITEM, amount: 1, request_id: requestId };
+  const payments = paymentUrl === undefined ? `${stack.paymentUrl}/ledger` : stack.paymentUrl;
+  const token = operatorToken ? '$OPERATOR_TOKEN' : `$(cat ${operatorTokenFile(dataDir)})`;
+  const redisPort = stack.redisAddr.slice(stack.redisAddr.lastIndexOf(':') + 1);
+  return `
+Everything runs.
+
+  gateway            ${gateway}   (/docs, /items/${DEMO_ITEM}, /metrics)
+  Temporal Web UI    ${stack.temporalUiUrl ?? 'not known: set TEMPORAL_UI_URL'}
+  payments           ${payments}
+  metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics
+  logs               ${dataDir}/*.log
+
+Buy one unit, look at the order, count what is left:
+
+  curl -i ${gateway}/buy -H 'content-type: application/json' \\
+    -d '${JSON.stringify(body)}'
+  npx flash-sale order ${requestId}
+  redis-cli -p ${redisPort} GET inventory:${DEMO_ITEM}
+
+As an operator: what failed, and more units (all of it is in /docs):
+
+  curl ${gateway}/operator/dead-letters -H "authorization: Bearer ${token}"
+  npx flash-sale stock add ${DEMO_ITEM} 50
+
+Ctrl-C stops everything. The data stays; "npm start -- --fresh" starts with empty data.
+`;
+}

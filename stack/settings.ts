@@ -1,0 +1,150 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Env } from '../platform/config';
+import { isTaken } from '../platform/machine';
+import { UserError } from '../platform/user-error';
+
+/** Every port of the local stack: its variable and its default. */
+export const PORTS = {
+  gateway: { variable: 'PORT', standard: 8080 },
+  ingest: { variable: 'INGEST_PORT', standard: 9101 },
+  worker: { variable: 'WORKER_PORT', standard: 9102 },
+  payment: { variable: 'PAYMENT_PORT', standard: 8090 },
+  redis: { variable: 'REDIS_PORT', standard: 6379 },
+  kafka: { variable: 'KAFKA_PORT', standard: 19_092 },
+  kafkaController: { variable: 'KAFKA_CONTROLLER_PORT', standard: 19_093 },
+  temporal: { variable: 'TEMPORAL_PORT', standard: 7233 },
+  temporalUi: { variable: 'TEMPORAL_UI_PORT', standard: 8233 },
+} as const;
+
+export type PortName = keyof typeof PORTS;
+export type Ports = Readonly<Record<PortName, number>>;
+
+export type StackSettings = ReturnType<typeof loadStackSettings>;
+
+/** What the environment says about the local stack. `root` is the checkout. Throws a UserError for a wrong port. */
+export function loadStackSettings(env: Env, root: string) {
+  const text = (name: string) => env[name]?.trim() || undefined;
+  const userCache = text('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
+  return {
+    root,
+    /** Data and logs of this stack. */
+    dataDir: resolve(root, text('FLASH_SALE_DATA') ?? 'var'),
+    /** What is installed for all stacks of this user. */
+    cacheDir: resolve(text('FLASH_SALE_CACHE') ?? join(userCache, 'flash-sale-engine')),
+    ports: loadPorts(env),
+    // A system whose address is set is used and not started.
+    redisAddr: text('REDIS_ADDR'),
+    kafkaAddr: text('KAFKA_ADDR'),
+    temporalAddress: text('TEMPORAL_ADDRESS'),
+    temporalUiUrl: text('TEMPORAL_UI_URL'),
+    paymentUrl: text('PAYMENT_URL'),
+    temporalNamespace: text('TEMPORAL_NAMESPACE') ?? 'default',
+    ordersTopic: text('ORDERS_TOPIC') ?? 'orders',
+    deadLetterTopic: text('DLQ_TOPIC') ?? 'orders-dlq',
+    operatorToken: text('OPERATOR_TOKEN'),
+    javaHome: text('JAVA_HOME'),
+    kafkaHome: text('KAFKA_HOME'),
+    /** The whole environment, which every process inherits. */
+    env,
+  };
+}
+
+function loadPorts(env: Env): Ports {
+  const port = (name: PortName) => {
+    const { variable, standard } = PORTS[name];
+    const given = env[variable]?.trim();
+    const value = given ? Number(given) : standard;
+    if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
+    throw new UserError(`${variable} must be a port from 1 to 65535, not "${given ?? ''}".`);
+  };
+  return {
+    gateway: port('gateway'),
+    ingest: port('ingest'),
+    worker: port('worker'),
+    payment: port('payment'),
+    redis: port('redis'),
+    kafka: port('kafka'),
+    kafkaController: port('kafkaController'),
+    temporal: port('temporal'),
+    temporalUi: port('temporalUi'),
+  };
+}
+
+/** The ports that a stack with these settings listens on: none for a system that is not started. */
+export function ownPorts(settings: StackSettings, { engine }: { engine: boolean }): PortName[] {
+  const names: PortName[] = [];
+  if (settings.redisAddr === undefined) names.push('redis');
+  if (settings.kafkaAddr === undefined) names.push('kafka', 'kafkaController');
+  if (settings.temporalAddress === undefined) names.push('temporal', 'temporalUi');
+  if (!engine) return names;
+  if (settings.paymentUrl === undefined) names.push('payment');
+  return [...names, 'gateway', 'ingest', 'worker'];
+}
+
+/** The processes of a killed stack end within 5 s. */
+const STALE_MS_MAX = 8_000;
+const LOOK_AGAIN_MS = 200;
+
+/**
+ * Throws a UserError that lists every port that is taken or set twice, with its variable. `patient`: waits for ports of
+ * a stack that was just killed.
+ */
+export async function claimPorts(
+  ports: Ports,
+  names: readonly PortName[],
+  { patient, signal }: { patient: boolean; signal: AbortSignal },
+): Promise<void> {
+  const twice = names.filter((name, at) => names.findIndex((n) => ports[n] === ports[name]) !== at);
+  if (twice.length > 0) {
+    throw new UserError(`Two parts want the same port: move ${list(ports, twice)}.`);
+  }
+  const deadline = Date.now() + (patient ? STALE_MS_MAX : 0);
+  for (;;) {
+    const taken = await takenPorts(ports, names);
+    if (taken.length === 0) return;
+    if (Date.now() >= deadline) {
+      throw new UserError(
+        `Already in use: ${list(ports, taken)}; stop what listens there, or set the variable in brackets to another port.`,
+      );
+    }
+    await sleep(LOOK_AGAIN_MS, undefined, { signal });
+  }
+}
+
+/**
+ * A free port for each name, below the range from which the system takes the ports of outgoing connections, so that no
+ * connection takes one between this choice and its use.
+ */
+export async function freePorts(): Promise<Ports> {
+  const chosen = new Set<number>();
+  const next = async () => {
+    for (;;) {
+      const port = 20_000 + Math.floor(Math.random() * 12_000);
+      if (chosen.has(port) || (await isTaken(port))) continue;
+      chosen.add(port);
+      return port;
+    }
+  };
+  return {
+    gateway: await next(),
+    ingest: await next(),
+    worker: await next(),
+    payment: await next(),
+    redis: await next(),
+    kafka: await next(),
+    kafkaController: await next(),
+    temporal: await next(),
+    temporalUi: await next(),
+  };
+}
+
+async function takenPorts(ports: Ports, names: readonly PortName[]): Promise<PortName[]> {
+  const taken = await Promise.all(names.map((name) => isTaken(ports[name])));
+  return names.filter((_, at) => taken[at]);
+}
+
+function list(ports: Ports, names: readonly PortName[]): string {
+  return names.map((name) => `port ${ports[name]} (${PORTS[name].variable})`).join(', ');
+}
