@@ -1,21 +1,24 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { LoadPlan, LoadResults } from './load/plan';
+import type { ClosedLoopPlan, ClosedLoopResult } from './load/closed-loop';
+import type { CrowdPlan, CrowdResult } from './load/crowd';
+import type { OpenLoopPlan, OpenLoopResult } from './load/open-loop';
 
-/** The load generator's process: it carries out one plan at a time. */
+export type LoadMessage =
+  | { readonly kind: 'closed-loop'; readonly plan: ClosedLoopPlan }
+  | { readonly kind: 'open-loop'; readonly plan: OpenLoopPlan }
+  | { readonly kind: 'crowd'; readonly plan: CrowdPlan };
+
 export type LoadGenerator = ReturnType<typeof startGenerator>;
 
-/** A process of its own, so that its work does not count as the bench's or the gateway's. */
+/** Starts the load generator: a process of its own, so that its work does not count as the bench's or the gateway's. */
 export function startGenerator() {
   const child = startChild(join(__dirname, 'load', 'main.js'), []);
-  const run = async <Kind extends LoadPlan['kind']>(
-    kind: Kind,
-    plan: Omit<Extract<LoadPlan, { kind: Kind }>, 'kind'>,
-  ) => (await child.ask({ ...plan, kind })) as LoadResults[Kind];
+  const run = async <Result>(message: LoadMessage) => (await child.ask(message)) as Result;
   return {
-    closedLoop: (plan: Parameters<typeof run<'closed-loop'>>[1]) => run('closed-loop', plan),
-    openLoop: (plan: Parameters<typeof run<'open-loop'>>[1]) => run('open-loop', plan),
-    crowd: (plan: Parameters<typeof run<'crowd'>>[1]) => run('crowd', plan),
+    closedLoop: (plan: ClosedLoopPlan) => run<ClosedLoopResult>({ kind: 'closed-loop', plan }),
+    openLoop: (plan: OpenLoopPlan) => run<OpenLoopResult>({ kind: 'open-loop', plan }),
+    crowd: (plan: CrowdPlan) => run<CrowdResult>({ kind: 'crowd', plan }),
     stop: child.stop,
   };
 }

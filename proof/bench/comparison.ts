@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchEnvironment } from './environment';
-import type { ClosedLoopPlan, ClosedLoopResult } from './load/plan';
+import type { ClosedLoopPlan, ClosedLoopResult } from './load/closed-loop';
 import { rounded, type ReportTable } from './report';
 import { median } from './statistics';
 import { startMeter, type PartPids } from './usage';
@@ -10,22 +10,11 @@ export interface Contender {
   readonly name: string;
   readonly pid: number;
   /** The load for one turn, without the times. */
-  readonly plan: () => Omit<ClosedLoopPlan, 'kind' | 'warmMs' | 'measureMs'>;
+  readonly plan: () => Omit<ClosedLoopPlan, 'warmMs' | 'measureMs'>;
 }
 
-/** What one contender has shown: medians over the rounds. */
-export interface Measured {
-  readonly rate: number;
-  readonly p50: number;
-  readonly p99: number;
-  /** CPU per wanted response, in µs: of the gateway's process, and of the servers behind all gateways. */
-  readonly cpuMicros: Readonly<Record<'gateway' | 'redis' | 'kafka', number>>;
-  /** Responses that were not wanted, in all rounds. */
-  readonly others: Readonly<Record<string, number>>;
-  readonly rounds: readonly ClosedLoopResult[];
-}
-
-export type Comparison = ReadonlyMap<string, Measured>;
+/** What each contender has shown, by its name. */
+export type Comparison = ReadonlyMap<string, ReturnType<typeof summarize>>;
 
 const PAUSE_MS = 100;
 
@@ -77,7 +66,8 @@ interface Turn {
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
-function summarize(turns: readonly Turn[], { wantedStatus }: { wantedStatus: number }): Measured {
+/** Medians over the rounds. */
+function summarize(turns: readonly Turn[], { wantedStatus }: { wantedStatus: number }) {
   const wanted = String(wantedStatus);
   const others: Record<string, number> = {};
   for (const { load } of turns) {
@@ -96,7 +86,9 @@ function summarize(turns: readonly Turn[], { wantedStatus }: { wantedStatus: num
     rate: median(loads.map(({ rate }) => rate)),
     p50: median(loads.map(({ p50 }) => p50)),
     p99: median(loads.map(({ p99 }) => p99)),
+    /** CPU per wanted response: of the gateway's process, and of the servers behind all gateways. */
     cpuMicros: { gateway: micros('gateway'), redis: micros('redis'), kafka: micros('kafka') },
+    /** Responses that were not wanted, in all rounds. */
     others,
     rounds: loads,
   };
@@ -122,7 +114,7 @@ export function comparisonTable(
   comparison: Comparison,
   baselines: readonly string[],
 ): ReportTable {
-  const list = (others: Measured['others']) =>
+  const list = (others: Readonly<Record<string, number>>) =>
     Object.entries(others)
       .map(([response, count]) => `${count} × ${response}`)
       .join(', ');

@@ -21,13 +21,13 @@ export interface BenchOptions {
   /** Shorter and fewer: to see that it works, not to believe the figures. */
   readonly quick: boolean;
   /** Folder of another built checkout, which the suites door and drain compare with this one. */
-  readonly against: string | undefined;
-  /** Connections of the door suite, one number after the other; undefined: its own. */
-  readonly connections: readonly number[] | undefined;
-  /** Sizes of the drain suite; undefined: its own. */
-  readonly orders: readonly number[] | undefined;
-  /** Folder for CPU profiles of the engine's processes; undefined: none are taken. */
-  readonly profileDir: string | undefined;
+  readonly against?: string;
+  /** Connections of the door suite, one number after the other. */
+  readonly connections?: readonly number[];
+  /** Sizes of the drain suite, one after the other. */
+  readonly orders?: readonly number[];
+  /** Folder for CPU profiles of the engine's processes. */
+  readonly profile?: string;
   readonly log: (line: string) => void;
   /** Aborted by Ctrl-C; every wait ends with it. */
   readonly signal: AbortSignal;
@@ -66,7 +66,7 @@ export async function withEnvironment(
   const { root } = options;
   removeAbandoned(join(root, 'var'), PREFIX);
   const dataDir = join(root, 'var', `${PREFIX}${process.pid}`);
-  if (options.profileDir !== undefined) mkdirSync(options.profileDir, { recursive: true });
+  if (options.profile !== undefined) mkdirSync(options.profile, { recursive: true });
   const stops: (() => unknown)[] = [];
   const onEnd = (stop: () => unknown) => {
     stops.push(stop);
@@ -75,7 +75,7 @@ export async function withEnvironment(
   const env = { ...options.env };
   for (const name of ADDRESSES) Reflect.deleteProperty(env, name);
   try {
-    const checkout = { root, startStack, loadStackSettings, startEngineProcess };
+    const checkout = { root, ...CODE };
     const against = options.against === undefined ? undefined : loadCheckout(options.against);
     const run = { ...options, env, against, dataDir, onEnd };
     const servers = await startServers(checkout, run);
@@ -119,7 +119,7 @@ async function startServers(
 
 /** An engine of the bench's checkout, with topics, group and task queue of its own. */
 export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
-  const { stack, checkout, profileDir } = bench;
+  const { stack, checkout, profile } = bench;
   const instance = await createEngineInstance({
     root: checkout.root,
     startProcess: checkout.startEngineProcess,
@@ -135,9 +135,9 @@ export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
       ...env,
     },
     nodeOptions: (logName) =>
-      profileDir === undefined
+      profile === undefined
         ? []
-        : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${logName}.cpuprofile`],
+        : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${logName}.cpuprofile`],
   });
   bench.onEnd(instance.stop);
   return instance;
@@ -157,37 +157,31 @@ export async function startWholeEngine(bench: BenchEnvironment, copies = 1) {
   return { api, processes: [api, ...others], paymentUrl: engine.paymentUrl, stop: engine.stop };
 }
 
-/** A built checkout and the code that starts its servers and its programs: each side runs with its own settings. */
-export interface Checkout {
-  readonly root: string;
-  readonly startStack: typeof startStack;
-  readonly loadStackSettings: typeof loadStackSettings;
-  readonly startEngineProcess: typeof startEngineProcess;
-}
+/** What a checkout's own code starts: its servers and its programs, each with the settings of that checkout. */
+const CODE = { startStack, loadStackSettings, startEngineProcess };
 
-/** Where that code lies in `dist/`, in this checkout and in older ones. The first file that exists counts. */
-const MODULES = {
+/** A built checkout. */
+export type Checkout = { readonly root: string } & Readonly<typeof CODE>;
+
+/** Where that code lies in `dist/`: first as in this checkout, then as in older ones. */
+export const MODULES: Readonly<Record<keyof typeof CODE, readonly string[]>> = {
   startStack: ['stack/stack.js'],
   loadStackSettings: ['stack/settings.js', 'stack/ground/settings.js'],
   // Older checkouts have an engine.js, too, without this function.
-  startEngineProcess: ['stack/engine-process.js', 'stack/engine.js'],
-} as const;
+  startEngineProcess: ['stack/engine.js', 'stack/engine-process.js'],
+};
 
 /** Loads another checkout's code. Throws a UserError when it is not built. */
 function loadCheckout(root: string): Checkout {
   const require = createRequire(__filename);
-  const load = <Name extends keyof typeof MODULES>(name: Name) => {
-    const paths = MODULES[name].map((path) => join(root, 'dist', path));
-    const path = paths.find((candidate) => existsSync(candidate));
-    if (path === undefined) {
-      throw new UserError(`${paths.join(' or ')} is missing: run "npm run build" in ${root}.`);
+  const load = (name: keyof typeof CODE): unknown => {
+    for (const module of MODULES[name]) {
+      const path = join(root, 'dist', module);
+      const code = existsSync(path) ? (require(path) as Record<string, unknown>) : {};
+      if (name in code) return code[name];
     }
-    return (require(path) as Pick<Checkout, Name>)[name];
+    throw new UserError(`${name} is not in ${root}/dist: run "npm run build" there.`);
   };
-  return {
-    root,
-    startStack: load('startStack'),
-    loadStackSettings: load('loadStackSettings'),
-    startEngineProcess: load('startEngineProcess'),
-  };
+  const names = Object.keys(MODULES) as (keyof typeof CODE)[];
+  return { root, ...(Object.fromEntries(names.map((name) => [name, load(name)])) as typeof CODE) };
 }

@@ -5,7 +5,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { describeError, UserError } from '../../platform/user-error';
 import { seconds } from '../../stack/report';
 import { isAbort } from '../../platform/until';
-import { withEnvironment, type Suite } from './environment';
+import { withEnvironment, type BenchOptions, type Suite } from './environment';
 import { resultText, type SuiteResult } from './report';
 import { crowd } from './suites/crowd';
 import { door } from './suites/door';
@@ -48,19 +48,10 @@ async function main(args: readonly string[]): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
 
   const results: Partial<Record<SuiteName, SuiteResult>> = {};
-  const settings = {
-    root: ROOT,
-    env: process.env,
-    quick: options.quick,
-    against: options.against === undefined ? undefined : resolve(options.against),
-    orders: options.orders,
-    connections: options.connections,
-    profileDir: options.profile === undefined ? undefined : resolve(options.profile),
-    log: print,
-    signal: stopping.signal,
-  };
+  const { signal } = stopping;
+  const run = { ...options, root: ROOT, env: process.env, log: print, signal };
   try {
-    await withEnvironment(settings, async (bench) => {
+    await withEnvironment(run, async (bench) => {
       for (const name of options.suite) {
         const startedAt = Date.now();
         print(`\n${name}: ${SUITES[name].about}`);
@@ -93,10 +84,13 @@ function parseOptions(args: readonly string[]) {
     .option(
       '--against <folder>',
       'another built checkout, to compare with in the suites door and drain',
+      (folder) => resolve(folder),
     )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', parseCounts)
-    .option('--profile <folder>', 'write CPU profiles of the engine there')
+    .option('--profile <folder>', 'write CPU profiles of the engine there', (folder) =>
+      resolve(folder),
+    )
     .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`)
     .exitOverride();
   try {
@@ -105,16 +99,13 @@ function parseOptions(args: readonly string[]) {
     if (error instanceof CommanderError) return { exitCode: error.exitCode };
     throw error;
   }
-  const options = program.opts<{
-    suite?: SuiteName[];
-    quick: boolean;
-    json?: string;
-    against?: string;
-    connections?: number[];
-    orders?: number[];
-    profile?: string;
-  }>();
-  return { ...options, suite: options.suite ?? (Object.keys(SUITES) as SuiteName[]) };
+  const { suite = Object.keys(SUITES) as SuiteName[], ...options } = program.opts<
+    Pick<BenchOptions, 'quick' | 'against' | 'connections' | 'orders' | 'profile'> & {
+      suite?: SuiteName[];
+      json?: string;
+    }
+  >();
+  return { ...options, suite };
 }
 
 function parseSuites(list: string): SuiteName[] {

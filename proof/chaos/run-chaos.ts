@@ -105,7 +105,7 @@ interface Sale {
   readonly atOtherApi?: BuyBody | undefined;
 }
 
-/** For the gateway's own points there is one unit and two who want it: a hold that has ended must not count twice. */
+/** At the gateway's points two buyers want one unit: a hold that has expired must not count twice. */
 function planSingle(itemId: string, { order, victim, action }: ChaosCase): Sale {
   const isSoldOut = order === 'late' || order === 'abandoned';
   const isContested = victim === 'api' && action === 'freeze' && !isSoldOut;

@@ -1,6 +1,22 @@
 import { quantile } from '../statistics';
 import { keepOpen, type Connection } from './connection';
-import { createBodies, createCounter, type ClosedLoopPlan, type ClosedLoopResult } from './plan';
+import { createBodies, createCounter, type Purchases } from './plan';
+
+/** A closed loop: each connection sends a request, waits for the response, and sends the next. */
+export interface ClosedLoopPlan {
+  readonly port: number;
+  readonly connections: number;
+  readonly purchases: Purchases;
+  /** Responses of this status are what is measured. */
+  readonly wantedStatus: number;
+  /** Not counted: connections open, code is compiled. */
+  readonly warmMs: number;
+  /** The load ends after this time, or after `requestsMax`. */
+  readonly measureMs: number;
+  readonly requestsMax?: number;
+}
+
+export type ClosedLoopResult = ReturnType<ReturnType<typeof createTally>['result']>;
 
 /** A server that answers nothing must not keep the bench for ever. */
 const LAST_RESPONSES_MS_MAX = 10_000;
@@ -71,11 +87,14 @@ function createTally({ wantedStatus }: ClosedLoopPlan) {
     broken: () => {
       count('broken');
     },
-    result: (): ClosedLoopResult => {
+    result: () => {
       const tookMs = performance.now() - beganAt;
       return {
+        /** From the end of the warm-up to the last response. */
         tookMs,
+        /** By HTTP status, and `broken` for connections that ended without a response. */
         responses: counts,
+        /** Wanted responses per second, and their latency in ms. */
         rate: (waitedMs.length / tookMs) * 1_000,
         p50: quantile(waitedMs, 0.5),
         p99: quantile(waitedMs, 0.99),

@@ -1,8 +1,32 @@
 import { quantile } from '../statistics';
 import { keepOpen, type Connection } from './connection';
-import { createCounter, responseKind, type CrowdPlan, type CrowdResult } from './plan';
+import { createCounter, responseKind } from './plan';
 
-/** A buyer who has waited so long sends the request again, on another connection and under the same request_id. */
+/** A crowd of buyers for one item, each with a request_id of its own: `<prefix>-<n>`. */
+export interface CrowdPlan {
+  readonly port: number;
+  readonly connections: number;
+  readonly buyers: number;
+  readonly itemId: string;
+  readonly prefix: string;
+  /** A buyer without a definite response by then counts as unserved. */
+  readonly msMax: number;
+}
+
+export interface CrowdResult {
+  readonly tookMs: number;
+  /** By the type of the problem; `accepted` for 202. */
+  readonly responses: Readonly<Record<string, number>>;
+  /** request_ids whose buyer was told that there is an order. */
+  readonly accepted: readonly string[];
+  /** Buyers without a definite response. */
+  readonly unserved: number;
+  /** Of all responses, in ms. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** A buyer who has waited this long sends the request again, on another connection and under the same request_id. */
 const PATIENCE_MS = 150;
 
 /** The shortest delay before a retry; up to as much again is added. Once a second would be one long overload. */

@@ -7,19 +7,7 @@ import { memoryOf, startMeter, type PartPids } from '../usage';
 import { buyAll, findViolations, freshPurchases, putOnSale } from './sale';
 
 /** What one drain has shown. */
-export interface Drained {
-  readonly size: number;
-  readonly confirmed: number;
-  /** From the first 202 to the last outcome. */
-  readonly tookMs: number;
-  /** Outcomes per second. */
-  readonly rate: number;
-  /** From an order's 202 to its outcome, in ms. */
-  readonly p50: number;
-  readonly p99: number;
-  readonly cpuMsPerOrder: ReadonlyMap<string, number>;
-  readonly samples: readonly DrainSample[];
-}
+export type Drained = Awaited<ReturnType<typeof drainOnce>>;
 
 export interface DrainSample {
   /** Orders accepted and not final; every order here is one unit. */
@@ -30,11 +18,7 @@ export interface DrainSample {
 const CONNECTIONS = 64;
 
 /** Sells `size` orders of one unit through the whole engine and waits for the last outcome. */
-export async function drainOnce(
-  bench: BenchEnvironment,
-  engine: WholeEngine,
-  size: number,
-): Promise<Drained & { readonly violations: readonly string[] }> {
+export async function drainOnce(bench: BenchEnvironment, engine: WholeEngine, size: number) {
   const { redis, stack } = bench;
   const itemId = await putOnSale(redis, size);
   const pids: PartPids = [
@@ -60,8 +44,11 @@ export async function drainOnce(
   return {
     size,
     confirmed: entries.filter(({ state }) => state === 'sold').length,
+    /** From the first 202 to the last outcome. */
     tookMs,
+    /** Outcomes per second. */
     rate: (size / tookMs) * 1_000,
+    /** From an order's 202 to its outcome, in ms. */
     p50: quantile(waitedMs, 0.5),
     p99: quantile(waitedMs, 0.99),
     cpuMsPerOrder: new Map([...cpuMs].map(([part, ms]) => [part, ms / size])),

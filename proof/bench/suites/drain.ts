@@ -65,7 +65,7 @@ export const drain: Suite = {
   },
 };
 
-interface Measured extends Drained {
+interface Measured extends Omit<Drained, 'violations'> {
   /** Empty workflows per second: the mean of before and after. */
   readonly emptyRate: number;
 }
@@ -143,8 +143,8 @@ function figuresOf(drained: readonly Measured[]): Figure[] {
 /** By then code is compiled and caches are full: what grows afterwards grows with the orders. */
 const WARM_ORDERS = 2_000;
 
-/** Of the engine's own processes: the servers keep what they are given. Medians over a tenth of the samples. */
-function memoryGrowth({ size, samples }: Drained): number {
+/** Of the engine's processes: the servers store every order. Medians over a tenth of the samples. */
+function memoryGrowth({ size, samples }: Measured): number {
   const tenth = Math.ceil(samples.length / 10);
   // From the peak on: before it there are few open orders because few are accepted.
   const most = Math.max(...samples.map(({ open }) => open));
@@ -215,8 +215,8 @@ function drainTables(drained: readonly Measured[]): ReportTable[] {
 function againstTable(size: number, results: ReadonlyMap<string, readonly Measured[]>) {
   const [own = [], against = []] = [results.get(OWN), results.get(AGAINST)];
   const row = (what: string, figure: (one: Measured) => number) => {
-    const [ours, theirs] = [median(own.map(figure)), median(against.map(figure))];
-    return [what, rounded(ours), rounded(theirs), (ours / theirs).toFixed(2)];
+    const [one, other] = [median(own.map(figure)), median(against.map(figure))];
+    return [what, rounded(one), rounded(other), (one / other).toFixed(2)];
   };
   const parts = [...(own[0]?.cpuMsPerOrder.keys() ?? []), 'all'];
   return {
@@ -233,7 +233,7 @@ function againstTable(size: number, results: ReadonlyMap<string, readonly Measur
 }
 
 /** Of one part, or of `all`. */
-function cpuMsPerOrder({ cpuMsPerOrder: byPart }: Drained, part: string): number {
+function cpuMsPerOrder({ cpuMsPerOrder: byPart }: Measured, part: string): number {
   if (part !== 'all') return byPart.get(part) ?? NaN;
   return [...byPart.values()].reduce((total, ms) => total + ms, 0);
 }
