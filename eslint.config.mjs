@@ -29,7 +29,7 @@ export default tseslint.config(
   },
   { files: ['**/main.ts'], rules: { 'no-restricted-properties': 'off' } },
   {
-    // jest's globals are untyped matchers, and a describe block is a list of tests, not a function.
+    // A describe block is a list of tests. Tests set variables of the environment.
     files: ['test/**'],
     rules: { 'max-lines-per-function': 'off', 'no-restricted-properties': 'off' },
   },

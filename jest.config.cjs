@@ -16,7 +16,7 @@ const unit = {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay|container)/'],
 };
-/** Real Redis, Kafka and Temporal of this run's own, on free ports; absent when no file of it is selected. */
+/** Runs on its own Redis, Kafka and Temporal, which start only if a file of this project is selected. */
 const integration = {
   ...common,
   displayName: 'integration',
@@ -24,9 +24,9 @@ const integration = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
 };
-/** Tests nothing: writes the histories that the replay tests read. */
+/** Records the histories that the replay tests read. */
 const recorder = { ...integration, testMatch: ['<rootDir>/test/replay/record.ts'] };
-/** Needs a Docker engine: npm run test:compose. */
+/** npm run test:compose. Needs a Docker engine. */
 const container = {
   ...common,
   displayName: 'container',
@@ -35,7 +35,7 @@ const container = {
 
 /** @type {import('jest').Config} */
 module.exports = {
-  // Two cores, and the components want some of them.
+  // The tests share the cores with Redis, Kafka and Temporal.
   maxWorkers: 2,
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
