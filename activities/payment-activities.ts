@@ -1,9 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
-import { totalMinor, type Order } from '../engine/orders/order';
-import { paymentKey } from '../engine/orders/order-status';
+import { totalMinor, type Order, paymentKey } from '../engine/orders/order';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
-import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
-
+import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
 export type PaymentActivities = ReturnType<typeof createPaymentActivities>;
 
 /** The saga's steps that move money. */
@@ -36,7 +34,7 @@ export function createPaymentActivities(provider: PaymentProvider, ledger: Stock
      * Settles one generation: its money goes back, or can never be taken. The generation that is reserved or sold is
      * left alone. Refund first, strike after: if we die between the two, the refund is only asked for again.
      */
-    async refundPayment(step: GenerationOf): Promise<'refunded' | 'nothing' | 'kept'> {
+    async refundPayment(step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> {
       if (!(await ledger.isRefundable(step))) return 'kept';
       const refund = await provider.refund(paymentKey(step.requestId, step.generation));
       await ledger.resolveCharge(step);

@@ -1,6 +1,6 @@
 import type { ConfirmResult, ReleaseResult, ReserveResult } from '../engine/orders/ledger';
 import type { Order, ReleaseReason } from '../engine/orders/order';
-import type { GenerationOf, StockLedger } from '../engine/stock/stock-ledger';
+import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
 
 export type StockActivities = ReturnType<typeof createStockActivities>;
 
@@ -11,7 +11,9 @@ export function createStockActivities(ledger: StockLedger) {
       return ledger.reserve(step.order, step.fence);
     },
 
-    confirmSale(step: GenerationOf & { fence: number; paymentId: string }): Promise<ConfirmResult> {
+    confirmSale(
+      step: OrderGeneration & { fence: number; paymentId: string },
+    ): Promise<ConfirmResult> {
       return ledger.confirm(step);
     },
 

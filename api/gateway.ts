@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
-import type { LedgerOpener } from '../engine/stock/registry/ledger-opener';
+import type { LedgerOpener } from '../engine/stock/ledger-opener';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
 import type { Logger } from '../platform/logger';

@@ -5,13 +5,11 @@ import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
-import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
-import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
-import { claimOrder } from '../engine/stock/claims';
-import { createStockOperations } from '../engine/stock/operations/redis-stock-operations';
-import { createAdmission } from '../engine/stock/redis-admission';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
-import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
+import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
+import { createAdmission } from '../engine/stock/admission';
+import { createStockOperations } from '../engine/stock/stock-operations';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
 import { loadApiConfig, type ApiConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
@@ -24,6 +22,7 @@ import { createGateway } from './gateway';
 import { createKafkaProbe } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createCancelWorkflow } from './routes/cancel-order';
+import { claimOrder } from '../engine/stock/ledger-maintenance';
 
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
 const PRODUCER_DRAIN_MS = 4_000;
@@ -62,7 +61,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const temporal = createLazyTemporalClient(config.temporal);
   onShutdown('temporal', temporal.close);
   const registry = createLedgerRegistry(temporal.client, config.taskQueue);
-  const ledgers = createLedgerOpener({ opening: createLedgerOpening(redis), registry });
+  const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
   const cancelWorkflow = createCancelWorkflow(temporal.client);
 
   const kafka = createKafka('flash-sale-api', config.kafka, logger);

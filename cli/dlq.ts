@@ -16,7 +16,6 @@ import {
 import type { OperatorError } from '../engine/dead-letters/operator';
 import type { StoredDeadLetter } from '../engine/kafka/dead-letters';
 import { FAILURE_REASONS, type Order } from '../engine/orders/order';
-import { claimOrder } from '../engine/stock/claims';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
@@ -40,6 +39,7 @@ import {
   type ExitCode,
   type Terminal,
 } from './terminal';
+import { claimOrder } from '../engine/stock/ledger-maintenance';
 
 /** Starts per second: well below what a small machine sells, so that a sale goes on during a replay. */
 const RATE = 10;

@@ -14,11 +14,10 @@ import type { Difference } from '../engine/reconciliation/compare-order';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
 import { rebuildLedger } from '../engine/reconciliation/rebuild-ledger';
 import { repairItem } from '../engine/reconciliation/repair-item';
-import { claimOrder } from '../engine/stock/claims';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
-import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
-import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
-import { createLedgerMaintenance } from '../engine/stock/upkeep/ledger-repair';
+import { createStockLedger } from '../engine/stock/stock-ledger';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
+import { createLedgerOpening } from '../engine/stock/ledger-opener';
+import { createLedgerMaintenance, claimOrder } from '../engine/stock/ledger-maintenance';
 import type { RedisConnection } from '../platform/redis';
 import { UserError } from '../platform/user-error';
 import {

@@ -9,7 +9,7 @@ import {
   type ProblemBody,
 } from '../client/gateway';
 import { AMOUNT_MAX } from '../engine/orders/order';
-import { isFinal, type OrderStatus } from '../engine/orders/order-status';
+import { isFinal, type OrderStatus } from '../engine/orders/ledger';
 import { UserError } from '../platform/user-error';
 import { addCommand, wholeNumber, type CommonOptions, type End } from './command';
 import type { Context, Trace } from './context';

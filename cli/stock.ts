@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Gateway } from '../client/gateway';
-import type { Sale } from '../engine/orders/ledger';
 import { AMOUNT_MAX, isId, type ItemId } from '../engine/orders/order';
 import {
   isCurrency,
@@ -9,15 +8,16 @@ import {
   PRICE_MINOR_MAX,
   RESTOCK_UNITS_MAX,
   SALE_TIME_MAX,
+  type Sale,
 } from '../engine/orders/sale';
-import { createStockOperations } from '../engine/stock/operations/redis-stock-operations';
-import type {
-  Restock,
-  SaleChange,
-  SaleChangeResult,
-  StockOperations,
-} from '../engine/stock/operations/stock-operations';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import {
+  createStockOperations,
+  type Restock,
+  type SaleChange,
+  type SaleChangeResult,
+  type StockOperations,
+} from '../engine/stock/stock-operations';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { describeError, UserError } from '../platform/user-error';
 import {
   addCommand,

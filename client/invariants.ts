@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LedgerEntry, StockCounts } from '../engine/orders/ledger';
-import { totalMinor } from '../engine/orders/order';
-import { paymentKey } from '../engine/orders/order-status';
+import { type LedgerEntry } from '../engine/orders/ledger';
+import { totalMinor, paymentKey } from '../engine/orders/order';
 import type { Charge, ItemSnapshot } from './snapshot';
+import type { StockCounts } from '../engine/orders/sale';
 
 /** What is wrong with the stock of an item that was put on sale with `supply` units. Holds at every instant. */
 export function stockViolations(counts: StockCounts, supply: number): string[] {

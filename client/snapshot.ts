@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Type, type Static } from '@sinclair/typebox';
-import type { LedgerEntry, StockCounts } from '../engine/orders/ledger';
+import type { LedgerEntry } from '../engine/orders/ledger';
 import type { ItemId } from '../engine/orders/order';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { entriesOf } from '../engine/stock/stored-entry';
 import type { RedisConnection } from '../platform/redis';
 import { describeError, UserError } from '../platform/user-error';
 import { createHttpClient, parseJson } from './http-client';
+import type { StockCounts } from '../engine/orders/sale';
 
 /** An item's ledger as it stands. */
 export interface ItemSnapshot {

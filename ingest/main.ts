@@ -5,7 +5,7 @@ import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadIngestConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';

@@ -18,11 +18,13 @@ import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import { createLedgerOpener } from '../engine/stock/registry/ledger-opener';
-import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
-import { createOpeningLedger } from '../engine/stock/registry/opening-ledger';
-import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
-import { createStockLedger } from '../engine/stock/redis-stock-ledger';
+import {
+  createLedgerOpener,
+  createOpeningLedger,
+  createLedgerOpening,
+} from '../engine/stock/ledger-opener';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { DEAD_LETTER_CALLS, LEDGER_CALLS, PAYMENT_CALLS } from './failpoints';
 import { createOrderWorker } from '../activities/order-worker';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
@@ -57,13 +59,11 @@ async function main(): Promise<void> {
   const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
   const client = new Client({ connection, namespace: config.temporal.namespace });
-  const keeper = createLedgerOpener({
-    opening: createLedgerOpening(redis),
-    registry: createLedgerRegistry(client, config.taskQueue),
-  });
+  const registry = createLedgerRegistry(client, config.taskQueue);
+  const opener = createLedgerOpener(createLedgerOpening(redis), registry);
   const ledger = createOpeningLedger(
     failpoints.around(createStockLedger(redis), LEDGER_CALLS),
-    keeper,
+    opener,
   );
   const provider = failpoints.around(
     createHttpPaymentProvider({ baseUrl: config.paymentUrl, timeoutMs: PAYMENT_MS_MAX }),

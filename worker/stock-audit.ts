@@ -15,10 +15,10 @@ import type { Order } from '../engine/orders/order';
 import type { WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
-import { createLedgerRegistry } from '../engine/stock/registry/ledger-registry';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import type { StockLedger } from '../engine/stock/stock-ledger';
-import { createLedgerOpening } from '../engine/stock/upkeep/ledger-opening';
-import { createLedgerMaintenance } from '../engine/stock/upkeep/ledger-repair';
+import { createLedgerOpening } from '../engine/stock/ledger-opener';
+import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import { createAuditMetrics } from './audit-metrics';
 
 const CLOSE_MS_MAX = 5_000;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { fingerprint } from '../../engine/orders/fingerprint';
+import { fingerprint } from '../../engine/orders/order-record';
 import type { RejectResult } from '../../engine/orders/ledger';
 import type { Order, Purchase } from '../../engine/orders/order';
 import type {
@@ -10,7 +10,7 @@ import type {
   Undo,
   Verdict,
 } from '../../engine/stock/admission';
-import type { LedgerOpener } from '../../engine/stock/registry/ledger-opener';
+import type { LedgerOpener } from '../../engine/stock/ledger-opener';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';

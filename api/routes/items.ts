@@ -1,10 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox';
-import type { Sale, StockCounts } from '../../engine/orders/ledger';
-import type { ItemId, Price } from '../../engine/orders/order';
+import { type ItemId, type Price, parseItemId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { Id } from '../buy/buy-request';
 import { readFromRedis } from '../http/errors';
-import { parseItemId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import { json, tagged, unlessKnown, type HttpResponse } from '../http/response';
 import {
@@ -19,6 +17,7 @@ import {
   units,
   type Route,
 } from './route';
+import type { Sale, StockCounts } from '../../engine/orders/sale';
 
 /** An item as the outside reads it. */
 export const Item = object({

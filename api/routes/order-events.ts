@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isFinal } from '../../engine/orders/order-status';
-import type { RequestId } from '../../engine/orders/order';
+import { isFinal } from '../../engine/orders/ledger';
+import { type RequestId, parseRequestId } from '../../engine/orders/order';
 import type { ErrorLog } from '../http/errors';
-import { parseRequestId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 import { ORDER_EXAMPLE, type OrderBody } from './order-view';

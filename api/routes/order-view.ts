@@ -1,7 +1,12 @@
 import { Type, type Static } from '@sinclair/typebox';
-import type { LedgerEntry, LedgerState } from '../../engine/orders/ledger';
+import {
+  type LedgerEntry,
+  type LedgerState,
+  failureReason,
+  orderStatus,
+  type OrderStatus,
+} from '../../engine/orders/ledger';
 import { FAILURE_REASONS, type ItemId, type RequestId } from '../../engine/orders/order';
-import { failureReason, orderStatus, type OrderStatus } from '../../engine/orders/order-status';
 import { Id } from '../buy/buy-request';
 import { object, oneOf, orNull, text, time, units } from './route';
 

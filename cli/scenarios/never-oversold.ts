@@ -2,7 +2,7 @@ import type { Purchase } from '../../client/buyer';
 import { GatewayError, type ItemBody, type OrderBody } from '../../client/gateway';
 import { idleViolations, named, same, unitsOf, watchStock } from '../../client/invariants';
 import type { ItemSnapshot } from '../../client/snapshot';
-import { isFinal, orderStatus } from '../../engine/orders/order-status';
+import { isFinal, orderStatus } from '../../engine/orders/ledger';
 import {
   buyAtOnce,
   idleSnapshot,

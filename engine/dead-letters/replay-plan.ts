@@ -1,7 +1,6 @@
 import type { FailureReason, Order } from '../orders/order';
 import type { StoredDeadLetter } from '../kafka/dead-letters';
-import { fingerprint } from '../orders/fingerprint';
-import { decodeOrder, type DecodedOrder } from '../orders/order-record';
+import { fingerprint, decodeOrder, type DecodedOrder } from '../orders/order-record';
 import {
   dealtWith,
   isOpen,

@@ -1,9 +1,9 @@
 import type { Price, ReleaseReason } from './order';
 
-/** States of an order in the ledger; an order that holds nothing and never did has no entry at all. */
+/** States of an order in the ledger. An order that never held anything has no entry. */
 export type LedgerState = 'held' | 'queued' | 'reserved' | 'sold' | 'released';
 
-/** What the ledger remembers of one order. Times are milliseconds since the epoch on the Redis server's clock. */
+/** The ledger's entry of one order. Times are milliseconds since the epoch on the Redis server's clock. */
 export interface LedgerEntry extends Price {
   readonly state: LedgerState;
   /** Units of this order, also while they are not held. */
@@ -14,16 +14,16 @@ export interface LedgerEntry extends Price {
   readonly generation: number;
   /** The largest fence that took effect; 0 before the workflow's first step. */
   readonly fence: number;
-  /** Generations whose money is not settled yet. */
+  /** Generations whose money is not known to be settled: each is refunded, or its payment key blocked. */
   readonly unresolvedCharges: readonly number[];
   readonly reason?: ReleaseReason;
-  /** Its buyer has cancelled it: it is never reserved again, and unless it is sold already it ends as cancelled. */
+  /** The buyer has cancelled the order: it is never reserved again and, unless it is sold already, ends as cancelled. */
   readonly cancelledByBuyer?: true;
   readonly paymentId?: string;
   /** When the hold's lease ends; only while held. */
   readonly leaseUntil?: number;
   readonly acceptedAt: number;
-  /** When it was sold or released for good; absent while it is under way. */
+  /** When it was sold or released; absent while it is under way. */
   readonly finishedAt?: number;
   readonly timeline: readonly TimelineStep[];
 }
@@ -33,28 +33,39 @@ export interface TimelineStep {
   readonly state: LedgerState;
 }
 
-/** Stock of one item, in units. free + held + queued + reserved + sold = supply, always. */
-export interface StockCounts {
-  readonly free: number;
-  readonly held: number;
-  readonly queued: number;
-  readonly reserved: number;
-  readonly sold: number;
-  readonly supply: number;
+/** What the buyer sees of an order. */
+export type OrderStatus = 'queued' | 'reserved' | 'confirmed' | 'failed' | 'cancelled';
+
+/** The buyer's view of an entry. Undefined while the order is only held: it is not accepted, so it does not exist yet. */
+export function orderStatus(entry: Pick<LedgerEntry, 'state' | 'reason'>): OrderStatus | undefined {
+  switch (entry.state) {
+    case 'held':
+      return undefined;
+    case 'queued':
+      return 'queued';
+    case 'reserved':
+      return 'reserved';
+    case 'sold':
+      return 'confirmed';
+    case 'released':
+      return entry.reason === 'cancelled' ? 'cancelled' : 'failed';
+  }
 }
 
-/** How an item is sold. Everything is optional: the default is open, without a limit, at the default price. */
-export interface Sale extends Partial<Price> {
-  readonly unitsPerUser?: number;
-  /** Milliseconds since the epoch, on the Redis server's clock. */
-  readonly opensAt?: number;
-  readonly closesAt?: number;
+/** Whether the order stays as it is unless an operator retries it. */
+export function isFinal(status: OrderStatus): boolean {
+  return status === 'confirmed' || status === 'failed' || status === 'cancelled';
 }
 
-/** What `hold` answers: one atomic verdict on one request. */
+/** The reason of a released order. */
+export function failureReason(entry: Pick<LedgerEntry, 'state' | 'reason'>): ReleaseReason | null {
+  return entry.state === 'released' ? (entry.reason ?? null) : null;
+}
+
+/** The result of `hold`: one atomic decision on one request. */
 export type HoldResult =
   | ({ readonly kind: 'held'; readonly acceptedAt: number } & Price)
-  /** A live lease of another attempt; it ends in `retryAfterMs` at the latest. */
+  /** Another attempt has a live lease, which ends in `retryAfterMs` at the latest. */
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
   | { readonly kind: 'exists'; readonly entry: LedgerEntry }
   | { readonly kind: 'mismatch' }
@@ -64,16 +75,16 @@ export type HoldResult =
   | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
   | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
   | { readonly kind: 'unknown-item' }
-  /** The item's ledger was never opened, or Redis has lost it; `known`: there is a stock key all the same. */
+  /** The item's ledger was never opened, or Redis has lost it. `known`: there is a stock key. */
   | { readonly kind: 'unopened'; readonly known: boolean };
 
-/** What `reject` answers: the rejection is written down, or there is an order or an attempt of this request by now. */
+/** The result of `reject`: the rejection is written, or there is an order or an attempt of this request by now. */
 export type RejectResult =
   { readonly kind: 'rejected' } | Extract<HoldResult, { readonly kind: 'exists' | 'in-progress' }>;
 
 /**
- * What `reserve` answers. `owed` lists what *earlier* generations still owe, in every case; `again`: the generation was
- * open already, so somebody may have charged it.
+ * The result of `reserve`. `owed` lists the unresolved charges of earlier generations, in every case; workflow histories
+ * contain the field, so it keeps its first name. `again`: the generation was open already, so it may have been charged.
  */
 export type ReserveResult = { readonly owed: readonly number[] } & (
   | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
@@ -81,15 +92,17 @@ export type ReserveResult = { readonly owed: readonly number[] } & (
   | { readonly kind: 'sold-out' }
   /** Too late: a later step, perhaps of a later run, has taken effect. */
   | { readonly kind: 'over' }
-  /** Its buyer has cancelled it; nothing is reserved any more. */
+  /** The buyer has cancelled the order; nothing is reserved. */
   | { readonly kind: 'cancelled' }
   /** The id belongs to another request: this order never held anything. */
   | { readonly kind: 'mismatch' }
 );
 
-export type ConfirmResult = { readonly kind: 'sold' } | { readonly kind: 'lost' };
+export interface ConfirmResult {
+  readonly kind: 'sold' | 'lost';
+}
 
-/** What `release` answers. `owed` lists every generation whose money is not settled. */
+/** The result of `release`. `owed` lists all unresolved charges, and keeps its first name as in ReserveResult. */
 export type ReleaseResult = { readonly owed: readonly number[] } & (
   | {
       readonly kind: 'released';
@@ -99,13 +112,13 @@ export type ReleaseResult = { readonly owed: readonly number[] } & (
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
 );
 
-/** What `cancel` answers its buyer: one atomic verdict, with the entry as it is afterwards. */
+/** The result of `cancel`, with the entry as it is afterwards. */
 export type CancelResult =
-  /** No entry, or only held: nobody has been promised an order. */
+  /** No entry, or only held: no order was accepted. */
   | { readonly kind: 'unknown' }
   | { readonly kind: 'not-the-buyer' }
   | {
-      /** `under-way`: reserved and marked; whoever sells it has to be told. `sold` and `failed` stay as they are. */
+      /** `under-way`: reserved and marked; the caller has to tell its workflow. `sold` and `failed` orders stay as they are. */
       readonly kind: 'cancelled' | 'under-way' | 'sold' | 'failed';
       readonly entry: LedgerEntry;
     };

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { Type, type Static } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import {
@@ -6,20 +7,20 @@ import {
   ID_PATTERN,
   type ItemId,
   type Order,
+  type Purchase,
   type RequestId,
   type UserId,
 } from './order';
-import { fingerprint } from './fingerprint';
 
 /** Grows only when a reader of the old shape would misunderstand the new one. */
 const RECORD_VERSION = 1;
 
-/** Sixteen times the longest record the engine writes: what is larger did not come from it. */
+/** Sixteen times the longest record of the engine: a larger one is not the engine's. */
 const RECORD_BYTES_MAX = 16 * 1024;
 
 const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX });
 
-/** Unknown fields pass: a newer gateway may say more than this reader knows. */
+/** Unknown fields pass: a newer gateway may write more of them. */
 const OrderRecord = Type.Object({
   v: Type.Literal(RECORD_VERSION),
   request_id: Id,
@@ -36,7 +37,7 @@ const someId = TypeCompiler.Compile(Id);
 
 export type DecodedOrder =
   | { readonly kind: 'order'; readonly order: Order }
-  /** `problem` is for people; the ids are there when at least they could be read. */
+  /** `problem` is for people. The ids are there if they could be read. */
   | {
       readonly kind: 'invalid';
       readonly problem: string;
@@ -61,8 +62,8 @@ export function encodeOrder(order: Order): Buffer {
 }
 
 /**
- * Reads a record written by whoever may write to the topic: never throws, trusts nothing. The fingerprint is computed
- * anew, so that a record cannot pass for another order.
+ * Reads a record that any client of Kafka may have written: never throws, trusts nothing. The fingerprint is computed
+ * again, so that a record cannot pass for another order.
  */
 export function decodeOrder(value: Buffer | null): DecodedOrder {
   if (value === null) return { kind: 'invalid', problem: 'the record has no value' };
@@ -76,8 +77,8 @@ export function decodeOrder(value: Buffer | null): DecodedOrder {
     return { kind: 'invalid', problem: `not JSON: ${String(error)}` };
   }
   if (!orderRecord.Check(record)) {
-    const fault = orderRecord.Errors(record).First();
-    return invalid(record, fault ? `${fault.path || '/'}: ${fault.message}` : 'not an order');
+    const error = orderRecord.Errors(record).First();
+    return invalid(record, error ? `${error.path || '/'}: ${error.message}` : 'not an order');
   }
   const order = toOrder(record);
   if (fingerprint(order) !== order.fingerprint) {
@@ -86,13 +87,25 @@ export function decodeOrder(value: Buffer | null): DecodedOrder {
   return { kind: 'order', order };
 }
 
-/** The record's own text, as a field of a workflow's input: only where it says more than the order does. */
+/** 22 characters of base64url are 132 bits: two purchases never share them by chance. */
+const FINGERPRINT_LENGTH = 22;
+
+/**
+ * Two requests with one request_id are the same request if their fingerprints are equal. It depends on user, item and
+ * amount alone; JSON keeps their borders apart, so that ("a", "b1") and ("ab", "1") differ.
+ */
+export function fingerprint(purchase: Pick<Purchase, 'userId' | 'itemId' | 'amount'>): string {
+  const text = JSON.stringify([purchase.userId, purchase.itemId, purchase.amount]);
+  return hash('sha256', text, 'base64url').slice(0, FINGERPRINT_LENGTH);
+}
+
+/** The record's text, as a field of a workflow's input: only where it differs from the record of this order. */
 export function originalText(value: Buffer | null, order: Order): { readonly original?: string } {
   if (value === null || value.equals(encodeOrder(order))) return {};
   return { original: value.toString('utf8') };
 }
 
-/** A byte order mark stays in the text, where JSON refuses it: otherwise two different records would read alike. */
+/** Keeps a byte order mark, which JSON then refuses: without it two different records would be the same text. */
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function toOrder(record: Static<typeof OrderRecord>): Order {

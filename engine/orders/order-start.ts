@@ -1,14 +1,9 @@
-import { defineSearchAttributeKey } from '@temporalio/common';
-import type { ItemId } from './order';
-import type { OrderInput, OrderMemo, OrderReplay } from './contract';
+import { ITEM_ID, USER_ID, type OrderInput, type OrderMemo, type OrderReplay } from './contract';
 
-/** What the server accepts as a key of fairness, in bytes; ids are ASCII. */
+/** The server's limit of a fairness key, in bytes; ids are ASCII. */
 const FAIRNESS_KEY_LENGTH_MAX = 64;
 
-const ITEM_ID = defineSearchAttributeKey('ItemId', 'KEYWORD');
-const USER_ID = defineSearchAttributeKey('UserId', 'KEYWORD');
-
-/** The first start of an order, or another one after it has failed. */
+/** The first start of an order, or a new one after it has failed. */
 export type StartKind =
   { readonly kind: 'first' } | { readonly kind: 'replay'; readonly replay: OrderReplay };
 
@@ -20,8 +15,8 @@ export function orderStartOptions(input: OrderInput, taskQueue: string, start: S
   return {
     workflowId: order.requestId,
     taskQueue,
-    // The first start refuses also after the end of a run: a record that comes again must never sell a second time.
-    // A replay is let in only after a failure, and the server lets in one of several.
+    // The first start is refused even after the run has ended: a repeated record must never sell a second time.
+    // A replay starts only after a failure; of several at the same time the server starts one.
     workflowIdReusePolicy: replay
       ? ('ALLOW_DUPLICATE_FAILED_ONLY' as const)
       : ('REJECT_DUPLICATE' as const),
@@ -33,17 +28,13 @@ export function orderStartOptions(input: OrderInput, taskQueue: string, start: S
     ],
     staticSummary: `${order.itemId} ×${String(order.amount)} for ${order.userId}`,
     ...(replay && { staticDetails: `Replayed by ${replay.by}: ${replay.why}` }),
-    priority: { fairnessKey: fairnessKey(order.itemId) },
+    // One hot item must not starve the others. Long ids that begin alike share a turn.
+    priority: { fairnessKey: order.itemId.slice(0, FAIRNESS_KEY_LENGTH_MAX) },
   };
 }
 
-/** The fingerprint in the memo of a workflow; undefined where somebody has started it by hand. */
+/** The fingerprint in a workflow's memo; undefined for a workflow that was started by hand. */
 export function fingerprintInMemo(memo: object | undefined): string | undefined {
   const found = memo && 'fingerprint' in memo ? memo.fingerprint : undefined;
   return typeof found === 'string' ? found : undefined;
-}
-
-/** One hot item must not starve the others, so the item is the key. Long ids that begin alike share a turn. */
-function fairnessKey(itemId: ItemId): string {
-  return itemId.slice(0, FAIRNESS_KEY_LENGTH_MAX);
 }

@@ -1,14 +1,14 @@
-/** A string that was checked once, at an edge, and must not be mixed up with another kind of id. */
+/** A string that was checked once, where it came in. The compiler keeps it apart from other kinds of ids. */
 type Branded<Name extends string> = string & { readonly __brand: Name };
 
-/** The buyer's name for one purchase; also the order's id and the workflow id. */
+/** The buyer's idempotency key for one purchase; also the workflow id. */
 export type RequestId = Branded<'RequestId'>;
 export type ItemId = Branded<'ItemId'>;
 export type UserId = Branded<'UserId'>;
 
 /**
- * Ids become parts of Redis keys, of URL paths and of Temporal search attributes. Braces would move a
- * key to another cluster slot and white space breaks command lines, so only these characters pass.
+ * Ids are parts of Redis keys, of URL paths and of Temporal search attributes. Braces would move a key to another cluster
+ * slot and white space breaks command lines, so only these characters are allowed.
  */
 export const ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~:@+=-]*$';
 
@@ -17,7 +17,7 @@ export const ID_LENGTH_MAX = 128;
 
 const ID = new RegExp(ID_PATTERN);
 
-/** Whether it can be the id of an item, a user or a request. */
+/** Whether it is a valid id of an item, a user or a request. */
 export function isId(raw: unknown): boolean {
   return typeof raw === 'string' && raw.length <= ID_LENGTH_MAX && ID.test(raw);
 }
@@ -53,7 +53,7 @@ export interface Price {
   readonly currency: string;
 }
 
-/** An admitted purchase: its price is the one of the moment of admission and never changes again. */
+/** An admitted purchase. Its price is set at admission and never changes. */
 export interface Order extends Purchase, Price {
   /** Hash of user, item and amount: "is this the same request?" */
   readonly fingerprint: string;
@@ -66,7 +66,12 @@ export function totalMinor(order: Pick<Order, 'priceMinor' | 'amount'>): number 
   return order.priceMinor * order.amount;
 }
 
-/** Why an accepted order failed. These words stand in the order, the dead letter and the workflow's failure. */
+/** The key under which a provider knows a charge. A new generation is a new try; a reset run is not. */
+export function paymentKey(requestId: string, generation: number): string {
+  return `${requestId}:${String(generation)}`;
+}
+
+/** Why an accepted order failed. The order, its dead letter and the workflow's failure have the same word. */
 export const FAILURE_REASONS = [
   'payment-declined',
   'payment-unknown',

@@ -1,10 +1,9 @@
-import { paymentKey } from '../orders/order-status';
-import type { ItemId, Order, RequestId } from '../orders/order';
+import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
-import type { LedgerRegistry } from '../stock/registry/ledger-registry';
+import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { StockLedger } from '../stock/stock-ledger';
-import type { LedgerOpening } from '../stock/upkeep/ledger-opening';
-import type { LedgerMaintenance, StoredOrder } from '../stock/upkeep/ledger-repair';
+import type { LedgerOpening } from '../stock/ledger-opener';
+import type { LedgerMaintenance, StoredOrder } from '../stock/ledger-maintenance';
 import { compareOrder, type Charge, type Difference } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 
@@ -106,7 +105,7 @@ async function findSuspects(
   for await (const page of repair.entries(itemId)) {
     orders += page.length;
     const recent = page.filter(({ entry }) => {
-      if ('fault' in entry || entry.finishedAt === undefined) return true;
+      if ('problem' in entry || entry.finishedAt === undefined) return true;
       return now() - entry.finishedAt < finishedWithinMs;
     });
     await forEachConcurrently(recent, CONCURRENCY, async ({ requestId, entry }) => {
@@ -145,7 +144,7 @@ async function compareAgain(
 
 /** Charges are compared only for orders that are sold or released: those of others may still change. */
 function chargesOf({ lookUpCharges }: ReconciliationDeps, { requestId, entry }: StoredOrder) {
-  if ('fault' in entry || (entry.state !== 'sold' && entry.state !== 'released')) return [];
+  if ('problem' in entry || (entry.state !== 'sold' && entry.state !== 'released')) return [];
   return lookUpCharges(requestId, entry.generation);
 }
 

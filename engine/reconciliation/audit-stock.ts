@@ -1,7 +1,7 @@
 import { ScheduleAlreadyRunning, type Client } from '@temporalio/client';
 import { AUDIT_WORKFLOW } from '../orders/contract';
 import type { ItemId } from '../orders/order';
-import type { LedgerRegistry } from '../stock/registry/ledger-registry';
+import type { LedgerRegistry } from '../stock/ledger-registry';
 import { auditItem, type ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
 import { repairItem } from './repair-item';

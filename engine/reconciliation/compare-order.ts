@@ -48,7 +48,7 @@ export interface Charge {
 
 export interface OrderFacts {
   readonly requestId: string;
-  readonly entry: LedgerEntry | { readonly fault: string } | undefined;
+  readonly entry: LedgerEntry | { readonly problem: string } | undefined;
   readonly run: OrderRun | undefined;
   /** The charges of all generations; empty when they were not looked up. */
   readonly charges: readonly Charge[];
@@ -69,7 +69,7 @@ export function compareOrder(facts: OrderFacts): Difference[] {
   const found = compareEntry(facts);
   const isChecked =
     entry !== undefined &&
-    !('fault' in entry) &&
+    !('problem' in entry) &&
     run?.status !== 'running' &&
     // Then the charges under this request_id are the other order's.
     !found.some(({ kind }) => kind === 'workflow-of-another-order');
@@ -83,8 +83,8 @@ function compareEntry(facts: OrderFacts): Difference[] {
     if (run?.status !== 'confirmed') return [];
     return [{ kind: 'entry-missing', there: 'a confirmed workflow, no entry', should: 'sold' }];
   }
-  if ('fault' in entry) {
-    return [{ kind: 'entry-unreadable', there: entry.fault, should: 'an entry of the scripts' }];
+  if ('problem' in entry) {
+    return [{ kind: 'entry-unreadable', there: entry.problem, should: 'an entry of the scripts' }];
   }
   const { state } = entry;
   if (state !== 'held' && run?.fingerprint !== undefined && run.fingerprint !== entry.fingerprint) {

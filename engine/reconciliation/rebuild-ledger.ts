@@ -1,8 +1,8 @@
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
-import type { LedgerRegistry } from '../stock/registry/ledger-registry';
+import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { Queued } from '../stock/admission';
-import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/upkeep/ledger-repair';
+import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/ledger-maintenance';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 import type { RunHistory } from './run-history';
 

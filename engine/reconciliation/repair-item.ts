@@ -1,7 +1,6 @@
-import type { LedgerEntry } from '../orders/ledger';
-import { paymentKey } from '../orders/order-status';
-import type { ItemId, Order, RequestId } from '../orders/order';
-import type { ByHand } from '../stock/upkeep/ledger-repair';
+import { type LedgerEntry } from '../orders/ledger';
+import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
+import type { ByHand } from '../stock/ledger-maintenance';
 import type { ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
 
@@ -49,7 +48,7 @@ async function mendOrder(
 ): Promise<void> {
   const { repair, ledger, runs, now = Date.now } = deps;
   const entry = await repair.entry(itemId, requestId);
-  if (entry === undefined || 'fault' in entry) return;
+  if (entry === undefined || 'problem' in entry) return;
   const order = orderOf(itemId, requestId, entry);
   // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started.
   if (mend === 'append-record') await deps.appendOrder(order);

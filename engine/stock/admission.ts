@@ -1,7 +1,21 @@
+import { Cluster } from 'ioredis';
 import type { HoldResult, RejectResult } from '../orders/ledger';
-import type { ItemId, Purchase, RequestId } from '../orders/order';
+import type { ItemId, Price, Purchase } from '../orders/order';
+import type { RedisConnection } from '../../platform/redis';
+import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
+import {
+  groupBy,
+  NO_REPLY,
+  NO_RESULT,
+  resultsOf,
+  runCommands,
+  type Command,
+  type Group,
+} from './pipelines';
+import { parseHoldResults, parseRejectResult } from './results';
+import { asOneArgument, defineAdmissionScripts } from './scripts';
 
-/** One attempt to admit a purchase. `token` names the attempt: only its owner may undo a hold. */
+/** One attempt to admit a purchase. `token` names the attempt: only the attempt that made a hold may undo it. */
 export interface Attempt extends Purchase {
   readonly fingerprint: string;
   readonly token: string;
@@ -9,51 +23,247 @@ export interface Attempt extends Purchase {
 
 /** What Redis says of an attempt: whose the id is, and whether there are units. */
 export interface Verdict {
-  /** `new`: this attempt made the claim; `same`: it was there with our fingerprint; `other`: with another one. */
+  /** `new`: this attempt made the claim; `same`: an earlier attempt of this request did; `other`: another request did. */
   readonly claim: 'new' | 'same' | 'other';
   readonly hold: HoldResult;
-}
-
-/** The gateway's side of the ledger. Every method is one round trip, whatever the number of requests. */
-export interface Admission {
-  /**
-   * Claims each request_id and holds its units, in one pipeline. An element is an Error when Redis gave no
-   * answer for it: nothing is known then, and a hold that was made ends with its lease.
-   */
-  claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
-  /**
-   * Of which of these requests there is a claim or an entry. What is not known is no order, accepted or in hand, and
-   * its id is free. Where the item's ledger is not open nothing can be told, and all are called known. An element is an
-   * Error when Redis gave no answer for it.
-   */
-  areKnown(requests: readonly RequestOf[]): Promise<readonly (boolean | Error)[]>;
-  /** Gives back what these attempts hold, if they still hold it, and drops the claims that they made. */
-  undo(attempts: readonly Undo[]): Promise<void>;
-  /**
-   * After the Kafka ack: held → queued, and the claims are kept for the order's retention. An element is
-   * false when the entry is gone (its lease ended and its units were reclaimed): such an order is not accepted.
-   */
-  queue(orders: readonly Queued[]): Promise<readonly (boolean | Error)[]>;
-  /**
-   * Before a request is rejected of which an earlier attempt may be in the log: whatever the log holds of it, it takes
-   * no unit any more, unless its buyer asks again and gets a hold. Nothing is written where there is an order by now.
-   */
-  reject(requests: readonly RequestOf[]): Promise<readonly (RejectResult | Error)[]>;
 }
 
 /** A request by its names alone. */
 export type RequestOf = Pick<Purchase, 'requestId' | 'itemId'>;
 
-export interface Undo {
-  readonly requestId: RequestId;
-  readonly itemId: ItemId;
+export interface Undo extends RequestOf {
   readonly token: string;
   readonly undoHold: boolean;
   readonly dropClaim: boolean;
 }
 
-export interface Queued {
-  readonly requestId: RequestId;
-  readonly itemId: ItemId;
+export interface Queued extends RequestOf {
   readonly fingerprint: string;
+}
+
+/**
+ * The gateway's side of the ledger. Every method is one round trip, whatever the number of requests. An element of a
+ * result is an Error when Redis gave no answer for that request.
+ */
+export interface Admission {
+  /**
+   * Claims each request_id and holds its units, in one pipeline. After an Error nothing is known of the attempt; a hold
+   * that it made ends with its lease.
+   */
+  claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
+  /**
+   * Whether there is a claim or an entry of each request. An unknown request is no order, accepted or under way, and its
+   * id is free. While the item's ledger is not open this cannot be told: every request counts as known.
+   */
+  areKnown(requests: readonly RequestOf[]): Promise<readonly (boolean | Error)[]>;
+  /** Gives back what these attempts still hold, and drops the claims that they made. */
+  undo(attempts: readonly Undo[]): Promise<void>;
+  /**
+   * After the Kafka ack: held → queued, and the claims live as long as the orders. False: the entry is gone, since its
+   * lease ended and its units were reclaimed; such an order is not accepted.
+   */
+  queue(orders: readonly Queued[]): Promise<readonly (boolean | Error)[]>;
+  /**
+   * Before the rejection of a request of which the log may have a record: from then on no record of it takes a unit,
+   * unless its buyer asks again and gets a hold. Writes nothing where there is an order by now.
+   */
+  reject(requests: readonly RequestOf[]): Promise<readonly (RejectResult | Error)[]>;
+}
+
+/**
+ * 15 s: longer than everything a live attempt may spend between its hold and `queue` (two Redis commands of 2 s and
+ * the Kafka deadline of 4 s), short enough that a dead gateway's units are on sale again before the crowd has left.
+ */
+export const HOLD_LEASE_MS = 15_000;
+
+/** Admission on Redis. `redis` should be a connection of its own that fails fast. */
+export function createAdmission(
+  redis: RedisConnection,
+  options: {
+    /** How long a claim lives while its order is not accepted. */
+    readonly claimTtlMs: number;
+    /** How long a claim lives once its order is accepted. */
+    readonly orderRetentionMs: number;
+    /** For items whose sale has no price. */
+    readonly defaultPrice: Price;
+    readonly holdLeaseMs?: number;
+  },
+): Admission {
+  defineAdmissionScripts(redis);
+  const { claimTtlMs, orderRetentionMs, defaultPrice, holdLeaseMs = HOLD_LEASE_MS } = options;
+
+  return {
+    async claimAndHold(attempts) {
+      const claimGroups = groupForClaims(redis, attempts);
+      const groups = groupByItem(attempts);
+      const replies = await runCommands(redis, [
+        ...claimGroups.map(({ requests }) => claim(requests, claimTtlMs)),
+        ...groups.map((group) => hold(group, holdLeaseMs, defaultPrice)),
+      ]);
+      const claims = resultsOf(claimGroups, replies, (found) => found as (Claim | Error)[]);
+      const holds = resultsOf(groups, replies.slice(claimGroups.length), parseHoldResults);
+      const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
+      // If this fails, the claims end by themselves, later.
+      if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
+      return attempts.map((attempt, i) => toVerdict(attempt, claims[i], holds[i]));
+    },
+
+    areKnown: (requests) => areKnown(redis, requests),
+
+    async undo(attempts) {
+      const commands = attempts.flatMap((attempt): Command[] => [
+        ...(attempt.undoHold ? [undoHold(attempt)] : []),
+        ...(attempt.dropClaim ? [dropClaim(attempt)] : []),
+      ]);
+      const failed = (await runCommands(redis, commands)).find(([error]) => error !== null);
+      if (failed) throw new Error('Redis did not undo every attempt', { cause: failed[0] });
+    },
+
+    async queue(orders) {
+      const groups = groupByItem(orders);
+      const claimGroups = groupForClaims(redis, orders);
+      const replies = await runCommands(redis, [
+        ...groups.map(queue),
+        ...claimGroups.map(({ requests }) => prolongClaims(requests, orderRetentionMs)),
+      ]);
+      const queued = resultsOf(groups, replies, (found) =>
+        (found as number[]).map((known) => known === 1),
+      );
+      const prolonged = resultsOf(
+        claimGroups,
+        replies.slice(groups.length),
+        (found) => found as (number | Error)[],
+      );
+      // A rejected attempt of the same request has just dropped the claim.
+      const unclaimed = orders.filter((_, i) => prolonged[i] === 0);
+      if (unclaimed.length > 0) {
+        const commands = unclaimed.map((order) => claimAnew(order, orderRetentionMs));
+        await runCommands(redis, commands);
+      }
+      return queued;
+    },
+
+    async reject(requests) {
+      const commands = requests.map((request) => reject(request, orderRetentionMs));
+      const replies = await runCommands(redis, commands);
+      return replies.map(([error, reply]) => error ?? parseRejectResult(reply));
+    },
+  };
+}
+
+async function areKnown(
+  redis: RedisConnection,
+  requests: readonly RequestOf[],
+): Promise<(boolean | Error)[]> {
+  const groups = groupByItem(requests);
+  // None of the three is enough alone: a rejected attempt of the same request may have dropped its claim, an entry belongs
+  // to one item, and a lost ledger has neither.
+  const replies = await runCommands(redis, [
+    ...requests.map(hasClaim),
+    ...groups.map(findEntries),
+    ...groups.map(isLedgerOpen),
+  ]);
+  const entries = resultsOf(groups, replies.slice(requests.length), (found) =>
+    (found as unknown[]).map((entry) => entry !== null),
+  );
+  const lost = resultsOf(groups, replies.slice(requests.length + groups.length), (open, group) =>
+    group.requests.map(() => open !== 1),
+  );
+  return requests.map((_, i): boolean | Error => {
+    const [error, claimed] = replies[i] ?? NO_REPLY;
+    return error ?? (claimed === 1 || entries[i] || (lost[i] ?? NO_RESULT));
+  });
+}
+
+function groupByItem<T extends RequestOf>(requests: readonly T[]): Group<ItemId, T>[] {
+  return groupBy(requests, ({ itemId }) => itemId);
+}
+
+/**
+ * All claims in one call, since the client spends more on a command than on its bytes. On a Cluster one call for each
+ * claim: a call touches one slot, and each claim has its own.
+ */
+function groupForClaims<T extends RequestOf>(redis: RedisConnection, requests: readonly T[]) {
+  return groupBy(requests, redis instanceof Cluster ? ({ requestId }) => requestId : () => '');
+}
+
+function claim(requests: readonly Attempt[], ttlMs: number): Command {
+  const keys = requests.map(({ requestId }) => claimKey(requestId));
+  return ['claim', keys.length, ...keys, ttlMs, asOneArgument(requests.map(claimValue))];
+}
+
+function prolongClaims(requests: readonly RequestOf[], retentionMs: number): Command {
+  const keys = requests.map(({ requestId }) => claimKey(requestId));
+  return ['prolongClaims', keys.length, ...keys, retentionMs];
+}
+
+/** Leaves the claim of another request alone. */
+function claimAnew(order: Queued, retentionMs: number): Command {
+  return ['set', claimKey(order.requestId), claimValue(order), 'PX', retentionMs, 'NX'];
+}
+
+function dropClaim({ requestId }: RequestOf): Command {
+  return ['del', claimKey(requestId)];
+}
+
+function hasClaim({ requestId }: RequestOf): Command {
+  return ['exists', claimKey(requestId)];
+}
+
+function findEntries({ key: itemId, requests }: Group<ItemId, RequestOf>): Command {
+  return ['hmget', ordersKey(itemId), ...requests.map(({ requestId }) => requestId)];
+}
+
+function isLedgerOpen({ key: itemId }: Group<ItemId, RequestOf>): Command {
+  return ['hexists', countsKey(itemId), 'opened'];
+}
+
+function hold(
+  { key: itemId, requests }: Group<ItemId, Attempt>,
+  leaseMs: number,
+  { priceMinor, currency }: Price,
+): Command {
+  const attempts = requests.map(
+    ({ requestId, userId, amount, fingerprint, token }) =>
+      `${requestId} ${userId} ${amount} ${fingerprint} ${token}`,
+  );
+  const keys = itemKeys(itemId);
+  return ['ledgerHold', ...keys, leaseMs, priceMinor, currency, asOneArgument(attempts)];
+}
+
+function undoHold({ itemId, requestId, token }: Undo): Command {
+  return ['ledgerUndo', ...itemKeys(itemId), requestId, token];
+}
+
+function queue({ key: itemId, requests }: Group<ItemId, RequestOf>): Command {
+  const requestIds = requests.map(({ requestId }) => requestId);
+  return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(requestIds)];
+}
+
+function reject({ itemId, requestId }: RequestOf, retentionMs: number): Command {
+  return ['ledgerReject', ...itemKeys(itemId), rejectionsKey(itemId), requestId, retentionMs];
+}
+
+/** What the claim was before the attempt; null where the attempt made it. */
+type Claim = string | null;
+
+/**
+ * Whether this attempt made its claim and the script then refused to hold, because the item's stock or sale was mistyped.
+ * That answer is definite, so the claim is dropped, and the buyer may try again.
+ */
+function wasRefused(claimed?: Claim | Error, held: HoldResult | Error = NO_RESULT): boolean {
+  return claimed === null && held instanceof Error && /^BAD(STOCK|SALE) /.test(held.message);
+}
+
+function toVerdict(
+  attempt: Attempt,
+  claimed: Claim | Error = NO_RESULT,
+  held: HoldResult | Error = NO_RESULT,
+): Verdict | Error {
+  if (claimed instanceof Error) return claimed;
+  if (held instanceof Error) return held;
+  return {
+    claim: claimed === null ? 'new' : claimed === claimValue(attempt) ? 'same' : 'other',
+    hold: held,
+  };
 }

@@ -1,59 +1,48 @@
 import type { ItemId, RequestId } from '../orders/order';
 
+/** The free units of an item. Public: operators set and read this key with redis-cli. */
+export function freeUnitsKey(itemId: ItemId): string {
+  return `inventory:${itemId}`;
+}
+
+export const ordersKey = ledgerKey('orders');
+export const countsKey = ledgerKey('counts');
+const buyersKey = ledgerKey('buyers');
+const leasesKey = ledgerKey('leases');
+export const saleKey = ledgerKey('sale');
+/** The stream of changes. */
+export const eventsKey = ledgerKey('events');
+
+/** The restocks that were carried out. Only restock.lua takes this key, as its eighth. */
+export const operationsKey = ledgerKey('operations');
+
+/** Requests that were rejected although the log may hold a record of them. The eighth key of reject.lua and reserve.lua. */
+export const rejectionsKey = ledgerKey('rejections');
+
+/** The braces put a key into the slot of the plain free-units key: both hash the same text. */
+function ledgerKey(name: string) {
+  return (itemId: ItemId) => `{${freeUnitsKey(itemId)}}:${name}`;
+}
+
 /** The seven keys of an item's ledger, in the order in which every script takes them. */
 export function itemKeys(itemId: ItemId): [string, ...string[]] {
-  const free = freeUnitsKey(itemId);
-  // The braces put these keys into the slot of the plain free-units key: both hash the same text.
-  const key = (name: string) => `{${free}}:${name}`;
   return [
-    free,
+    freeUnitsKey(itemId),
     ordersKey(itemId),
     countsKey(itemId),
-    key('buyers'),
-    key('leases'),
+    buyersKey(itemId),
+    leasesKey(itemId),
     saleKey(itemId),
     eventsKey(itemId),
   ];
 }
 
-/** Free units: public, operators set and read it. */
-export function freeUnitsKey(itemId: ItemId): string {
-  return `inventory:${itemId}`;
-}
-
-export function ordersKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:orders`;
-}
-
-export function countsKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:counts`;
-}
-
-export function saleKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:sale`;
-}
-
-/** The stream of changes. */
-export function eventsKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:events`;
-}
-
-/** The restocks that were carried out. Only restock.lua takes it, as its eighth key. */
-export function operationsKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:operations`;
-}
-
-/** Requests that were rejected although a record of theirs may be in the log. reject.lua and reserve.lua take it, as an eighth key. */
-export function rejectionsKey(itemId: ItemId): string {
-  return `{${freeUnitsKey(itemId)}}:rejections`;
-}
-
-/** The claim of a request_id. It lives in a slot of its own: no script touches it together with an item. */
+/** The claim of a request_id. It lies in a slot of its own: no script takes it together with an item's keys. */
 export function claimKey(requestId: RequestId): string {
   return `idempotency:${requestId}`;
 }
 
-/** What a claim says: which request the id belongs to, and where its order is to be found. */
+/** The content of a claim: which request the id belongs to, and the item whose ledger has its order. */
 export function claimValue(request: {
   readonly fingerprint: string;
   readonly itemId: ItemId;

@@ -4,20 +4,19 @@ import type {
   RejectResult,
   ReleaseResult,
   ReserveResult,
-  Sale,
-  StockCounts,
 } from '../orders/ledger';
 import { parseEntry, parseGenerations } from './stored-entry';
+import type { Sale, StockCounts } from '../orders/sale';
 
-/**
- * The one place that turns what the scripts return into the ledger's words. A reply that fits none of the shapes
- * in the scripts' headers is a bug, and thrown.
- */
+/*
+  Parses what the scripts return. A reply that has none of the shapes in the scripts' headers is a bug, and thrown.
+*/
+
+/** An element is an Error where the script failed for that attempt alone. */
 export function parseHoldResults(replies: unknown): (HoldResult | Error)[] {
   return list(replies).map((reply) => {
     if (typeof reply === 'string') return parseHeld(reply);
     const [kind, message] = list(reply);
-    // What the script has met with this attempt; the others have their own answers.
     return kind === 'error' ? new Error(text(message)) : parseHoldResult(reply);
   });
 }
@@ -73,8 +72,8 @@ export function parseRejectResult(reply: unknown): RejectResult {
 }
 
 export function parseReserveResult(reply: unknown): ReserveResult {
-  const [kind, generation, owedText, detail] = list(reply);
-  const owed = parseGenerations(text(owedText));
+  const [kind, generation, charges, detail] = list(reply);
+  const owed = parseGenerations(text(charges));
   switch (kind) {
     case 'reserved': {
       const mark = integer(detail) === 1 && ({ again: true } as const);
@@ -93,8 +92,8 @@ export function parseReserveResult(reply: unknown): ReserveResult {
 }
 
 export function parseReleaseResult(reply: unknown): ReleaseResult {
-  const [kind, generation, owedText, detail] = list(reply);
-  const owed = parseGenerations(text(owedText));
+  const [kind, generation, charges, detail] = list(reply);
+  const owed = parseGenerations(text(charges));
   switch (kind) {
     case 'released': {
       const mark = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
@@ -128,15 +127,13 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
   if (reply === null) return undefined;
   const [free, held, queued, reserved, sold, supply, saleFields] = list(reply);
   const fields = list(saleFields).map(text);
-  const sale = new Map<string, string>();
-  for (let i = 0; i < fields.length; i += 2) sale.set(fields[i] ?? '', fields[i + 1] ?? '');
-  const number = (field: string) => saleNumber(sale, field);
-  const [price, limit] = [number('price'), number('units_per_user')];
-  const [opensAt, closesAt, currency] = [
-    number('opens_at'),
-    number('closes_at'),
-    sale.get('currency'),
-  ];
+  const stored = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) stored.set(fields[i] ?? '', fields[i + 1] ?? '');
+  const priceMinor = saleNumber(stored, 'price');
+  const currency = stored.get('currency');
+  const unitsPerUser = saleNumber(stored, 'units_per_user');
+  const opensAt = saleNumber(stored, 'opens_at');
+  const closesAt = saleNumber(stored, 'closes_at');
   return {
     counts: {
       free: integer(free),
@@ -147,19 +144,20 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
       supply: integer(supply),
     },
     sale: {
-      ...(price !== undefined && { priceMinor: price }),
+      ...(priceMinor !== undefined && { priceMinor }),
       ...(currency !== undefined && { currency }),
-      ...(limit !== undefined && { unitsPerUser: limit }),
+      ...(unitsPerUser !== undefined && { unitsPerUser }),
       ...(opensAt !== undefined && { opensAt }),
       ...(closesAt !== undefined && { closesAt }),
     },
   };
 }
 
-/** As the scripts do: a number that somebody has mistyped must not pass for one. */
+/** As strict as the scripts: a mistyped number is an error. */
 function saleNumber(sale: ReadonlyMap<string, string>, field: string): number | undefined {
   const raw = sale.get(field);
-  if (raw === undefined || /^\d{1,15}$/.test(raw)) return raw === undefined ? raw : Number(raw);
+  if (raw === undefined) return undefined;
+  if (/^\d{1,15}$/.test(raw)) return Number(raw);
   throw new Error(`BADSALE ${field} must be a whole number, not ${raw.slice(0, 40)}`);
 }
 

@@ -4,8 +4,6 @@ import type {
   LedgerEntry,
   ReleaseResult,
   ReserveResult,
-  Sale,
-  StockCounts,
 } from '../orders/ledger';
 import type {
   FailureReason,
@@ -15,61 +13,140 @@ import type {
   RequestId,
   UserId,
 } from '../orders/order';
+import type { Sale, StockCounts } from '../orders/sale';
+import type { RedisConnection } from '../../platform/redis';
+import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
+import { parseCancelResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
+import { defineLedgerScripts } from './scripts';
+import { parseEntry } from './stored-entry';
 
-/** One generation of one order: what a payment belongs to. */
-export interface GenerationOf {
+/** One generation of an order: each has a payment of its own. */
+export interface OrderGeneration {
   readonly itemId: ItemId;
   readonly requestId: RequestId;
   readonly generation: number;
 }
 
+export type StockLedger = ReturnType<typeof createStockLedger>;
+
 /**
- * The ledger as the workflow and the readers use it. All methods throw when Redis gives no
- * definite answer; every one may be sent again. `fence` is the workflow time, in ms since the epoch, at which the
- * step was asked for: the same over its retries, larger for everything asked later.
+ * The ledger as the workflow and the readers use it. `redis` should be a connection that waits for Redis to come back.
+ *
+ * Every method may be sent again, and throws when Redis gives no definite answer. `fence` is the workflow time of a step,
+ * in ms since the epoch: the same for each retry of the step, larger for every later step.
  */
-export interface StockLedger {
-  reserve(order: Order, fence: number): Promise<ReserveResult>;
-  confirm(
-    step: GenerationOf & { readonly fence: number; readonly paymentId: string },
-  ): Promise<ConfirmResult>;
-  /** `declined`: a generation of which the caller knows that it was declined, so that nothing is owed for it. */
-  release(step: {
-    readonly order: Order;
-    readonly fence: number;
-    readonly reason: ReleaseReason;
-    readonly declined?: number;
-  }): Promise<ReleaseResult>;
-  /**
-   * Whether a generation's money may be refunded: false while it is the reserved or the sold one. A generation that
-   * was given up never comes back, so a yes stays true.
-   */
-  isRefundable(step: GenerationOf): Promise<boolean>;
-  /** Strikes a generation from what is owed, after its refund. */
-  resolveCharge(step: GenerationOf): Promise<void>;
-  /**
-   * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
-   * workflow already, is left alone.
-   */
-  abandon(step: {
-    readonly itemId: ItemId;
-    readonly requestId: RequestId;
-    readonly fingerprint: string;
-    readonly reason: FailureReason;
-  }): Promise<void>;
+export function createStockLedger(redis: RedisConnection) {
+  defineLedgerScripts(redis);
+  return {
+    async reserve(order: Order, fence: number): Promise<ReserveResult> {
+      const { itemId, requestId } = order;
+      const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
+      return parseReserveResult(
+        await redis.ledgerReserve(...keys, requestId, fence, ...orderArguments(order)),
+      );
+    },
 
-  /**
-   * Its buyer cancels an order: it ends at once while it is only queued, and is marked while it is reserved, so that no
-   * later step reserves it again. The workflow of a reserved order is the caller's to tell.
-   */
-  cancel(step: {
-    readonly itemId: ItemId;
-    readonly requestId: RequestId;
-    readonly userId: UserId;
-  }): Promise<CancelResult>;
+    async confirm(
+      step: OrderGeneration & { readonly fence: number; readonly paymentId: string },
+    ): Promise<ConfirmResult> {
+      const { itemId, requestId, generation, fence, paymentId } = step;
+      const keys = itemKeys(itemId);
+      const reply = await redis.ledgerConfirm(...keys, requestId, generation, fence, paymentId);
+      return { kind: reply === 'sold' ? 'sold' : 'lost' };
+    },
 
-  /** The entry of an order, found by its claim; undefined when there is none. */
-  findOrder(requestId: RequestId): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined>;
-  /** Undefined for an unknown item. */
-  item(itemId: ItemId): Promise<{ counts: StockCounts; sale: Sale } | undefined>;
+    /** `declined`: a generation that the provider has declined for certain, so that its charge is resolved. */
+    async release(step: {
+      readonly order: Order;
+      readonly fence: number;
+      readonly reason: ReleaseReason;
+      readonly declined?: number;
+    }): Promise<ReleaseResult> {
+      const { order, fence, reason, declined = 0 } = step;
+      const args = [order.requestId, fence, reason, declined, ...orderArguments(order)];
+      return parseReleaseResult(await redis.ledgerRelease(...itemKeys(order.itemId), ...args));
+    },
+
+    /**
+     * Whether the charge of a generation may be refunded: not while the generation is reserved or sold. A released
+     * generation never comes back, so `true` stays true.
+     */
+    async isRefundable({ itemId, requestId, generation }: OrderGeneration): Promise<boolean> {
+      // In one transaction: in a lost ledger a missing entry means nothing, and `true` would refund what is sold.
+      const replies = await redis
+        .multi()
+        .hget(ordersKey(itemId), requestId)
+        .hexists(countsKey(itemId), 'opened')
+        .exec();
+      const [raw, opened] = (replies ?? []).map(([error, value]) => {
+        if (error) throw error;
+        return value;
+      });
+      if (opened !== 1) throw new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
+      if (typeof raw !== 'string') return true;
+      const { state, generation: current } = parseEntry(raw);
+      return current !== generation || (state !== 'reserved' && state !== 'sold');
+    },
+
+    /** Strikes a generation from the unresolved charges, after its refund. */
+    async resolveCharge({ itemId, requestId, generation }: OrderGeneration): Promise<void> {
+      await redis.ledgerResolveCharge(...itemKeys(itemId), requestId, generation);
+    },
+
+    /**
+     * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
+     * workflow, stays as it is.
+     */
+    async abandon(order: {
+      readonly itemId: ItemId;
+      readonly requestId: RequestId;
+      readonly fingerprint: string;
+      readonly reason: FailureReason;
+    }): Promise<void> {
+      const { itemId, requestId, fingerprint, reason } = order;
+      await redis.ledgerAbandon(...itemKeys(itemId), requestId, fingerprint, reason);
+    },
+
+    /**
+     * Cancels an order for its buyer. A queued order ends at once; a reserved one is marked, so that no later step
+     * reserves it again, and the caller has to tell its workflow.
+     */
+    async cancel(order: {
+      readonly itemId: ItemId;
+      readonly requestId: RequestId;
+      readonly userId: UserId;
+    }): Promise<CancelResult> {
+      const { itemId, requestId, userId } = order;
+      return parseCancelResult(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
+    },
+
+    /** The entry of an order, found by its claim; undefined when there is none. */
+    async findOrder(
+      requestId: RequestId,
+    ): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined> {
+      const claim = await redis.get(claimKey(requestId));
+      if (claim === null) return undefined;
+      const itemId = claim.slice(claim.indexOf('|') + 1) as ItemId;
+      const raw = await redis.hget(ordersKey(itemId), requestId);
+      return raw === null ? undefined : { itemId, entry: parseEntry(raw) };
+    },
+
+    /** Undefined for an unknown item. */
+    async item(itemId: ItemId): Promise<{ counts: StockCounts; sale: Sale } | undefined> {
+      return parseItem(await redis.ledgerItem(...itemKeys(itemId)));
+    },
+  };
+}
+
+function orderArguments(order: Order): (string | number)[] {
+  const { userId, amount, fingerprint, priceMinor, currency, acceptedAt } = order;
+  return [userId, amount, fingerprint, priceMinor, currency, acceptedAt];
+}
+
+/** The first word of the error with which a script refuses to work on a ledger that is not open: new, or lost. */
+const NOT_OPEN = 'NOLEDGER';
+
+/** Whether a call failed because the item's ledger is not open. */
+export function isLedgerNotOpen(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith(`${NOT_OPEN} `);
 }

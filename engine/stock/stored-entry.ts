@@ -1,9 +1,9 @@
 import type { LedgerEntry, LedgerState } from '../orders/ledger';
 import type { ItemId, ReleaseReason } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { ordersKey } from './keys';
+import { eventsKey, ordersKey } from './keys';
 
-/** The stored form of an entry, as the scripts write it. */
+/** An entry as the scripts write it. */
 interface StoredEntry {
   readonly state: LedgerState;
   readonly units: number;
@@ -11,21 +11,21 @@ interface StoredEntry {
   readonly fingerprint: string;
   readonly generation: number;
   readonly fence: number;
-  /** "1,2," */
+  /** The generations with unresolved charges: "1,2,". The stored field keeps its first name. */
   readonly owed: string;
   readonly price: number;
   readonly currency: string;
-  readonly reason?: ReleaseReason;
-  readonly cancelled_by_buyer?: true;
-  readonly payment_id?: string;
-  readonly lease_until?: number;
+  readonly reason?: ReleaseReason | undefined;
+  readonly cancelled_by_buyer?: true | undefined;
+  readonly payment_id?: string | undefined;
+  readonly lease_until?: number | undefined;
   readonly accepted_at: number;
-  readonly finished_at?: number;
+  readonly finished_at?: number | undefined;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;
 }
 
-/** Every entry of an item's ledger, by request_id. For items of a size that fits into one answer. */
+/** Every entry of an item's ledger, by request_id. For items of a size that fits into one reply. */
 export async function entriesOf(
   redis: RedisConnection,
   itemId: ItemId,
@@ -34,6 +34,7 @@ export async function entriesOf(
   return new Map(stored.map(([requestId, raw]) => [requestId, parseEntry(raw)]));
 }
 
+/** Reads an entry that a script has written. */
 export function parseEntry(raw: string): LedgerEntry {
   const stored = JSON.parse(raw) as StoredEntry;
   return {
@@ -62,50 +63,96 @@ export function parseEntry(raw: string): LedgerEntry {
   };
 }
 
-/** The entry as the scripts would have written it, for a ledger that is rebuilt. */
-export function formatEntry(entry: LedgerEntry): string {
-  const { state, units, generation, fence, unresolvedCharges, timeline } = entry;
-  const stored: StoredEntry = {
-    ...{ state, units, user: entry.userId, fingerprint: entry.fingerprint, generation, fence },
-    owed: unresolvedCharges.map((one) => `${String(one)},`).join(''),
-    ...{ price: entry.priceMinor, currency: entry.currency, accepted_at: entry.acceptedAt },
-    timeline: timeline.map((step) => `${step.state}@${String(step.at)} `).join(''),
-    ...(entry.reason !== undefined && { reason: entry.reason }),
-    ...(entry.cancelledByBuyer && { cancelled_by_buyer: true }),
-    ...(entry.paymentId !== undefined && { payment_id: entry.paymentId }),
-    ...(entry.leaseUntil !== undefined && { lease_until: entry.leaseUntil }),
-    ...(entry.finishedAt !== undefined && { finished_at: entry.finishedAt }),
-  };
-  return JSON.stringify(stored);
-}
-
-const STATES: readonly unknown[] = ['held', 'queued', 'reserved', 'sold', 'released'];
-
-/** The entry, or what is wrong with a text that no script has written. */
-export function readEntry(raw: string): LedgerEntry | { readonly fault: string } {
+/** Reads an entry that may have been written by hand; `problem` says what is wrong with it. */
+export function readEntry(raw: string): LedgerEntry | { readonly problem: string } {
   let stored: Partial<Record<keyof StoredEntry, unknown>>;
   try {
     stored = { ...(JSON.parse(raw) as object | null) };
   } catch (error) {
-    return { fault: `not JSON (${String(error)})` };
+    return { problem: `not JSON (${String(error)})` };
   }
   const { state, units } = stored;
-  if (!STATES.includes(state)) return { fault: `state ${JSON.stringify(state)} is none` };
+  if (!STATES.includes(state)) return { problem: `state ${JSON.stringify(state)} is none` };
   const isCount = (value: unknown, min: number) =>
     Number.isSafeInteger(value) && Number(value) >= min;
-  if (!isCount(units, 1)) return { fault: `units ${JSON.stringify(units)} are no number of units` };
+  if (!isCount(units, 1)) {
+    return { problem: `units ${JSON.stringify(units)} are no number of units` };
+  }
   const texts = ['user', 'fingerprint', 'owed', 'currency', 'timeline'] as const;
   const text = texts.find((name) => typeof stored[name] !== 'string');
-  if (text) return { fault: `${text} is missing` };
+  if (text) return { problem: `${text} is missing` };
   const numbers = ['generation', 'fence', 'price', 'accepted_at'] as const;
   const number = numbers.find((name) => !isCount(stored[name], 0));
-  if (number) return { fault: `${number} is no whole number` };
-  if (state === 'held' && !isCount(stored.lease_until, 0))
-    return { fault: 'a hold without a lease' };
+  if (number) return { problem: `${number} is no whole number` };
+  if (state === 'held' && !isCount(stored.lease_until, 0)) {
+    return { problem: 'a hold without a lease' };
+  }
   return parseEntry(raw);
 }
 
+const STATES: readonly unknown[] = ['held', 'queued', 'reserved', 'sold', 'released'];
+
+/** The entry as the scripts would write it, for a ledger that is rebuilt. */
+export function formatEntry(entry: LedgerEntry): string {
+  const stored: StoredEntry = {
+    state: entry.state,
+    units: entry.units,
+    user: entry.userId,
+    fingerprint: entry.fingerprint,
+    generation: entry.generation,
+    fence: entry.fence,
+    owed: entry.unresolvedCharges.map((one) => `${String(one)},`).join(''),
+    price: entry.priceMinor,
+    currency: entry.currency,
+    accepted_at: entry.acceptedAt,
+    timeline: entry.timeline.map((step) => `${step.state}@${String(step.at)} `).join(''),
+    // JSON leaves out what is undefined.
+    reason: entry.reason,
+    cancelled_by_buyer: entry.cancelledByBuyer,
+    payment_id: entry.paymentId,
+    lease_until: entry.leaseUntil,
+    finished_at: entry.finishedAt,
+  };
+  return JSON.stringify(stored);
+}
+
 /** Generations from their stored form. */
-export function parseGenerations(owed: string): number[] {
-  return owed.split(',').filter(Boolean).map(Number);
+export function parseGenerations(stored: string): number[] {
+  return stored.split(',').filter(Boolean).map(Number);
+}
+
+/** A change in an item's stream. */
+export interface StockEvent {
+  /** A state of an order, or a change of the item: `adjusted`, `opened`, `sale` and the like. */
+  readonly state: string;
+  /** Free units after it; NaN where the change was not one of stock. */
+  readonly free: number;
+  /** Absent where the item itself has changed. */
+  readonly order?: {
+    readonly requestId: string;
+    readonly units: number;
+    readonly generation: number;
+  };
+}
+
+/** Every change that the item's stream still has, the oldest first. */
+export async function readEvents(redis: RedisConnection, itemId: ItemId): Promise<StockEvent[]> {
+  const entries = await redis.xrange(eventsKey(itemId), '-', '+');
+  return entries.flatMap(([, fields]) => parseEvents(fields));
+}
+
+/** The changes in one entry of the stream, in their order. `fields` has names and values by turns, as Redis returns them. */
+export function parseEvents(fields: readonly string[]): StockEvent[] {
+  const field = (name: string) => {
+    const at = fields.findIndex((text, index) => index % 2 === 0 && text === name);
+    return at < 0 ? undefined : fields[at + 1];
+  };
+  const state = field('state') ?? '';
+  const changes = field('changes');
+  if (changes === undefined) return [{ state, free: Number(field('free')) }];
+  return changes.split(',').map((change) => {
+    const [requestId = '', units, generation, free] = change.split(' ');
+    const order = { requestId, units: Number(units), generation: Number(generation) };
+    return { state, free: Number(free), order };
+  });
 }

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { createKafka } from '../../engine/kafka/kafka-client';
 import type { Order } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
-import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../../engine/stock/stock-ledger';
 import type { Env } from '../../platform/config';
 import { createEngineInstance } from '../../stack/engine-instance';
 import { createBuyers } from './buyers';

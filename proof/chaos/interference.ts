@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyBody } from '../../client/gateway';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
-import { fingerprint } from '../../engine/orders/fingerprint';
+import { fingerprint } from '../../engine/orders/order-record';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
 import { orderStartOptions } from '../../engine/orders/order-start';

@@ -1,7 +1,7 @@
-import type { LedgerEntry } from '../../engine/orders/ledger';
-import { paymentKey } from '../../engine/orders/order-status';
+import { type LedgerEntry } from '../../engine/orders/ledger';
 import { hasTrait } from './orders-plan';
 import { CLAIM_MS_MAX, type Snapshot } from './snapshot';
+import { paymentKey } from '../../engine/orders/order';
 
 /** A guarantee of docs/guarantees.md that did not hold, and how that shows. */
 export interface Violation {

@@ -5,14 +5,15 @@ import {
   waitUntilIdle,
   type Charge,
 } from '../../client/snapshot';
-import type { LedgerEntry, StockCounts } from '../../engine/orders/ledger';
+import type { LedgerEntry } from '../../engine/orders/ledger';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import { claimKey, itemKeys } from '../../engine/stock/keys';
-import { readEvents } from '../../engine/stock/stored-events';
+import { readEvents } from '../../engine/stock/stored-entry';
 import { describeError } from '../../platform/user-error';
 import type { BuyerResult } from './buyers';
 import type { Instance } from './instance';
+import type { StockCounts } from '../../engine/orders/sale';
 
 /** The longest a claim may live whose order was never accepted: the default of IDEMPOTENCY_TTL. */
 export const CLAIM_MS_MAX = 600_000;

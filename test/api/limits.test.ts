@@ -1,6 +1,6 @@
 import { APPEND_DEADLINE_MS } from '../../api/buy/buy';
 import { createDeadlines, createInFlight } from '../../api/http/limits';
-import { HOLD_LEASE_MS } from '../../engine/stock/redis-admission';
+import { HOLD_LEASE_MS } from '../../engine/stock/admission';
 import { until } from './open-gateway';
 
 describe('deadlines', () => {

@@ -8,7 +8,7 @@ import type {
   RestockResult,
   SaleChange,
   SaleChangeResult,
-} from '../../engine/stock/operations/stock-operations';
+} from '../../engine/stock/stock-operations';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 

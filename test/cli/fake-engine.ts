@@ -1,6 +1,11 @@
-import type { LedgerEntry, LedgerState } from '../../engine/orders/ledger';
-import type { ItemId } from '../../engine/orders/order';
-import { failureReason, isFinal, orderStatus, paymentKey } from '../../engine/orders/order-status';
+import {
+  type LedgerEntry,
+  type LedgerState,
+  failureReason,
+  isFinal,
+  orderStatus,
+} from '../../engine/orders/ledger';
+import { type ItemId, paymentKey } from '../../engine/orders/order';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { createGateway, type BuyBody } from '../../client/gateway';
 import type { Charge } from '../../client/snapshot';

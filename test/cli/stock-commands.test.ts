@@ -6,15 +6,15 @@ import {
   type RestockOptions,
   type SaleSetOptions,
 } from '../../cli/stock';
-import type { Sale } from '../../engine/orders/ledger';
 import type {
   Restock,
   RestockResult,
   SaleChange,
   SaleChangeResult,
-} from '../../engine/stock/operations/stock-operations';
+} from '../../engine/stock/stock-operations';
 import { textTerminal } from './text-terminal';
 import { UserError } from '../../platform/user-error';
+import type { Sale } from '../../engine/orders/sale';
 
 const RESTOCKED: RestockResult = {
   ...{ kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },

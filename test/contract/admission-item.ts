@@ -1,8 +1,9 @@
-import type { HoldResult, Sale, StockCounts } from '../../engine/orders/ledger';
+import type { HoldResult } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import type { Admission, Attempt, Verdict } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
+import type { Sale, StockCounts } from '../../engine/orders/sale';
 
 export interface AdmissionUnderTest {
   readonly admission: Admission;

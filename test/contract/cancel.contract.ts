@@ -1,8 +1,9 @@
-import type { CancelResult, LedgerEntry, StockCounts } from '../../engine/orders/ledger';
+import type { CancelResult, LedgerEntry } from '../../engine/orders/ledger';
 import type { UserId } from '../../engine/orders/order';
 import type { Admission, Attempt } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
+import type { StockCounts } from '../../engine/orders/sale';
 
 /** States that only a workflow brings an order into. */
 export type WorkedOn = 'reserved' | 'sold' | 'failed' | 'cancelled-by-operator';

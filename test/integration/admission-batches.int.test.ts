@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { ItemId } from '../../engine/orders/order';
 import type { Attempt, Verdict } from '../../engine/stock/admission';
 import { itemKeys } from '../../engine/stock/keys';
-import { readEvents } from '../../engine/stock/stored-events';
+import { readEvents } from '../../engine/stock/stored-entry';
 import { endLeases } from '../support/end-leases';
 import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { decodeOrder, encodeOrder } from '../../engine/orders/order-record';
-import { parseEvents } from '../../engine/stock/stored-events';
+import { parseEvents } from '../../engine/stock/stored-entry';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

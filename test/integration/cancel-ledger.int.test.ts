@@ -1,7 +1,7 @@
 import { cancelContract, type WorkedOn } from '../contract/cancel.contract';
 import type { Order } from '../../engine/orders/order';
 import type { Attempt } from '../../engine/stock/admission';
-import { readEvents } from '../../engine/stock/stored-events';
+import { readEvents } from '../../engine/stock/stored-entry';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

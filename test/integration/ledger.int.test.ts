@@ -1,5 +1,5 @@
 import type { Order } from '../../engine/orders/order';
-import { parseEvents, readEvents } from '../../engine/stock/stored-events';
+import { parseEvents, readEvents } from '../../engine/stock/stored-entry';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

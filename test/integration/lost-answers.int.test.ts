@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { loadRedisAccess } from '../../platform/config';
 import { connectFailFastRedis } from '../../platform/redis';
-import { createAdmission } from '../../engine/stock/redis-admission';
-import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import { createAdmission } from '../../engine/stock/admission';
+import { createStockLedger } from '../../engine/stock/stock-ledger';
 import type { Purchase } from '../../engine/orders/order';
 import { buy, openGateway, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import { redisAddr } from '../support/addresses';

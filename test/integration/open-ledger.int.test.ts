@@ -1,12 +1,12 @@
 import { Client, Connection } from '@temporalio/client';
 import { Redis } from 'ioredis';
+import { createLedgerRegistry, type LedgerRegistry } from '../../engine/stock/ledger-registry';
 import {
-  createLedgerRegistry,
-  type LedgerRegistry,
-} from '../../engine/stock/registry/ledger-registry';
-import { openLedger } from '../../engine/stock/registry/open-ledger';
+  openLedger,
+  createLedgerOpening,
+  type LedgerOpening,
+} from '../../engine/stock/ledger-opener';
 import { itemKeys } from '../../engine/stock/keys';
-import { createLedgerOpening, type LedgerOpening } from '../../engine/stock/upkeep/ledger-opening';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { anItem } from '../support/purchases';
 

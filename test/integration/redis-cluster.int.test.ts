@@ -10,7 +10,6 @@ import {
   watchRedisDurability,
   withRedis,
 } from '../../platform/redis';
-import { claimOrder } from '../../engine/stock/claims';
 import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { eventually } from '../support/eventually';
@@ -22,6 +21,7 @@ import {
   type ClusterNode,
   type RedisCluster,
 } from '../support/secured/redis-cluster';
+import { claimOrder } from '../../engine/stock/ledger-maintenance';
 
 const logger = createLogger('test', 'silent');
 const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));

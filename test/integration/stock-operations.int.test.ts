@@ -1,5 +1,5 @@
 import type { ItemId } from '../../engine/orders/order';
-import type { SaleChange } from '../../engine/stock/operations/stock-operations';
+import type { SaleChange } from '../../engine/stock/stock-operations';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { createKafka } from '../../engine/kafka/kafka-client';
 import { readDeadLetters } from '../../engine/kafka/dead-letters';
 import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
-import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../../engine/stock/stock-ledger';
 import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
 import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
 import { expectBalance } from '../support/balance';

@@ -1,12 +1,7 @@
-import type {
-  CancelResult,
-  LedgerEntry,
-  LedgerState,
-  Sale,
-  StockCounts,
-} from '../../engine/orders/ledger';
+import type { CancelResult, LedgerEntry, LedgerState } from '../../engine/orders/ledger';
 import type { Price, RequestId, UserId } from '../../engine/orders/order';
 import type { Attempt, Verdict } from '../../engine/stock/admission';
+import type { Sale, StockCounts } from '../../engine/orders/sale';
 
 /** An order, with the token of the attempt that holds it. */
 export type Entry = LedgerEntry & { readonly token: string };

@@ -1,4 +1,4 @@
-import type { LedgerEntry, RejectResult, Sale } from '../../engine/orders/ledger';
+import type { LedgerEntry, RejectResult } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import type {
   Admission,
@@ -10,6 +10,7 @@ import type {
 } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { cancel, counts, enter, giveBack, hold, type Item } from './fake-ledger';
+import type { Sale } from '../../engine/orders/sale';
 
 /**
  * The gateway's side of the stock in memory. It passes the contracts of admission and cancellation, and differs from Redis in this:

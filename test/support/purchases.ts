@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
-import { fingerprint } from '../../engine/orders/fingerprint';
+import { fingerprint } from '../../engine/orders/order-record';
 import type { Attempt } from '../../engine/stock/admission';
 
 /** An id nobody else in this run uses: files share one Redis. */

@@ -1,15 +1,12 @@
 import { Redis } from 'ioredis';
-import type { Sale, StockCounts } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
-import type { Admission } from '../../engine/stock/admission';
+import { type Admission, createAdmission } from '../../engine/stock/admission';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from '../../engine/stock/keys';
-import { createAdmission } from '../../engine/stock/redis-admission';
-import { createStockOperations } from '../../engine/stock/operations/redis-stock-operations';
-import type { StockOperations } from '../../engine/stock/operations/stock-operations';
-import { createStockLedger } from '../../engine/stock/redis-stock-ledger';
-import type { StockLedger } from '../../engine/stock/stock-ledger';
+import { createStockOperations, type StockOperations } from '../../engine/stock/stock-operations';
+import { createStockLedger, type StockLedger } from '../../engine/stock/stock-ledger';
 import { redisAddr } from './addresses';
+import type { Sale, StockCounts } from '../../engine/orders/sale';
 
 export interface RedisStock<Connection extends RedisConnection = Redis> {
   readonly redis: Connection;

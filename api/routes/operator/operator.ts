@@ -6,7 +6,7 @@ import type { DiscardDeps } from '../../../engine/dead-letters/discard';
 import { OperatorError, parseMoment } from '../../../engine/dead-letters/operator';
 import type { ReplayDeps } from '../../../engine/dead-letters/replay';
 import type { Price } from '../../../engine/orders/order';
-import type { StockOperations } from '../../../engine/stock/operations/stock-operations';
+import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
 import type { ReadBody } from '../../http/body-reader';
 import { RequestError, type ErrorLog } from '../../http/errors';

@@ -1,6 +1,6 @@
 import { readSnapshot, waitUntilIdle } from '../../../client/snapshot';
 import type { ItemId } from '../../../engine/orders/order';
-import { createStockLedger } from '../../../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../../../engine/stock/stock-ledger';
 import type { BenchEnvironment, WholeEngine } from '../environment';
 import { quantile } from '../statistics';
 import { memoryOf, startMeter, type PartPids } from '../usage';

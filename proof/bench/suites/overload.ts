@@ -1,4 +1,4 @@
-import { createStockLedger } from '../../../engine/stock/redis-stock-ledger';
+import { createStockLedger } from '../../../engine/stock/stock-ledger';
 import { createEngine, type BenchEnvironment, type Suite } from '../environment';
 import type { ClosedLoopResult } from '../load/closed-loop';
 import { rounded } from '../report';

@@ -7,18 +7,18 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'The look at the free units and the hold are one script.',
     edits: [
       {
-        file: 'engine/stock/redis-admission.ts',
+        file: 'engine/stock/admission.ts',
         find: '      const groups = groupByItem(attempts);\n',
         replace: `      const groups = groupByItem(attempts);
       const seen = await Promise.all(
-        groups.map(({ itemId }) => redis.get(\`inventory:\${itemId}\`)),
+        groups.map(({ key }) => redis.get(\`inventory:\${key}\`)),
       );\n`,
       },
       {
-        file: 'engine/stock/redis-admission.ts',
-        find: '...groups.map((group) => hold(group, leaseMs, options.defaultPrice)),',
+        file: 'engine/stock/admission.ts',
+        find: '...groups.map((group) => hold(group, holdLeaseMs, defaultPrice)),',
         replace:
-          '...groups.map((group, i): Command => [...hold(group, leaseMs, options.defaultPrice), Number(seen[i])]),',
+          '...groups.map((group, i): Command => [...hold(group, holdLeaseMs, defaultPrice), Number(seen[i])]),',
       },
       {
         file: 'engine/stock/scripts/hold.lua',
@@ -105,8 +105,8 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     breaks: 'An id belongs to one request: the claim is compared by fingerprint and item.',
     edits: [
       {
-        file: 'engine/stock/redis-admission.ts',
-        find: "claim === claimValue(attempt) ? 'same' : 'other'",
+        file: 'engine/stock/admission.ts',
+        find: "claimed === claimValue(attempt) ? 'same' : 'other'",
         replace: "'same'",
       },
     ],

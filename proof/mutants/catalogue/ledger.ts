@@ -10,15 +10,15 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
     breaks: 'The look at the free units and the reservation are one script.',
     edits: [
       {
-        file: 'engine/stock/redis-stock-ledger.ts',
-        find: 'const reply = await redis.ledgerReserve(',
-        replace: `const seen = Number(await redis.get(\`inventory:\${order.itemId}\`));
-      const reply = await redis.ledgerReserve(`,
+        file: 'engine/stock/stock-ledger.ts',
+        find: 'const keys = [...itemKeys(itemId), rejectionsKey(itemId)];',
+        replace: `const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
+      const seen = Number(await redis.get(\`inventory:\${itemId}\`));`,
       },
       {
-        file: 'engine/stock/redis-stock-ledger.ts',
-        find: '...[order.requestId, fence, ...orderArguments(order)],',
-        replace: '...[order.requestId, fence, ...orderArguments(order), seen],',
+        file: 'engine/stock/stock-ledger.ts',
+        find: '...keys, requestId, fence, ...orderArguments(order)',
+        replace: '...keys, requestId, fence, ...orderArguments(order), seen',
       },
       {
         file: 'engine/stock/scripts/reserve.lua',

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { AMOUNT_MAX, type Order } from '../../../engine/orders/order';
-import { fingerprint } from '../../../engine/orders/fingerprint';
-import { decodeOrder, encodeOrder } from '../../../engine/orders/order-record';
+import { fingerprint, decodeOrder, encodeOrder } from '../../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../../support/purchases';
 
 const ORDER = anOrder(aPurchase({ requestId: 'req-1', userId: 'u1', itemId: '101', amount: 2 }));

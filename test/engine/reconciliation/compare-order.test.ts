@@ -105,7 +105,7 @@ describe('an order whose ledger, workflow and charges differ', () => {
     ],
     ['queued, confirmed', { entry: anEntry({}), run: aRun('confirmed') }, ['workflow-over']],
     ['confirmed, no entry', { run: aRun('confirmed') }, ['entry-missing']],
-    ['written by hand', { entry: { fault: 'not JSON' } }, ['entry-unreadable']],
+    ['written by hand', { entry: { problem: 'not JSON' } }, ['entry-unreadable']],
     [
       "another order's run",
       { entry: anEntry({}), run: aRun('failed', 'other') },

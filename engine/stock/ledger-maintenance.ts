@@ -1,0 +1,151 @@
+import type { LedgerEntry } from '../orders/ledger';
+import type { ItemId, Order, RequestId } from '../orders/order';
+import type { RedisConnection } from '../../platform/redis';
+import { claimKey, claimValue, countsKey, freeUnitsKey, itemKeys, ordersKey } from './keys';
+import { defineLedgerScripts } from './scripts';
+import { formatEntry, readEntry } from './stored-entry';
+
+/** The operator who changes a ledger by hand, and the reason: kept in the ledger's stream of events. */
+export interface ByHand {
+  readonly by: string;
+  readonly why: string;
+}
+
+export interface StoredOrder {
+  readonly requestId: RequestId;
+  readonly entry: LedgerEntry | { readonly problem: string };
+}
+
+/** A number that should be the sum of entries and is not. `field`: a state, "buyer <user>" or "lease <request_id>". */
+export interface CountDifference {
+  readonly field: string;
+  readonly there: number;
+  readonly should: number;
+}
+
+export type RebuildResult =
+  | ({ readonly kind: 'rebuilt' } & Readonly<
+      Record<'free' | 'queued' | 'reserved' | 'sold' | 'supply', number>
+    >)
+  /** The given supply is less than the orders hold. */
+  | { readonly kind: 'too-small'; readonly needed: number }
+  | { readonly kind: 'open' };
+
+/** Entries of one page: a few hundred KB. */
+const PAGE_SIZE = 500;
+
+export type LedgerMaintenance = ReturnType<typeof createLedgerMaintenance>;
+
+/**
+ * The ledger for audit, repair and rebuild. Every method may be called again, and throws when Redis gives no definite
+ * answer.
+ */
+export function createLedgerMaintenance(redis: RedisConnection) {
+  defineLedgerScripts(redis);
+  const recount = async (
+    itemId: ItemId,
+    mode: 'look' | 'mend' | 'accept',
+    { token = '', by = '', why = '' } = {},
+  ) => toDifferences(await redis.ledgerRecount(...itemKeys(itemId), mode, token, by, why));
+  return {
+    /** The item's stock key, and whether its ledger is open. */
+    async standing(
+      itemId: ItemId,
+    ): Promise<{ readonly free: string | null; readonly open: boolean }> {
+      return {
+        free: await redis.get(freeUnitsKey(itemId)),
+        open: (await redis.hexists(countsKey(itemId), 'opened')) === 1,
+      };
+    },
+
+    /** All entries, page by page. An entry that changes meanwhile is read before or after the change, or twice. */
+    async *entries(itemId: ItemId): AsyncGenerator<readonly StoredOrder[]> {
+      let cursor = '0';
+      do {
+        const [next, page] = await redis.hscan(ordersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
+        const orders: StoredOrder[] = [];
+        for (let i = 0; i < page.length; i += 2) {
+          const entry = readEntry(page[i + 1] ?? '');
+          orders.push({ requestId: page[i] as RequestId, entry });
+        }
+        yield orders;
+        cursor = next;
+      } while (cursor !== '0');
+    },
+
+    async entry(itemId: ItemId, requestId: RequestId): Promise<StoredOrder['entry'] | undefined> {
+      const raw = await redis.hget(ordersKey(itemId), requestId);
+      return raw === null ? undefined : readEntry(raw);
+    },
+
+    /** Compares the counts with the entries, in one instant. Throws for an entry that no script has written. */
+    compareCounts: (itemId: ItemId) => recount(itemId, 'look'),
+
+    /** Writes the counts that follow from the entries; returns what was different. */
+    mendCounts: (itemId: ItemId, who: ByHand) => recount(itemId, 'mend', who),
+
+    /** Gives back the units of every hold whose lease is over. */
+    async reclaimExpired(itemId: ItemId): Promise<void> {
+      while (Number(await redis.ledgerReclaim(...itemKeys(itemId))) > 0);
+    },
+
+    /** Replaces a lost ledger and opens it. An open ledger stays as it is. */
+    async rebuild(
+      itemId: ItemId,
+      ledger: {
+        readonly token: string;
+        readonly given: 'free' | 'supply';
+        readonly units: number;
+        readonly entries: ReadonlyMap<RequestId, LedgerEntry>;
+      } & ByHand,
+    ): Promise<RebuildResult> {
+      const { token, given, units, entries, by, why } = ledger;
+      const orders = [...entries].flatMap(([requestId, entry]) => [requestId, formatEntry(entry)]);
+      const args = [token, given, units, by, why, ...orders];
+      return toRebuildResult(await redis.ledgerRebuild(...itemKeys(itemId), ...args));
+    },
+
+    /** Opens a ledger as it is in Redis, and writes the counts that follow from its entries. */
+    async accept(itemId: ItemId, token: string, { by, why }: ByHand): Promise<void> {
+      await recount(itemId, 'accept', { token, by, why });
+    },
+  };
+}
+
+/**
+ * Claims the request_id of an order that does not come through the gateway, for as long as the claim of an accepted order
+ * lives; without a claim the order is not found, and its id is free for another payload. False when another request has
+ * the id: its claim stays as it is. May be called again.
+ */
+export async function claimOrder(
+  redis: RedisConnection,
+  order: Pick<Order, 'requestId' | 'itemId' | 'fingerprint'>,
+  retentionMs: number,
+): Promise<boolean> {
+  const key = claimKey(order.requestId);
+  const value = claimValue(order);
+  const before = await redis.set(key, value, 'PX', retentionMs, 'NX', 'GET');
+  if (before !== null && before !== value) return false;
+  // The claim may be an undecided request's, and about to end.
+  await redis.pexpire(key, retentionMs);
+  return true;
+}
+
+function toDifferences(reply: unknown): CountDifference[] {
+  const flat = reply as string[];
+  if (flat[0] === '!') {
+    throw new Error(`The entry of ${flat[1] ?? ''} ${flat[2] ?? ''}: nothing was changed`);
+  }
+  const found: CountDifference[] = [];
+  for (let i = 0; i < flat.length; i += 3) {
+    found.push({ field: flat[i] ?? '', there: Number(flat[i + 1]), should: Number(flat[i + 2]) });
+  }
+  return found;
+}
+
+function toRebuildResult(reply: unknown): RebuildResult {
+  const [kind, ...numbers] = reply as [string, ...number[]];
+  const [free = 0, queued = 0, reserved = 0, sold = 0, supply = 0] = numbers.map(Number);
+  if (kind === 'rebuilt') return { kind, free, queued, reserved, sold, supply };
+  return kind === 'too-small' ? { kind, needed: free } : { kind: 'open' };
+}

@@ -1,0 +1,142 @@
+import type { ItemId } from '../orders/order';
+import type { RedisConnection } from '../../platform/redis';
+import { itemKeys, operationsKey } from './keys';
+import { integer, list, unexpected } from './results';
+import { defineLedgerScripts } from './scripts';
+
+/** One restock. Sent twice under one `operationId`, it has one effect. */
+export interface Restock {
+  readonly itemId: ItemId;
+  readonly operationId: string;
+  /** Whole units: to add, at least 1; or free from now on, at least 0. At most RESTOCK_UNITS_MAX. */
+  readonly units: { readonly add: number } | { readonly free: number };
+  /** The operator. */
+  readonly by: string;
+}
+
+export type RestockResult =
+  | {
+      readonly kind: 'restocked';
+      /** Free units. */
+      readonly before: number;
+      readonly after: number;
+      readonly isNewItem: boolean;
+      /** This operation was carried out before; this call did nothing. */
+      readonly wasDoneBefore: boolean;
+    }
+  /** The id was used before, for another restock. */
+  | { readonly kind: 'operation-reused' }
+  /** More free units than the ledger can count. */
+  | { readonly kind: 'too-many' }
+  | Unreadable;
+
+/** An absent field stays as it is; null removes it. */
+export interface SaleChange {
+  readonly priceMinor?: number | null;
+  readonly currency?: string | null;
+  readonly unitsPerUser?: number | null;
+  /** Milliseconds since the epoch, at most SALE_TIME_MAX. */
+  readonly opensAt?: number | null;
+  readonly closesAt?: number | null;
+}
+
+export type SaleChangeResult =
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'unknown-item' }
+  /** The sale would end before it starts. */
+  | { readonly kind: 'window'; readonly opensAt: number; readonly closesAt: number }
+  /** So many users own more than the limit, one of them `most` units. */
+  | { readonly kind: 'units-owned'; readonly users: number; readonly most: number }
+  | Unreadable;
+
+/** The item's stock or sale was written by hand and cannot be read; `detail` says what is there. */
+interface Unreadable {
+  readonly kind: 'unreadable';
+  readonly detail: string;
+}
+
+/** As long as an accepted order's claim: after a week, nobody repeats a restock and means the old one. */
+const OPERATION_RETENTION_MS = 7 * 24 * 3_600_000;
+
+export type StockOperations = ReturnType<typeof createStockOperations>;
+
+/**
+ * What operators change of an item; the caller has checked the values. Every method may be sent again, and throws when
+ * Redis gives no definite answer.
+ */
+export function createStockOperations(redis: RedisConnection) {
+  defineLedgerScripts(redis);
+  return {
+    restock({ itemId, operationId, units, by }: Restock): Promise<RestockResult> {
+      const [mode, number] = 'add' in units ? ['add', units.add] : ['set', units.free];
+      const keys = [...itemKeys(itemId), operationsKey(itemId)];
+      const args = [operationId, mode, number, by, OPERATION_RETENTION_MS];
+      return orUnreadable(redis.ledgerRestock(...keys, ...args).then(parseRestockResult));
+    },
+
+    /** Applies the whole change or nothing. `force`: also where users own more than the new limit. */
+    changeSale(
+      itemId: ItemId,
+      change: SaleChange,
+      { by, force = false }: { readonly by: string; readonly force?: boolean },
+    ): Promise<SaleChangeResult> {
+      const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
+      const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt].map(saleArgument);
+      const args = [...fields, force ? 1 : 0, by];
+      return orUnreadable(
+        redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult),
+      );
+    },
+  };
+}
+
+/** As the script takes it: empty leaves the field as it is, a dash removes it. */
+function saleArgument(value: string | number | null | undefined): string | number {
+  return value === undefined ? '' : (value ?? '-');
+}
+
+function parseRestockResult(reply: unknown): RestockResult {
+  const [kind, before, after, isNewItem, wasDoneBefore] = list(reply);
+  switch (kind) {
+    case 'restocked':
+      return {
+        kind,
+        before: integer(before),
+        after: integer(after),
+        isNewItem: integer(isNewItem) === 1,
+        wasDoneBefore: integer(wasDoneBefore) === 1,
+      };
+    case 'operation-reused':
+    case 'too-many':
+      return { kind };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+function parseSaleChangeResult(reply: unknown): SaleChangeResult {
+  const [kind, first, second] = list(reply);
+  switch (kind) {
+    case 'changed':
+    case 'unknown-item':
+      return { kind };
+    case 'window':
+      return { kind, opensAt: integer(first), closesAt: integer(second) };
+    case 'units-owned':
+      return { kind, users: integer(first), most: integer(second) };
+    default:
+      throw unexpected(reply);
+  }
+}
+
+/** The scripts' own errors, with a sentence for people; the server adds where in the script it was raised. */
+const UNREADABLE = /^(?:BADSTOCK|BADSALE) (.+?)(?: script: .*)?$/;
+
+/** Turns the error of a script that met a mistyped stock or sale into a result. Other errors are thrown. */
+function orUnreadable<T>(result: Promise<T>): Promise<T | Unreadable> {
+  return result.catch((error: unknown) => {
+    const detail = error instanceof Error ? UNREADABLE.exec(error.message)?.[1] : undefined;
+    if (detail !== undefined) return { kind: 'unreadable', detail };
+    throw error;
+  });
+}
