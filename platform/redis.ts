@@ -211,7 +211,7 @@ function isReadOnly(error: Error): boolean {
 }
 
 /** The durability that the stock needs of its Redis, and what is lost with less. */
-const DURABLE_SETTINGS = {
+export const DURABLE_SETTINGS = {
   appendonly: { value: 'yes', without: 'a restart forgets every order and all stock' },
   appendfsync: { value: 'always', without: 'a crash can forget orders that were answered 202' },
   'maxmemory-policy': { value: 'noeviction', without: 'a full Redis drops orders and claims' },
@@ -228,8 +228,11 @@ export function watchRedisDurability(
 ): void {
   const { production, logger, refuse } = options;
   const check = async (node: Redis) => {
-    const weaker = await findWeakerSettings(node);
-    if (weaker.length === 0) return;
+    const settings = await findWeakerSettings(node);
+    if (settings.length === 0) return;
+    const weaker = settings.map(
+      ({ name, found, value, without }) => `${name} is ${found}, not ${value}: ${without}`,
+    );
     const addr = addrOf(node);
     if (production) {
       refuse(new Error(`Redis at ${addr} is not durable enough: ${weaker.join('; ')}`));
@@ -261,12 +264,13 @@ function addrOf({ options }: Redis): string {
   return `${options.host ?? ''}:${String(options.port ?? '')}`;
 }
 
-async function findWeakerSettings(redis: Redis): Promise<string[]> {
+/** The settings of one server that are weaker than the stock needs. Throws where a server does not tell its settings. */
+export async function findWeakerSettings(redis: Redis) {
   // CONFIG GET replies name, value, name, value ...
   const reply = (await redis.config('GET', ...Object.keys(DURABLE_SETTINGS))) as readonly string[];
   return Object.entries(DURABLE_SETTINGS).flatMap(([name, { value, without }]) => {
     const at = reply.findIndex((text, i) => i % 2 === 0 && text === name);
-    const found = at < 0 ? 'unknown' : reply[at + 1];
-    return found === value ? [] : [`${name} is ${String(found)}, not ${value}: ${without}`];
+    const found = at < 0 ? 'unknown' : String(reply[at + 1]);
+    return found === value ? [] : [{ name, found, value, without }];
   });
 }

@@ -132,62 +132,26 @@ function cacheNames(env: Env): ReadonlySet<string> {
   return new Set(readdirSync(folder).map((name) => name.replace(/-\d.*$/, '')));
 }
 
-interface LocalPort {
-  readonly name: string;
-  /** The variable that sets the port. */
-  readonly variable: string;
-  readonly standard: number;
-  /** The address in the stack's file that has the port. */
-  readonly address?: AddressName;
-  /** The variable that makes `npm start` use another server instead of its own. */
-  readonly unlessGiven?: string;
-}
-
-const LOCAL_PORTS: readonly LocalPort[] = [
-  { name: 'gateway', variable: 'PORT', standard: 8080, address: 'gateway' },
-  { name: 'ingest', variable: 'INGEST_PORT', standard: 9101 },
-  { name: 'worker', variable: 'WORKER_PORT', standard: 9102 },
-  {
-    name: 'payments',
-    variable: 'PAYMENT_PORT',
-    standard: 8090,
-    address: 'payments',
-    unlessGiven: 'PAYMENT_URL',
-  },
-  {
-    name: 'Redis',
-    variable: 'REDIS_PORT',
-    standard: 6379,
-    address: 'redis',
-    unlessGiven: 'REDIS_ADDR',
-  },
-  {
-    name: 'Kafka',
-    variable: 'KAFKA_PORT',
-    standard: 19_092,
-    address: 'kafka',
-    unlessGiven: 'KAFKA_ADDR',
-  },
-  {
-    name: 'Kafka controller',
-    variable: 'KAFKA_CONTROLLER_PORT',
-    standard: 19_093,
-    unlessGiven: 'KAFKA_ADDR',
-  },
-  {
-    name: 'Temporal',
-    variable: 'TEMPORAL_PORT',
-    standard: 7233,
-    address: 'temporal',
-    unlessGiven: 'TEMPORAL_ADDRESS',
-  },
-  {
-    name: 'Temporal Web UI',
-    variable: 'TEMPORAL_UI_PORT',
-    standard: 8233,
-    address: 'temporalUi',
-    unlessGiven: 'TEMPORAL_ADDRESS',
-  },
+/**
+ * The ports of the local stack: name, variable that sets the port, standard port, which address in the stack's file has it,
+ * and which variable makes `npm start` use another server instead.
+ */
+const LOCAL_PORTS: readonly (readonly [
+  string,
+  string,
+  number,
+  (AddressName | undefined)?,
+  string?,
+])[] = [
+  ['gateway', 'PORT', 8080, 'gateway'],
+  ['ingest', 'INGEST_PORT', 9101],
+  ['worker', 'WORKER_PORT', 9102],
+  ['payments', 'PAYMENT_PORT', 8090, 'payments', 'PAYMENT_URL'],
+  ['Redis', 'REDIS_PORT', 6379, 'redis', 'REDIS_ADDR'],
+  ['Kafka', 'KAFKA_PORT', 19_092, 'kafka', 'KAFKA_ADDR'],
+  ['Kafka controller', 'KAFKA_CONTROLLER_PORT', 19_093, undefined, 'KAFKA_ADDR'],
+  ['Temporal', 'TEMPORAL_PORT', 7233, 'temporal', 'TEMPORAL_ADDRESS'],
+  ['Temporal Web UI', 'TEMPORAL_UI_PORT', 8233, 'temporalUi', 'TEMPORAL_ADDRESS'],
 ];
 
 /**
@@ -199,28 +163,30 @@ export async function checkPorts(
   found: StackAddresses,
   { engineRuns }: { readonly engineRuns: boolean },
 ): Promise<Finding[]> {
-  const local = LOCAL_PORTS.filter(({ unlessGiven }) => !unlessGiven || !env[unlessGiven]?.trim());
+  const isGiven = (variable: string) => Boolean(env[variable]?.trim());
   return Promise.all(
-    local.map(async (one): Promise<Finding> => {
-      const port = portOf(one, env, found);
-      const name = `${one.name} ${port}`;
-      if (!(await isTaken(port))) return { name, state: 'ok', detail: 'free' };
-      if (found.hasStackFile) return { name, state: 'ok', detail: 'taken by our stack' };
-      const detail = 'taken by somebody else';
-      if (engineRuns) return { name, state: 'note', detail };
-      const remedy = `stop what listens on port ${port}, or set ${one.variable} to another port`;
-      return { name, state: 'missing', detail, remedy };
-    }),
+    LOCAL_PORTS.filter(([, , , , given]) => given === undefined || !isGiven(given)).map(
+      async ([part, variable, standard, address]): Promise<Finding> => {
+        const running = address && portInStackFile(address, found);
+        const port = running ?? portIn(env[variable]) ?? standard;
+        const name = `${part} ${port}`;
+        if (!(await isTaken(port))) return { name, state: 'ok', detail: 'free' };
+        if (found.hasStackFile) return { name, state: 'ok', detail: 'taken by our stack' };
+        const detail = 'taken by somebody else';
+        if (engineRuns) return { name, state: 'note', detail };
+        const remedy = `stop what listens on port ${port}, or set ${variable} to another port`;
+        return { name, state: 'missing', detail, remedy };
+      },
+    ),
   );
 }
 
-function portOf(local: LocalPort, env: Env, { addresses, origins }: StackAddresses): number {
-  if (local.address && origins[local.address] === 'stack file') {
-    const address = addresses[local.address];
-    const port = Number((/:(\d+)(?:,|$)/.exec(address) ?? [])[1]);
-    if (port > 0) return port;
-  }
-  const given = Number(env[local.variable]?.trim() || local.standard);
-  const isPort = Number.isInteger(given) && given >= 1 && given <= 65_535;
-  return isPort ? given : local.standard;
+function portInStackFile(name: AddressName, { addresses, origins }: StackAddresses) {
+  if (origins[name] !== 'stack file') return undefined;
+  return portIn(/:(\d+)(?:,|$)/.exec(addresses[name])?.[1]);
+}
+
+function portIn(text: string | undefined): number | undefined {
+  const port = Number(text?.trim() || NaN);
+  return Number.isInteger(port) && port >= 1 && port <= 65_535 ? port : undefined;
 }

@@ -7,6 +7,7 @@ import { addressesOf, createKafka } from '../../engine/kafka/kafka-client';
 import { ORDERS_PARTITIONS, withAdmin } from '../../engine/kafka/topics';
 import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
 import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
+import { DURABLE_SETTINGS, findWeakerSettings } from '../../platform/redis';
 import { withRedis } from '../context';
 import type { Finding } from './machine';
 
@@ -46,68 +47,39 @@ async function getOnce(url: string, path: string) {
   }
 }
 
-/** Under weaker settings an acknowledged hold can be lost, or dropped to make room. */
-const WANTED = [
-  ['appendonly', 'yes'],
-  ['appendfsync', 'always'],
-  ['maxmemory-policy', 'noeviction'],
-] as const;
-
 /** Whether Redis answers, and whether acknowledged writes are safe. Throws when it does not answer. */
 export async function probeRedis(access: RedisAccess): Promise<Finding[]> {
   const address = access.addrs.join(', ');
+  const name = 'Redis';
+  const wanted = Object.entries(DURABLE_SETTINGS)
+    .map(([setting, { value }]) => `${setting} ${value}`)
+    .join(', ');
   return withRedis(access, async (redis) => {
     await redis.ping();
-    const name = 'Redis';
-    const settings = await readWeakest(redis instanceof Cluster ? redis.nodes('master') : [redis]);
-    if (settings === undefined) {
-      const remedy = `make sure yourself that it runs with ${list(WANTED)}`;
+    const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
+    const settings = await Promise.all(nodes.map(weakerSettings));
+    const worst = settings.findIndex((found) => found?.length !== 0);
+    const weak = worst < 0 ? [] : settings[worst];
+    if (weak === undefined) {
+      const remedy = `make sure yourself that it runs with ${wanted}`;
       return [{ name, state: 'warning', detail: `${address}, does not show its settings`, remedy }];
     }
-    const weak = WANTED.filter(([setting, wanted]) => settings[setting] !== wanted);
-    if (weak.length === 0) return [{ name, state: 'ok', detail: `${address}, ${list(WANTED)}` }];
-    const present = weak.map(([setting]) => [setting, settings[setting] ?? 'unknown'] as const);
-    const remedy = `an accepted order can be lost: CONFIG SET ${weak.flat().join(' ')}`;
-    return [{ name, state: 'warning', detail: `${address}, ${list(present)}`, remedy }];
+    if (weak.length === 0) return [{ name, state: 'ok', detail: `${address}, ${wanted}` }];
+    const present = weak.map((one) => `${one.name} ${one.found}`).join(', ');
+    const change = weak.map((one) => `${one.name} ${one.value}`).join(' ');
+    const remedy = `an accepted order can be lost: CONFIG SET ${change}`;
+    return [{ name, state: 'warning', detail: `${address}, ${present}`, remedy }];
   });
 }
 
-/** The settings of the first node with wrong settings; of any node, when all are right. */
-async function readWeakest(nodes: readonly Redis[]) {
-  const found = await Promise.all(nodes.map(readSettings));
-  return found.find((settings) => !isSafe(settings)) ?? found[0];
-}
-
-function isSafe(settings: Record<string, string> | undefined): boolean {
-  return settings !== undefined && WANTED.every(([name, wanted]) => settings[name] === wanted);
-}
-
 /** Undefined where CONFIG is forbidden or renamed, as on managed servers. */
-async function readSettings(redis: Redis): Promise<Record<string, string> | undefined> {
+async function weakerSettings(redis: Redis) {
   try {
-    const names = WANTED.map(([name]) => name);
-    const reply: unknown = await redis.call('CONFIG', 'GET', ...names);
-    return settingsOf(reply);
+    return await findWeakerSettings(redis);
   } catch (error) {
     if (error instanceof Error && /^(ERR|NOPERM) /.test(error.message)) return undefined;
     throw error;
   }
-}
-
-/** RESP2 answers a flat list of names and values, RESP3 a map. */
-function settingsOf(reply: unknown): Record<string, string> {
-  const flat = Array.isArray(reply)
-    ? reply.map(String)
-    : Object.entries(reply ?? {})
-        .flat()
-        .map(String);
-  const settings: Record<string, string> = {};
-  for (let at = 0; at + 1 < flat.length; at += 2) settings[flat[at] ?? ''] = flat[at + 1] ?? '';
-  return settings;
-}
-
-function list(settings: readonly (readonly [string, string])[]): string {
-  return settings.map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
 /** Whether Kafka answers, has the topics, and an ingest process reads the orders. Throws when it does not answer. */
