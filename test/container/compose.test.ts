@@ -1,4 +1,4 @@
-import { expectBalance, whenQuiet } from '../support/balance';
+import { expectBalance, whenIdle } from '../support/balance';
 import { buy, getJson } from '../support/buyers';
 import { eventually } from '../support/eventually';
 import { anItem } from '../support/purchases';
@@ -63,7 +63,7 @@ test('gateway, ingest and worker are restarted one by one under load, and nothin
   });
   // 137 would be a process that did not end by itself in time.
   expect(exitCodes).toEqual({ gateway: 0, ingest: 0, worker: 0 });
-  await whenQuiet({ gateway }, itemId, 300_000);
+  await whenIdle({ gateway }, itemId, 300_000);
   const sold = await expectBalance({ gateway, payments }, { itemId, supply, accepted });
   process.stdout.write(
     `${JSON.stringify({ accepted: accepted.length, acceptedAtOnce, ...sold })}\n`,

@@ -5,7 +5,7 @@ import { freePorts } from '../../stack/settings';
 import { spawnGuarded } from '../../stack/guarded-process';
 import { readCharges } from '../../client/snapshot';
 import { redisAddr, temporalAddress } from '../support/addresses';
-import { whenQuiet } from '../support/balance';
+import { whenIdle } from '../support/balance';
 import { buy, getJson } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
@@ -67,7 +67,7 @@ const becomes = ({ request_id }: Order, wanted: string) =>
 
 /** Nothing of the order is left but its name. */
 async function expectGivenBack({ itemId, request_id }: Order): Promise<void> {
-  expect(await whenQuiet(engine, itemId)).toMatchObject({ free: 3, sold: 0, supply: 3 });
+  expect(await whenIdle(engine, itemId)).toMatchObject({ free: 3, sold: 0, supply: 3 });
   const charges = await readCharges(engine.payments, request_id);
   expect(charges.filter(({ status }) => status === 'captured')).toEqual([]);
 }
@@ -85,7 +85,7 @@ test('a buyer can cancel an order while it is being charged, but not once it is 
   expect([status, body['type'], body['reason']]).toEqual([
     ...[409, '/problems/too-late-to-cancel', 'confirmed'],
   ]);
-  expect(await whenQuiet(engine, quick.itemId)).toMatchObject({ free: 2, sold: 1 });
+  expect(await whenIdle(engine, quick.itemId)).toMatchObject({ free: 2, sold: 1 });
 });
 
 test('an order that is cancelled before ingest reads it is never charged, and its run ends as cancelled', async () => {

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { itemKeys } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
-import { expectBalance, whenQuiet } from '../support/balance';
+import { expectBalance, whenIdle } from '../support/balance';
 import { buy, type BuyAnswer, type BuyBody } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
@@ -114,14 +114,14 @@ describe('a Redis that is wiped in mid-sale', () => {
     for (const { status } of await Promise.all(crowd.map((body) => buy(engine.gateway, body)))) {
       expect(status).toBe(202);
     }
-    const before = await whenQuiet(engine, itemId);
+    const before = await whenIdle(engine, itemId);
     const ordersBefore = await engine.redis.hkeys(`{inventory:${itemId}}:orders`);
     await wipe(itemId, crowd);
     const units = ['--supply', String(SUPPLY), '--why', 'Redis was wiped'];
     expect(await flashSale(engine, 'stock', 'rebuild', itemId, ...units)).toMatchObject({
       code: 0,
     });
-    expect(await whenQuiet(engine, itemId)).toEqual(before);
+    expect(await whenIdle(engine, itemId)).toEqual(before);
     expect(before['sold']).toBe(await countRuns(itemId, 'Completed'));
     expect((await engine.redis.hkeys(`{inventory:${itemId}}:orders`)).sort()).toEqual(
       ordersBefore.sort(),
@@ -135,12 +135,12 @@ describe('a Redis that is wiped in mid-sale', () => {
     if (!first || !second) throw new Error('no crowd');
     await engine.redis.set(`inventory:${itemId}`, 5);
     expect((await buy(engine.gateway, first)).status).toBe(202);
-    await whenQuiet(engine, itemId);
+    await whenIdle(engine, itemId);
     await wipe(itemId, [first]);
     await engine.redis.set(`inventory:${itemId}`, 3);
     const opened = await flashSale(engine, 'stock', 'open', itemId, '--why', 'three are left');
     expect(opened).toMatchObject({ code: 0 });
     expect((await buy(engine.gateway, second)).status).toBe(202);
-    expect(await whenQuiet(engine, itemId)).toMatchObject({ supply: 3 });
+    expect(await whenIdle(engine, itemId)).toMatchObject({ supply: 3 });
   }, 60_000);
 });

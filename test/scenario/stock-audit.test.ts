@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { auditScheduleId } from '../../engine/reconciliation/audit-stock';
 import { countsKey } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
-import { whenQuiet } from '../support/balance';
+import { whenIdle } from '../support/balance';
 import { buy } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
@@ -39,7 +39,7 @@ describe('the audit of all items', () => {
     await engine.redis.set(`inventory:${itemId}`, 3);
     const body = { user_id: 'u1', item_id: itemId, amount: 1, request_id: `${itemId}-1` };
     expect((await buy(engine.gateway, body)).status).toBe(202);
-    await whenQuiet(engine, itemId);
+    await whenIdle(engine, itemId);
     await isMetric('ledger_audit_items', 1);
     await isMetric(counts, 0);
 

@@ -2,14 +2,14 @@ import { readCharges, waitUntilIdle } from '../../client/snapshot';
 import { getJson } from './buyers';
 
 /** The addresses of a running engine: base URLs. */
-export interface Doors {
+export interface EngineUrls {
   readonly gateway: string;
   readonly payments: string;
 }
 
 /** Waits until no unit of the item is held, queued or reserved, and returns its stock. */
-export async function whenQuiet(
-  engine: Pick<Doors, 'gateway'>,
+export async function whenIdle(
+  engine: Pick<EngineUrls, 'gateway'>,
   itemId: string,
   withinMs = 60_000,
 ): Promise<Record<string, unknown>> {
@@ -28,14 +28,14 @@ export async function whenQuiet(
  * the supply, and the provider has exactly one charge for each confirmed order and none for others.
  */
 export async function expectBalance(
-  engine: Doors,
+  engine: EngineUrls,
   sale: {
     itemId: string;
     supply: number;
     accepted: readonly { request_id: string; amount: number }[];
   },
 ): Promise<{ confirmed: number; failed: number }> {
-  const stock = await whenQuiet(engine, sale.itemId);
+  const stock = await whenIdle(engine, sale.itemId);
   const orders = await Promise.all(
     sale.accepted.map(async ({ request_id, amount }) => {
       const { status } = await getJson(`${engine.gateway}/orders/${request_id}`);
