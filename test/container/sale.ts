@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { buy, type BuyBody } from '../support/buyers';
-import { eventually } from '../support/eventually';
+import { buyUntilDecided, type BuyBody } from '../support/buyers';
 
 /** Longer than a process may take to end, to start and to be found again. */
 const DECIDED_MS_MAX = 120_000;
@@ -20,16 +19,15 @@ export async function sellWhile(
   itemId: string,
   { perSecond, meanwhile }: { perSecond: number; meanwhile: () => Promise<void> },
 ): Promise<Sale> {
-  const decisions: Promise<{ body: BuyBody; accepted: boolean; tries: number }>[] = [];
+  const decisions: ReturnType<typeof buyUntilDecided>[] = [];
   const over = new AbortController();
   const disturbed = meanwhile().finally(() => {
     over.abort();
   });
   while (!over.signal.aborted) {
     const name = `${itemId}-${String(decisions.length)}`;
-    decisions.push(
-      insist(gateway, { user_id: name, item_id: itemId, amount: 1, request_id: name }),
-    );
+    const body = { user_id: name, item_id: itemId, amount: 1, request_id: name };
+    decisions.push(buyUntilDecided(gateway, body, DECIDED_MS_MAX));
     await pause(1000 / perSecond);
   }
   await disturbed;
@@ -38,23 +36,4 @@ export async function sellWhile(
     accepted: decided.filter(({ accepted }) => accepted).map(({ body }) => body),
     acceptedAtOnce: decided.filter(({ accepted, tries }) => accepted && tries === 1).length,
   };
-}
-
-async function insist(gateway: string, body: BuyBody) {
-  let tries = 0;
-  return eventually(
-    `${body.request_id} is decided`,
-    async () => {
-      tries += 1;
-      const { status, body: answer } = await buy(gateway, body);
-      const type = String(answer['type']);
-      if (status === 202) return { body, accepted: true, tries };
-      // Ours, from a try whose answer was lost.
-      if (type.endsWith('/duplicate-request')) return { body, accepted: true, tries };
-      if (type.endsWith('/sold-out')) return { body, accepted: false, tries };
-      expect([0, 503, 409]).toContain(status);
-      return false;
-    },
-    DECIDED_MS_MAX,
-  );
 }

@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { itemKeys } from '../../engine/stock/keys';
 import { temporalAddress } from '../support/addresses';
 import { expectBalance, whenIdle } from '../support/balance';
-import { buy, type BuyAnswer, type BuyBody } from '../support/buyers';
+import { buy, insist, type BuyBody } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
@@ -38,21 +38,6 @@ const aCrowd = (itemId: string): BuyBody[] =>
 async function wipe(itemId: string, crowd: readonly BuyBody[]): Promise<void> {
   const claims = crowd.map(({ request_id }) => `idempotency:${request_id}`);
   await engine.redis.del(...itemKeys(itemId as never), ...claims);
-}
-
-const typeOf = ({ body }: BuyAnswer) => String(body['type']).replace('/problems/', '');
-
-/** Asks with the same request until it is decided; whether the order was accepted. */
-function insist(body: BuyBody): Promise<boolean> {
-  return eventually(
-    `${body.request_id} is decided`,
-    async () => {
-      const answer = await buy(engine.gateway, body);
-      if (answer.status === 202 || typeOf(answer) === 'duplicate-request') return { yes: true };
-      return typeOf(answer) === 'sold-out' && { yes: false };
-    },
-    60_000,
-  ).then(({ yes }) => yes);
 }
 
 const countRuns = async (itemId: string, status: string) => {
@@ -92,7 +77,7 @@ describe('a Redis that is wiped in mid-sale', () => {
     const twice = await flashSale(engine, 'stock', 'rebuild', itemId, ...units);
     expect(twice).toMatchObject({ code: 1, err: expect.stringContaining('is not lost') as string });
 
-    const decided = await Promise.all(crowd.map(insist));
+    const decided = await Promise.all(crowd.map((body) => insist(engine.gateway, body)));
     const all = crowd.filter((_, i) => decided[i]);
     for (const [i, { status }] of burst.entries())
       if (status === 202) expect(decided[i]).toBe(true);

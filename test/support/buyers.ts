@@ -1,5 +1,5 @@
 import { buyUntilDefinite } from '../../client/buyer';
-import { createGateway, type BuyBody } from '../../client/gateway';
+import { createGateway, type BuyBody, type Gateway } from '../../client/gateway';
 import { createHttpClient, NoReplyError } from '../../client/http-client';
 
 export type { BuyBody };
@@ -12,7 +12,8 @@ export interface BuyAnswer {
 
 /** Enough sockets for a small machine without making the client the bottleneck. */
 const SOCKETS_MAX = 128;
-const clients = new Map<string, ReturnType<typeof createHttpClient>>();
+const httpClients = new Map<string, ReturnType<typeof createHttpClient>>();
+const gateways = new Map<string, Gateway>();
 
 /** Posts one purchase, or any other body as it is, and never rejects. */
 export async function buy(
@@ -20,8 +21,8 @@ export async function buy(
   body: BuyBody | string | Buffer,
   contentType?: string,
 ): Promise<BuyAnswer> {
-  const client = clients.get(gateway) ?? createHttpClient(gateway, { socketsMax: SOCKETS_MAX });
-  clients.set(gateway, client);
+  const client = httpClients.get(gateway) ?? createHttpClient(gateway, { socketsMax: SOCKETS_MAX });
+  httpClients.set(gateway, client);
   const raw = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   try {
     const { status, text } = await client.send('POST', '/buy', raw, contentType);
@@ -32,22 +33,20 @@ export async function buy(
   }
 }
 
-const INSIST_MS_MAX = 60_000;
+/** Sends the same request until it is decided: whether there is an order of it, and after how many tries. */
+export async function buyUntilDecided(url: string, body: BuyBody, withinMs = 60_000) {
+  const gateway = gateways.get(url) ?? createGateway(url, { socketsMax: SOCKETS_MAX });
+  gateways.set(url, gateway);
+  const bounds = { withinMs, retryMsMax: 50 };
+  const { outcome, problem, tries } = await buyUntilDefinite(gateway, body, bounds);
+  const accepted = outcome === 'accepted' || outcome === 'duplicate';
+  if (!accepted) expect([outcome, problem]).toEqual(['rejected', 'sold-out']);
+  return { body, accepted, tries };
+}
 
-/** Sends the same request until it is decided: true when there is an order of it, false when it is sold out. */
-export async function insist(gateway: string, body: BuyBody): Promise<boolean> {
-  const client = createGateway(gateway);
-  try {
-    const { outcome, problem } = await buyUntilDefinite(client, body, {
-      withinMs: INSIST_MS_MAX,
-      retryMsMax: 50,
-    });
-    const ordered = outcome === 'accepted' || outcome === 'duplicate';
-    if (!ordered) expect([outcome, problem]).toEqual(['rejected', 'sold-out']);
-    return ordered;
-  } finally {
-    client.close();
-  }
+/** The same: true when there is an order, false when the item is sold out. */
+export async function insist(url: string, body: BuyBody): Promise<boolean> {
+  return (await buyUntilDecided(url, body)).accepted;
 }
 
 export async function getJson(url: string): Promise<Record<string, unknown>> {
