@@ -1,119 +1,121 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Env } from '../../platform/config';
-import { removeAbandoned } from '../../stack/data-dir';
-import { freePorts, loadStackSettings } from '../../stack/settings';
-import { type Report, seconds } from '../../stack/report';
+import { Command, CommanderError } from 'commander';
 import { isAbort } from '../../platform/until';
-import { startStack, type Stack } from '../../stack/stack';
-import { MUTANTS } from './catalogue';
-import { copyCheckout } from './checkout';
-import { catchTable, hunt } from './hunt';
-import type { Mutant } from './mutant';
-import { describeError, UserError } from '../../platform/user-error';
+import { UserError, describeError } from '../../platform/user-error';
+import { removeAbandoned } from '../../stack/data-dir';
+import { seconds } from '../../stack/report';
+import { freePorts, loadStackSettings } from '../../stack/settings';
+import { startStack } from '../../stack/stack';
+import { readMutants, type Mutant } from './mutants';
+import { runMutants, type MutantResult } from './run-mutants';
 
 /** Compiled, this file lies in dist/proof/mutants. */
 const ROOT = join(__dirname, '..', '..', '..');
 const PREFIX = 'mutants-';
 
-/** The exit codes by which a shell tells that a signal ended a program. */
-const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-
-async function main(args: readonly string[], env: Env): Promise<number> {
-  const mutants = chosen(args);
-  const report: Report = (line) => {
-    process.stdout.write(`${line}\n`);
-  };
+/** Exit code 0: every mutant is caught. 1: one survived or is wrong, or the run could not go on. */
+async function main(args: readonly string[]): Promise<number> {
+  const only = parseOnly(args);
+  if (typeof only === 'number') return only;
+  const mutants = chooseMutants(only);
   const stopping = new AbortController();
-  let stoppedWith = 0;
-  const stopWith = (code: number) => () => {
-    if (stopping.signal.aborted) return;
-    stoppedWith = code;
-    report('\nStopping ...');
+  const stop = () => {
+    if (!stopping.signal.aborted) print('\nStopping ...');
     stopping.abort();
   };
-  for (const [name, code] of Object.entries(SIGNAL_CODES)) process.on(name, stopWith(code));
-  // The other end is npm's: whatever ends it ends us.
-  process.once('disconnect', stopWith(1));
+  // Disconnect: npm's process holds the other end and has ended.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
-  const dataDir = join(ROOT, 'var', `${PREFIX}${String(process.pid)}`);
-  let stack: Stack | undefined;
+  const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
+  const startedAt = Date.now();
   try {
-    report('Starting the components, once for all mutants:');
-    stack = await startComponents(dataDir, env, report, stopping.signal);
-    return await huntAll(mutants, {
-      dataDir,
-      env: testEnv(env, stack, dataDir),
-      report,
-      signal: stopping.signal,
+    const results = await onOwnServers(dataDir, stopping.signal, (env) => {
+      const copy = join(dataDir, 'checkout');
+      return runMutants(ROOT, mutants, { copy, env, report: print, signal: stopping.signal });
     });
+    const caught = results.filter(({ verdict }) => verdict === 'caught').length;
+    print(`\n${resultTable(results)}\n`);
+    print(`${caught} of ${results.length} mutants caught in ${seconds(Date.now() - startedAt)}.`);
+    return caught === results.length ? 0 : 1;
   } catch (error) {
     if (!isAbort(error)) throw error;
-    return stoppedWith;
+    print('Stopped before the end.');
+    return 1;
   } finally {
-    await stack?.stop();
     rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
-async function huntAll(
-  mutants: readonly Mutant[],
-  { dataDir, ...options }: { dataDir: string; env: Env; report: Report; signal: AbortSignal },
-): Promise<number> {
-  const { report } = options;
-  const startedAt = Date.now();
-  const checkout = copyCheckout(ROOT, join(dataDir, 'checkout'));
-  const caught = await hunt({ ...options, mutants, checkout });
-  const survivors = caught.filter(({ by }) => by === undefined);
-  report(`\n${catchTable(caught)}\n`);
-  report(
-    `${String(caught.length - survivors.length)} of ${String(caught.length)} mutants caught in ${seconds(Date.now() - startedAt)}.`,
-  );
-  return survivors.length === 0 ? 0 : 1;
-}
-
-/** Only `--only <name>`, any number of times. Throws a UserError for anything else. */
-function chosen(args: readonly string[]): readonly Mutant[] {
-  if (args.length === 0) return MUTANTS;
-  const names: string[] = [];
-  for (let i = 0; i < args.length; i += 2) {
-    const name = args[i + 1];
-    if (args[i] !== '--only' || name === undefined) {
-      throw new UserError('Usage: npm run mutants [-- --only <name>] ...');
-    }
-    names.push(name);
-  }
-  return names.map((name) => {
-    const mutant = MUTANTS.find((one) => one.name === name);
-    if (mutant) return mutant;
-    throw new UserError(
-      `There is no mutant "${name}", only:\n${MUTANTS.map((one) => `  ${one.name}`).join('\n')}`,
-    );
-  });
-}
-
-/** Addresses of a running stack are not for tests, whatever the environment says. */
-async function startComponents(dataDir: string, env: Env, report: Report, signal: AbortSignal) {
+/** Starts Redis, Kafka and Temporal for all mutants. `use` gets the environment with which the tests find them. */
+async function onOwnServers<T>(
+  dataDir: string,
+  signal: AbortSignal,
+  use: (env: NodeJS.ProcessEnv) => Promise<T>,
+): Promise<T> {
+  // Tests fill and empty what they find, so never the servers that the environment names.
   const given = { redisAddr: undefined, kafkaAddr: undefined, temporalAddress: undefined };
-  const settings = { ...loadStackSettings(env, ROOT), ...given, dataDir, ports: await freePorts() };
-  return startStack({ settings, engine: false, fresh: true, report, signal });
+  const ports = await freePorts();
+  const settings = { ...loadStackSettings(process.env, ROOT), ...given, dataDir, ports };
+  print('Starting the components, once for all mutants:');
+  const stack = await startStack({ settings, engine: false, fresh: true, report: print, signal });
+  try {
+    return await use({
+      ...process.env,
+      TEST_COMPONENTS: 'given',
+      REDIS_ADDR: stack.redisAddr,
+      KAFKA_ADDR: stack.kafkaAddr,
+      TEMPORAL_ADDRESS: stack.temporalAddress,
+      TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
+      TEST_DATA_DIR: dataDir,
+    });
+  } finally {
+    await stack.stop();
+  }
 }
 
-/** What the tests' global setup takes as given instead of starting components. */
-function testEnv(env: Env, stack: Stack, dataDir: string): Env {
-  return {
-    ...env,
-    TEST_COMPONENTS: 'given',
-    REDIS_ADDR: stack.redisAddr,
-    KAFKA_ADDR: stack.kafkaAddr,
-    TEMPORAL_ADDRESS: stack.temporalAddress,
-    TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
-    TEST_DATA_DIR: dataDir,
-  };
+/** Reads the command line. Returns an exit code when there is nothing to run: after --help, or a wrong option. */
+function parseOnly(args: readonly string[]): readonly string[] | number {
+  const program = new Command('npm run mutants --')
+    .description('Breaks one rule at a time in a copy of the checkout and shows which tests fail.')
+    .option('--only <name...>', 'only these mutants')
+    .exitOverride();
+  try {
+    program.parse([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    throw error;
+  }
+  return program.opts<{ only?: string[] }>().only ?? [];
 }
 
-main(process.argv.slice(2), process.env).then(
+/** All mutants when no name is given. */
+function chooseMutants(names: readonly string[]): readonly Mutant[] {
+  const mutants = readMutants(join(ROOT, 'proof', 'mutants', 'patches'));
+  const unknown = names.filter((name) => !mutants.some((mutant) => mutant.name === name));
+  if (unknown.length > 0) {
+    const known = mutants.map(({ name }) => `  ${name}`).join('\n');
+    throw new UserError(`There is no mutant ${unknown.join(', ')}, only:\n${known}`);
+  }
+  return names.length === 0 ? mutants : mutants.filter(({ name }) => names.includes(name));
+}
+
+/** A table in Markdown, as docs/mutants.md has it. */
+function resultTable(results: readonly MutantResult[]): string {
+  const rows = results.map(({ mutant, verdict, tookMs }) => {
+    const tests = mutant.fails.map(({ file, title }) => `\`${file}\` "${title}"`).join('<br>');
+    const result = verdict === 'caught' ? tests : `**${verdict}**`;
+    return `| ${mutant.name} | ${mutant.rule} | ${result} | ${seconds(tookMs)} |`;
+  });
+  return ['| mutant | rule | caught by | took |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {
     const text = error instanceof UserError ? error.message : describeError(error);
