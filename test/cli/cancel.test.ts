@@ -4,7 +4,7 @@ import {
   anOrderBody,
   aProblem,
   startFakeGateway,
-  type Answering,
+  type Responder,
   type Reply,
 } from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
@@ -16,8 +16,8 @@ afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
 
-async function against(answering: Answering) {
-  const server = await startFakeGateway(answering);
+async function against(respond: Responder) {
+  const server = await startFakeGateway(respond);
   const gateway = createGateway(server.url);
   undo.push(server.close, gateway.close);
   const terminal = textTerminal();
@@ -39,7 +39,7 @@ describe('cancel', () => {
   test('asks in the name of the buyer and shows the cancelled order', async () => {
     const { deps, server, terminal } = await against(() => CANCELLED);
     expect(await cancel(deps, options)).toBe(0);
-    expect(server.asked).toEqual([
+    expect(server.received).toEqual([
       { method: 'DELETE', path: '/orders/req-1?user_id=u1', body: undefined },
     ]);
     expect(terminal.written()).toMatch(/req-1[^]*cancelled/);
@@ -49,7 +49,7 @@ describe('cancel', () => {
     const answers = [UNDER_WAY, UNDER_WAY, CANCELLED];
     const { deps, server } = await against(() => answers.shift() ?? CANCELLED);
     expect(await cancel(deps, options)).toBe(0);
-    expect(server.asked).toHaveLength(3);
+    expect(server.received).toHaveLength(3);
   });
 
   test('stops asking after a bound, and says that the cancellation is noted', async () => {
@@ -77,7 +77,7 @@ describe('cancel', () => {
   test('asks for the ids it was given, whatever is in them', async () => {
     const { deps, server } = await against(() => aProblem(404, 'unknown-order'));
     expect(await cancel(deps, { requestId: 'a/b?c', user: 'u&1=' })).toBe(1);
-    expect(server.asked[0]?.path).toBe('/orders/a%2Fb%3Fc?user_id=u%261%3D');
+    expect(server.received[0]?.path).toBe('/orders/a%2Fb%3Fc?user_id=u%261%3D');
   });
 
   test.each([

@@ -7,7 +7,7 @@ import {
   anOrderBody,
   aProblem,
   startFakeGateway,
-  type Answering,
+  type Responder,
 } from '../support/fake-gateway';
 import { textTerminal } from './text-terminal';
 
@@ -18,8 +18,8 @@ afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
 
-async function against(answering: Answering) {
-  const server = await startFakeGateway(answering);
+async function against(respond: Responder) {
+  const server = await startFakeGateway(respond);
   const gateway = createGateway(server.url);
   undo.push(server.close, gateway.close);
   const terminal = textTerminal();
@@ -32,7 +32,7 @@ describe('buy', () => {
   test('posts the purchase and exits 0 when it is accepted', async () => {
     const { deps, server, terminal } = await against(() => ACCEPTED);
     expect(await buy(deps, purchase)).toBe(0);
-    expect(server.asked).toEqual([
+    expect(server.received).toEqual([
       {
         method: 'POST',
         path: '/buy',
@@ -48,7 +48,7 @@ describe('buy', () => {
     const unnamed = { item: '101', user: 'u1', amount: 2 };
     await buy(deps, unnamed);
     await buy(deps, unnamed);
-    const ids = server.asked.map(({ body }) => (body as { request_id: string }).request_id);
+    const ids = server.received.map(({ body }) => (body as { request_id: string }).request_id);
     expect(new Set(ids).size).toBe(2);
   });
 
@@ -137,7 +137,7 @@ describe('order', () => {
   test('asks for the id it was given, whatever is in it', async () => {
     const { deps, server } = await against(() => aProblem(404, 'unknown-order'));
     await order(deps, { requestId: 'a/b?c' });
-    expect(server.asked[0]?.path).toBe('/orders/a%2Fb%3Fc');
+    expect(server.received[0]?.path).toBe('/orders/a%2Fb%3Fc');
   });
 
   test('never lets text from outside steer the terminal', async () => {
@@ -174,7 +174,7 @@ describe('stock show', () => {
       body: anItemBody(sale),
     }));
     expect(await stockShow(deps, { item: '101' })).toBe(0);
-    expect(server.asked[0]?.path).toBe('/items/101');
+    expect(server.received[0]?.path).toBe('/items/101');
     for (const part of ['90', '100', '10.00 USD', '2 units per user', '2026-11-27', 'never']) {
       expect(terminal.written()).toContain(part);
     }

@@ -37,7 +37,7 @@ describe('a buyer', () => {
       const { gateway, server } = await answering(retryable(type), ACCEPTED);
       const purchase = await buyUntilDefinite(gateway, body, bounds);
       expect(purchase).toMatchObject({ outcome: 'accepted', tries: 2, unanswered: 0 });
-      expect(server.asked.map((asked) => asked.body)).toEqual([body, body]);
+      expect(server.received.map((asked) => asked.body)).toEqual([body, body]);
     },
   );
 
@@ -51,7 +51,7 @@ describe('a buyer', () => {
     const { gateway, server } = await answering(aProblem(409, 'sold-out'), ACCEPTED);
     const purchase = await buyUntilDefinite(gateway, body, bounds);
     expect(purchase).toMatchObject({ outcome: 'rejected', problem: 'sold-out', tries: 1 });
-    expect(server.asked).toHaveLength(1);
+    expect(server.received).toHaveLength(1);
   });
 
   test('waits as long as the gateway asks for', async () => {

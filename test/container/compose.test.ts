@@ -12,16 +12,22 @@ beforeAll(async () => {
 }, 900_000);
 afterAll(() => project.down(), 120_000);
 
-test('everything comes up healthy, and setup ends with 0', async () => {
+test('all containers become healthy, and setup exits with 0', async () => {
   const rows = await project.whenHealthy();
   const states = Object.fromEntries(rows.map(({ Service, State }) => [Service, State]));
   expect(states).toEqual({
-    ...{ gateway: 'running', ingest: 'running', worker: 'running', payments: 'running' },
-    ...{ redis: 'running', redpanda: 'running', temporal: 'running', setup: 'exited' },
+    gateway: 'running',
+    ingest: 'running',
+    worker: 'running',
+    payments: 'running',
+    redis: 'running',
+    redpanda: 'running',
+    temporal: 'running',
+    setup: 'exited',
   });
 }, 200_000);
 
-test('the commands that people know work', async () => {
+test('redis-cli, docker compose logs and the temporal command work', async () => {
   const { compose, gateway } = project;
   const redis = (...args: string[]) => compose('exec', '-T', 'redis', 'redis-cli', ...args);
   expect(await redis('SET', 'inventory:101', '100')).toBe('OK');
@@ -40,14 +46,14 @@ test('the commands that people know work', async () => {
   );
 }, 60_000);
 
-test('the three scenarios pass, from inside', async () => {
+test('the three scenarios pass inside the project', async () => {
   const report = await project.compose('run', '--rm', '-T', 'flash-sale', 'scenarios', '--json');
   const results = JSON.parse(report) as { name: string; passed: boolean; misses: string[] }[];
   expect(results).toHaveLength(3);
   expect(results.filter(({ passed }) => !passed)).toEqual([]);
 }, 300_000);
 
-test('gateway, ingest and worker are restarted one by one under load, and nothing is lost', async () => {
+test('no order is lost when gateway, ingest and worker are restarted one by one under load', async () => {
   const { compose, gateway, payments } = project;
   const itemId = anItem();
   const supply = 100_000;
@@ -61,7 +67,7 @@ test('gateway, ingest and worker are restarted one by one under load, and nothin
       }
     },
   });
-  // 137 would be a process that did not end by itself in time.
+  // 137 would mean that a process did not exit in time and was killed.
   expect(exitCodes).toEqual({ gateway: 0, ingest: 0, worker: 0 });
   await whenIdle({ gateway }, itemId, 300_000);
   const sold = await expectBalance({ gateway, payments }, { itemId, supply, accepted });
@@ -71,6 +77,6 @@ test('gateway, ingest and worker are restarted one by one under load, and nothin
   expect(acceptedAtOnce).toBeGreaterThan(0);
 }, 600_000);
 
-test('down -v leaves nothing', async () => {
+test('down -v removes everything', async () => {
   expect(await project.down()).toBe('');
 }, 120_000);

@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually';
 const ROOT = join(__dirname, '..', '..');
 const run = promisify(execFile);
 
-/** Building both stages on a small machine, and pulling four images, takes minutes. */
+/** Building both stages and pulling four images takes minutes on a small machine. */
 const UP_MS_MAX = 900_000;
 const HEALTHY_MS_MAX = 180_000;
 const COMMAND_MS_MAX = 300_000;
@@ -20,19 +20,19 @@ interface ContainerRow {
   readonly ExitCode: number;
 }
 
-/** The compose project of this run, under a name and on ports of its own: one that somebody runs is left alone. */
+/** The compose project of this run. It has its own name and ports, so that it does not touch a running project. */
 export interface ComposeProject {
   readonly gateway: string;
   readonly payments: string;
-  /** Runs `docker compose <args>` and answers what it printed. Rejects when it fails. */
+  /** Runs `docker compose <args>` and returns its output. Rejects when it fails. */
   readonly compose: (...args: string[]) => Promise<string>;
   readonly containers: () => Promise<ContainerRow[]>;
-  /** Resolves when every container runs and is healthy, or has ended with 0. */
+  /** Resolves when every container is healthy or has exited with 0. */
   readonly whenHealthy: () => Promise<ContainerRow[]>;
-  /** Stops a service in order, tells with which code it ended, and starts it again. */
+  /** Stops a service gracefully, starts it again, and returns the exit code of the stop. */
   readonly restart: (service: string) => Promise<number>;
   readonly up: () => Promise<void>;
-  /** Removes everything, volumes too, and answers what is left of it. */
+  /** Removes everything including volumes, and returns the ids of what is left. */
   readonly down: () => Promise<string>;
 }
 
@@ -64,10 +64,10 @@ export async function createComposeProject(): Promise<ComposeProject> {
       'every container is healthy',
       async () => {
         const rows = await containers();
-        const isWell = ({ State, Health, ExitCode }: ContainerRow) =>
+        const isHealthy = ({ State, Health, ExitCode }: ContainerRow) =>
           State === 'running' ? Health === 'healthy' : State === 'exited' && ExitCode === 0;
-        const ailing = rows.filter((row) => !isWell(row)).map(({ Service }) => Service);
-        if (ailing.length > 0) throw new Error(`not well: ${ailing.join(', ')}`);
+        const unhealthy = rows.filter((row) => !isHealthy(row)).map(({ Service }) => Service);
+        if (unhealthy.length > 0) throw new Error(`not healthy: ${unhealthy.join(', ')}`);
         return rows.length > 0 && rows;
       },
       HEALTHY_MS_MAX,

@@ -1,18 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { buyUntilDecided, type BuyBody } from '../support/buyers';
 
-/** Longer than a process may take to end, to start and to be found again. */
+/** Longer than a process takes to exit, to start and to be reachable again. */
 const DECIDED_MS_MAX = 120_000;
 
 export interface Sale {
   readonly accepted: readonly BuyBody[];
-  /** How many got 202 to their very first try. */
+  /** The number of requests whose first try got 202. */
   readonly acceptedAtOnce: number;
 }
 
 /**
- * Sells one unit each to a stream of buyers, `perSecond` of them, for as long as `meanwhile` runs. Each sends the same
- * request again until it is decided, as a good client does. Rejects on an answer that no good client could act on.
+ * Sells one unit each to `perSecond` buyers a second while `meanwhile` runs. Each buyer repeats the request until it is
+ * decided, as a good client does. Rejects on a response that tells a good client nothing.
  */
 export async function sellWhile(
   gateway: string,

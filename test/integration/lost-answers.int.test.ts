@@ -6,7 +6,7 @@ import { createStockLedger } from '../../engine/stock/stock-ledger';
 import type { Purchase } from '../../engine/orders/order';
 import { buy, openGateway, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import { redisAddr } from '../support/addresses';
-import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
+import { openResponseGate, type ResponseGate } from '../support/response-gate';
 import { eventually } from '../support/eventually';
 import { anItem, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
@@ -17,7 +17,7 @@ const SUPPLY = 2;
 
 /** Past the gate, to see what took effect. */
 let behind: RedisStock;
-let gate: AnswersGate;
+let gate: ResponseGate;
 let open: OpenGateway;
 const closing: (() => unknown)[] = [];
 
@@ -27,7 +27,7 @@ beforeAll(() => {
 afterAll(() => behind.redis.quit());
 
 beforeEach(async () => {
-  gate = await openAnswersGate(redisAddr().replace('redis://', ''));
+  gate = await openResponseGate(redisAddr().replace('redis://', ''));
   const redis = connectFailFastRedis(
     loadRedisAccess({ REDIS_ADDR: gate.address }),
     pino({ level: 'silent' }),

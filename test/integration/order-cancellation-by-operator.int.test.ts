@@ -5,7 +5,7 @@ import {
   heldUp,
   isChargedInDoubt,
   losesItsCharge,
-  owesAnEarlierGeneration,
+  hasUnresolvedCharge,
   type Arrange,
 } from '../support/held-up';
 import { failureOf, useSaga } from '../support/saga';
@@ -25,7 +25,7 @@ describe('an order whose run an operator cancels', () => {
   });
 
   test.each<[string, 'before' | 'after', Step, Arrange]>([
-    ['during a settlement', 'before', 'refundPayment', owesAnEarlierGeneration],
+    ['during a settlement', 'before', 'refundPayment', hasUnresolvedCharge],
     ['during the charge', 'after', 'chargePayment', isChargedInDoubt],
   ])('%s gets everything back, and can be tried again', async (_, when, step, arrange) => {
     const { order, handle, letGo } = await heldUp(saga, when, step, arrange);

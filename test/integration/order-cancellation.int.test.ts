@@ -14,7 +14,7 @@ import {
   losesItsCharge,
   missesTheChargeAtOnce,
   noAnswer,
-  owesAnEarlierGeneration,
+  hasUnresolvedCharge,
   type Arrange,
 } from '../support/held-up';
 import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
@@ -94,7 +94,7 @@ describe('an order that its buyer cancels', () => {
 
   test.each<[string, 'before' | 'after', Step, Arrange]>([
     ['while it is reserved', 'after', 'reserveStock', asItIs],
-    ['while an earlier generation is settled', 'before', 'refundPayment', owesAnEarlierGeneration],
+    ['while an earlier generation is settled', 'before', 'refundPayment', hasUnresolvedCharge],
     ['before it is charged', 'before', 'chargePayment', missesTheChargeAtOnce],
     ['while its charge is taken and not told', 'after', 'chargePayment', isChargedInDoubt],
   ])('%s gets everything back', async (_, when, step, arrange) => {

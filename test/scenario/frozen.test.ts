@@ -1,6 +1,6 @@
 import { endLeases } from '../support/end-leases';
 import { redisAddr } from '../support/addresses';
-import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
+import { openResponseGate, type ResponseGate } from '../support/response-gate';
 import { expectBalance } from '../support/balance';
 import { buy, getJson, insist, type BuyBody } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
@@ -9,10 +9,10 @@ import { anItem } from '../support/purchases';
 import { redisStockOn } from '../support/redis-stock';
 import type { ItemId } from '../../engine/orders/order';
 
-let gate: AnswersGate;
+let gate: ResponseGate;
 let engine: Engine;
 beforeAll(async () => {
-  gate = await openAnswersGate(redisAddr().replace('redis://', ''));
+  gate = await openResponseGate(redisAddr().replace('redis://', ''));
   engine = await startEngine({ REDIS_ADDR: gate.address, PAYMENT_DECLINE_RATE: '0' });
 }, 120_000);
 afterAll(async () => {

@@ -1,16 +1,16 @@
 import { redisAddr } from '../support/addresses';
-import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
+import { openResponseGate, type ResponseGate } from '../support/response-gate';
 import { buy } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { anItem } from '../support/purchases';
 
 let engine: Engine;
-let gate: AnswersGate;
+let gate: ResponseGate;
 let gateway: string;
 beforeAll(async () => {
   engine = await startEngine();
-  gate = await openAnswersGate(redisAddr().replace('redis://', ''));
+  gate = await openResponseGate(redisAddr().replace('redis://', ''));
   gateway = (await engine.startAnother('api', { REDIS_ADDR: gate.address })).url;
 }, 90_000);
 afterAll(async () => {

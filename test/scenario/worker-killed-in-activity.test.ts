@@ -5,7 +5,7 @@ import { readDeadLetters } from '../../engine/kafka/dead-letters';
 import { ensureTopics, saleTopics, withAdmin } from '../../engine/kafka/topics';
 import { createStockLedger } from '../../engine/stock/stock-ledger';
 import { kafkaAddrs, redisAddr, temporalAddress } from '../support/addresses';
-import { openAnswersGate, type AnswersGate } from '../support/answers-gate';
+import { openResponseGate, type ResponseGate } from '../support/response-gate';
 import { expectBalance } from '../support/balance';
 import { buy } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
@@ -28,7 +28,7 @@ const SLOW_MS = 4_000;
 
 interface Scene {
   readonly engine: Engine;
-  readonly redisGate: AnswersGate;
+  readonly redisGate: ResponseGate;
   /** Past the gate: what took effect is to be seen while its answers are held back. */
   readonly redis: Redis;
   readonly temporal: Client;
@@ -135,7 +135,7 @@ async function round(
 }
 
 async function setScene(): Promise<Scene> {
-  const redisGate = await openAnswersGate(redisAddr().replace('redis://', ''));
+  const redisGate = await openResponseGate(redisAddr().replace('redis://', ''));
   const engine = await startEngine({ REDIS_ADDR: redisGate.address });
   const redis = new Redis(redisAddr());
   const temporal = new Client({ connection });

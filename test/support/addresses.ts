@@ -1,4 +1,4 @@
-/** Addresses of the components that the test run's global setup has started. */
+/** Addresses of the components that the global setup of the test run has started. */
 export const redisAddr = () => `redis://${required('REDIS_ADDR')}`;
 export const kafkaAddrs = () => required('KAFKA_ADDR').split(',');
 export const temporalAddress = () => required('TEMPORAL_ADDRESS');

@@ -1,7 +1,7 @@
 import { readCharges, waitUntilIdle } from '../../client/snapshot';
 import { getJson } from './buyers';
 
-/** The addresses of a running engine: base URLs. */
+/** Base URLs of a running engine. */
 export interface EngineUrls {
   readonly gateway: string;
   readonly payments: string;

@@ -2,7 +2,7 @@ import type { RedisConnection } from '../../platform/redis';
 import type { ItemId } from '../../engine/orders/order';
 import { ordersKey } from '../../engine/stock/keys';
 
-/** Moves the end of every hold of an item into the past: leases end on the server's clock, and nobody waits for that. */
+/** Moves the lease end of every hold of an item into the past, so that a test need not wait for the server's clock. */
 export async function endLeases(redis: RedisConnection, itemId: ItemId): Promise<void> {
   const entries = await redis.hgetall(ordersKey(itemId));
   for (const [requestId, raw] of Object.entries(entries)) {

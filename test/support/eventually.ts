@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const EVERY_MS = 50;
 
 /**
- * Asks again until the answer is neither undefined nor false, and returns it. A thrown error counts as "not yet".
- * Throws `what` with the last error after `withinMs`.
+ * Calls `ask` until its result is neither undefined nor false, and returns the result. A thrown error counts as "not yet".
+ * After `withinMs` it throws `what` with the last error as its cause.
  */
 export async function eventually<T>(
   what: string,

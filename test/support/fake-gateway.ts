@@ -7,35 +7,35 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export interface Asked {
+export interface ReceivedRequest {
   readonly method: string;
   readonly path: string;
   readonly body: unknown;
 }
 
-/** What to answer; `hang up` breaks the connection without an answer. */
-export type Answering = (asked: Asked) => Reply | 'hang up';
+/** Returns the response; `hang up` closes the connection without one. */
+export type Responder = (request: ReceivedRequest) => Reply | 'hang up';
 
-/** An HTTP server on a free port that answers as it is told. Unlike the gateway it checks nothing of what it is sent. */
-export async function startFakeGateway(answering: Answering) {
-  const asked: Asked[] = [];
+/** An HTTP server on a free port that responds as `respond` says. Unlike the gateway it does not check requests. */
+export async function startFakeGateway(respond: Responder) {
+  const received: ReceivedRequest[] = [];
   const server = createServer((request, response) => {
     void readBody(request).then((text) => {
       const { method = '', url: path = '' } = request;
-      const question = {
+      const asked = {
         method,
         path,
         body: text === '' ? undefined : (JSON.parse(text) as unknown),
       };
-      asked.push(question);
-      write(response, answering(question));
+      received.push(asked);
+      write(response, respond(asked));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
-    asked,
+    received,
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => {
@@ -87,7 +87,12 @@ export function anOrderBody(fields: Readonly<Record<string, unknown>> = {}) {
 export function anItemBody(fields: Readonly<Record<string, unknown>> = {}) {
   return {
     item_id: '101',
-    ...{ free: 90, held: 1, queued: 2, reserved: 3, sold: 4, supply: 100 },
+    free: 90,
+    held: 1,
+    queued: 2,
+    reserved: 3,
+    sold: 4,
+    supply: 100,
     price_minor: 1000,
     currency: 'USD',
     units_per_user: null,

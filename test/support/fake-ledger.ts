@@ -6,7 +6,7 @@ import type { Sale, StockCounts } from '../../engine/orders/sale';
 /** An order, with the token of the attempt that holds it. */
 export type Entry = LedgerEntry & { readonly token: string };
 
-/** What is known of one item. */
+/** The stock and the sale of one item. */
 export interface Item {
   free: number;
   sale: Sale;
@@ -15,7 +15,7 @@ export interface Item {
 
 const DEFAULT_PRICE: Price = { priceMinor: 1000, currency: 'USD' };
 
-/** What the hold script does, for one attempt. */
+/** The same as hold.lua, for one attempt. */
 export function hold(item: Item | undefined, attempt: Attempt, leaseMs: number): Verdict['hold'] {
   const now = Date.now();
   const existing = item?.entries.get(attempt.requestId);
@@ -44,9 +44,9 @@ function holdAfresh(
 ): Verdict['hold'] {
   const { requestId, userId, fingerprint, token, amount } = attempt;
   const { unitsPerUser } = item.sale;
-  const wanting = () =>
+  const isShort = () =>
     item.free < amount || owned(item, userId) + amount > (unitsPerUser ?? Infinity);
-  if (wanting()) reclaim(item, now);
+  if (isShort()) reclaim(item, now);
   if (unitsPerUser !== undefined && owned(item, userId) + amount > unitsPerUser) {
     return { kind: 'limit', unitsPerUser, owned: owned(item, userId) };
   }
@@ -57,14 +57,17 @@ function holdAfresh(
   const price = priceOf({ ...DEFAULT_PRICE, ...item.sale });
   item.free -= amount;
   item.entries.set(requestId, {
-    ...{ state: 'held', units: amount, userId, fingerprint, token, ...price },
-    ...{
-      generation: 0,
-      fence: 0,
-      unresolvedCharges: [],
-      acceptedAt: now,
-      leaseUntil: now + leaseMs,
-    },
+    state: 'held',
+    units: amount,
+    userId,
+    fingerprint,
+    token,
+    ...price,
+    generation: 0,
+    fence: 0,
+    unresolvedCharges: [],
+    acceptedAt: now,
+    leaseUntil: now + leaseMs,
     timeline: [{ at: now, state: 'held' }],
   });
   return { kind: 'held', ...price, acceptedAt: now };
@@ -76,7 +79,7 @@ function reclaim(item: Item, now: number): void {
   }
 }
 
-/** What the cancel script does. */
+/** The same as cancel.lua. */
 export function cancel(item: Item | undefined, requestId: RequestId, userId: UserId): CancelResult {
   const entry = item?.entries.get(requestId);
   if (!item || !entry || entry.state === 'held') return { kind: 'unknown' };

@@ -13,34 +13,35 @@ import { cancel, counts, enter, giveBack, hold, type Item } from './fake-ledger'
 import type { Sale } from '../../engine/orders/sale';
 
 /**
- * The gateway's side of the stock in memory. It passes the contracts of admission and cancellation, and differs from Redis in this:
- * - one process, one clock: nothing is lost, nothing is slow, no call fails (wrap it to make one fail);
- * - claims never expire, and what a dead attempt held is reclaimed all at once, not a few at a time;
- * - an entry that is queued keeps the end of the lease that it no longer has;
+ * The part of the stock that the gateway uses, in memory. It passes the contracts of admission and cancellation. Unlike Redis:
+ * - it has one process and one clock: nothing is lost or slow, and no call fails (wrap it to make one fail);
+ * - claims never expire, and expired holds are reclaimed all at once, not a few at a time;
+ * - a queued entry keeps the end of its former lease;
  * - an item's ledger is open as soon as it has stock, and is never lost;
- * - it writes no events and no rejections, for it has no reserve, confirm or release: `force` puts an order into a later state.
+ * - it writes no events and has no reserve, confirm or release, which would read the rejections: `force` puts an order into
+ *   a later state.
  */
 export interface FakeStock {
   readonly admission: Admission;
   readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'cancel'>;
-  /** What an operator does with redis-cli. */
+  /** The same as SET inventory:<item>. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
-  /** Replaces how a known item is sold. */
+  /** Replaces the sale of a known item. */
   readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
-  /** Changes an entry as a workflow would. Counts follow the state. */
+  /** Changes an entry as a workflow would. The counts follow the state. */
   readonly force: (requestId: string, change: Partial<LedgerEntry>) => void;
-  /** Puts a claim there as if another request had made it. */
+  /** Sets a claim as if another request had made it. */
   readonly claim: (requestId: string, value: string) => void;
   readonly dropClaim: (requestId: string) => void;
-  /** Takes the units of a hold away, as whoever finds none does after its lease. */
+  /** Reclaims the units of a hold, as a request that finds no unit does after the lease. */
   readonly reclaim: (requestId: string) => void;
-  /** The requests whose rejection was written down. */
+  /** The requests whose rejection was recorded. */
   readonly rejected: () => readonly string[];
-  /** Everything it knows, to compare before and after. */
+  /** All state, to compare before and after. */
   readonly snapshot: () => string;
 }
 
-/** `leaseMs` is how long an attempt may hold units before they are reclaimed. */
+/** `leaseMs` is how long an attempt can hold units before they are reclaimed. */
 export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const items = new Map<string, Item>();
   const claims = new Map<string, string>();

@@ -8,11 +8,11 @@ export interface Ran {
   readonly code: number;
   readonly out: string;
   readonly err: string;
-  /** What --json printed. */
+  /** The parsed output of --json. */
   readonly json: () => unknown;
 }
 
-/** Runs the real command `flash-sale` against a test's engine, as somebody at a terminal would. */
+/** Runs the real command `flash-sale` against the engine of a test. */
 export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
   const { ordersTopic, deadLetterTopic } = engine.topics;
   const env = {
@@ -30,7 +30,7 @@ export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
       if (typeof code === 'number')
         resolve({ code, out, err, json: () => JSON.parse(out) as unknown });
       else
-        reject(new Error(`flash-sale ${words.join(' ')} did not end by itself`, { cause: error }));
+        reject(new Error(`flash-sale ${words.join(' ')} did not exit by itself`, { cause: error }));
     });
   });
 }

@@ -7,7 +7,7 @@ export interface GatewayOnRedis {
   readonly close: () => Promise<void>;
 }
 
-/** A gateway of this process whose stock is the real Redis; its log stays a fake. */
+/** A gateway in this process with its stock in the real Redis and a fake log. */
 export async function openGatewayOnRedis(): Promise<GatewayOnRedis> {
   const stock = openRedisStock();
   const open = await openGateway({

@@ -11,12 +11,12 @@ export interface TestStack {
   readonly dataDir: string;
 }
 
-/** Set by whoever runs jest many times on the same components: their addresses are in the environment, and theirs to end. */
+/** Set by a program that runs jest several times on its own components: it passes their addresses and stops them. */
 const areGiven = () => process.env['TEST_COMPONENTS'] === 'given';
 
 /**
- * Brings up Redis, Kafka and Temporal for this run alone, on free ports and in a folder of its own, and tells the test
- * files where. If the run is killed, the guards end the components, and the next run removes the folder.
+ * Starts Redis, Kafka and Temporal for this run, on free ports and in a new folder, and puts their addresses into the
+ * environment. If the run is killed, the guards stop the components, and the next run removes the folder.
  */
 export default async function startComponents(): Promise<void> {
   const workflowBundle = join(ROOT, 'dist', 'workflow-bundle.js');
@@ -24,7 +24,7 @@ export default async function startComponents(): Promise<void> {
     process.env['WORKFLOW_BUNDLE'] = workflowBundle;
     return;
   }
-  // Addresses of a running stack are not for tests: they fill and empty what they find.
+  // Tests never use a running stack: they write to and empty what they connect to.
   for (const name of ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']) {
     Reflect.deleteProperty(process.env, name);
   }
@@ -40,7 +40,7 @@ export default async function startComponents(): Promise<void> {
     report,
     signal: new AbortController().signal,
   });
-  // Jest loads the teardown apart from this file, in the same process.
+  // Jest loads the teardown in the same process but as a separate module.
   Object.assign(globalThis, { testStack: { stack, dataDir } satisfies TestStack });
   Object.assign(process.env, {
     REDIS_ADDR: stack.redisAddr,

@@ -10,10 +10,10 @@ export interface HeldUp {
   readonly letGo: () => void;
 }
 
-/** What is done to a queued order before its run starts. */
+/** Prepares a queued order before its run starts. */
 export type Arrange = (saga: Saga, order: Order) => unknown;
 
-/** An order whose run is held up in one step, after whatever `arrange` does to it. */
+/** An order whose run waits in one step until `letGo`. `arrange` prepares the order. */
 export async function heldUp(
   saga: Saga,
   when: 'before' | 'after',
@@ -35,28 +35,28 @@ export async function heldUp(
 
 export const asItIs: Arrange = () => undefined;
 
-/** So that its run has something to settle before it charges. */
-export const owesAnEarlierGeneration: Arrange = async (saga, order) => {
+/** Leaves an unresolved charge of an earlier generation, which the run resolves before it charges. */
+export const hasUnresolvedCharge: Arrange = async (saga, order) => {
   await saga.ledger.reserve(order, 1);
   await saga.ledger.release({ order, fence: 2, reason: 'payment-unknown' });
 };
 
-/** An activity that is never tried again, and may have taken effect. */
+/** Fails an activity without a retry. It may have taken effect. */
 export function noAnswer(): never {
-  throw ApplicationFailure.nonRetryable('no answer, ever');
+  throw ApplicationFailure.nonRetryable('no response');
 }
 
-/** So that its run comes to its compensation: neither the charge at once nor the regular one tells what became of it. */
+/** The results of the first charge and of the regular charge are lost, so the run compensates. */
 export const losesItsCharge: Arrange = (saga, order) => {
   saga.onStep(order, 'after', 'chargePayment', noAnswer, noAnswer);
 };
 
-/** So that the next charge is the regular one, with the money taken already. */
+/** The result of the first charge is lost, so the regular charge finds the order already charged. */
 export const isChargedInDoubt: Arrange = (saga, order) => {
   saga.onStep(order, 'after', 'chargePayment', noAnswer);
 };
 
-/** So that the next charge is the regular one, and the first to reach the provider. */
+/** The first charge fails before it reaches the provider, so the regular charge is the first to reach it. */
 export const missesTheChargeAtOnce: Arrange = (saga, order) => {
   saga.onStep(order, 'before', 'chargePayment', noAnswer);
 };
@@ -64,23 +64,23 @@ export const missesTheChargeAtOnce: Arrange = (saga, order) => {
 const ACTIVITY_CANCEL_REQUESTED = 15;
 
 /**
- * Waits until the run has heeded its cancellation in the regular step that it is held up in. The request alone is not
- * enough: an answer of the step that reaches the same workflow task comes first, and the order is rightly sold.
+ * Waits until the run has requested the cancellation of the regular step in which it waits. The request to the workflow is
+ * not enough: a result of the step in the same workflow task comes first, and the order is then correctly sold.
  */
 export function cancellationHeeded(handle: OrderHandle): Promise<unknown> {
-  return eventually('the run gives up its step', async () => {
+  return eventually('the run cancels its step', async () => {
     const { events } = await handle.fetchHistory();
     return (events ?? []).some(({ eventType }) => Number(eventType) === ACTIVITY_CANCEL_REQUESTED);
   });
 }
 
-/** How many charges of the order the provider has kept. */
+/** The number of the order's charges that the provider has captured and not refunded. */
 export function capturedOf(saga: Saga, { requestId }: Order): number {
   const money = Object.values(saga.money.moneyOf(requestId));
   return money.filter((status) => status === 'captured').length;
 }
 
-/** How a run has ended: `cancelled` either way, whether Temporal was asked or only the ledger. */
+/** The outcome of a run. It is `cancelled` whether Temporal or only the ledger was asked to cancel. */
 export async function endOf(handle: OrderHandle): Promise<string> {
   const { status } = await handle.describe();
   if (status.name === 'RUNNING') {

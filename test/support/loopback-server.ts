@@ -7,8 +7,8 @@ export interface LoopbackServer {
 }
 
 /**
- * Lets a server listen on 127.0.0.1; `port` 0: any free one. `open` is what it keeps open, destroyed when it is closed:
- * a server alone would wait for the ends of its connections.
+ * Makes a server listen on 127.0.0.1. `port` 0 is any free port. `close` destroys the connections in `open`; otherwise it
+ * would wait for them to end.
  */
 export async function listenOnLoopback(
   server: Server,

@@ -1,4 +1,4 @@
-/** How often a property is tried, `usually` so often, and from where: FC_RUNS and FC_SEED deepen or repeat a run. */
+/** The number of runs of a property test and its seed. FC_RUNS and FC_SEED override them. */
 export function propertyRuns(usually: number): { readonly numRuns: number; readonly seed: number } {
   return {
     numRuns: Number(process.env['FC_RUNS'] ?? usually),

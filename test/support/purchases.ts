@@ -3,7 +3,7 @@ import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/or
 import { fingerprint } from '../../engine/orders/order-record';
 import type { Attempt } from '../../engine/stock/admission';
 
-/** An id nobody else in this run uses: files share one Redis. */
+/** An unused item id. The test files share one Redis. */
 export function anItem(): ItemId {
   return `item-${randomUUID().slice(0, 8)}` as ItemId;
 }
@@ -23,7 +23,7 @@ export function anAttempt(purchase: Purchase, token: string = randomUUID()): Att
   return { ...purchase, fingerprint: fingerprint(purchase), token };
 }
 
-/** The order that admission makes of a purchase, at 10.00 USD a unit. */
+/** The order that admission creates from a purchase, at 10.00 USD a unit. */
 export function anOrder(purchase: Purchase = aPurchase()): Order {
   return {
     ...purchase,

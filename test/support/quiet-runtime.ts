@@ -1,7 +1,7 @@
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 
 /**
- * Temporal's native core for a test file, telling errors only: late answers and broken histories are what the tests make
+ * Temporal's native core for a test file, with only errors in its log. The tests cause late responses and broken histories
  * on purpose, and the core warns of each.
  */
 export function installQuietRuntime(): void {

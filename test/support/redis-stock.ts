@@ -13,24 +13,24 @@ export interface RedisStock<Connection extends RedisConnection = Redis> {
   readonly admission: Admission;
   readonly ledger: StockLedger;
   readonly operations: StockOperations;
-  /** What an operator does with redis-cli; the item's ledger is open after it. */
+  /** The same as SET inventory:<item>. Also opens the item's ledger. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
-  /** Opens the item's ledger, past the registry, without touching its units. May be called again. */
+  /** Opens the item's ledger without the registry and without changing its units. Idempotent. */
   readonly open: (itemId: ItemId) => Promise<void>;
-  /** Replaces how a known item is sold. */
+  /** Replaces the sale of a known item. */
   readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
   readonly countsOf: (itemId: ItemId) => Promise<StockCounts>;
 }
 
-/** Items of these tests are opened past the registry, as what comes after that is tested. */
+/** The tests open ledgers without the registry, since they test what happens after that. */
 export const TOKEN = 'of-a-test';
 
-/** Both doors of the real ledger over one connection, which the caller closes. */
+/** Admission, ledger and operations on the real Redis, over one connection that the caller closes. */
 export function openRedisStock(holdLeaseMs?: number): RedisStock {
   return redisStockOn(new Redis(redisAddr()), holdLeaseMs);
 }
 
-/** The same over a connection that is there already. */
+/** The same over an existing connection. */
 export function redisStockOn<Connection extends RedisConnection>(
   redis: Connection,
   holdLeaseMs = 15_000,
@@ -62,12 +62,12 @@ export function redisStockOn<Connection extends RedisConnection>(
       await redis.ledgerOpen(...itemKeys(itemId), 'finish', TOKEN);
     },
     setSale: async (itemId, sale) => {
-      const answer = await operations.changeSale(
+      const result = await operations.changeSale(
         itemId,
         { ...NO_SALE, ...sale },
         { by: 'test', force: true },
       );
-      if (answer.kind !== 'changed') throw new Error(`The sale was not changed: ${answer.kind}`);
+      if (result.kind !== 'changed') throw new Error(`The sale was not changed: ${result.kind}`);
     },
     countsOf: async (itemId) => {
       const item = await ledger.item(itemId);
@@ -78,5 +78,9 @@ export function redisStockOn<Connection extends RedisConnection>(
 }
 
 const NO_SALE = {
-  ...{ priceMinor: null, currency: null, unitsPerUser: null, opensAt: null, closesAt: null },
+  priceMinor: null,
+  currency: null,
+  unitsPerUser: null,
+  opensAt: null,
+  closesAt: null,
 };

@@ -21,15 +21,15 @@ export type OrderHandle = WorkflowHandle<(input: { order: Order }) => Promise<Or
 type ResetRequest = NonNullable<
   Parameters<OrderHandle['client']['workflowService']['resetWorkflowExecution']>[0]
 >;
-/** The id of an event, in the form in which the server counts them. */
+/** An event id in the server's format. */
 export type EventId = NonNullable<ResetRequest['workflowTaskFinishEventId']>;
 export type Saga = ReturnType<typeof useSaga>;
 
 const WORKFLOW_TASK_COMPLETED = 7;
 
 /**
- * The saga of this test file: the real worker on the real Temporal and Redis, a provider and a dead-letter book that a
- * test can look into, and a hook before and after every step.
+ * The order workflow in a test file: the real worker on the real Temporal and Redis, a provider and dead letters in memory
+ * that a test can read, and hooks before and after every step.
  */
 export function useSaga() {
   let stock: RedisStock;
@@ -58,7 +58,7 @@ export function useSaga() {
 
   return {
     money,
-    /** Runs hooks with the next calls of a step for an order, one each: before it takes effect, or before its answer is told. */
+    /** Hooks for an order's next calls of a step, one for each call: before it takes effect, or before its result is returned. */
     onStep: steps.on,
     get ledger() {
       return stock.ledger;
@@ -78,7 +78,7 @@ export function useSaga() {
     lettersOf: (order: Order) => letters.filter(({ requestId }) => requestId === order.requestId),
     handleOf,
 
-    /** An order as ingest finds it: admitted, its units queued, `supply` units of its item on sale before that. */
+    /** An order as ingest finds it: admitted and queued, after `supply` units of its item went on sale. */
     aQueuedOrder: async ({
       supply = 1,
       amount = 1,
@@ -109,32 +109,32 @@ export function useSaga() {
         ],
       }),
 
-    /** Starts an order as ingest does, with a moment before its first workflow task. */
+    /** Starts an order as ingest does, with a delay before its first workflow task. */
     startLater: (order: Order): Promise<OrderHandle> =>
       temporal.client.workflow.start(ORDER_WORKFLOW, {
         ...orderStartOptions({ order }, temporal.taskQueue, { kind: 'first' }),
         startDelay: '1 second',
       }),
 
-    /** Resets the order's current run, or `runId`, to a completed workflow task: the first one unless told otherwise. */
+    /** Resets the order's current run, or `runId`, to a completed workflow task: `eventId` or the first one. */
     reset: async (order: Order, to: { runId?: string; eventId?: EventId } = {}) => {
       const { workflowService } = temporal.client;
       const runId = to.runId ?? (await handleOf(order).describe()).runId;
       const eventId = to.eventId ?? (await workflowTasksOf(handleOf(order, runId)))[0];
       if (eventId === undefined) throw new Error(`${order.requestId} has no workflow task yet`);
-      const answer = await workflowService.resetWorkflowExecution({
+      const { runId: newRunId } = await workflowService.resetWorkflowExecution({
         namespace: 'default',
         workflowExecution: { workflowId: order.requestId, runId },
-        reason: 'tried again by the test',
+        reason: 'retried by the test',
         workflowTaskFinishEventId: eventId,
         requestId: crypto.randomUUID(),
       });
-      return handleOf(order, answer.runId);
+      return handleOf(order, newRunId);
     },
   };
 }
 
-/** The completed workflow tasks of a run, which are the points it can be reset to. */
+/** The completed workflow tasks of a run. A reset can go to each of them. */
 export async function workflowTasksOf(handle: OrderHandle): Promise<EventId[]> {
   const { events } = await handle.fetchHistory();
   return (events ?? []).flatMap(({ eventType, eventId }) =>
@@ -142,11 +142,11 @@ export async function workflowTasksOf(handle: OrderHandle): Promise<EventId[]> {
   );
 }
 
-/** The reason of a failed order; anything else it ends with is thrown. */
+/** The reason of a failed order. Throws if the order did not fail. */
 export async function failureOf(handle: OrderHandle): Promise<string> {
   try {
     const result = await handle.result();
-    throw new Error(`the order ended well: ${JSON.stringify(result)}`);
+    throw new Error(`the order did not fail: ${JSON.stringify(result)}`);
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     const { cause } = error;
@@ -155,7 +155,7 @@ export async function failureOf(handle: OrderHandle): Promise<string> {
   }
 }
 
-/** A promise and the function that fulfils it. */
+/** A promise and the function that resolves it. */
 export function aSignal() {
   let give: () => void = () => undefined;
   const given = new Promise<void>((resolve) => {

@@ -5,15 +5,15 @@ export type Step = keyof Activities;
 type When = 'before' | 'after';
 export type Hook = () => Promise<unknown> | undefined;
 
-/** What every step of the saga says about whose it is. */
+/** The part of every step's input that names its order. */
 type Input = { requestId: string } | { order: { requestId: string } } | { input: Input };
 
-/** Lets a test stand in the way of one step of one order: to hold it up, to fail it, to do something beside it. */
+/** Hooks by which a test delays or fails a step of an order, or does something meanwhile. */
 export function createStepHooks() {
   const hooks = new Map<string, Hook[]>();
   const keyOf = (requestId: string, when: When, step: string) => `${requestId} ${when} ${step}`;
   const run = async (input: Input, when: When, step: string) => {
-    // Once: what comes after it, a retry or a later run, meets the next hook or goes its way.
+    // A hook runs once. A retry or a later run gets the next hook, or none.
     await hooks.get(keyOf(requestIdOf(input), when, step))?.shift()?.();
   };
   return {
@@ -27,9 +27,9 @@ export function createStepHooks() {
           step,
           async (input: Input) => {
             await run(input, 'before', step);
-            const answer = await (act as (input: Input) => Promise<unknown>)(input);
+            const result = await (act as (input: Input) => Promise<unknown>)(input);
             await run(input, 'after', step);
-            return answer;
+            return result;
           },
         ]),
       ),

@@ -1,23 +1,23 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram, isExecutable } from '../../platform/machine';
-import { ownComponents } from './secured/own-components';
+import { createTestComponents } from './secured/test-components';
 
-/** How to come by it where there is Go. It is not done by itself: the first time, it compiles for up to three minutes. */
+/** Installs stripe-mock with Go. The tests do not run it: the first compilation takes up to three minutes. */
 export const STRIPE_MOCK_INSTALL = 'go install github.com/stripe/stripe-mock@v0.203.0';
 
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 5_000;
 
-/** The base URL of a stripe-mock, and how to end it if it is ours. */
+/** The base URL of a stripe-mock. `stop` stops it if this test started it. */
 export interface StripeMock {
   readonly url: string;
   readonly stop: () => Promise<void>;
 }
 
 /**
- * What starts a stripe-mock: the one at STRIPE_MOCK_URL, else a program on PATH or where Go installs its programs.
- * Undefined when there is neither.
+ * Returns a function that starts a stripe-mock: the one at STRIPE_MOCK_URL, or a program on PATH or in Go's folders.
+ * Undefined if there is none.
  */
 export function findStripeMock(env = process.env): (() => Promise<StripeMock>) | undefined {
   const url = env['STRIPE_MOCK_URL'];
@@ -32,14 +32,17 @@ export function findStripeMock(env = process.env): (() => Promise<StripeMock>) |
 }
 
 async function start(command: string): Promise<StripeMock> {
-  const { context, dataDir, root, stop } = await ownComponents('stripe-mock');
+  const { context, dataDir, root, stop } = await createTestComponents('stripe-mock');
   const address = `127.0.0.1:${String(context.settings.ports.payment)}`;
   const url = `http://${address}`;
   await context.run({
     name: 'stripe-mock',
-    ...{ command, args: ['-http-addr', address], env: process.env, cwd: root },
+    command,
+    args: ['-http-addr', address],
+    env: process.env,
+    cwd: root,
     logFile: join(dataDir, 'stripe-mock.log'),
-    // It answers 401 without a key, which is an answer.
+    // It responds 401 without a key. Any response shows that it is ready.
     probe: () => fetch(url),
     readyMsMax: READY_MS_MAX,
     startTriesMax: 1,

@@ -1,9 +1,7 @@
-/**
- * Prints, after jest's own output, what the run has covered: tests by kind and by part, and the real systems they used.
- */
+/** Prints a summary after jest's output: tests by kind and part, and the real systems they used. */
 const KINDS = [
   ['integration', 'on real Redis, Kafka and Temporal'],
-  ['scenario', 'the built processes, for real, with crowds and kills'],
+  ['scenario', 'the built processes, with crowds and kills'],
   ['replay', 'recorded workflow histories against the current code'],
   ['container', 'the compose project on a Docker engine'],
   ['protocol', 'random walks of the protocol'],
@@ -29,7 +27,7 @@ class SummaryReporter {
         const counts = `${String(passed).padStart(4)} passed${failed > 0 ? `, ${failed} FAILED` : ''}`;
         return `  ${part.padEnd(22)} ${counts.padEnd(22)} ${String(files).padStart(2)} files   ${what}`;
       });
-    // Jest itself names no skipped test when it runs more than one file.
+    // Jest does not list skipped tests when it runs more than one file.
     const skipped = results.testResults
       .flatMap(({ testResults }) => testResults)
       .filter(({ status, title }) => status === 'pending' && title.startsWith('SKIPPED'))

@@ -8,7 +8,7 @@ import { temporalAddress } from './addresses';
 const run = promisify(execFile);
 const ROOT = join(__dirname, '..', '..');
 
-/** Runs the `temporal` command that this run's own server was started with: from PATH, else from the user's cache. */
+/** Runs the `temporal` command with which the server of this run was started, from PATH or the user's cache. */
 export async function temporalCli(...args: string[]): Promise<void> {
   const { cacheDir } = loadStackSettings(process.env, ROOT);
   const installed = (existsSync(cacheDir) ? readdirSync(cacheDir) : [])

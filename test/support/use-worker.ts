@@ -10,7 +10,7 @@ export interface RunningWorker {
   readonly client: Client;
 }
 
-/** Runs the real worker in this test file, on a task queue of its own. The activities are made after earlier hooks. */
+/** Runs the real worker in this test file, on a new task queue. `makeActivities` is called after earlier beforeAll hooks. */
 export function useWorker(makeActivities: () => object): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
@@ -37,7 +37,7 @@ export function useWorker(makeActivities: () => object): RunningWorker {
 
   beforeAll(() => (starting = start()), 30_000);
   afterAll(async () => {
-    // A start that died half-way has already failed the tests; what it opened is closed all the same.
+    // If the start failed, the tests have failed already. What it opened still has to be closed.
     await Promise.allSettled([starting]);
     for (const step of undo) await step();
   }, 30_000);

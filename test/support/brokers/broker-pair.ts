@@ -6,17 +6,17 @@ import { withAdmin } from '../../../engine/kafka/topics';
 import { startKafka } from '../../../stack/components/kafka';
 import type { Ports } from '../../../stack/settings';
 import { eventually } from '../eventually';
-import { ownComponents } from '../secured/own-components';
+import { createTestComponents } from '../secured/test-components';
 import { startKafkaProxy, type KafkaProxy } from './kafka-proxy';
 
 export type BrokerId = 1 | 2;
 
-/** Two real brokers of one cluster. Each stands behind a proxy, whose address it gives to clients. */
+/** Two real brokers of one cluster. Each is behind a proxy and advertises the proxy's address to clients. */
 export interface BrokerPair {
   readonly proxies: Readonly<Record<BrokerId, KafkaProxy>>;
   /** The address of a broker's proxy. */
   readonly addressOf: (id: BrokerId) => string;
-  /** A client past the proxies, for the test itself. */
+  /** A client that bypasses the proxies, for the test itself. */
   readonly direct: Kafka;
   /** Creates a topic with one unreplicated partition per named broker, led by it. */
   readonly topicLedBy: (...leaders: readonly BrokerId[]) => Promise<string>;
@@ -28,7 +28,10 @@ export interface BrokerPair {
 }
 
 export async function startBrokerPair(): Promise<BrokerPair> {
-  const [first, second] = await Promise.all([ownComponents('broker-1'), ownComponents('broker-2')]);
+  const [first, second] = await Promise.all([
+    createTestComponents('broker-1'),
+    createTestComponents('broker-2'),
+  ]);
   const portsOf = { 1: first.context.settings.ports, 2: second.context.settings.ports };
   const proxies = {
     1: await startKafkaProxy(() => viaPort(portsOf[1])),
@@ -57,14 +60,14 @@ export async function startBrokerPair(): Promise<BrokerPair> {
     },
     stop: async () => {
       await Promise.all(Object.values(proxies).map((proxy) => proxy.close()));
-      // The second first: it has no controller and would wait for the one of the first.
+      // The second broker stops first: it has no controller and would wait for that of the first.
       await second.stop();
       await first.stop();
     },
   };
 }
 
-/** Where a broker listens for its proxy: its free port for a Redis, which it does not use. */
+/** The port on which a broker listens for its proxy. It is the port reserved for a Redis, which is not started here. */
 const viaPort = (ports: Ports) => ports.redis;
 
 /** The first broker is also the controller. */
@@ -83,7 +86,7 @@ function propertiesOf(
     listeners: [...listeners, ...(id === 1 ? [`CONTROLLER://${controller}`] : [])].join(','),
     'advertised.listeners': `${inner},VIA://127.0.0.1:${String(proxyPort)}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,VIA:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    // Otherwise a moved leader moves back.
+    // Otherwise Kafka moves a moved leader back.
     'auto.leader.rebalance.enable': 'false',
   };
 }

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 
-/** Requests by their number in Kafka's protocol. The tests need no others. */
+/** Requests by their API key in Kafka's protocol. The tests need no others. */
 const KINDS: ReadonlyMap<number, RequestKind> = new Map([
   [0, 'produce'],
   [3, 'metadata'],
@@ -9,13 +9,13 @@ const KINDS: ReadonlyMap<number, RequestKind> = new Map([
 ]);
 export type RequestKind = 'produce' | 'metadata' | 'join-group' | 'other';
 
-/** A response passes to the client, or the connection breaks instead. */
+/** `pass`: the client gets the response. `cut`: the connection breaks instead. */
 export type Verdict = 'pass' | 'cut';
 
 export interface KafkaProxy extends LoopbackServer {
-  /** Called for every request on its way to the broker. */
+  /** Called for each request before it is sent to the broker. */
   onRequest: (kind: RequestKind) => void;
-  /** Decides about every response. Later ones of the same connection wait for the decision. */
+  /** Decides on each response. Later responses of the same connection wait for the decision. */
   onResponse: (kind: RequestKind) => Verdict | Promise<Verdict>;
   /** Lets everything through again. */
   readonly heal: () => void;
@@ -66,7 +66,7 @@ export async function startKafkaProxy(target: () => number): Promise<KafkaProxy>
   return proxy;
 }
 
-/** A frame is a length in four bytes, then so many bytes. */
+/** A frame is a length of four bytes, followed by that many bytes. */
 function eachFrame(from: Socket, onFrame: (frame: Buffer) => void): void {
   let rest = Buffer.alloc(0);
   from.on('data', (chunk: Buffer) => {

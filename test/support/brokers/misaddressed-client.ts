@@ -3,13 +3,13 @@ import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
 import type { BrokerPair } from './broker-pair';
 import type { Verdict } from './kafka-proxy';
 
-/** A round works when the client fetches its metadata through the second broker, 1 time in 2: all fail 1 time in 2^40. */
+/** A round succeeds if the client fetches its metadata through the second broker, 1 time in 2. All fail 1 time in 2^40. */
 const ROUNDS_MAX = 40;
 
 /**
- * A connected producer of kafkajs that mistakes the second broker for the first. Two concurrent sends and a connection
- * that closes while a metadata request is under way bring it into that state. `topic` has partition 0 at the first broker
- * and 1 at the second.
+ * A connected producer of kafkajs that mistakes the second broker for the first. Two concurrent sends, and a connection
+ * that closes during a metadata request, cause that state. `topic` has partition 0 at the first broker and partition 1 at
+ * the second.
  */
 export async function misaddressedClient(brokers: BrokerPair, topic: string): Promise<Producer> {
   const closed = new EventEmitter();
@@ -20,7 +20,7 @@ export async function misaddressedClient(brokers: BrokerPair, topic: string): Pr
     logCreator: () => (entry) => {
       if (entry.log.message === 'Kafka server has closed connection') closed.emit('seen');
     },
-    // With the default of five minutes the state is rare, not impossible.
+    // With the default of five minutes the state is rare but possible.
   }).producer({ metadataMaxAge: 1, createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
   const sendTo = (partition: number, value: string) =>
@@ -28,7 +28,7 @@ export async function misaddressedClient(brokers: BrokerPair, topic: string): Pr
 
   for (let round = 0; round < ROUNDS_MAX; round++) {
     await playRound(brokers, { sendTo, closed });
-    // A client in that state repairs its address of the first broker with this send, never that of the second.
+    // This send makes a client in that state repair its address of the first broker, but not that of the second.
     await sendTo(0, `between rounds ${String(round)}`);
     if ((await sendTo(1, `probe ${String(round)}`)).length === 0) return producer;
   }

@@ -8,13 +8,13 @@ import {
 import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 import type { Certificates } from './certificates';
 
-/** Headers that belong to one connection and not to the call. */
-const OWN = new Set([':scheme', ':authority', 'connection']);
+/** Headers that belong to a connection, not to the call. */
+const CONNECTION_HEADERS = new Set([':scheme', ':authority', 'connection']);
 const PERMISSION_DENIED = '7';
 
 /**
- * A Temporal that asks for an API key, as a cloud's does: TLS, and calls without `authorization: Bearer <key>` are
- * denied; the others go to the server at `target`.
+ * A TLS proxy of a Temporal server at `target` that requires an API key, as Temporal Cloud does. It denies calls without
+ * `authorization: Bearer <key>`.
  */
 export async function startApiKeyProxy(
   { server }: Certificates,
@@ -31,14 +31,14 @@ export async function startApiKeyProxy(
   return listenOnLoopback(proxy, { open: sessions });
 }
 
-/** An answer of gRPC that consists of its trailers only. */
+/** A gRPC response that consists only of trailers. */
 function deny(stream: ServerHttp2Stream): void {
   stream.respond(
     {
       ':status': 200,
       'content-type': 'application/grpc',
       'grpc-status': PERMISSION_DENIED,
-      'grpc-message': 'a wrong key or none',
+      'grpc-message': 'wrong or missing key',
     },
     { endStream: true },
   );
@@ -50,7 +50,7 @@ function passOn(
   upstream: ReturnType<typeof connect>,
 ): void {
   const call = upstream.request(
-    Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN.has(name))),
+    Object.fromEntries(Object.entries(headers).filter(([name]) => !CONNECTION_HEADERS.has(name))),
   );
   stream.pipe(call);
   for (const [side, other] of [
@@ -68,8 +68,8 @@ function passOn(
   stream.on('wantTrailers', () => {
     stream.sendTrailers(trailers);
   });
-  call.on('response', (answer) => {
-    stream.respond(answer, { waitForTrailers: true });
+  call.on('response', (responseHeaders) => {
+    stream.respond(responseHeaders, { waitForTrailers: true });
     call.pipe(stream);
   });
 }

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { md, pki } from 'node-forge';
 
-/** A certificate and its key, PEM, and the file of each. */
+/** A certificate and its key in PEM, and their files. */
 export interface Identity {
   readonly cert: string;
   readonly key: string;
@@ -12,14 +12,14 @@ export interface Identity {
 }
 
 export interface Certificates {
-  /** The authority of both others. */
+  /** Has signed the other two. */
   readonly ca: { readonly cert: string; readonly certFile: string };
   /** For 127.0.0.1 and localhost. */
   readonly server: Identity;
   readonly client: Identity;
 }
 
-/** An authority of this test's own, and what it has signed, written into `folder`. Valid for a day. */
+/** A CA for one test and the certificates it signed, written to `folder`. Valid for a day. */
 export function makeCertificates(folder: string): Certificates {
   mkdirSync(folder, { recursive: true });
   const authority = newKey();
@@ -28,7 +28,8 @@ export function makeCertificates(folder: string): Certificates {
     const own = newKey();
     const cert = pki.certificateToPem(sign({ name, of: own, by: authority, isAuthority: false }));
     return {
-      ...{ cert, key: own.pem },
+      cert,
+      key: own.pem,
       certFile: write(`${name}.crt`, cert),
       keyFile: write(`${name}.key`, own.pem),
     };
@@ -46,7 +47,7 @@ export function makeCertificates(folder: string): Certificates {
   };
 }
 
-/** PKCS #8, the one form of a key that Node, Java and Rust all read. */
+/** PKCS #8: the key format that Node, Java and Rust all read. */
 function newKey() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -88,6 +89,6 @@ function sign(options: {
   return certificate;
 }
 
-/** Kinds of alternative names in X.509. */
+/** Types of alternative names in X.509. */
 const DNS = 2;
 const IP = 7;

@@ -4,7 +4,7 @@ import { type KafkaAccess, SASL_MECHANISMS } from '../../../platform/config/acce
 import { Secret } from '../../../platform/config/reader';
 import { startKafka, type BrokerVariant } from '../../../stack/components/kafka';
 import type { Certificates } from './certificates';
-import { ownComponents } from './own-components';
+import { createTestComponents } from './test-components';
 
 export const USER = 'engine';
 export const PASSWORD = 'a-password-of-the-broker';
@@ -12,14 +12,14 @@ export const PASSWORD = 'a-password-of-the-broker';
 type Mechanism = (typeof SASL_MECHANISMS)[number];
 
 export interface SecuredKafka {
-  /** With everything that the broker asks for. */
+  /** Certificates and credentials for this mechanism. */
   readonly accessBy: (mechanism: Mechanism) => KafkaAccess;
   readonly stop: () => Promise<void>;
 }
 
-/** A broker whose only door to clients is SASL_SSL with all three mechanisms and a client certificate besides. */
+/** A broker that admits clients only through SASL_SSL, with any of three mechanisms, and with a client certificate. */
 export async function startSecuredKafka(certificates: Certificates): Promise<SecuredKafka> {
-  const own = await ownComponents('secured-kafka');
+  const own = await createTestComponents('secured-kafka');
   const accessTo = (address: string, mechanism: Mechanism): KafkaAccess => ({
     addrs: [address],
     tls: {
@@ -41,7 +41,7 @@ export async function startSecuredKafka(certificates: Certificates): Promise<Sec
   return { accessBy: (mechanism) => accessTo(address, mechanism), stop: own.stop };
 }
 
-/** Key and certificate in one file are what Kafka takes as a PEM key store. */
+/** Kafka's PEM key store is one file with key and certificate. */
 function keyStores(dataDir: string, { ca, server }: Certificates) {
   const keyStore = join(dataDir, 'broker.pem');
   mkdirSync(dataDir, { recursive: true });

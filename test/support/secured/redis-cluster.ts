@@ -8,7 +8,7 @@ import { freePorts } from '../../../stack/settings';
 import { type GuardedProcess, spawnGuarded } from '../../../stack/guarded-process';
 import { eventually } from '../eventually';
 import type { Certificates } from './certificates';
-import { ownComponents } from './own-components';
+import { createTestComponents } from './test-components';
 import { startTlsProxy } from './tls-proxy';
 
 export const PASSWORD = 'a password of the cluster';
@@ -18,11 +18,11 @@ const MASTERS = 3;
 const STOP_MS_MAX = 10_000;
 
 export interface ClusterNode {
-  /** Without TLS, for the test's own hands. */
+  /** A connection without TLS, for the test itself. */
   readonly redis: Redis;
   readonly slots: { readonly first: number; readonly last: number };
   readonly kill: () => Promise<void>;
-  /** Starts it again on its data and waits until the whole cluster is in order. */
+  /** Starts the node again with its data and waits until the cluster is complete. */
   readonly restart: () => Promise<void>;
 }
 
@@ -33,17 +33,17 @@ export interface RedisCluster {
 }
 
 /**
- * Three masters without replicas, each with a third of the slots, behind a password. The servers at hand are built
- * without TLS, so each stands behind a proxy that has it, and tells its clients the proxy's port.
+ * Three masters without replicas, each with a third of the slots and a password. The available servers are built without
+ * TLS, so each is behind a TLS proxy and announces the proxy's port to clients.
  */
 export async function startRedisCluster(certificates: Certificates): Promise<RedisCluster> {
-  const own = await ownComponents('redis-cluster');
+  const own = await createTestComponents('redis-cluster');
   const { command } = await findRedis(own.context);
   const members = await Promise.all(
     Array.from({ length: MASTERS }, (_, at) => startMember(own, { command, at, certificates })),
   );
   const whole = () =>
-    eventually('the cluster is in order', async () => {
+    eventually('the cluster is complete', async () => {
       const infos = await Promise.all(members.map(({ redis }) => redis.cluster('INFO')));
       return infos.every(
         (info) => info.includes('cluster_state:ok') && info.includes(`known_nodes:${MASTERS}`),
@@ -63,7 +63,9 @@ export async function startRedisCluster(certificates: Certificates): Promise<Red
       },
     },
     nodes: members.map(({ redis, slots, kill, start }) => ({
-      ...{ redis, slots, kill },
+      redis,
+      slots,
+      kill,
       restart: async () => {
         await start();
         await whole();
@@ -89,7 +91,7 @@ async function introduce(members: readonly Member[]): Promise<void> {
 }
 
 async function startMember(
-  own: Awaited<ReturnType<typeof ownComponents>>,
+  own: Awaited<ReturnType<typeof createTestComponents>>,
   options: { command: string; at: number; certificates: Certificates },
 ) {
   const { command, at, certificates } = options;
@@ -105,7 +107,9 @@ async function startMember(
     logFile: join(own.dataDir, `node-${String(at)}.log`),
   };
   const redis = new Redis({
-    ...{ port: plainPort, host: '127.0.0.1', password: PASSWORD },
+    port: plainPort,
+    host: '127.0.0.1',
+    password: PASSWORD,
     retryStrategy: () => 50,
     maxRetriesPerRequest: null,
   });
@@ -113,7 +117,7 @@ async function startMember(
   let running: GuardedProcess;
   const start = async () => {
     running = spawnGuarded(own.root, program);
-    await eventually(`node ${String(at)} answers`, () => redis.ping());
+    await eventually(`node ${String(at)} responds`, () => redis.ping());
   };
   await start();
   const slots = {
@@ -121,7 +125,12 @@ async function startMember(
     last: Math.floor((SLOTS / MASTERS) * (at + 1)) - 1,
   };
   return {
-    ...{ redis, slots, start, plainPort, busPort, port: proxy.port },
+    redis,
+    slots,
+    start,
+    plainPort,
+    busPort,
+    port: proxy.port,
     kill: async () => {
       running.signal('SIGKILL');
       await running.exited;
@@ -140,7 +149,7 @@ function clusterArgs({ busPort, proxyPort }: { busPort: number; proxyPort: numbe
     'cluster-port': busPort,
     'cluster-announce-port': proxyPort,
     'cluster-node-timeout': 2_000,
-    // The other slots go on selling while one master is away.
+    // The items of the other slots can be sold while one master is away.
     'cluster-require-full-coverage': 'no',
     requirepass: PASSWORD,
     masterauth: PASSWORD,

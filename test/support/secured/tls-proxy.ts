@@ -4,8 +4,8 @@ import { listenOnLoopback, type LoopbackServer } from '../loopback-server';
 import type { Certificates } from './certificates';
 
 /**
- * TLS in front of a server that has none: it ends the encryption, asks every client for a certificate of our authority
- * and passes the bytes on. For a client it is a server with mutual TLS. `port` 0: any free one.
+ * A TLS proxy of a server without TLS. It requires a client certificate of the test's CA and forwards the decrypted bytes,
+ * so clients see a server with mutual TLS. `port` 0 is any free port.
  */
 export async function startTlsProxy(
   { ca, server }: Certificates,
@@ -14,10 +14,12 @@ export async function startTlsProxy(
   const open = new Set<Socket>();
   const proxy = createServer(
     {
-      ...{ cert: server.cert, key: server.key, ca: ca.cert },
+      cert: server.cert,
+      key: server.key,
+      ca: ca.cert,
       requestCert: true,
       rejectUnauthorized: true,
-      // gRPC insists on HTTP/2 being agreed on; the others agree on nothing.
+      // gRPC requires that HTTP/2 is negotiated. Other clients do not negotiate.
       ALPNProtocols: ['h2'],
     },
     (inside) => {
@@ -29,7 +31,7 @@ export async function startTlsProxy(
         open.add(socket);
         socket.setNoDelay(true);
         socket.pipe(other);
-        // Whatever ends one side, a refused connection too, ends the other.
+        // When one side ends, also by a refused connection, the other side is closed.
         socket.on('error', () => other.destroy());
         socket.on('close', () => {
           open.delete(socket);
@@ -38,7 +40,7 @@ export async function startTlsProxy(
       }
     },
   );
-  // A client without a certificate is refused in its handshake, which is what some tests are for.
+  // Some tests connect without a certificate, which fails in the handshake.
   proxy.on('tlsClientError', (_, socket) => socket.destroy());
   return listenOnLoopback(proxy, { port, open });
 }

@@ -6,15 +6,15 @@ import { supervise } from '../../../stack/supervisor';
 
 const ROOT = join(__dirname, '..', '..', '..');
 
-export interface OwnComponents {
+export interface TestComponents {
   readonly root: string;
   readonly dataDir: string;
   readonly context: Context;
   readonly stop: () => Promise<void>;
 }
 
-/** Where a test starts components of its own, beside those of the run: in the run's folder, on other free ports. */
-export async function ownComponents(name: string): Promise<OwnComponents> {
+/** A context in which a test starts components in addition to those of the run: in the run's folder, on other free ports. */
+export async function createTestComponents(name: string): Promise<TestComponents> {
   const runDir = process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var');
   const dataDir = join(runDir, `${name}-${randomUUID().slice(0, 8)}`);
   const env = { ...process.env, REDIS_ADDR: '', KAFKA_ADDR: '', TEMPORAL_ADDRESS: '' };

@@ -1,19 +1,19 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-export interface AnswersGate {
-  /** host:port to connect to instead of the real address. */
+export interface ResponseGate {
+  /** host:port of the proxy. */
   readonly address: string;
-  /** From now on what is sent takes effect, and no answer comes back. */
+  /** From now on requests take effect and their responses are held back. */
   readonly hold: () => void;
   readonly letThrough: () => void;
-  /** Breaks every connection, with whatever was held back on it; new ones go through. */
+  /** Breaks every connection and drops the responses held back. New connections pass. */
   readonly cut: () => void;
   readonly close: () => Promise<void>;
 }
 
-/** A way to a server (host:port) on which answers can be held back: the moment between an effect and its answer. */
-export async function openAnswersGate(target: string): Promise<AnswersGate> {
+/** A proxy of a server (host:port) that can hold back responses: the time between an effect and its response. */
+export async function openResponseGate(target: string): Promise<ResponseGate> {
   const { hostname, port } = new URL(`tcp://${target}`);
   const pairs = new Set<{ near: Socket; far: Socket }>();
   let held = false;
@@ -29,7 +29,7 @@ export async function openAnswersGate(target: string): Promise<AnswersGate> {
       near.destroy();
       far.destroy();
     };
-    // A killed client resets its connection: that is what the gate is for.
+    // A killed client resets its connection, which is expected here.
     for (const socket of [near, far]) socket.on('error', end).on('close', end);
   });
   server.listen(0, '127.0.0.1');
