@@ -1,179 +1,82 @@
-// Compiles to dist/, copies the Lua scripts, bundles the workflows. When nothing has changed, it only looks: 0.1 s.
+// Installs the packages and builds dist/, each only where it is out of date. Runs before any package is installed: Node alone.
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
-  copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const MODULES = join(ROOT, 'node_modules');
+const PACKAGE_LOCK = join(ROOT, 'package-lock.json');
 const DIST = join(ROOT, 'dist');
-const STAMP = join(DIST, '.build-stamp');
-const BUNDLE = join(DIST, 'workflow-bundle.js');
-const BUNDLE_STAMP = join(DIST, '.bundle-stamp');
-const LOCK = join(ROOT, 'node_modules', '.flash-sale-build');
-const NOT_SOURCES = new Set(['node_modules', 'dist', 'var', 'coverage', 'test', '.git']);
-/** A build takes 10 s on a small machine; whoever waits longer than this waits for one that hangs. */
-const LOCK_MS_MAX = 120_000;
 
-process.exitCode = await main();
+/** npm start and npm test may run this script at the same time. */
+const LOCK = join(ROOT, 'var', 'build.lock');
+/** An installation and a build take two minutes on a slow machine. */
+const LOCK_MS_MAX = 600_000;
 
-async function main() {
-  const startedAt = Date.now();
-  if (isBuilt(sources())) return 0;
-  await lock();
-  try {
-    const found = sources();
-    // Somebody else has just built it.
-    if (isBuilt(found)) return 0;
-    console.log('Building ...');
-    rmSync(STAMP, { force: true });
-    removeStale(found);
-    const typesAreRight = await compile();
-    copyScripts(found);
-    await bundleWorkflows();
-    if (!typesAreRight) return 1;
-    writeFileSync(STAMP, fingerprint(found));
-    console.log(`Built in ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`);
-    return 0;
-  } finally {
-    rmSync(LOCK, { force: true });
-  }
-}
+/** When stopped, npm removes what it has installed, which takes as long again. It is killed after this time instead. */
+const STOP_MS_MAX = 1_000;
 
-/** Every file that the build reads, with what tells that it has changed. */
-function sources() {
-  const found = [];
-  const visit = (folder) => {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory() && !NOT_SOURCES.has(entry.name)) visit(path);
-      else if (/(\.ts|\.lua|^tsconfig.*\.json|^package-lock\.json)$/.test(entry.name))
-        found.push(path);
-    }
-  };
-  visit(ROOT);
-  return found.sort();
-}
-
-function fingerprint(files) {
-  const hash = createHash('sha256');
-  for (const file of files) {
-    const { mtimeMs, size } = statSync(file);
-    hash.update(`${file} ${mtimeMs} ${size}\n`);
-  }
-  return hash.digest('hex');
-}
-
-function isBuilt(files) {
-  return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === fingerprint(files);
-}
-
-/** What was compiled from a source that is gone would still be found by whoever imports it. */
-function removeStale(files) {
-  if (!existsSync(DIST)) return;
-  const wanted = new Set(files.map((file) => compiled(file)));
-  for (const name of readdirSync(DIST, { recursive: true })) {
-    const path = join(DIST, name);
-    const isOutput = name.includes('/') && /\.(js|lua)$/.test(name);
-    if (isOutput && !wanted.has(path)) {
-      rmSync(path, { force: true });
-      rmSync(`${path}.map`, { force: true });
-    }
-  }
-  // The compiler trusts its notes: it does not write again what it believes to be there.
-  if ([...wanted].some((path) => path.endsWith('.js') && !existsSync(path))) {
-    rmSync(join(DIST, '.tsbuildinfo'), { force: true });
-  }
-}
-
-function compiled(file) {
-  return join(DIST, relative(ROOT, file)).replace(/(?<!\.d)\.ts$/, '.js');
-}
-
-/** Whether the types are right; the code is written in either case. */
-function compile() {
-  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const compiler = spawn(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  // Whoever ends the build means the compiler, too, which would go on for seconds.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.once(name, () => {
-      compiler.kill(name);
-      process.exit(128 + constants.signals[name]);
-    });
-  }
-  return new Promise((resolve, reject) => {
-    compiler.once('error', reject).once('exit', (code) => resolve(code === 0));
+let child;
+let holdsLock = false;
+process.on('exit', () => {
+  if (holdsLock) rmSync(LOCK, { force: true });
+});
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(name, () => {
+    const exit = () => process.exit(128 + constants.signals[name]);
+    if (!child) exit();
+    child.once('exit', exit).kill(name);
+    setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   });
 }
 
-function copyScripts(files) {
-  for (const file of files.filter((path) => path.endsWith('.lua'))) {
-    mkdirSync(dirname(compiled(file)), { recursive: true });
-    copyFileSync(file, compiled(file));
-  }
+await takeLock();
+if (!isInstalled()) {
+  const options = ['--no-fund', '--no-audit', '--loglevel=error'];
+  await run('Installing the packages (about 400 MB on disk)', 'npm', ['ci', ...options]);
+}
+linkCommand();
+if (process.argv[2] !== 'packages') {
+  removeStale();
+  const tsc = join(MODULES, 'typescript', 'bin', 'tsc');
+  await run('Building', process.execPath, [tsc, '-b', 'tsconfig.build.json']);
+  copyScripts();
+  await bundleWorkflows();
 }
 
-/** Bundling costs 1 to 4 s, so it is done only when the code that runs inside workflows has changed. */
-async function bundleWorkflows() {
-  const workflowsPath = join(DIST, 'workflows', 'index.js');
-  if (!existsSync(workflowsPath)) return;
-  const require = createRequire(import.meta.url);
-  const hash = createHash('sha256').update(require('@temporalio/worker/package.json').version);
-  for (const folder of ['engine/orders', 'workflows']) {
-    for (const name of readdirSync(join(DIST, folder)).sort()) {
-      if (name.endsWith('.js')) hash.update(readFileSync(join(DIST, folder, name)));
-    }
-  }
-  const stamp = hash.digest('hex');
-  if (
-    existsSync(BUNDLE) &&
-    existsSync(BUNDLE_STAMP) &&
-    readFileSync(BUNDLE_STAMP, 'utf8') === stamp
-  ) {
-    return;
-  }
-  const { bundleWorkflowCode, DefaultLogger } = require('@temporalio/worker');
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
-  // A worker that starts at this moment reads the old one or the new one, never half of it.
-  writeFileSync(`${BUNDLE}.new`, code);
-  renameSync(`${BUNDLE}.new`, BUNDLE);
-  writeFileSync(BUNDLE_STAMP, stamp);
-}
-
-/** npm start and npm test may build at the same moment, and half-written files would be read. */
-async function lock() {
+async function takeLock() {
+  mkdirSync(dirname(LOCK), { recursive: true });
   const deadline = Date.now() + LOCK_MS_MAX;
-  for (;;) {
+  while (!holdsLock) {
     try {
       writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
-      return;
+      holdsLock = true;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
+      if (!holderLives() || Date.now() > deadline) rmSync(LOCK, { force: true });
+      else await sleep(100);
     }
-    if (!holderLives() || Date.now() > deadline) rmSync(LOCK, { force: true });
-    else await sleep(100);
   }
 }
 
 function holderLives() {
   const pid = existsSync(LOCK) ? Number(readFileSync(LOCK, 'utf8')) : 0;
-  // Empty: it has been made and not yet written.
+  // 0: the file has just been created and its content is not written yet.
   if (pid === 0) return true;
   try {
     process.kill(pid, 0);
@@ -181,4 +84,93 @@ function holderLives() {
   } catch (error) {
     return error.code === 'EPERM';
   }
+}
+
+/** Compares package-lock.json with npm's own list of what is installed, which npm writes last. */
+function isInstalled() {
+  const listFile = join(MODULES, '.package-lock.json');
+  if (!existsSync(listFile)) return false;
+  const installed = JSON.parse(readFileSync(listFile, 'utf8')).packages;
+  const wanted = JSON.parse(readFileSync(PACKAGE_LOCK, 'utf8')).packages;
+  return Object.entries(wanted).every(([path, { version, optional, integrity }]) => {
+    // '' is the project itself. An optional package may be for another platform.
+    if (path === '' || (optional && !installed[path])) return true;
+    return installed[path]?.version === version && installed[path].integrity === integrity;
+  });
+}
+
+/** Makes `npx flash-sale` work in this folder: npm links only the commands of dependencies. */
+function linkCommand() {
+  const link = join(MODULES, '.bin', 'flash-sale');
+  if (lstatSync(link, { throwIfNoEntry: false })) return;
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(join('..', '..', 'cli', 'flash-sale.mjs'), link);
+}
+
+/** Removes the output of sources that no longer exist, because a program could still load it. */
+function removeStale() {
+  if (!existsSync(DIST)) return;
+  for (const name of readdirSync(DIST, { recursive: true })) {
+    if (!name.includes('/') || !/\.(js|lua)$/.test(name)) continue;
+    if (existsSync(join(ROOT, name.replace(/\.js$/, '.ts')))) continue;
+    // The compiler does not look whether its output exists. Without its notes it writes everything again.
+    rmSync(join(DIST, '.tsbuildinfo'), { force: true });
+    rmSync(join(DIST, name), { force: true });
+    rmSync(join(DIST, `${name}.map`), { force: true });
+  }
+}
+
+function copyScripts() {
+  const folder = join('engine', 'stock', 'scripts');
+  mkdirSync(join(DIST, folder), { recursive: true });
+  for (const name of readdirSync(join(ROOT, folder))) {
+    const source = readFileSync(join(ROOT, folder, name));
+    const copy = join(DIST, folder, name);
+    if (!existsSync(copy) || !readFileSync(copy).equals(source)) writeFileSync(copy, source);
+  }
+}
+
+/** Bundling takes 1 to 4 s, so it is done only when the code that runs in workflows, or a package, has changed. */
+async function bundleWorkflows() {
+  const bundle = join(DIST, 'workflow-bundle.js');
+  const inputs = ['engine/orders', 'workflows'].flatMap((folder) =>
+    readdirSync(join(DIST, folder)).map((name) => join(DIST, folder, name)),
+  );
+  const changedAt = Math.max(...[PACKAGE_LOCK, ...inputs].map((file) => statSync(file).mtimeMs));
+  if (existsSync(bundle) && statSync(bundle).mtimeMs > changedAt) return;
+  const { bundleWorkflowCode, DefaultLogger } = createRequire(import.meta.url)(
+    '@temporalio/worker',
+  );
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(DIST, 'workflows', 'index.js'),
+    logger: new DefaultLogger('WARN'),
+  });
+  // A worker that starts at this moment reads the whole old bundle or the whole new one.
+  writeFileSync(`${bundle}.new`, code);
+  renameSync(`${bundle}.new`, bundle);
+}
+
+/** Runs a program. Reports `what` when it takes longer than a second, and the program's output when it fails. */
+async function run(what, command, args) {
+  const startedAt = Date.now();
+  const elapsed = () => `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
+  let output = '';
+  const first = setTimeout(() => console.log(`${what} ...`), 1_000);
+  const again = setInterval(() => console.log(`${what} ... ${elapsed()}`), 5_000);
+  child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => (output += text));
+  }
+  const code = await new Promise((resolve) => {
+    child.once('close', resolve).once('error', (error) => {
+      output += error.message;
+      resolve(127);
+    });
+  });
+  child = undefined;
+  clearTimeout(first);
+  clearInterval(again);
+  if (code === 0) return;
+  console.error(`${what} failed:\n${output.trimEnd()}`);
+  process.exit(1);
 }

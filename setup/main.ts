@@ -2,23 +2,23 @@ import { ensureTopics, saleTopics } from '../engine/kafka/topics';
 import { loadIngestConfig } from '../platform/config';
 import { runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { prepareNamespace } from './temporal-namespace';
 import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
+import { prepareNamespace } from './temporal-namespace';
 
 /**
- * Gets Kafka and Temporal ready for orders, and ends: once per installation, and again after every change, for what is
- * there stays. The three systems and the names in them are those of ingest, so its configuration is the one to read.
- * In production nothing is put on sale.
+ * Prepares Kafka and Temporal for orders and exits. Run it once per installation and after every update; it changes
+ * nothing that exists. It reads ingest's configuration, which names the same systems. Outside production it also puts
+ * the demo item on sale.
  */
-async function main(): Promise<void> {
+runProcess('setup', async () => {
   const config = loadIngestConfig(process.env);
   const { ordersTopic, deadLetterTopic, temporal } = config;
   const logger = createLogger('setup', config.logLevel);
-  // The first process of a container is ended by no signal that it does not listen for.
+  // The first process of a container ignores signals for which it has no listener.
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
   await ensureTopics(config.kafka, saleTopics({ ordersTopic, deadLetterTopic }), { logger });
-  logger.info({ ordersTopic, deadLetterTopic }, 'the topics are there');
+  logger.info({ ordersTopic, deadLetterTopic }, 'the topics exist');
 
   await prepareNamespace(temporal, {
     report: (line) => {
@@ -26,11 +26,9 @@ async function main(): Promise<void> {
     },
     signal: new AbortController().signal,
   });
-  logger.info({ namespace: temporal.namespace }, 'Temporal knows the search attributes');
+  logger.info({ namespace: temporal.namespace }, 'Temporal has the search attributes');
 
   if (config.production) return;
   const stock = await putDemoItemOnSale(config.redis);
   logger.info({ item: DEMO_ITEM, stock }, 'the demo item is on sale');
-}
-
-runProcess('setup', main);
+});

@@ -5,26 +5,26 @@ import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
 import { until } from '../platform/until';
 import { UserError } from '../platform/user-error';
 
-/** Closed workflows stay this long, and with them the refusal of a second start of the same order: a week, as long as Kafka keeps records. */
+/** While a closed workflow is kept, a second start of the same order is refused. A week, as long as Kafka keeps records. */
 const RETENTION_HOURS = 168;
 const RETENTION_MS = RETENTION_HOURS * 3_600_000;
 
-/** temporal.api.enums.v1.IndexedValueType: keyword. The package with the enum is not one of ours. */
+/** temporal.api.enums.v1.IndexedValueType.KEYWORD. The package with the enum is not installed. */
 const KEYWORD = 2;
 
 const CONNECT_MS_MAX = 2_000;
 const CALL_MS_MAX = 5_000;
-/** A new namespace or attribute is seen by all parts of a server within a few seconds. */
+/** All parts of a server see a new namespace or attribute within a few seconds. */
 const VISIBLE_MS_MAX = 30_000;
 
-/** One look at whether a Temporal server answers. Throws when none does. */
+/** Checks once whether a Temporal server replies, and throws when none does. */
 export async function probeTemporal(access: TemporalAccess): Promise<void> {
   await withTemporal(access, (connection) => connection.workflowService.getSystemInfo({}));
 }
 
 /**
- * Makes the namespace fit for orders: it exists, keeps closed workflows for a week and knows the search attributes.
- * What is there stays. Throws a UserError with the command to run where the server does not let us.
+ * Creates the namespace where it is missing, extends its retention to a week and adds the search attributes. Throws a
+ * UserError with the command to run where permission is missing.
  */
 export async function prepareNamespace(
   access: TemporalAccess,
@@ -44,7 +44,7 @@ export async function prepareNamespace(
   );
 }
 
-/** False when the namespace has just been made, with everything as we want it. */
+/** False when the namespace was created just now, with the right retention. */
 async function ensureNamespace(connection: Connection, namespace: string): Promise<boolean> {
   try {
     await connection.workflowService.describeNamespace({ namespace });
@@ -52,7 +52,7 @@ async function ensureNamespace(connection: Connection, namespace: string): Promi
   } catch (error) {
     if (!hasCode(error, NOT_FOUND)) throw error;
   }
-  await allowed(
+  await withPermission(
     `create the namespace ${namespace}`,
     `temporal operator namespace create --namespace ${namespace} --retention ${RETENTION_HOURS}h`,
     () =>
@@ -64,7 +64,7 @@ async function ensureNamespace(connection: Connection, namespace: string): Promi
   return false;
 }
 
-/** A shorter retention is a weaker promise, not a fault: where we may not change it, that is only told. */
+/** A shorter retention weakens a guarantee and prevents nothing. Where permission is missing, it is only reported. */
 async function extendRetention(
   connection: Connection,
   namespace: string,
@@ -80,7 +80,7 @@ async function extendRetention(
   } catch (error) {
     if (!hasCode(error, PERMISSION_DENIED)) throw error;
     report(
-      `  Temporal does not let us keep closed workflows of namespace ${namespace} for ${RETENTION_HOURS} h: an order id that comes again later than the present retention is sold again.`,
+      `  Temporal gives no permission to keep closed workflows of namespace ${namespace} for ${RETENTION_HOURS} h: a request id that is used again after its present retention is a new order.`,
     );
   }
 }
@@ -90,7 +90,7 @@ async function ensureSearchAttributes(connection: Connection, namespace: string)
   const missing = SEARCH_ATTRIBUTES.filter((name) => !(name in customAttributes));
   if (missing.length === 0) return;
   const options = missing.map((name) => `--name ${name} --type Keyword`).join(' ');
-  await allowed(
+  await withPermission(
     `create the search attributes ${missing.join(', ')}`,
     `temporal operator search-attribute create --namespace ${namespace} ${options}`,
     () =>
@@ -101,13 +101,13 @@ async function ensureSearchAttributes(connection: Connection, namespace: string)
   );
 }
 
-/** Runs a change; a refusal becomes a sentence with the command that somebody with the right has to run. */
-async function allowed(what: string, command: string, change: () => Promise<unknown>) {
+/** Makes a change. Missing permission becomes a UserError with the command to run. */
+async function withPermission(what: string, command: string, change: () => Promise<unknown>) {
   try {
     await change();
   } catch (error) {
     if (!hasCode(error, PERMISSION_DENIED)) throw error;
-    throw new UserError(`Temporal does not let us ${what}: have somebody run "${command}".`, {
+    throw new UserError(`Temporal gives no permission to ${what}: ask an administrator to run "${command}".`, {
       cause: error,
     });
   }
@@ -128,7 +128,8 @@ async function withTemporal<T>(
   use: (connection: Connection) => Promise<T>,
 ) {
   const connection = await Connection.connect({
-    ...{ address, connectTimeout: CONNECT_MS_MAX },
+    address,
+    connectTimeout: CONNECT_MS_MAX,
     ...security?.reveal(),
   });
   try {
