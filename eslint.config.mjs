@@ -7,6 +7,13 @@ const noEnv = {
   message: 'Read configuration in platform/config.ts; pass it in from main.ts.',
 };
 
+/** Also in a main.ts, which only hands process.env over. */
+const noVariableFromEnv = [
+  'MemberExpression > MemberExpression.object[object.name="process"][property.name="env"]',
+  'VariableDeclarator[id.type="ObjectPattern"] > MemberExpression.init[object.name="process"][property.name="env"]',
+  'VariableDeclarator[init.name="process"] > ObjectPattern > Property[key.name="env"]',
+].map((selector) => ({ selector, message: noEnv.message }));
+
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', 'var', 'coverage', '**/*.cjs', '**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
@@ -22,6 +29,7 @@ export default tseslint.config(
       ],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       'no-restricted-properties': ['error', noEnv],
+      'no-restricted-syntax': ['error', ...noVariableFromEnv],
       'no-console': 'error',
       'max-lines-per-function': ['error', { max: 100, skipComments: true, skipBlankLines: true }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
@@ -31,7 +39,11 @@ export default tseslint.config(
   {
     // A describe block is a list of tests. Tests set variables of the environment.
     files: ['test/**'],
-    rules: { 'max-lines-per-function': 'off', 'no-restricted-properties': 'off' },
+    rules: {
+      'max-lines-per-function': 'off',
+      'no-restricted-properties': 'off',
+      'no-restricted-syntax': 'off',
+    },
   },
   prettier,
 );

@@ -1,19 +1,20 @@
 import { join } from 'node:path';
+import { allowsColour } from '../platform/config/command-line';
 import { createContext } from './context';
 import { createActions, runCommandLine } from './program';
 import type { Terminal } from './terminal';
 
-const { env, stdout, stderr } = process;
+const { stdout, stderr } = process;
 
 const terminal: Terminal = {
   out: (text) => stdout.write(text),
   err: (text) => stderr.write(text),
-  colour: stdout.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+  colour: stdout.isTTY && allowsColour(process.env),
 };
 
 // Compiled, this file is in dist/cli.
 const root = join(__dirname, '..', '..');
-const context = createContext({ terminal, isWatched: stderr.isTTY, env, root });
+const context = createContext({ terminal, isWatched: stderr.isTTY, env: process.env, root });
 
 // A reader such as `head` closes the pipe when it has seen enough.
 stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -107,9 +107,12 @@ async function withPermission(what: string, command: string, change: () => Promi
     await change();
   } catch (error) {
     if (!hasCode(error, PERMISSION_DENIED)) throw error;
-    throw new UserError(`Temporal gives no permission to ${what}: ask an administrator to run "${command}".`, {
-      cause: error,
-    });
+    throw new UserError(
+      `Temporal gives no permission to ${what}: ask an administrator to run "${command}".`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../engine/kafka/topics';
 import type { Env } from '../platform/config';
 import { LOOPBACK } from '../platform/machine';
-import { type EngineName, type EngineProcess, startEngineProcess } from './engine';
+import { ENGINE, type EngineName, type EngineProcess, startEngineProcess } from './engine';
 import { freePorts } from './settings';
 
 export type EngineInstance = Awaited<ReturnType<typeof createEngineInstance>>;
@@ -34,22 +34,27 @@ export async function createEngineInstance(options: {
   const name = randomUUID().slice(0, 8);
   const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
   await ensureTopics(kafka, saleTopics(topics));
-  const simulatorPort = (await freePorts()).payment;
-  const paymentUrl = `http://${LOOPBACK}:${simulatorPort}`;
+  const ports = await freePorts();
+  const paymentUrl = `http://${LOOPBACK}:${ports.payment}`;
   const taskQueue = `orders-${name}`;
+  const consumerGroup = `ingest-${name}`;
   const env: Env = {
     ...options.env,
     ORDERS_TOPIC: topics.ordersTopic,
     DLQ_TOPIC: topics.deadLetterTopic,
-    CONSUMER_GROUP: `ingest-${name}`,
+    CONSUMER_GROUP: consumerGroup,
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,
     PAYMENT_LEDGER_FILE: join(dataDir, `payments-${name}.jsonl`),
   };
   const starting: Promise<InstanceProcess>[] = [];
+  const isStarted = new Set<EngineName>();
 
   const startOne = async (part: EngineName, own: Env): Promise<InstanceProcess> => {
-    const port = part === 'simulator' ? simulatorPort : (await freePorts()).gateway;
+    const isFirst = !isStarted.has(part);
+    isStarted.add(part);
+    // Ports of one choice differ from one another.
+    const port = (isFirst ? ports : await freePorts())[ENGINE[part].port];
     const logName = `${part}-${port}`;
     const started = await startProcess(root, part, {
       port,
@@ -63,6 +68,7 @@ export async function createEngineInstance(options: {
   return {
     topics,
     taskQueue,
+    consumerGroup,
     /** Base URL of the payment simulator. */
     paymentUrl,
     /** Starts one process and waits until it is ready. `own` overrides what all processes get. */

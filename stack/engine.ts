@@ -17,13 +17,23 @@ export const GATEWAY_NODE_OPTIONS = [
   '--max-semi-space-size=64',
 ] as const;
 
-/** The engine's processes: their program, and the path that says whether they can take work. */
+/** The engine's processes: their program, the path that says whether they can take work, and their port. */
 export const ENGINE = {
-  api: { main: 'api/main.js', health: '/readyz', nodeOptions: GATEWAY_NODE_OPTIONS },
-  ingest: { main: 'ingest/main.js', health: '/readyz', nodeOptions: [] },
-  worker: { main: 'worker/main.js', health: '/readyz', nodeOptions: [] },
-  // It has no dependencies, so it is ready when it is live.
-  simulator: { main: 'engine/payments/simulator/main.js', health: '/livez', nodeOptions: [] },
+  api: {
+    main: 'api/main.js',
+    health: '/readyz',
+    port: 'gateway',
+    nodeOptions: GATEWAY_NODE_OPTIONS,
+  },
+  ingest: { main: 'ingest/main.js', health: '/readyz', port: 'ingest', nodeOptions: [] },
+  worker: { main: 'worker/main.js', health: '/readyz', port: 'worker', nodeOptions: [] },
+  simulator: {
+    main: 'engine/payments/simulator/main.js',
+    // It has no dependencies, so it is ready when it is live.
+    health: '/livez',
+    port: 'payment',
+    nodeOptions: [],
+  },
 } as const;
 
 export type EngineName = keyof typeof ENGINE;

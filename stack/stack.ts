@@ -10,10 +10,10 @@ import { startKafka } from './components/kafka';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
 import { claimDataDir, operatorToken } from './data-dir';
-import { engineProgram, type EngineName } from './engine';
+import { ENGINE, engineProgram } from './engine';
 import { rotateLog } from './guarded-process';
 import { reportPart, type Report } from './report';
-import { claimPorts, ownPorts, type PortName, type StackSettings } from './settings';
+import { claimPorts, ownPorts, type StackSettings } from './settings';
 import { supervise, type SupervisedProgram } from './supervisor';
 
 export interface Stack {
@@ -122,13 +122,6 @@ async function startComponents(context: Context, abort: () => void) {
   };
 }
 
-const ENGINE_PORTS = {
-  simulator: 'payment',
-  worker: 'worker',
-  ingest: 'ingest',
-  api: 'gateway',
-} as const satisfies Record<EngineName, PortName>;
-
 async function startEngine(
   { settings, report }: Context,
   run: (layer: Layer) => Context['run'],
@@ -152,7 +145,7 @@ async function startEngine(
   const names = settings.paymentUrl === undefined ? (['simulator', ...own] as const) : own;
   const starts = names.map(async (name) => {
     const program = engineProgram(settings.root, name, {
-      port: settings.ports[ENGINE_PORTS[name]],
+      port: settings.ports[ENGINE[name].port],
       // Only the gateway gets the operators' token.
       env: name === 'api' ? { ...env, OPERATOR_TOKEN: token } : env,
       logFile: join(settings.dataDir, `${name}.log`),

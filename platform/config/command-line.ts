@@ -83,6 +83,11 @@ export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env
   }));
 }
 
+/** Whether the person at the terminal allows colours. */
+export function allowsColour(env: Env): boolean {
+  return !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+}
+
 /** The engine's names and defaults as its processes read them. Throws a UserError for invalid settings. */
 export function loadCommandConfig(env: Env) {
   const read = createReader(env);
