@@ -4,36 +4,36 @@ import { createHttpClient, NoReplyError } from '../../client/http-client';
 
 export type { BuyBody };
 
-/** What the gateway answered; status 0 when the connection broke. */
-export interface BuyAnswer {
+/** The gateway's response. The status is 0 if the connection broke. */
+export interface BuyResponse {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Enough sockets for a small machine without making the client the bottleneck. */
+/** Few enough sockets for a small machine, and enough that the client is not the bottleneck. */
 const SOCKETS_MAX = 128;
 const httpClients = new Map<string, ReturnType<typeof createHttpClient>>();
 const gateways = new Map<string, Gateway>();
 
-/** Posts one purchase, or any other body as it is, and never rejects. */
+/** Posts a purchase, or any other body unchanged. Rejects only on errors other than a missing response. */
 export async function buy(
   gateway: string,
   body: BuyBody | string | Buffer,
   contentType?: string,
-): Promise<BuyAnswer> {
+): Promise<BuyResponse> {
   const client = httpClients.get(gateway) ?? createHttpClient(gateway, { socketsMax: SOCKETS_MAX });
   httpClients.set(gateway, client);
   const raw = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   try {
     const { status, text } = await client.send('POST', '/buy', raw, contentType);
-    return { status, body: JSON.parse(text) as BuyAnswer['body'] };
+    return { status, body: JSON.parse(text) as BuyResponse['body'] };
   } catch (error) {
     if (!(error instanceof NoReplyError)) throw error;
     return { status: 0, body: {} };
   }
 }
 
-/** Sends the same request until it is decided: whether there is an order of it, and after how many tries. */
+/** Repeats a request until it is decided. Returns whether there is an order, and the number of tries. */
 export async function buyUntilDecided(url: string, body: BuyBody, withinMs = 60_000) {
   const gateway = gateways.get(url) ?? createGateway(url, { socketsMax: SOCKETS_MAX });
   gateways.set(url, gateway);
@@ -44,7 +44,7 @@ export async function buyUntilDecided(url: string, body: BuyBody, withinMs = 60_
   return { body, accepted, tries };
 }
 
-/** The same: true when there is an order, false when the item is sold out. */
+/** Repeats a request until it is decided: true if there is an order, false if the item is sold out. */
 export async function insist(url: string, body: BuyBody): Promise<boolean> {
   return (await buyUntilDecided(url, body)).accepted;
 }
