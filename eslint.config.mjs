@@ -14,6 +14,11 @@ const noVariableFromEnv = [
   'VariableDeclarator[init.name="process"] > ObjectPattern > Property[key.name="env"]',
 ].map((selector) => ({ selector, message: noEnv.message }));
 
+const noSpreadLiteral = {
+  selector: 'SpreadElement > ObjectExpression',
+  message: 'Write the fields: a spread literal only saves lines.',
+};
+
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', 'var', 'coverage', '**/*.cjs', '**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
@@ -29,7 +34,7 @@ export default tseslint.config(
       ],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       'no-restricted-properties': ['error', noEnv],
-      'no-restricted-syntax': ['error', ...noVariableFromEnv],
+      'no-restricted-syntax': ['error', ...noVariableFromEnv, noSpreadLiteral],
       'no-console': 'error',
       'max-lines-per-function': ['error', { max: 100, skipComments: true, skipBlankLines: true }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],

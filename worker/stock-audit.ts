@@ -39,7 +39,8 @@ export function createStockAudit(deps: StockAuditDeps): () => Promise<AuditSumma
   const metrics = createAuditMetrics();
   return async () => {
     const summary = await auditStock({
-      ...{ ledger, provider },
+      ledger,
+      provider,
       repair: createLedgerMaintenance(redis),
       opening: createLedgerOpening(redis),
       registry: createLedgerRegistry(client, config.taskQueue),

@@ -31,7 +31,7 @@ describe('the configuration of a process', () => {
     });
   });
 
-  test('tells all its faults at once', () => {
+  test('reports all problems at once', () => {
     const faulty = {
       REDIS_ADDR: 'nowhere',
       PORT: '70000',
@@ -56,7 +56,7 @@ describe('the configuration of a process', () => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
 
-  test('refuses a retention of orders in which an acknowledged one is not told from an undecided one', () => {
+  test('rejects an ORDER_RETENTION shorter than twice IDEMPOTENCY_TTL', () => {
     const load = (orderRetention: string) =>
       loadApiConfig({ ...ADDRESSES, IDEMPOTENCY_TTL: '600', ORDER_RETENTION: orderRetention });
     expect(() => load('1199')).toThrow(
@@ -65,7 +65,7 @@ describe('the configuration of a process', () => {
     expect(load('1200').orderRetentionMs).toBe(1_200_000);
   });
 
-  test('opens the gateway to operators with a token, which is never quoted', () => {
+  test('serves operators with a token, which no error quotes', () => {
     expect(loadApiConfig(ADDRESSES).operator).toBeUndefined();
     const token = 'sixteen-letters-';
     const { operator } = loadApiConfig({ ...ADDRESSES, OPERATOR_TOKEN: token });
@@ -78,7 +78,7 @@ describe('the configuration of a process', () => {
     }
   });
 
-  test('asks of each process only what it uses', () => {
+  test('requires of each process only what it uses', () => {
     expect(() => loadWorkerConfig(ADDRESSES)).toThrow('PAYMENT_URL is required');
     expect(() => loadIngestConfig({ ...ADDRESSES, TEMPORAL_ADDRESS: '' })).toThrow(
       'TEMPORAL_ADDRESS is required',
@@ -123,7 +123,9 @@ describe('what it takes to connect', () => {
   test('never shows a secret, however the configuration is printed', () => {
     const key = file('key', 'hidden key');
     const config = loadWorkerConfig({
-      ...{ ...ADDRESSES, TEMPORAL_ADDRESS: 't:7233', PAYMENT_URL: 'http://p' },
+      ...ADDRESSES,
+      TEMPORAL_ADDRESS: 't:7233',
+      PAYMENT_URL: 'http://p',
       REDIS_PASSWORD: 'hidden redis',
       KAFKA_SASL_MECHANISM: 'PLAIN',
       KAFKA_SASL_USERNAME: 'engine',
@@ -145,7 +147,7 @@ describe('what it takes to connect', () => {
     for (const text of [...printed, ...secrets.map(String)]) expect(text).not.toContain('hidden');
   });
 
-  test('tells all its faults at once, and no secret among them', () => {
+  test('reports all problems at once, and quotes no secret', () => {
     const faulty = {
       ...ADDRESSES,
       REDIS_ADDR: 'r1:6379,r2:6379',

@@ -44,7 +44,7 @@ describe('FAILPOINTS', () => {
     ['api.hold.after=explode', 'must do one of kill, freeze, drop at api.hold.after'],
     ['api.hold.before=drop', 'has no answer to drop at api.hold.before'],
     ['api.answer.after=drop', 'has no answer to drop at api.answer.after'],
-  ])('%s is told as a fault of the configuration', (text, fault) => {
+  ])('%s is reported as a problem of the configuration', (text, fault) => {
     expect(() => loadApiConfig({ ...needed, FAILPOINTS: text })).toThrow(`FAILPOINTS ${fault}`);
   });
 
@@ -106,7 +106,7 @@ describe('failpoints', () => {
       if (action === 'drop') throw new Error('lost');
     });
 
-  test('that are not set hand back the very same object, also where another process has one', () => {
+  test('that are not set return the same object, also where another process has one', () => {
     const port = aPort();
     const none = set([]);
     const elsewhere = set([{ point: 'api.hold.after', action: 'kill', hit: 1 }]);

@@ -25,7 +25,7 @@ describe('a process that cannot start', () => {
     ['worker/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']],
     ['engine/payments/simulator/main.js', ['PAYMENT_LEDGER_FILE']],
   ])(
-    '%s lists every fault of its configuration, without a stack, and exits with 1',
+    '%s lists every problem of its configuration, without a stack, and exits with 1',
     async (main, names) => {
       const { code, output } = await run(main, {});
       expect(code).toBe(1);

@@ -34,7 +34,7 @@ describe('the cache of installed programs', () => {
     expect(readdirSync(cacheDir)).toEqual([]);
   });
 
-  test('does not believe an installer that made nothing of use', async () => {
+  test('rejects an installation without the expected file', async () => {
     await expect(cached(cacheDir, ENTRY, () => Promise.resolve())).rejects.toThrow('without bin');
     expect(readdirSync(cacheDir)).toEqual([]);
   });
@@ -45,14 +45,14 @@ describe('the cache of installed programs', () => {
     expect(readdirSync(cacheDir)).toEqual(['tool-1.0']);
   });
 
-  test('replaces an entry that is not whole any more', async () => {
+  test('replaces an incomplete entry', async () => {
     mkdirSync(join(cacheDir, 'tool-1.0'), { recursive: true });
     writeFileSync(join(cacheDir, 'tool-1.0', 'something else'), '');
     const folder = await cached(cacheDir, ENTRY, fill);
     expect(readdirSync(folder)).toEqual(['bin']);
   });
 
-  test('sweeps up after an installation that was killed', async () => {
+  test('removes what a killed installation left behind', async () => {
     // Above every number that a system gives to a process.
     mkdirSync(join(cacheDir, '.partial-99999999-x'), { recursive: true });
     await cached(cacheDir, ENTRY, fill);

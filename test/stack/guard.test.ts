@@ -53,14 +53,14 @@ describe('a guarded program', () => {
     await eventually('the program is gone', () => isGone(pid), 5_000);
   });
 
-  test('is killed when it does not care to end with its stack', async () => {
+  test('is killed when it ignores the end of its stack', async () => {
     const holder = startHolder(process.execPath, '-e', STUBBORN);
     const pid = await firstNumber(holder);
     holder.kill('SIGKILL');
     await eventually('the program is gone', () => isGone(pid), 15_000);
   });
 
-  test('is told to end first, and may do so in its own way', async () => {
+  test('gets SIGTERM first and keeps its own exit code', async () => {
     const running = spawnGuarded(
       ROOT,
       program(
@@ -80,7 +80,7 @@ describe('a guarded program', () => {
     expect(await running.stop(200)).toEqual({ code: null, signal: 'SIGKILL' });
   });
 
-  test('leaves nobody behind, neither its children nor its watcher', async () => {
+  test('leaves neither its children nor its watcher behind', async () => {
     const running = spawnGuarded(ROOT, program('/bin/sh', '-c', 'sleep 600 & echo up; exit 0'));
     await running.exited;
     await eventually('the group is empty', () => Promise.resolve(!groupExists(running.pid)), 5_000);

@@ -11,8 +11,8 @@ afterEach(() => {
   rmSync(join(file, '..'), { recursive: true });
 });
 
-describe('the last words of a process', () => {
-  test('are its warnings and errors where the log is JSON lines', () => {
+describe('the log tail of a process', () => {
+  test('holds its warnings and errors where the log is JSON lines', () => {
     writeFileSync(
       file,
       [
@@ -26,18 +26,18 @@ describe('the last words of a process', () => {
     );
   });
 
-  test('include what was printed beside the JSON lines', () => {
+  test('holds what was printed beside the JSON lines', () => {
     writeFileSync(file, '{"level":"info","msg":"starting"}\nError: Bad configuration\n{cut off');
     expect(logTail(file, 0)).toContain('\n    Error: Bad configuration\n    {cut off');
   });
 
-  test('are the last lines where the log is plain text', () => {
+  test('holds the last lines where the log is plain text', () => {
     writeFileSync(file, Array.from({ length: 40 }, (_, at) => `line ${at}`).join('\n'));
     expect(logTail(file, 0)).toContain('    line 39');
     expect(logTail(file, 0)).not.toContain('    line 20\n');
   });
 
-  test('begin where this start began', () => {
+  test('begins at the current start', () => {
     writeFileSync(file, 'of an earlier start\n');
     const from = logSize(file);
     writeFileSync(file, 'of this start\n', { flag: 'a' });
@@ -45,7 +45,7 @@ describe('the last words of a process', () => {
     expect(logTail(file, from)).toContain('of this start');
   });
 
-  test('are only the place of the log when there are none', () => {
+  test('holds only the path of the log when the log is empty', () => {
     expect(logTail(file, 0)).toBe(`\n    (log: ${file})`);
   });
 });

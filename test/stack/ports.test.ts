@@ -21,7 +21,7 @@ describe('claiming the ports', () => {
     ).rejects.toThrow(`port ${ports.redis} (REDIS_PORT), port ${ports.gateway} (PORT);`);
   });
 
-  test('sees somebody who listens on all addresses', async () => {
+  test('detects a listener on all addresses', async () => {
     const ports = await freePorts();
     await listen(ports.kafka, '0.0.0.0');
     await expect(claimPorts(ports, ['kafka'], { patient: false, signal })).rejects.toThrow(
@@ -47,13 +47,13 @@ describe('claiming the ports', () => {
 });
 
 describe('the settings of the stack', () => {
-  test('refuse what is no port, with the name of the variable', () => {
+  test('reject an invalid port, with the name of the variable', () => {
     expect(() => loadStackSettings({ REDIS_PORT: '0' }, '/')).toThrow(
       'REDIS_PORT must be a port from 1 to 65535, not "0".',
     );
   });
 
-  test('take no port for what is given from outside', () => {
+  test('need no port for a system whose address is given', () => {
     const given = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1,k:2', PAYMENT_URL: 'http://p' };
     const settings = loadStackSettings(given, '/');
     expect(ownPorts(settings, { engine: true })).toEqual([

@@ -45,7 +45,7 @@ function run(script: string, options: Partial<SupervisedProgram> = {}): Supervis
 const refuse = () => Promise.reject(new Error('connection refused'));
 
 describe('a supervised program', () => {
-  test('is started again when it is killed, and that is told', async () => {
+  test('is restarted when it is killed, and the restart is reported', async () => {
     await run('exec sleep 600').ready;
     process.kill(pids[0] ?? 0, 'SIGKILL');
     await eventually('it is back', () => Promise.resolve(reports.includes('  part is back')));
@@ -53,7 +53,7 @@ describe('a supervised program', () => {
     expect(reports[0]).toContain('part ended: signal SIGKILL; it is started again');
   });
 
-  test('that ends before it is ready fails the start with its last words', async () => {
+  test('that ends before it is ready fails the start with its log tail', async () => {
     const { ready } = run('echo the port is taken; exit 4', { probe: refuse });
     await expect(ready).rejects.toThrow(/part did not start: exit code 4\n.*the port is taken/);
     expect(pids).toHaveLength(1);
@@ -70,7 +70,7 @@ describe('a supervised program', () => {
     expect(pids).toHaveLength(2);
   });
 
-  test('that is never ready is ended, and the fault says what was wrong', async () => {
+  test('that is never ready is stopped, and the error says why', async () => {
     const { ready } = run('exec sleep 600', { probe: refuse, readyMsMax: 300 });
     await expect(ready).rejects.toThrow(/not ready within .*connection refused/);
     expect(identify(pids[0] ?? 0)).toBeUndefined();
