@@ -1,30 +1,30 @@
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
-import type { Call } from '../platform/failpoints';
 import type { StockLedger } from '../engine/stock/stock-ledger';
+import type { Call } from '../platform/failpoints';
 
-/*
-  An activity needs no points of its own: between its start and its first call nothing leaves the process, and neither
-  does between its last call and its end. What the native core then tells the server lies behind that last point.
-*/
-
-/** The workers' part of the ledger: the rest is for ingest, the gateway and the operators. */
+/** Ingest, the gateway and operators use the other methods. */
 type WorkerLedger = Omit<StockLedger, 'abandon' | 'cancel' | 'findOrder' | 'item'>;
 
-export const LEDGER_CALLS = {
-  reserve: 'reserve',
-  confirm: 'confirm',
-  release: 'release',
-  isRefundable: 'may-settle',
-  resolveCharge: 'settle',
-} as const satisfies Record<keyof WorkerLedger, Call<'worker'>>;
-
-export const PAYMENT_CALLS = {
-  charge: 'charge',
-  find: 'find',
-  refund: 'refund',
-} as const satisfies Record<keyof PaymentProvider, Call<'worker'>>;
-
-export const DEAD_LETTER_CALLS = {
-  write: 'dead-letter',
-} as const satisfies Record<keyof DeadLetterWriter, Call<'worker'>>;
+/**
+ * The failpoints of the worker, by client and method. An activity needs none of its own: between its start and its first
+ * call nothing leaves the process, nor between its last call and its end. What the SDK then sends to the server comes after
+ * that last point.
+ */
+export const FAILPOINTS = {
+  ledger: {
+    reserve: 'reserve',
+    confirm: 'confirm',
+    release: 'release',
+    isRefundable: 'may-settle',
+    resolveCharge: 'settle',
+  } satisfies Record<keyof WorkerLedger, Call<'worker'>>,
+  provider: {
+    charge: 'charge',
+    find: 'find',
+    refund: 'refund',
+  } satisfies Record<keyof PaymentProvider, Call<'worker'>>,
+  deadLetters: {
+    write: 'dead-letter',
+  } satisfies Record<keyof DeadLetterWriter, Call<'worker'>>,
+} as const;

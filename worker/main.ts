@@ -1,16 +1,18 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { Client } from '@temporalio/client';
-import {
-  createAuditActivities,
-  createDeadLetterActivities,
-  createPaymentActivities,
-  createStockActivities,
-} from '../activities';
+import { createOrderWorker } from '../activities/order-worker';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
-import { encodeOrder } from '../engine/orders/order-record';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import {
+  createLedgerOpener,
+  createLedgerOpening,
+  createOpeningLedger,
+} from '../engine/stock/ledger-opener';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
+import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadWorkerConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';
@@ -18,35 +20,26 @@ import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
-import {
-  createLedgerOpener,
-  createOpeningLedger,
-  createLedgerOpening,
-} from '../engine/stock/ledger-opener';
-import { createLedgerRegistry } from '../engine/stock/ledger-registry';
-import { createStockLedger } from '../engine/stock/stock-ledger';
-import { DEAD_LETTER_CALLS, LEDGER_CALLS, PAYMENT_CALLS } from './failpoints';
-import { createOrderWorker } from '../activities/order-worker';
+import { FAILPOINTS } from './failpoints';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
-import { openSdkMetrics } from './sdk-metrics';
 
-/** Below the 10 s of an activity attempt, so that a silent provider is our fault to report, not the server's to guess. */
+/** Below the 10 s of an activity attempt, so that the worker reports a silent provider before the server gives up on it. */
 const PAYMENT_MS_MAX = 8_000;
 
 async function main(): Promise<void> {
   const config = loadWorkerConfig(process.env);
+  const { production, taskQueue } = config;
   const logger = createLogger('worker', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
   const failpoints = createFailpoints('worker', config.failpoints);
 
-  const sdkMetrics = await openSdkMetrics();
-  installTemporalRuntime(logger, sdkMetrics.address);
+  const sdkMetricsAddress = `127.0.0.1:${String(await freePort())}`;
+  installTemporalRuntime(logger, sdkMetricsAddress);
 
   const redis = connectRetryingRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
-  watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
+  watchRedisDurability(redis, { production, logger, refuse: fail });
 
-  const { production } = config;
   const kafka = createKafka('worker', config.kafka, logger);
   const producer = await createSafeProducer({
     createProducer: () => createProducer(kafka),
@@ -55,45 +48,48 @@ async function main(): Promise<void> {
     logger,
   });
   onShutdown('kafka', () => producer.close(5_000));
+  const deadLetters = failpoints.around(createDeadLetterWriter(producer), FAILPOINTS.deadLetters);
 
   const connection = await connectTemporal(config.temporal);
   onShutdown('temporal', () => connection.close());
-  const client = new Client({ connection, namespace: config.temporal.namespace });
-  const registry = createLedgerRegistry(client, config.taskQueue);
-  const opener = createLedgerOpener(createLedgerOpening(redis), registry);
-  const ledger = createOpeningLedger(
-    failpoints.around(createStockLedger(redis), LEDGER_CALLS),
-    opener,
-  );
-  const provider = failpoints.around(
-    createHttpPaymentProvider({ baseUrl: config.paymentUrl, timeoutMs: PAYMENT_MS_MAX }),
-    PAYMENT_CALLS,
-  );
-  const auditDeps = { config, redis, client, kafka, ledger, provider, logger };
-  const worker = await createOrderWorker({
-    connection,
-    namespace: config.temporal.namespace,
-    taskQueue: config.taskQueue,
-    activities: {
-      ...createStockActivities(ledger),
-      ...createPaymentActivities(provider, ledger),
-      ...createDeadLetterActivities(
-        failpoints.around(createDeadLetterWriter(producer), DEAD_LETTER_CALLS),
-        encodeOrder,
-      ),
-      ...createAuditActivities(createStockAudit(auditDeps)),
-    },
+  const { namespace } = config.temporal;
+  const client = new Client({ connection, namespace });
+
+  const opening = createLedgerOpening(redis);
+  const registry = createLedgerRegistry(client, taskQueue);
+  const opener = createLedgerOpener(opening, registry);
+  const stockLedger = failpoints.around(createStockLedger(redis), FAILPOINTS.ledger);
+  const ledger = createOpeningLedger(stockLedger, opener);
+  const httpProvider = createHttpPaymentProvider({
+    baseUrl: config.paymentUrl,
+    timeoutMs: PAYMENT_MS_MAX,
   });
+  const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
+  const clients = { ledger, provider, deadLetters };
+
+  const auditStock = createStockAudit({
+    config,
+    redis,
+    client,
+    kafka,
+    ledger,
+    opening,
+    registry,
+    provider,
+    logger,
+  });
+  const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });
 
   const health = await startHealthServer(config.host, config.port, {
-    ready: async () => {
-      const [redisUp, polling] = [redis.status === 'ready', worker.getState() === 'RUNNING'];
+    ready: () => {
+      const redisUp = redis.status === 'ready';
+      const polling = worker.getState() === 'RUNNING';
       return Promise.resolve({
         ready: redisUp && polling,
         dependencies: { redis: redisUp, temporal: polling },
       });
     },
-    moreMetrics: sdkMetrics.read,
+    moreMetrics: async () => (await fetch(`http://${sdkMetricsAddress}/metrics`)).text(),
   });
   onShutdown('health', () => health.close());
 
@@ -103,8 +99,21 @@ async function main(): Promise<void> {
     return running;
   });
   running.catch(fail);
-  scheduleStockAudit(auditDeps);
-  logger.info({ port: health.port, taskQueue: config.taskQueue }, 'worker is polling');
+  scheduleStockAudit(client, config, logger);
+  logger.info({ port: health.port, taskQueue }, 'worker is polling');
+}
+
+/**
+ * Temporal's native core serves its metrics on a port of its own, and the health server fetches them from there, so that a
+ * process has one address. The port is free when it is chosen and bound a moment later: if another process takes it in
+ * between, the core refuses to start and the supervisor tries again.
+ */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 runProcess('worker', main);

@@ -1,91 +1,113 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
-import { auditStock, type AuditSummary } from '../engine/reconciliation/audit-stock';
-import { ensureAuditSchedule } from '../engine/reconciliation/audit-stock';
-import { createChargeLookup } from '../engine/reconciliation/audit-item';
-import { createOrderRuns } from '../engine/reconciliation/order-runs';
+import { Gauge } from 'prom-client';
 import { createProducer } from '../engine/kafka/kafka-client';
 import { isLogRead } from '../engine/kafka/read-log';
-import { encodeOrder } from '../engine/orders/order-record';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
-import type { PaymentProvider } from '../engine/payments/payment-provider';
 import type { Order } from '../engine/orders/order';
+import { encodeOrder } from '../engine/orders/order-record';
+import type { PaymentProvider } from '../engine/payments/payment-provider';
+import { createChargeLookup } from '../engine/reconciliation/audit-item';
+import {
+  auditStock,
+  ensureAuditSchedule,
+  type AuditSummary,
+} from '../engine/reconciliation/audit-stock';
+import { DIFFERENCE_KINDS } from '../engine/reconciliation/compare-order';
+import { createOrderRuns } from '../engine/reconciliation/order-runs';
+import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
+import type { LedgerOpening } from '../engine/stock/ledger-opener';
+import type { LedgerRegistry } from '../engine/stock/ledger-registry';
+import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
-import { createLedgerRegistry } from '../engine/stock/ledger-registry';
-import type { StockLedger } from '../engine/stock/stock-ledger';
-import { createLedgerOpening } from '../engine/stock/ledger-opener';
-import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
-import { createAuditMetrics } from './audit-metrics';
 
 const CLOSE_MS_MAX = 5_000;
 
-export interface StockAuditDeps {
+/** The audit of all items, on the connections of this worker. Its findings go into the log and the metrics. */
+export function createStockAudit(clients: {
   readonly config: WorkerConfig;
   readonly redis: RedisConnection;
   readonly client: Client;
   readonly kafka: Kafka;
   readonly ledger: StockLedger;
+  readonly opening: LedgerOpening;
+  readonly registry: LedgerRegistry;
   readonly provider: PaymentProvider;
   readonly logger: Logger;
-}
+}): () => Promise<AuditSummary> {
+  const { config, redis, client, kafka, ledger, opening, registry, provider, logger } = clients;
+  const repair = createLedgerMaintenance(redis);
+  const runs = createOrderRuns(client, config.taskQueue);
+  const showSummary = createAuditMetrics();
 
-/** The audit of all items on this worker's connections; what it finds goes into the log and the metrics. */
-export function createStockAudit(deps: StockAuditDeps): () => Promise<AuditSummary> {
-  const { config, redis, client, kafka, ledger, provider, logger } = deps;
-  const metrics = createAuditMetrics();
+  /** A producer of its own: a lost record is rare, and an idle connection for it costs more than opening one. */
+  const appendOrder = async (order: Order): Promise<void> => {
+    const producer = await createSafeProducer({
+      createProducer: () => createProducer(kafka),
+      topic: config.ordersTopic,
+      partitions: await partitionCount(kafka, config.ordersTopic),
+      logger,
+    });
+    try {
+      await producer.append({ key: order.requestId, value: encodeOrder(order) });
+    } finally {
+      await producer.close(CLOSE_MS_MAX);
+    }
+  };
+
   return async () => {
     const summary = await auditStock({
       ledger,
       provider,
-      repair: createLedgerMaintenance(redis),
-      opening: createLedgerOpening(redis),
-      registry: createLedgerRegistry(client, config.taskQueue),
-      runs: createOrderRuns(client, config.taskQueue),
+      repair,
+      opening,
+      registry,
+      runs,
       lookUpCharges: await createChargeLookup(provider, config.paymentUrl),
       isLogRead: () => isLogRead(kafka, config.ordersTopic, config.consumerGroup),
-      appendOrder: (order) => appendOrder(order, deps),
+      appendOrder,
       wait: (ms) => sleep(ms),
       onItem: ({ itemId, differences, mended }) => {
         for (const difference of differences) {
-          logger.warn({ itemId, ...difference }, 'the books of an item differ');
+          logger.warn({ itemId, ...difference }, 'ledger, workflows and charges differ');
         }
         for (const difference of mended) logger.info({ itemId, ...difference }, 'mended');
       },
     });
-    metrics.audited(summary);
+    showSummary(summary);
     logger.info(summary, 'stock audit');
     return summary;
   };
 }
 
-/** A producer of its own: a lost record is rare, and a connection that waits for one is not worth having. */
-async function appendOrder(
-  order: Order,
-  { kafka, config, logger }: Pick<StockAuditDeps, 'kafka' | 'config' | 'logger'>,
-): Promise<void> {
-  const producer = await createSafeProducer({
-    createProducer: () => createProducer(kafka),
-    topic: config.ordersTopic,
-    partitions: await partitionCount(kafka, config.ordersTopic),
-    logger,
+/** The result of the last audit in this process. With several workers each shows its own last one. */
+function createAuditMetrics() {
+  const differences = new Gauge({
+    name: 'ledger_differences',
+    help: 'Differences between ledger, workflows and charges that the last audit has left, by kind',
+    labelNames: ['kind'],
   });
-  try {
-    await producer.append({ key: order.requestId, value: encodeOrder(order) });
-  } finally {
-    await producer.close(CLOSE_MS_MAX);
-  }
+  const items = new Gauge({
+    name: 'ledger_audit_items',
+    help: 'Items that the last audit looked at',
+  });
+  const lastRun = new Gauge({
+    name: 'ledger_audit_last_run_timestamp_seconds',
+    help: 'When the last audit ended, in seconds since the epoch; 0 before the first',
+  });
+  return (summary: AuditSummary) => {
+    for (const kind of DIFFERENCE_KINDS) differences.set({ kind }, summary.differences[kind] ?? 0);
+    items.set(summary.items);
+    lastRun.setToCurrentTime();
+  };
 }
 
-/** Lets Temporal start the audit as often as is configured. Orders are worked off without it, too. */
-export function scheduleStockAudit({
-  client,
-  config,
-  logger,
-}: Pick<StockAuditDeps, 'client' | 'config' | 'logger'>): void {
+/** Lets Temporal start the audit as often as is configured. If that fails, orders are processed all the same. */
+export function scheduleStockAudit(client: Client, config: WorkerConfig, logger: Logger): void {
   const { taskQueue, auditEveryMs: everyMs } = config;
   if (everyMs === 0) return;
   ensureAuditSchedule(client, { taskQueue, everyMs }).catch((error: unknown) => {

@@ -1,3 +1,2 @@
-export { itemLedgerWorkflow } from './item-ledger-workflow';
 export { orderWorkflow } from './order-workflow';
-export { stockAuditWorkflow } from './stock-audit-workflow';
+export { itemLedgerWorkflow, stockAuditWorkflow } from './stock-workflows';

@@ -3,13 +3,11 @@ import {
   CancelledFailure,
   CancellationScope,
   isCancellation,
+  setCurrentDetails,
   TemporalFailure,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { ApplicationFailureCategory } from '@temporalio/common';
-import { assertNever } from '../engine/orders/invariant';
-import type { FailureReason, Order, ReleaseReason } from '../engine/orders/order';
-import { charge } from './charge';
 import {
   ORDER_FAILED,
   ORDER_OUTCOME,
@@ -18,8 +16,22 @@ import {
   type OrderInput,
   type OrderResult,
 } from '../engine/orders/contract';
-import { confirmSale, deadLetter, refundPayment, releaseStock, reserveStock } from './steps';
-import { createStory, rootMessage, type Story } from './story';
+import { assertNever } from '../engine/orders/invariant';
+import {
+  totalMinor,
+  type FailureReason,
+  type Order,
+  type ReleaseReason,
+} from '../engine/orders/order';
+import {
+  chargeAtOnce,
+  chargePayment,
+  confirmSale,
+  deadLetter,
+  refundPayment,
+  releaseStock,
+  reserveStock,
+} from './steps';
 
 /** How an attempt to sell ended, before anything is given back. */
 type Attempt =
@@ -30,52 +42,52 @@ type Attempt =
       readonly error: string;
       /** 0 while nothing was reserved. */
       readonly generation: number;
-      /** The generation was declined for certain: nothing is owed for it. */
+      /** The provider has declined the generation for certain: there is no charge to resolve. */
       readonly declined?: boolean;
-      /** Nothing was taken by this run and nothing is to be given back. */
+      /** This run has taken nothing, so it gives nothing back. */
       readonly nothingTaken?: boolean;
     };
 
 /**
- * Sells one order: reserve its units, take the money, confirm. If any step says no, or may have happened without our
- * knowing, what was taken is given back and the order ends as a dead letter and a failed workflow.
+ * Sells one order: reserves its units, takes the money, confirms. If a step fails, or may have happened without an answer,
+ * everything taken is given back, and the order ends as a dead letter and a failed workflow.
  */
 export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
-  const story = createStory();
-  const attempt = await sell(input, story);
+  const log = createProgressLog();
+  const attempt = await sell(input, log);
   if (attempt.outcome !== 'not-sold') return attempt;
   const { order } = input;
 
   return CancellationScope.nonCancellable(async () => {
     const { reason, error, generation } = attempt;
-    story(`not sold: ${reason} (${error})`);
+    log(`not sold: ${reason} (${error})`);
     if (!attempt.nothingTaken) {
-      // Before the refund: it closes the generation, so that nobody can build on a payment about to be returned.
+      // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
       const released = await releaseStock.executeWithOptions(
-        { summary: `give back ${units(order)}: ${reason}` },
+        { summary: `release ${units(order)}: ${reason}` },
         [{ order, fence: Date.now(), reason, ...(attempt.declined && { declined: generation }) }],
       );
-      await settle(order, released.owed, story);
+      await resolveCharges(order, released.owed, log);
       if (released.kind === 'sold') {
-        story('sold after all');
+        log('sold after all');
         return confirmed(released);
       }
-      story('units given back');
-      // Where no cancellation has come here, the ledger is all that tells of it: nobody is to try this order again.
-      if (released.cancelledByBuyer && reason !== 'cancelled') return cancelledByBuyer(story);
+      log('units released');
+      // Temporal was not asked to cancel this run, so only the ledger knows of it. The order must not be started again.
+      if (released.cancelledByBuyer && reason !== 'cancelled') return cancelledByBuyer(log);
     }
     if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
 
     await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
       { input, reason, error, generation },
     ]);
-    story('dead letter written');
+    log('dead letter written');
     upsertSearchAttributes([{ key: ORDER_OUTCOME, value: reason }]);
     throw orderFailed(reason, error);
   });
 }
 
-async function sell(input: OrderInput, story: Story): Promise<Attempt> {
+async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   const { order } = input;
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
@@ -83,54 +95,81 @@ async function sell(input: OrderInput, story: Story): Promise<Attempt> {
       { summary: `reserve ${units(order)}` },
       [{ order, fence: Date.now() }],
     );
-    await settle(order, reservation.owed, story);
+    await resolveCharges(order, reservation.owed, log);
     switch (reservation.kind) {
       case 'reserved':
         break;
       case 'sold':
-        story('already sold');
+        log('already sold');
         return confirmed(reservation);
       case 'cancelled':
-        return cancelledByBuyer(story);
+        return cancelledByBuyer(log);
       case 'sold-out':
         return { ...notTaken, reason: 'sold-out', error: 'no unit was left' };
-      case 'over':
-        return {
-          ...notTaken,
-          reason: 'sale-lost',
-          error: 'a later step of this order took effect',
-        };
+      case 'over': {
+        const error = 'a later step of this order took effect';
+        return { ...notTaken, reason: 'sale-lost', error };
+      }
       case 'mismatch':
         return { ...notTaken, reason: 'request-id-reused', error: 'the id is another request' };
       default:
         return assertNever(reservation);
     }
     const { generation, again = false } = reservation;
-    story(`reserved ${units(order)}, generation ${String(generation)}`);
+    log(`reserved ${units(order)}, generation ${String(generation)}`);
 
     step = { reason: 'payment-unknown', generation };
-    const payment = await charge({ ...input, generation, again, story });
+    const payment = await charge(input, generation, again, log);
     if (payment.kind === 'declined') {
       return notSold('payment-declined', `the provider said: ${payment.code}`, generation, true);
     }
-    story(`charged ${payment.paymentId}`);
+    log(`charged ${payment.paymentId}`);
 
     step = { reason: 'sale-lost', generation };
-    return await confirm(order, generation, payment.paymentId, story);
+    return await confirm(order, generation, payment.paymentId, log);
   } catch (error) {
-    // Anything else is a bug in this code: the task fails and is retried, and the order stays whole.
+    // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
     const reason = isCancellation(error) ? 'cancelled' : step.reason;
     return notSold(reason, rootMessage(error), step.generation);
   }
 }
 
-/** From here on the money is taken: a cancellation comes too late. */
+/**
+ * Takes the money of one generation. If the input asks for it, a quick attempt is made first, within the workflow task. It is
+ * made at most once for a generation, by the run that opened it, and only its definite answer counts. After a lost task, a
+ * reset or a lost answer the generation is in doubt, and the regular activity looks the charge up before it sends it again.
+ *
+ * `again`: the generation was open before this run, or this attempt at its first task, reserved it.
+ */
+async function charge(
+  { order, firstCharge }: OrderInput,
+  generation: number,
+  again: boolean,
+  log: ProgressLog,
+) {
+  const summary = `charge ${String(totalMinor(order))} ${order.currency} (minor units), generation ${String(generation)}`;
+  const regular = (inDoubt: boolean) =>
+    chargePayment.executeWithOptions({ summary }, [{ order, generation, inDoubt }]);
+
+  if (firstCharge !== 'local' || again) return regular(again);
+  try {
+    return await chargeAtOnce.executeWithOptions({ summary }, [
+      { order, generation, inDoubt: false },
+    ]);
+  } catch (error) {
+    if (!(error instanceof TemporalFailure) || isCancellation(error)) throw error;
+    log(`the charge at once had no answer: ${rootMessage(error)}`);
+    return regular(true);
+  }
+}
+
+/** The money is taken: from here on a cancellation is too late. */
 function confirm(
   order: Order,
   generation: number,
   paymentId: string,
-  story: Story,
+  log: ProgressLog,
 ): Promise<Attempt> {
   return CancellationScope.nonCancellable(async () => {
     const { itemId, requestId } = order;
@@ -138,19 +177,24 @@ function confirm(
       { itemId, requestId, generation, fence: Date.now(), paymentId },
     ]);
     if (sale.kind === 'lost') return notSold('sale-lost', 'the reservation was gone', generation);
-    story(`sold ${units(order)}`);
+    log(`sold ${units(order)}`);
     return confirmed({ generation, paymentId });
   });
 }
 
-async function settle(order: Order, owed: readonly number[], story: Story): Promise<void> {
+/** Each generation with an unresolved charge is refunded, or its payment key is blocked. */
+async function resolveCharges(
+  order: Order,
+  generations: readonly number[],
+  log: ProgressLog,
+): Promise<void> {
   const { itemId, requestId } = order;
-  for (const generation of owed) {
-    const summary = `settle ${requestId}, generation ${String(generation)}`;
+  for (const generation of generations) {
+    const summary = `refund ${requestId}, generation ${String(generation)}`;
     const refund = await refundPayment.executeWithOptions({ summary }, [
       { itemId, requestId, generation },
     ]);
-    story(`generation ${String(generation)}: ${refund}`);
+    log(`generation ${String(generation)}: ${refund}`);
   }
 }
 
@@ -171,16 +215,16 @@ function confirmed(sale: { generation: number; paymentId?: string }): OrderConfi
 }
 
 /**
- * A run that was not asked to cancel cannot close as cancelled, and closed as failed it could be started again: so it
- * completes, and says in its outcome that nothing was sold.
+ * A run that Temporal was not asked to cancel cannot close as cancelled, and a failed run could be started again. So it
+ * completes, and its outcome says that nothing was sold.
  */
-function cancelledByBuyer(story: Story): OrderCancelled {
-  story('cancelled by its buyer');
+function cancelledByBuyer(log: ProgressLog): OrderCancelled {
+  log('cancelled by its buyer');
   upsertSearchAttributes([{ key: ORDER_OUTCOME, value: 'cancelled' }]);
   return { outcome: 'cancelled' };
 }
 
-/** Expected, so benign: failed orders stand out in the Web UI, not in the worker's log. */
+/** A failed order is expected, so the failure is benign: it shows in the Web UI and not in the worker's log. */
 function orderFailed(reason: FailureReason, error: string): ApplicationFailure {
   return ApplicationFailure.create({
     message: reason,
@@ -193,4 +237,20 @@ function orderFailed(reason: FailureReason, error: string): ApplicationFailure {
 
 function units(order: Order): string {
   return `${order.itemId} ×${String(order.amount)}`;
+}
+
+type ProgressLog = (line: string) => void;
+
+/** The steps done so far, as the Web UI's current details: kept in memory and free of history events. */
+function createProgressLog(): ProgressLog {
+  const lines: string[] = [];
+  return (line) => {
+    lines.push(`- ${new Date().toISOString().slice(11, 23)} ${line}`);
+    setCurrentDetails(lines.join('\n'));
+  };
+}
+
+/** The message of the innermost cause: the outer failures only name the activity. */
+function rootMessage(error: Error): string {
+  return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
 }

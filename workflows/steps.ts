@@ -1,62 +1,57 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from '@temporalio/workflow';
-import type { DeadLetterActivities, PaymentActivities, StockActivities } from '../activities';
+import type { OrderActivities } from '../activities/order-activities';
 
-/** A ledger that is away comes back: nothing is gained by giving up, only by not storming it. */
-const PATIENT = {
+/** A ledger that is away comes back, so the retries never end; they only must not flood it. */
+const WITHOUT_END = {
   initialInterval: '200 ms',
   backoffCoefficient: 2,
   maximumInterval: '10 s',
 } satisfies RetryPolicy;
 
 /**
- * One fast, idempotent Redis call: not worth a task of its own. It is tried for ever, since an order must not fail
- * because Redis restarts.
+ * One fast, idempotent Redis call: not worth a task of its own. Its retries never end, because an order must not fail
+ * when Redis restarts.
  */
-export const { reserveStock } = proxyLocalActivities<StockActivities>({
+export const { reserveStock } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '6 s',
-  retry: PATIENT,
+  retry: WITHOUT_END,
 });
 
-/** Confirming is bounded: the buyer's money is taken, and after a minute they should have it back or the unit. */
-export const { confirmSale } = proxyLocalActivities<StockActivities>({
+/** Bounded: the money is taken, and after a minute the buyer gets the unit or the money back. */
+export const { confirmSale } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '6 s',
   scheduleToCloseTimeout: '1 minute',
-  retry: PATIENT,
+  retry: WITHOUT_END,
 });
 
 /**
- * One quick attempt within the workflow task, which saves the server two of its tasks. Longer than most card networks take,
- * and well within the time of a workflow task; whoever has not answered by then is asked by `chargePayment`.
+ * One quick attempt within the workflow task, which saves the server two tasks. 3 s are more than most card networks take
+ * and much less than a workflow task may take; without an answer by then, `chargePayment` asks again.
  */
-export const { chargePayment: chargeAtOnce } = proxyLocalActivities<PaymentActivities>({
+export const { chargePayment: chargeAtOnce } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '3 s',
   retry: { maximumAttempts: 1 },
 });
 
 /**
- * 10 s an attempt: card networks answer within a few seconds or not at all. Two minutes in all, then the payment is
- * unknown and the key is blocked.
+ * 10 s an attempt: card networks answer within a few seconds or not at all. After two minutes the payment counts as
+ * unknown, and its key is blocked.
  */
-export const { chargePayment } = proxyActivities<PaymentActivities>({
+export const { chargePayment } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '10 s',
   scheduleToCloseTimeout: '2 minutes',
   retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '15 s' },
 });
 
-/** Compensation has no end but success: what was taken is given back, however long it takes. */
-const UNTIL_DONE = { ...PATIENT, maximumInterval: '1 minute' } satisfies RetryPolicy;
+/** A compensation is retried until it succeeds: what was taken goes back, however long it takes. */
+const UNTIL_DONE = { ...WITHOUT_END, maximumInterval: '1 minute' } satisfies RetryPolicy;
 
-export const { releaseStock } = proxyActivities<StockActivities>({
+export const { releaseStock } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '10 s',
   retry: UNTIL_DONE,
 });
 
-export const { refundPayment } = proxyActivities<PaymentActivities>({
-  startToCloseTimeout: '20 s',
-  retry: UNTIL_DONE,
-});
-
-export const { deadLetter } = proxyActivities<DeadLetterActivities>({
+export const { refundPayment, deadLetter } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '20 s',
   retry: UNTIL_DONE,
 });

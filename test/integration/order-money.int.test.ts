@@ -1,4 +1,4 @@
-import { createPaymentActivities } from '../../activities';
+import { createOrderActivities } from '../../activities/order-activities';
 import type { Order } from '../../engine/orders/order';
 import { isChargedInDoubt, missesTheChargeAtOnce, noAnswer } from '../support/held-up';
 import { aSignal, failureOf, useSaga } from '../support/saga';
@@ -61,7 +61,7 @@ describe('the money of an order', () => {
   test('stays where it is when a refund of the sold generation is asked for, however late', async () => {
     const order = await aQueuedOrder();
     await (await start(order)).result();
-    const activities = createPaymentActivities(money.provider, saga.ledger);
+    const activities = createOrderActivities(saga.clients);
     const late = activities.refundPayment({ ...order, generation: 1 });
     await expect(late).resolves.toBe('kept');
     expect(moneyOf(order)).toEqual({ '1': 'captured' });

@@ -10,7 +10,7 @@ import {
 import { loadApiConfig } from '../../platform/config';
 import * as api from '../../api/failpoints';
 import { FAILPOINTS as INGEST } from '../../ingest/start-orders';
-import * as worker from '../../worker/failpoints';
+import { FAILPOINTS as WORKER } from '../../worker/failpoints';
 
 const needed = {
   REDIS_ADDR: '127.0.0.1:1',
@@ -74,9 +74,9 @@ describe('the points', () => {
       INGEST.commit,
     ],
     worker: [
-      ...Object.values(worker.LEDGER_CALLS),
-      ...Object.values(worker.PAYMENT_CALLS),
-      ...Object.values(worker.DEAD_LETTER_CALLS),
+      ...Object.values(WORKER.ledger),
+      ...Object.values(WORKER.provider),
+      ...Object.values(WORKER.deadLetters),
     ],
   };
 

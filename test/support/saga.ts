@@ -1,13 +1,7 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import {
-  createDeadLetterActivities,
-  createPaymentActivities,
-  createStockActivities,
-} from '../../activities';
 import type { Order } from '../../engine/orders/order';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
-import { encodeOrder } from '../../engine/orders/order-record';
 import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../engine/orders/contract';
 import { orderStartOptions } from '../../engine/orders/order-start';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
@@ -39,19 +33,14 @@ export function useSaga() {
   const letters: DeadLetter[] = [];
   const money = createProviderUnderFault();
   const steps = createStepHooks();
-  const writer = {
+  const deadLetters = {
     write: (letter: DeadLetter) => {
       letters.push(letter);
       return Promise.resolve();
     },
   };
-  const temporal = useWorker(() =>
-    steps.around({
-      ...createStockActivities(stock.ledger),
-      ...createPaymentActivities(money.provider, stock.ledger),
-      ...createDeadLetterActivities(writer, encodeOrder),
-    }),
-  );
+  const clients = () => ({ ledger: stock.ledger, provider: money.provider, deadLetters });
+  const temporal = useWorker(clients, steps.around);
   afterAll(() => stock.redis.quit());
   const handleOf = (order: Order, runId?: string): OrderHandle =>
     temporal.client.workflow.getHandle(order.requestId, runId);
@@ -60,6 +49,9 @@ export function useSaga() {
     money,
     /** Hooks for an order's next calls of a step, one for each call: before it takes effect, or before its result is returned. */
     onStep: steps.on,
+    get clients() {
+      return clients();
+    },
     get ledger() {
       return stock.ledger;
     },

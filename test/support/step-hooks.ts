@@ -1,7 +1,6 @@
-import type { DeadLetterActivities, PaymentActivities, StockActivities } from '../../activities';
+import type { OrderActivities } from '../../activities/order-activities';
 
-type Activities = StockActivities & PaymentActivities & DeadLetterActivities;
-export type Step = keyof Activities;
+export type Step = keyof OrderActivities;
 type When = 'before' | 'after';
 export type Hook = () => Promise<unknown> | undefined;
 
@@ -21,7 +20,7 @@ export function createStepHooks() {
       const key = keyOf(order.requestId, when, step);
       hooks.set(key, [...(hooks.get(key) ?? []), ...next]);
     },
-    around: (activities: Activities) =>
+    around: (activities: OrderActivities) =>
       Object.fromEntries(
         Object.entries(activities).map(([step, act]) => [
           step,

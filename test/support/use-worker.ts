@@ -10,8 +10,13 @@ export interface RunningWorker {
   readonly client: Client;
 }
 
-/** Runs the real worker in this test file, on a new task queue. `makeActivities` is called after earlier beforeAll hooks. */
-export function useWorker(makeActivities: () => object): RunningWorker {
+type WorkerOptions = Parameters<typeof createOrderWorker>[0];
+
+/** Runs the real worker in this test file, on a task queue of its own. The clients are made after earlier `beforeAll`s. */
+export function useWorker(
+  makeClients: () => WorkerOptions['clients'],
+  wrap: NonNullable<WorkerOptions['wrap']>,
+): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
   let starting: Promise<void> | undefined;
@@ -25,7 +30,8 @@ export function useWorker(makeActivities: () => object): RunningWorker {
       connection,
       namespace: 'default',
       taskQueue: running.taskQueue,
-      activities: makeActivities(),
+      clients: makeClients(),
+      wrap,
       workflowBundle: workflowBundle(),
     });
     const run = worker.run();

@@ -1,0 +1,115 @@
+import { activityInfo } from '@temporalio/activity';
+import type { OrderInput } from '../engine/orders/contract';
+import type { DeadLetter } from '../engine/orders/dead-letter';
+import type { ConfirmResult, ReleaseResult, ReserveResult } from '../engine/orders/ledger';
+import {
+  paymentKey,
+  totalMinor,
+  type FailureReason,
+  type Order,
+  type ReleaseReason,
+} from '../engine/orders/order';
+import { encodeOrder } from '../engine/orders/order-record';
+import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
+import type { AuditSummary } from '../engine/reconciliation/audit-stock';
+import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
+
+export type OrderActivities = ReturnType<typeof createOrderActivities>;
+
+/** Not a step of an order: the schedule's workflow calls it. */
+export interface AuditActivities {
+  auditStock(): Promise<AuditSummary>;
+}
+
+/**
+ * The steps of the saga. Each is one idempotent effect, so it may run late, twice, or at the same time as its own retry.
+ * Names, arguments and results are in recorded histories and stay as they are.
+ */
+export function createOrderActivities({
+  ledger,
+  provider,
+  deadLetters,
+}: {
+  readonly ledger: StockLedger;
+  readonly provider: PaymentProvider;
+  readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
+}) {
+  return {
+    reserveStock(step: { order: Order; fence: number }): Promise<ReserveResult> {
+      return ledger.reserve(step.order, step.fence);
+    },
+
+    confirmSale(
+      step: OrderGeneration & { fence: number; paymentId: string },
+    ): Promise<ConfirmResult> {
+      return ledger.confirm(step);
+    },
+
+    releaseStock(step: {
+      order: Order;
+      fence: number;
+      reason: ReleaseReason;
+      declined?: number;
+    }): Promise<ReleaseResult> {
+      return ledger.release(step);
+    },
+
+    /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
+    async chargePayment(step: {
+      order: Order;
+      generation: number;
+      /** An earlier call may have charged the generation and got no answer. Absent in old orders. */
+      inDoubt?: boolean;
+    }): Promise<ChargeResult> {
+      const { order, generation, inDoubt = false } = step;
+      const key = paymentKey(order.requestId, generation);
+      // An earlier attempt may have charged and lost its answer: look the charge up before it is sent again.
+      const mayBeCharged = inDoubt || activityInfo().attempt > 1;
+      const earlier = mayBeCharged ? await provider.find(key) : undefined;
+      return (
+        earlier ??
+        provider.charge({
+          key,
+          amountMinor: totalMinor(order),
+          currency: order.currency,
+          context: { requestId: order.requestId, itemId: order.itemId, userId: order.userId },
+        })
+      );
+    },
+
+    /**
+     * Resolves the charge of one generation: refunds it, or blocks its key so that it can never succeed. A reserved or sold
+     * generation is kept. The charge is struck after the refund: a crash in between only repeats the refund.
+     */
+    async refundPayment(step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> {
+      if (!(await ledger.isRefundable(step))) return 'kept';
+      const refund = await provider.refund(paymentKey(step.requestId, step.generation));
+      await ledger.resolveCharge(step);
+      return refund;
+    },
+
+    /** Returns once Kafka has acknowledged the letter. A retry writes it again under the same id. */
+    async deadLetter(step: {
+      input: OrderInput;
+      reason: FailureReason;
+      error: string;
+      generation: number;
+    }): Promise<void> {
+      const { order, source, original } = step.input;
+      const { workflowExecution, scheduledTimestampMs } = activityInfo();
+      const runId = workflowExecution?.runId ?? 'no-run';
+      await deadLetters.write({
+        id: `${order.requestId}:${runId}`,
+        requestId: order.requestId,
+        itemId: order.itemId,
+        reason: step.reason,
+        error: step.error,
+        generation: step.generation,
+        runId,
+        at: scheduledTimestampMs,
+        ...(source && { source }),
+        value: original === undefined ? encodeOrder(order) : Buffer.from(original),
+      });
+    },
+  };
+}
