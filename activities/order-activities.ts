@@ -1,14 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
-import type { ConfirmResult, ReleaseResult, ReserveResult } from '../engine/orders/ledger';
-import {
-  paymentKey,
-  totalMinor,
-  type FailureReason,
-  type Order,
-  type ReleaseReason,
-} from '../engine/orders/order';
+import { paymentKey, totalMinor, type FailureReason, type Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
@@ -35,24 +28,9 @@ export function createOrderActivities({
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
 }) {
   return {
-    reserveStock(step: { order: Order; fence: number }): Promise<ReserveResult> {
-      return ledger.reserve(step.order, step.fence);
-    },
-
-    confirmSale(
-      step: OrderGeneration & { fence: number; paymentId: string },
-    ): Promise<ConfirmResult> {
-      return ledger.confirm(step);
-    },
-
-    releaseStock(step: {
-      order: Order;
-      fence: number;
-      reason: ReleaseReason;
-      declined?: number;
-    }): Promise<ReleaseResult> {
-      return ledger.release(step);
-    },
+    reserveStock: (step: { order: Order; fence: number }) => ledger.reserve(step.order, step.fence),
+    confirmSale: (step: Parameters<StockLedger['confirm']>[0]) => ledger.confirm(step),
+    releaseStock: (step: Parameters<StockLedger['release']>[0]) => ledger.release(step),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
     async chargePayment(step: {

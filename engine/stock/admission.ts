@@ -111,10 +111,12 @@ export function createAdmission(
     areKnown: (requests) => areKnown(redis, requests),
 
     async undo(attempts) {
-      const commands = attempts.flatMap((attempt): Command[] => [
-        ...(attempt.undoHold ? [undoHold(attempt)] : []),
-        ...(attempt.dropClaim ? [dropClaim(attempt)] : []),
-      ]);
+      const commands: Command[] = [];
+      for (const attempt of attempts) {
+        const { itemId, requestId, token } = attempt;
+        if (attempt.undoHold) commands.push(['ledgerUndo', ...itemKeys(itemId), requestId, token]);
+        if (attempt.dropClaim) commands.push(dropClaim(attempt));
+      }
       const failed = (await runCommands(redis, commands)).find(([error]) => error !== null);
       if (failed) throw new Error('Redis did not undo every attempt', { cause: failed[0] });
     },
@@ -123,8 +125,14 @@ export function createAdmission(
       const groups = groupByItem(orders);
       const claimGroups = groupForClaims(redis, orders);
       const replies = await runCommands(redis, [
-        ...groups.map(queue),
-        ...claimGroups.map(({ requests }) => prolongClaims(requests, orderRetentionMs)),
+        ...groups.map(({ key: itemId, requests }): Command => {
+          const requestIds = requests.map(({ requestId }) => requestId);
+          return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(requestIds)];
+        }),
+        ...claimGroups.map(({ requests }): Command => {
+          const keys = requests.map(({ requestId }) => claimKey(requestId));
+          return ['prolongClaims', keys.length, ...keys, orderRetentionMs];
+        }),
       ]);
       const queued = resultsOf(groups, replies, (found) =>
         (found as number[]).map((known) => known === 1),
@@ -132,19 +140,22 @@ export function createAdmission(
       const prolonged = resultsOf(
         claimGroups,
         replies.slice(groups.length),
-        (found) => found as (number | Error)[],
+        (found) => found as number[],
       );
-      // A rejected attempt of the same request has just dropped the claim.
-      const unclaimed = orders.filter((_, i) => prolonged[i] === 0);
-      if (unclaimed.length > 0) {
-        const commands = unclaimed.map((order) => claimAnew(order, orderRetentionMs));
-        await runCommands(redis, commands);
-      }
+      // A rejected attempt of the same request has just dropped the claim. The claim of another request stays.
+      const missing = orders.filter((_, i) => prolonged[i] === 0);
+      const claimAgain = missing.map((order): Command => {
+        return ['set', claimKey(order.requestId), claimValue(order), 'PX', orderRetentionMs, 'NX'];
+      });
+      if (claimAgain.length > 0) await runCommands(redis, claimAgain);
       return queued;
     },
 
     async reject(requests) {
-      const commands = requests.map((request) => reject(request, orderRetentionMs));
+      const commands = requests.map(({ itemId, requestId }): Command => {
+        const args = [rejectionsKey(itemId), requestId, orderRetentionMs];
+        return ['ledgerReject', ...itemKeys(itemId), ...args];
+      });
       const replies = await runCommands(redis, commands);
       return replies.map(([error, reply]) => error ?? parseRejectResult(reply));
     },
@@ -156,12 +167,14 @@ async function areKnown(
   requests: readonly RequestOf[],
 ): Promise<(boolean | Error)[]> {
   const groups = groupByItem(requests);
-  // None of the three is enough alone: a rejected attempt of the same request may have dropped its claim, an entry belongs
-  // to one item, and a lost ledger has neither.
+  // Any of the three makes a request known: a rejected attempt of the same request may have dropped its claim, an entry
+  // belongs to one item, and a lost ledger has no entries.
   const replies = await runCommands(redis, [
-    ...requests.map(hasClaim),
-    ...groups.map(findEntries),
-    ...groups.map(isLedgerOpen),
+    ...requests.map(({ requestId }): Command => ['exists', claimKey(requestId)]),
+    ...groups.map(({ key, requests: all }): Command => {
+      return ['hmget', ordersKey(key), ...all.map(({ requestId }) => requestId)];
+    }),
+    ...groups.map(({ key }): Command => ['hexists', countsKey(key), 'opened']),
   ]);
   const entries = resultsOf(groups, replies.slice(requests.length), (found) =>
     (found as unknown[]).map((entry) => entry !== null),
@@ -192,30 +205,8 @@ function claim(requests: readonly Attempt[], ttlMs: number): Command {
   return ['claim', keys.length, ...keys, ttlMs, asOneArgument(requests.map(claimValue))];
 }
 
-function prolongClaims(requests: readonly RequestOf[], retentionMs: number): Command {
-  const keys = requests.map(({ requestId }) => claimKey(requestId));
-  return ['prolongClaims', keys.length, ...keys, retentionMs];
-}
-
-/** Leaves the claim of another request alone. */
-function claimAnew(order: Queued, retentionMs: number): Command {
-  return ['set', claimKey(order.requestId), claimValue(order), 'PX', retentionMs, 'NX'];
-}
-
 function dropClaim({ requestId }: RequestOf): Command {
   return ['del', claimKey(requestId)];
-}
-
-function hasClaim({ requestId }: RequestOf): Command {
-  return ['exists', claimKey(requestId)];
-}
-
-function findEntries({ key: itemId, requests }: Group<ItemId, RequestOf>): Command {
-  return ['hmget', ordersKey(itemId), ...requests.map(({ requestId }) => requestId)];
-}
-
-function isLedgerOpen({ key: itemId }: Group<ItemId, RequestOf>): Command {
-  return ['hexists', countsKey(itemId), 'opened'];
 }
 
 function hold(
@@ -229,19 +220,6 @@ function hold(
   );
   const keys = itemKeys(itemId);
   return ['ledgerHold', ...keys, leaseMs, priceMinor, currency, asOneArgument(attempts)];
-}
-
-function undoHold({ itemId, requestId, token }: Undo): Command {
-  return ['ledgerUndo', ...itemKeys(itemId), requestId, token];
-}
-
-function queue({ key: itemId, requests }: Group<ItemId, RequestOf>): Command {
-  const requestIds = requests.map(({ requestId }) => requestId);
-  return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(requestIds)];
-}
-
-function reject({ itemId, requestId }: RequestOf, retentionMs: number): Command {
-  return ['ledgerReject', ...itemKeys(itemId), rejectionsKey(itemId), requestId, retentionMs];
 }
 
 /** What the claim was before the attempt; null where the attempt made it. */

@@ -5,7 +5,7 @@ import type {
   ReleaseResult,
   ReserveResult,
 } from '../orders/ledger';
-import { parseEntry, parseGenerations } from './stored-entry';
+import { fieldOf, parseEntry, parseGenerations } from './stored-entry';
 import type { Sale, StockCounts } from '../orders/sale';
 
 /*
@@ -58,17 +58,10 @@ function parseHoldResult(reply: unknown): HoldResult {
 }
 
 export function parseRejectResult(reply: unknown): RejectResult {
-  const [kind, ...rest] = list(reply);
-  switch (kind) {
-    case 'rejected':
-      return { kind };
-    case 'exists':
-      return { kind, entry: parseEntry(text(rest[0])) };
-    case 'in-progress':
-      return { kind, retryAfterMs: integer(rest[0]) };
-    default:
-      throw unexpected(reply);
-  }
+  if (list(reply)[0] === 'rejected') return { kind: 'rejected' };
+  const result = parseHoldResult(reply);
+  if (result.kind !== 'exists' && result.kind !== 'in-progress') throw unexpected(reply);
+  return result;
 }
 
 export function parseReserveResult(reply: unknown): ReserveResult {
@@ -76,11 +69,11 @@ export function parseReserveResult(reply: unknown): ReserveResult {
   const owed = parseGenerations(text(charges));
   switch (kind) {
     case 'reserved': {
-      const mark = integer(detail) === 1 && ({ again: true } as const);
-      return { kind, generation: integer(generation), owed, ...mark };
+      const again = integer(detail) === 1 && ({ again: true } as const);
+      return { kind, generation: integer(generation), owed, ...again };
     }
     case 'sold':
-      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
+      return toSold(generation, owed, detail);
     case 'sold-out':
     case 'over':
     case 'cancelled':
@@ -94,16 +87,15 @@ export function parseReserveResult(reply: unknown): ReserveResult {
 export function parseReleaseResult(reply: unknown): ReleaseResult {
   const [kind, generation, charges, detail] = list(reply);
   const owed = parseGenerations(text(charges));
-  switch (kind) {
-    case 'released': {
-      const mark = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
-      return { kind, generation: integer(generation), owed, ...mark };
-    }
-    case 'sold':
-      return { kind, generation: integer(generation), owed, ...optionalPayment(detail) };
-    default:
-      throw unexpected(reply);
-  }
+  if (kind === 'sold') return toSold(generation, owed, detail);
+  if (kind !== 'released') throw unexpected(reply);
+  const cancelled = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
+  return { kind, generation: integer(generation), owed, ...cancelled };
+}
+
+function toSold(generation: unknown, owed: readonly number[], paymentId: unknown) {
+  const payment = text(paymentId) !== '' && { paymentId: text(paymentId) };
+  return { kind: 'sold' as const, generation: integer(generation), owed, ...payment };
 }
 
 export function parseCancelResult(reply: unknown): CancelResult {
@@ -122,18 +114,20 @@ export function parseCancelResult(reply: unknown): CancelResult {
   }
 }
 
-/** Undefined for an unknown item. */
+/** Undefined for an unknown item. The script has checked the numbers of the sale, which operators may write by hand. */
 export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } | undefined {
   if (reply === null) return undefined;
   const [free, held, queued, reserved, sold, supply, saleFields] = list(reply);
   const fields = list(saleFields).map(text);
-  const stored = new Map<string, string>();
-  for (let i = 0; i < fields.length; i += 2) stored.set(fields[i] ?? '', fields[i + 1] ?? '');
-  const priceMinor = saleNumber(stored, 'price');
-  const currency = stored.get('currency');
-  const unitsPerUser = saleNumber(stored, 'units_per_user');
-  const opensAt = saleNumber(stored, 'opens_at');
-  const closesAt = saleNumber(stored, 'closes_at');
+  const numberOf = (name: string) => {
+    const raw = fieldOf(fields, name);
+    return raw === undefined ? undefined : integer(raw);
+  };
+  const priceMinor = numberOf('price');
+  const currency = fieldOf(fields, 'currency');
+  const unitsPerUser = numberOf('units_per_user');
+  const opensAt = numberOf('opens_at');
+  const closesAt = numberOf('closes_at');
   return {
     counts: {
       free: integer(free),
@@ -151,18 +145,6 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
       ...(closesAt !== undefined && { closesAt }),
     },
   };
-}
-
-/** As strict as the scripts: a mistyped number is an error. */
-function saleNumber(sale: ReadonlyMap<string, string>, field: string): number | undefined {
-  const raw = sale.get(field);
-  if (raw === undefined) return undefined;
-  if (/^\d{1,15}$/.test(raw)) return Number(raw);
-  throw new Error(`BADSALE ${field} must be a whole number, not ${raw.slice(0, 40)}`);
-}
-
-function optionalPayment(paymentId: unknown) {
-  return typeof paymentId === 'string' && paymentId !== '' ? { paymentId } : {};
 }
 
 export function list(value: unknown): unknown[] {

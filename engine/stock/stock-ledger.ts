@@ -5,14 +5,7 @@ import type {
   ReleaseResult,
   ReserveResult,
 } from '../orders/ledger';
-import type {
-  FailureReason,
-  ItemId,
-  Order,
-  ReleaseReason,
-  RequestId,
-  UserId,
-} from '../orders/order';
+import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../orders/order';
 import type { Sale, StockCounts } from '../orders/sale';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
@@ -21,11 +14,7 @@ import { defineLedgerScripts } from './scripts';
 import { parseEntry } from './stored-entry';
 
 /** One generation of an order: each has a payment of its own. */
-export interface OrderGeneration {
-  readonly itemId: ItemId;
-  readonly requestId: RequestId;
-  readonly generation: number;
-}
+export type OrderGeneration = Pick<Order, 'itemId' | 'requestId'> & { readonly generation: number };
 
 export type StockLedger = ReturnType<typeof createStockLedger>;
 
@@ -97,12 +86,9 @@ export function createStockLedger(redis: RedisConnection) {
      * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
      * workflow, stays as it is.
      */
-    async abandon(order: {
-      readonly itemId: ItemId;
-      readonly requestId: RequestId;
-      readonly fingerprint: string;
-      readonly reason: FailureReason;
-    }): Promise<void> {
+    async abandon(
+      order: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'> & { reason: FailureReason },
+    ): Promise<void> {
       const { itemId, requestId, fingerprint, reason } = order;
       await redis.ledgerAbandon(...itemKeys(itemId), requestId, fingerprint, reason);
     },
@@ -111,11 +97,7 @@ export function createStockLedger(redis: RedisConnection) {
      * Cancels an order for its buyer. A queued order ends at once; a reserved one is marked, so that no later step
      * reserves it again, and the caller has to tell its workflow.
      */
-    async cancel(order: {
-      readonly itemId: ItemId;
-      readonly requestId: RequestId;
-      readonly userId: UserId;
-    }): Promise<CancelResult> {
+    async cancel(order: Pick<Order, 'itemId' | 'requestId' | 'userId'>): Promise<CancelResult> {
       const { itemId, requestId, userId } = order;
       return parseCancelResult(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
     },

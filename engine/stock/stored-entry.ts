@@ -141,18 +141,20 @@ export async function readEvents(redis: RedisConnection, itemId: ItemId): Promis
   return entries.flatMap(([, fields]) => parseEvents(fields));
 }
 
-/** The changes in one entry of the stream, in their order. `fields` has names and values by turns, as Redis returns them. */
+/** The changes in one entry of the stream, in their order. */
 export function parseEvents(fields: readonly string[]): StockEvent[] {
-  const field = (name: string) => {
-    const at = fields.findIndex((text, index) => index % 2 === 0 && text === name);
-    return at < 0 ? undefined : fields[at + 1];
-  };
-  const state = field('state') ?? '';
-  const changes = field('changes');
-  if (changes === undefined) return [{ state, free: Number(field('free')) }];
+  const state = fieldOf(fields, 'state') ?? '';
+  const changes = fieldOf(fields, 'changes');
+  if (changes === undefined) return [{ state, free: Number(fieldOf(fields, 'free')) }];
   return changes.split(',').map((change) => {
     const [requestId = '', units, generation, free] = change.split(' ');
     const order = { requestId, units: Number(units), generation: Number(generation) };
     return { state, free: Number(free), order };
   });
+}
+
+/** The value of a field in a flat list of names and values, as Redis returns it. */
+export function fieldOf(fields: readonly string[], name: string): string | undefined {
+  const at = fields.findIndex((field, index) => index % 2 === 0 && field === name);
+  return at < 0 ? undefined : fields[at + 1];
 }

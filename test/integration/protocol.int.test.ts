@@ -57,7 +57,7 @@ const MUTANTS = [
     'a generation that is not owed',
     'ledgerReserve',
     'reserve',
-    'addOwed(entry, entry.generation)',
+    'addUnresolvedCharge(entry, entry.generation)',
     '',
   ],
   [

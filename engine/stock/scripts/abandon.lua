@@ -1,11 +1,11 @@
 --[[
-  End an order that will never have a workflow: its id was found to be another order's.
+  Release an order that never gets a workflow, because its id belongs to another order.
 
   ARGV[1]  request_id
   ARGV[2]  fingerprint of the order to end
   ARGV[3]  reason
 
-  Returns  1 given back | 0 left alone: no entry, another request's, or already with a workflow
+  Returns  1 released | 0 unchanged: no entry, another request's entry, or one with a workflow
 ]]
 local requestId, fingerprint, reason = ARGV[1], ARGV[2], ARGV[3]
 requireLedger()
@@ -13,6 +13,6 @@ local entry = readEntry(requestId)
 if not entry or entry.fingerprint ~= fingerprint or (entry.state ~= 'held' and entry.state ~= 'queued') then
   return 0
 end
-giveUp(requestId, entry, reason, nowMs())
+releaseOrder(requestId, entry, reason, nowMs())
 writeEntry(requestId, entry)
 return 1

@@ -1,11 +1,11 @@
 --[[
-  The buyer does not want the order any more: a queued one is given back, a reserved one is marked for its workflow.
-  The mark stays in the entry for good: whichever run asks later, the order is not reserved again.
+  Cancel an order for its buyer: a queued order is released, a reserved order is marked for its workflow. The mark stays in
+  the entry, so that no later run reserves the order again.
 
   ARGV[1]  request_id
-  ARGV[2]  user_id of whoever asks
+  ARGV[2]  user_id of the caller
 
-  Returns  {"unknown"}           no entry, or only held: nobody has been promised an order
+  Returns  {"unknown"}           no entry, or only held: no order was accepted
            {"not-the-buyer"}
            {"cancelled", entry}
            {"under-way", entry}  reserved, and marked
@@ -30,7 +30,7 @@ end
 if not entry.cancelled_by_buyer then
   entry.cancelled_by_buyer = true
   if entry.state == 'queued' then
-    giveUp(requestId, entry, 'cancelled', nowMs())
+    releaseOrder(requestId, entry, 'cancelled', nowMs())
   end
   writeEntry(requestId, entry)
 end

@@ -1,18 +1,18 @@
 --[[
-  Change how an item is sold. Orders that were admitted before keep their price.
+  Change how an item is sold. Orders that are already admitted keep their price.
 
   ARGV[1]  price in minor units    in each of these five: "" leaves the field as it is, "-" removes it
   ARGV[2]  currency
   ARGV[3]  units per user
   ARGV[4]  opening, in ms since the epoch
   ARGV[5]  closing, in ms since the epoch
-  ARGV[6]  1 when users may be above the limit already
+  ARGV[6]  1 to allow users who own more than the limit
   ARGV[7]  operator
 
   Returns  {"changed"}
            {"unknown-item"}
-           {"window", opening, closing} (it would end before it starts)
-           {"units-owned", users above the limit, units of the one who has most}
+           {"window", opening, closing}   the sale would end before it starts
+           {"units-owned", users above the limit, units of the user with the most}
 ]]
 local changes = {
   price = ARGV[1], currency = ARGV[2], units_per_user = ARGV[3], opens_at = ARGV[4], closes_at = ARGV[5],
@@ -37,7 +37,7 @@ end
 local limit = changes.units_per_user ~= KEEP and numberAfter('units_per_user')
 if limit and not mayBeAbove then
   local users, most = 0, 0
-  -- At most as many as there are units in the supply; an operator changes a limit a few times in a sale.
+  -- There are at most as many buyers as units in the supply, and a limit changes a few times in a sale.
   for _, owned in ipairs(redis.call('HVALS', buyersKey)) do
     local units = tonumber(owned)
     if units > limit then

@@ -1,11 +1,11 @@
 --[[
-  Claim request_ids. The keys lie in slots of their own, so a Cluster takes one a call; one Redis takes many.
+  Claim request_ids. Each key lies in its own slot, so a Cluster takes one key a call; a single Redis takes many.
 
   KEYS     the claim of each request
   ARGV[1]  how long a new claim lives, in ms
-  ARGV[2]  what each claim says if it is new, with commas between them
+  ARGV[2]  the value of each claim if it is new, joined by commas
 
-  Returns  for each: what stood there before, nothing where the claim is new, or the error of this one
+  Returns  for each: the value before, nothing where the claim is new, or the error of this claim
 ]]
 local before = {}
 for value in string.gmatch(ARGV[2], '[^,]+') do

@@ -1,5 +1,5 @@
 --[[
-  The money of this generation is taken: the units are sold.
+  Sell the units of an order: the money of this generation is taken.
 
   ARGV[1]  request_id
   ARGV[2]  generation that was charged
@@ -25,7 +25,7 @@ local free = openStock()
 entry.fence = fence
 entry.payment_id = paymentId
 entry.finished_at = now
-entry.owed = owedWithout(entry.owed, generation)
+entry.owed = withoutCharge(entry.owed, generation)
 enter(entry, 'sold', now)
 writeEntry(requestId, entry)
 addCount('reserved', -entry.units)

@@ -1,15 +1,15 @@
 --[[
-  Hold units for attempts of requests, each under a lease of its own, one attempt after the other: the requests of a turn
-  share what all of them need to know, and new holds are written together at the end. Up to a thousand attempts.
+  Hold units for up to a thousand attempts, in their order, each under its own lease. The attempts share what all of them
+  read, and new holds are written together at the end.
 
   ARGV[1]  lease in ms
-  ARGV[2]  price in minor units, where the sale names none
-  ARGV[3]  currency, where the sale names none
-  ARGV[4]  the attempts, with commas between them: "<request_id> <user_id> <units> <fingerprint> <token of the attempt>".
-           None of these has a space or a comma, and the client spends less on one argument than on a hundred.
+  ARGV[2]  price in minor units, where the sale has none
+  ARGV[3]  currency, where the sale has none
+  ARGV[4]  the attempts, joined by commas: "<request_id> <user_id> <units> <fingerprint> <token of the attempt>".
+           None of these has a space or a comma. One argument costs the client less than a hundred.
 
   Returns  for each attempt one of
-           "held <accepted_at> <price> <currency>"   as one text: it is what most get, and cheaper to read than a list
+           "held <accepted_at> <price> <currency>"   one text, which is cheaper to read than a list: most results are held
            {"in-progress", ms until the other attempt's lease ends}
            {"exists", entry}
            {"mismatch"}
@@ -17,19 +17,19 @@
            {"limit", units per user, units the user has}
            {"closed", "not-open" | "over", the time in ms}
            {"unknown-item"}
-           {"unopened", 1 when the item is known, else 0}   never opened, or lost: only the registry can tell
-           {"error", message}   what this attempt has met; the others have their own answers
+           {"unopened", 1 when the item is known, else 0}   never opened, or lost: the registry knows which
+           {"error", message}   the error of this attempt alone
 ]]
--- A price times the largest amount is still a number that every part counts exactly.
+-- This price times the largest amount is still an integer that every part represents exactly.
 local PRICE_MAX = 9007199254740
 
 local leaseMs, defaultPrice, defaultCurrency = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local now = nowMs()
 local leaseUntil = now + leaseMs
 
--- What no record of an order may say would be found out only after the order was accepted.
-local function badSale(fault)
-  error({ err = 'BADSALE ' .. saleKey .. ' ' .. fault })
+-- A sale that no record of an order may contain is refused here, before an order is accepted.
+local function badSale(problem)
+  error({ err = 'BADSALE ' .. saleKey .. ' ' .. problem })
 end
 
 local function readSale()
@@ -51,36 +51,36 @@ local function readSale()
   return sale
 end
 
--- Read by the first attempt that needs it. What this call has held since is taken off `free` here, and written once.
+-- Read by the first attempt that needs them. New holds of this call reduce `free` here, which is written once at the end.
 local sale, free, known, opened
 local heldUnits = 0
 
--- As Redis has them before this call, by request_id; an attempt on a hold of this call finds it in `held`.
+-- Entries as stored before this call, by request_id. New holds of this call are in `held`.
 local stored = {}
--- What this call holds anew: entries by request_id, units by user, and the arguments that write them.
+-- New holds of this call: entries by request_id, units by user, and the arguments that write them.
 local held, bought, entriesToWrite, leasesToWrite = {}, {}, {}, {}
-local changesToTell = {}
--- The answer to all of them, for they are held at one time and for one price.
+local heldChanges = {}
+-- The result of every new hold: all have the same time and price.
 local newlyHeld
 
 local function ownedBy(user)
   return unitsOf(user) + (bought[user] or 0)
 end
 
-local function heldAnswer(entry)
+local function heldResult(entry)
   return 'held ' .. whole(entry.accepted_at) .. ' ' .. whole(entry.price) .. ' ' .. entry.currency
 end
 
-local function tellHeld()
-  if #changesToTell > 0 then
-    addEvents('held', changesToTell)
-    changesToTell = {}
+local function addHeldEvents()
+  if #heldChanges > 0 then
+    addEvents('held', heldChanges)
+    heldChanges = {}
   end
 end
 
--- The stream has what this call held before ahead of what it reclaims now.
+-- The events of earlier holds of this call come before those of the reclaimed ones.
 local function reclaimUnits(units)
-  tellHeld()
+  addHeldEvents()
   return reclaim(free, units, now, stored)
 end
 
@@ -94,16 +94,16 @@ local function holdOne(requestId, user, units, fingerprint, token)
     if entry.state ~= 'held' then
       return { 'exists', raw }
     end
-    -- The attempt's own token: its answer was lost and the command came twice.
+    -- With the attempt's own token the command was sent twice, because its reply was lost.
     if entry.lease_until > now and entry.token ~= token then
       return { 'in-progress', entry.lease_until - now }
     end
     entry.token = token
     entry.lease_until = leaseUntil
-    -- At once: a later attempt of this call may look for leases that are over.
+    -- Written at once: a later attempt of this call may look for leases that are over.
     stored[requestId] = writeEntry(requestId, entry)
     redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
-    return heldAnswer(entry)
+    return heldResult(entry)
   end
 
   sale = sale or readSale()
@@ -124,7 +124,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   end
 
   local limit = parseSaleNumber('units_per_user', sale.limit)
-  -- A dead attempt of this user counts against the limit until it is reclaimed, so look once more.
+  -- A dead attempt of this user counts against the limit until it is reclaimed, so reclaim and look again.
   if limit and ownedBy(user) + units > limit then
     free = reclaimUnits(math.huge)
     local owned = ownedBy(user)
@@ -155,8 +155,8 @@ local function holdOne(requestId, user, units, fingerprint, token)
   entriesToWrite[#entriesToWrite + 1] = cjson.encode(entry)
   leasesToWrite[#leasesToWrite + 1] = leaseUntil
   leasesToWrite[#leasesToWrite + 1] = requestId
-  changesToTell[#changesToTell + 1] = changeOf(requestId, entry, free)
-  newlyHeld = newlyHeld or heldAnswer(entry)
+  heldChanges[#heldChanges + 1] = changeOf(requestId, entry, free)
+  newlyHeld = newlyHeld or heldResult(entry)
   return newlyHeld
 end
 
@@ -169,10 +169,10 @@ for index, raw in ipairs(readRawEntries(requestIds)) do
   stored[requestIds[index]] = raw
 end
 
-local answers = {}
+local results = {}
 for _, attempt in ipairs(attempts) do
-  local ok, answer = pcall(holdOne, unpack(attempt))
-  answers[#answers + 1] = ok and answer or { 'error', type(answer) == 'table' and answer.err or tostring(answer) }
+  local ok, result = pcall(holdOne, unpack(attempt))
+  results[#results + 1] = ok and result or { 'error', type(result) == 'table' and result.err or tostring(result) }
 end
 
 local function addBuyers()
@@ -193,7 +193,7 @@ if heldUnits > 0 then
   addBuyers()
   writeFree(free)
   addCount('held', heldUnits)
-  tellHeld()
+  addHeldEvents()
   trimEvents()
 end
-return answers
+return results

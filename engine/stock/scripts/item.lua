@@ -1,5 +1,5 @@
 --[[
-  Read an item's stock in one instant; writes nothing, so an outside change is counted but not recorded yet.
+  Read an item's stock in one instant. Writes nothing: a change from outside is counted, and recorded by the next script.
 
   Returns  {free, held, queued, reserved, sold, supply, sale as a flat list} | nothing for an unknown item
 ]]
@@ -12,12 +12,12 @@ for _, field in ipairs({ 'price', 'units_per_user', 'opens_at', 'closes_at' }) d
   saleNumber(field)
 end
 local counts = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved', 'sold')
-local answer = { free }
+local result = { free }
 local supply = free
 for index = 1, 4 do
-  answer[index + 1] = tonumber(counts[index] or 0)
-  supply = supply + answer[index + 1]
+  result[index + 1] = tonumber(counts[index] or 0)
+  supply = supply + result[index + 1]
 end
-answer[6] = supply
-answer[7] = redis.call('HGETALL', saleKey)
-return answer
+result[6] = supply
+result[7] = redis.call('HGETALL', saleKey)
+return result

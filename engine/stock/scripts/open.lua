@@ -1,12 +1,12 @@
 --[[
-  One of the two steps, around the registry, that open a ledger. Each may be taken again, by anybody.
+  One of the two steps that open a ledger, before and after the registry. Any caller may take each again.
 
-  ARGV[1]  "begin": leave a token that the registry is then to hold | "finish": the registry holds a token
-  ARGV[2]  a fresh token, used unless one stands here | the token that the registry holds
+  ARGV[1]  "begin": leave a token for the registry | "finish": the registry has a token
+  ARGV[2]  a fresh token, used unless the ledger has one | the token of the registry
 
   Returns  {"opened", token}
            {"opening", token to register}   after "begin"
-           {"lost", ""}                     after "finish": the registry's token is not the one left here
+           {"lost", ""}                     after "finish": the ledger has not the registry's token
 ]]
 local step, token = ARGV[1], ARGV[2]
 local opened = redis.call('HGET', countsKey, 'opened')

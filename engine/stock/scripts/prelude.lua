@@ -1,6 +1,6 @@
 --[[
-  What all scripts of the ledger share: it stands in front of each of them when it is loaded.
-  Every script takes the seven keys of one item, always in this order, so that they share a cluster slot.
+  Code that all scripts of the ledger share; it is put in front of each script. Every script takes the seven keys of one item
+  in this order. They share a cluster slot.
 
   KEYS[1]  free units                     string
   KEYS[2]  entries by request_id          hash    JSON
@@ -10,20 +10,20 @@
   KEYS[6]  how the item is sold           hash
   KEYS[7]  changes of state               stream
 
-  Returns  nothing by itself
+  Returns  nothing of its own
 ]]
 local freeKey, ordersKey, countsKey, buyersKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local leasesKey, saleKey, eventsKey = KEYS[5], KEYS[6], KEYS[7]
 
--- Entries, each of what one call did. About a day of a busy item; readers that need more follow the stream.
+-- Entries of the stream, each with the changes of one call. About a day of a busy item; readers that need more follow it.
 local EVENTS_MAX = 100000
--- Reclaiming is paid for by a buyer who waits: a few leases at a time.
+-- A buyer waits while leases are reclaimed: a few at a time.
 local RECLAIM_MAX = 20
--- An order that is retried for ever keeps its last steps, not all of them.
+-- An order that is retried without end keeps only its last steps.
 local TIMELINE_LENGTH_MAX = 1000
 
--- Lua joins large numbers to texts as 1.7e+12. Numbers that are arguments of a command need no such care: the server
--- writes whole ones as they are.
+-- Lua converts large numbers to text as 1.7e+12. Numeric arguments of a command do not need this function: the server
+-- writes integers in full.
 local function whole(number)
   return string.format('%d', number)
 end
@@ -41,7 +41,7 @@ local function readEntry(requestId)
   return cjson.decode(raw), raw
 end
 
--- The entries of several requests in one call, as they are stored; false for those that have none.
+-- The stored entries of several requests in one call; false for a request without an entry.
 local function readRawEntries(requestIds)
   return redis.call('HMGET', ordersKey, unpack(requestIds))
 end
@@ -59,16 +59,17 @@ local function wholeUnits(raw)
   return tonumber(raw)
 end
 
--- Every script that knows an order only by its entry asks this first: where Redis has lost the ledger, "no entry" does
--- not mean that there was none, and a wrong "lost" or "settled" would give money back for units that are sold.
+-- Every script that knows an order only by its entry calls this first. In a lost ledger a missing entry does not mean that
+-- there was none, and a wrong "lost" or "settled" would refund units that are sold.
 local function requireLedger()
   if redis.call('HEXISTS', countsKey, 'opened') == 0 then
     error({ err = 'NOLEDGER the ledger of ' .. freeKey .. ' is not open' })
   end
 end
 
--- Free units, whether the item is known, and whether its ledger is open. A difference from what the last script left
--- was made from outside (SET inventory:<item>): supply moves by it and the change is recorded, before anything else.
+-- Returns the free units, whether the item is known, and whether its ledger is open. A difference from the free units that
+-- the last script left is a change from outside (SET inventory:<item>): the supply moves by it and it is recorded, before
+-- anything else.
 local function openStock()
   local raw = redis.call('GET', freeKey)
   local free = wholeUnits(raw or '0')
@@ -98,18 +99,18 @@ local function addBuyer(user, units)
   end
 end
 
--- Who adds events by the hundred trims the stream once for all of them.
+-- Scripts that add events by the hundred call this once.
 local function trimEvents()
   redis.call('XTRIM', eventsKey, 'MAXLEN', '~', EVENTS_MAX)
 end
 
--- A change of one order as the stream tells it: request_id, units, generation, and the free units after it.
+-- A change of one order as the stream stores it: request_id, units, generation, and the free units after it.
 local function changeOf(requestId, entry, free)
   return string.format('%s %d %d %d', requestId, entry.units, entry.generation, free)
 end
 
--- Orders that come into a state in one call share an entry of the stream, in their order: an entry costs the server
--- more than a change in it does. No request_id has a space or a comma.
+-- Orders that enter a state in one call share an entry of the stream, in their order: an entry costs the server more than a
+-- change in it. No request_id has a space or a comma.
 local function addEvents(state, changes)
   redis.call('XADD', eventsKey, '*', 'state', state, 'changes', table.concat(changes, ','))
 end
@@ -118,7 +119,7 @@ local function addEvent(requestId, entry, state, free)
   addEvents(state, { changeOf(requestId, entry, free) })
 end
 
--- Puts the entry into a state and notes when. The counts are the caller's to move.
+-- Puts the entry into a state and records the time. The caller moves the counts.
 local function enter(entry, state, now)
   entry.state = state
   local timeline = (entry.timeline or '') .. state .. '@' .. whole(now) .. ' '
@@ -128,7 +129,7 @@ local function enter(entry, state, now)
   entry.timeline = timeline
 end
 
--- The leases' own key is the caller's to mend.
+-- The caller removes the lease from the leases' key.
 local function endHold(entry)
   entry.token = nil
   entry.lease_until = nil
@@ -139,9 +140,9 @@ local function forgetHold(requestId, entry)
   endHold(entry)
 end
 
--- Ends an order without a sale: what it holds goes back. An order that its buyer has cancelled ends as cancelled,
--- whatever else has stopped it. The entry is the caller's to write.
-local function giveUp(requestId, entry, reason, now)
+-- Releases an order: its units go back. If its buyer has cancelled it, the reason is always `cancelled`. The caller writes
+-- the entry.
+local function releaseOrder(requestId, entry, reason, now)
   local free = openStock()
   if entry.state and entry.state ~= 'released' then
     free = free + entry.units
@@ -156,8 +157,8 @@ local function giveUp(requestId, entry, reason, now)
   addEvent(requestId, entry, 'released', free)
 end
 
--- Removes holds whose lease is over until enough units are free; answers the free units then. `stored` is what the
--- caller has read of the entries before, by request_id: it forgets those that are gone.
+-- Removes holds whose lease is over until enough units are free; returns the free units. Removed entries are also removed
+-- from `stored`, the entries that the caller has read before, by request_id.
 local function reclaim(free, units, now, stored)
   local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_MAX)
   for _, requestId in ipairs(expired) do
@@ -181,7 +182,7 @@ local function reclaim(free, units, now, stored)
   return free
 end
 
--- A number that an operator wrote into the sale; a mistyped one must not open it by accident.
+-- A number of the sale, which an operator may have written; a mistyped one must not open the sale by accident.
 local function parseSaleNumber(field, raw)
   if not raw then
     return nil
@@ -201,18 +202,19 @@ local function unitsOf(user)
   return tonumber(redis.call('HGET', buyersKey, user) or 0)
 end
 
--- How many units the user may have at most and has now; no limit: nil.
+-- Returns the units that the user may have and has now; nil without a limit.
 local function allowance(user)
   local limit = saleNumber('units_per_user')
   return limit, limit and unitsOf(user)
 end
 
--- Owed generations are kept as "1,2,": cjson cannot tell an empty list from an empty object.
-local function addOwed(entry, generation)
+-- Generations with unresolved charges, in the stored field `owed` as "1,2,": cjson cannot tell an empty list from an empty
+-- object. The field keeps its first name because old entries have it.
+local function addUnresolvedCharge(entry, generation)
   entry.owed = entry.owed .. whole(generation) .. ','
 end
 
-local function owedWithout(owed, generation)
+local function withoutCharge(owed, generation)
   local rest = {}
   for one in string.gmatch(owed, '%d+') do
     if tonumber(one) ~= tonumber(generation) then

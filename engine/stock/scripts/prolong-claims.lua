@@ -1,9 +1,9 @@
 --[[
-  Keep the claims of orders that are accepted. Keys as in claim.lua.
+  Prolong the claims of accepted orders. Keys as in claim.lua.
 
   ARGV[1]  how long they live from now on, in ms
 
-  Returns  for each: 1 kept | 0 there is none
+  Returns  for each: 1 prolonged | 0 no claim
 ]]
 local kept = {}
 for index, key in ipairs(KEYS) do

@@ -1,7 +1,7 @@
 --[[
-  The records of these orders are acknowledged: held becomes queued, which never expires.
+  Queue orders whose records are acknowledged: a queued order never expires.
 
-  ARGV[1]  the request_ids, up to a thousand of them, with commas between them
+  ARGV[1]  up to a thousand request_ids, joined by commas
 
   Returns  for each request_id: 1 queued or further | 0 no entry
 ]]
@@ -12,7 +12,7 @@ for requestId in string.gmatch(ARGV[1], '[^,]+') do
   requestIds[#requestIds + 1] = requestId
 end
 local free
-local answers, written, queued, isQueued, changes = {}, {}, {}, {}, {}
+local results, written, queued, isQueued, changes = {}, {}, {}, {}, {}
 local queuedUnits = 0
 for index, raw in ipairs(readRawEntries(requestIds)) do
   local requestId = requestIds[index]
@@ -28,7 +28,7 @@ for index, raw in ipairs(readRawEntries(requestIds)) do
     queuedUnits = queuedUnits + entry.units
     changes[#changes + 1] = changeOf(requestId, entry, free)
   end
-  answers[index] = entry and 1 or 0
+  results[index] = entry and 1 or 0
 end
 if queuedUnits > 0 then
   redis.call('HSET', ordersKey, unpack(written))
@@ -37,4 +37,4 @@ if queuedUnits > 0 then
   addCount('queued', queuedUnits)
   addEvents('queued', changes)
 end
-return answers
+return results

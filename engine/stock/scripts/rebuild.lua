@@ -1,16 +1,16 @@
 --[[
-  Put a ledger in the place of one that was lost, and open it: everything or, while a ledger is open, nothing.
-  After the first arguments come the orders: a request_id and its entry each, any number of them.
+  Replace a lost ledger and open it. An open ledger stays as it is.
+  After these arguments come the orders, any number of them: a request_id and its entry each.
 
-  ARGV[1]  token that the registry holds
-  ARGV[2]  "free" | "supply": what the number says
+  ARGV[1]  token of the registry
+  ARGV[2]  "free" | "supply": the meaning of the units
   ARGV[3]  units
-  ARGV[4]  who rebuilds it
+  ARGV[4]  operator
   ARGV[5]  why
 
   Returns  {"rebuilt", free, queued, reserved, sold, supply}
-           {"too-small", units that the orders hold}   the supply does not cover them
-           {"open", ""}                                the ledger is not lost (any more)
+           {"too-small", units that the orders hold}   more than the supply
+           {"open", ""}                                the ledger is not lost
 ]]
 local token, given, units, by, why = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 if redis.call('HEXISTS', countsKey, 'opened') == 1 then

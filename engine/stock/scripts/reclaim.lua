@@ -1,7 +1,7 @@
 --[[
-  Give back what holds have left whose lease is over: a few at a time, the oldest first.
+  Reclaim the units of holds whose lease is over: a few at a time, the oldest first.
 
-  Returns  how many leases are still over
+  Returns  how many such leases are left
 ]]
 local now = nowMs()
 requireLedger()

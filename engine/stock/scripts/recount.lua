@@ -1,14 +1,14 @@
 --[[
-  Compare everything that is counted with the entries it is counted from, and on demand write what the entries say.
-  The free units are not counted from anything: they stay, and the supply follows.
+  Compare the counts with the entries, and on demand write the counts that follow from them. The free units do not follow
+  from entries: they stay, and the supply follows from both.
 
   ARGV[1]  "look" | "mend" | "accept" (mend, and open a ledger that is not open)
-  ARGV[2]  token that the registry holds, for "accept"
-  ARGV[3]  who does it
+  ARGV[2]  token of the registry, for "accept"
+  ARGV[3]  operator
   ARGV[4]  why
 
-  Returns  {field, there, should be, ...} for each difference, before it was mended
-           {"!", request_id, "cannot be read"} alone: an entry written by hand; nothing is changed
+  Returns  {field, there, should be, ...} for each difference, as it was before the call
+           {"!", request_id, "cannot be read"} for an entry written by hand; nothing is changed
 ]]
 local mode, token, by, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local sums = { held = 0, queued = 0, reserved = 0, sold = 0 }
@@ -35,7 +35,7 @@ end
 local free = openStock()
 sums.supply = free + total
 local differences = {}
--- Marks what differs between a flat list of names and numbers and the numbers that should stand there.
+-- Notes the differences between a flat list of names and numbers and the numbers that should be there.
 local function compare(label, flat, should)
   local there = {}
   for index = 1, #flat, 2 do

@@ -1,8 +1,8 @@
 --[[
-  Write down that a request is about to be rejected, although an earlier attempt of it may be in the log: from now on
-  no record of it takes a unit, unless its buyer asks again and is given a hold.
+  Record the rejection of a request of which an earlier attempt may be in the log: from now on no record of it takes a unit,
+  unless its buyer asks again and gets a hold.
 
-  KEYS[8]  the rejections of the item: request_id by the time of its rejection
+  KEYS[8]  rejected request_ids by time of rejection  zset
 
   ARGV[1]  request_id
   ARGV[2]  how long a record may lie unread in the log, in ms

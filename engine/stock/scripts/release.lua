@@ -1,10 +1,10 @@
 --[[
-  Give an order's units back and close its generation, unless it was sold after all.
+  Release an order: its units go back and its generation is closed, unless it is sold.
 
   ARGV[1]  request_id
   ARGV[2]  fence of the step
   ARGV[3]  reason
-  ARGV[4]  generation known to hold no money (a definite decline), or 0
+  ARGV[4]  generation that the provider has declined for certain, or 0
   ARGV[5]  user_id
   ARGV[6]  units
   ARGV[7]  fingerprint
@@ -12,15 +12,15 @@
   ARGV[9]  currency
   ARGV[10] accepted_at in ms
 
-  Returns  {"released", generation, owed, 1 when its buyer has cancelled it, else 0}
-           {"sold", generation, owed, payment id or ""}
+  Returns  {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0}
+           {"sold", generation, unresolved charges, payment id or ""}
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 requireLedger()
 local now = nowMs()
 
 local entry = readEntry(requestId)
--- The id is another request's: this one never held anything.
+-- The id belongs to another request: this order never held anything.
 if entry and entry.fingerprint ~= ARGV[7] then
   return { 'released', 0, '', 0 }
 end
@@ -33,11 +33,11 @@ entry = entry or {
   price = tonumber(ARGV[8]), currency = ARGV[9], accepted_at = tonumber(ARGV[10]),
 }
 if declined > 0 then
-  entry.owed = owedWithout(entry.owed, declined)
+  entry.owed = withoutCharge(entry.owed, declined)
 end
 
 if entry.state ~= 'released' and entry.fence <= fence then
-  giveUp(requestId, entry, reason, now)
+  releaseOrder(requestId, entry, reason, now)
 end
 entry.fence = math.max(entry.fence, fence)
 writeEntry(requestId, entry)

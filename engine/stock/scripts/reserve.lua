@@ -1,5 +1,5 @@
 --[[
-  Reserve an order's units for its workflow, and open a generation for its money.
+  Reserve an order's units for its workflow, and open a generation for its charge.
 
   KEYS[8]  the rejections of the item, see reject.lua
 
@@ -12,12 +12,13 @@
   ARGV[7]  currency
   ARGV[8]  accepted_at in ms
 
-  Returns  {"reserved", generation, owed by earlier generations, 1 if it was reserved before, else 0}
-           {"sold", generation, owed, payment id or ""}
-           {"sold-out", 0, owed}
-           {"over", 0, owed}      too late: a later step took effect
-           {"cancelled", 0, owed} its buyer does not want it any more
-           {"mismatch", 0, ""}    the id belongs to another request
+  Returns, with the unresolved charges of earlier generations as "1,2,",
+           {"reserved", generation, charges, 1 if it was reserved before, else 0}
+           {"sold", generation, charges, payment id or ""}
+           {"sold-out", 0, charges}
+           {"over", 0, charges}       too late: a later step took effect
+           {"cancelled", 0, charges}  by its buyer
+           {"mismatch", 0, ""}        the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local rejectionsKey = KEYS[8]
@@ -32,12 +33,12 @@ end
 if entry and entry.state == 'sold' then
   return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
 end
--- Before all that takes units, for every run that asks: the mark is never consumed, since a lost workflow task asks
--- again under a larger fence.
+-- Checked before any unit is taken, for every run. The mark is never consumed: after a lost workflow task the step is asked
+-- for again under a larger fence.
 if entry and entry.cancelled_by_buyer then
   if entry.state == 'reserved' and entry.fence <= fence then
     entry.fence = fence
-    giveUp(requestId, entry, 'cancelled', now)
+    releaseOrder(requestId, entry, 'cancelled', now)
     writeEntry(requestId, entry)
   end
   return { 'cancelled', 0, entry.owed }
@@ -48,9 +49,9 @@ if entry and entry.state == 'reserved' then
   end
   entry.fence = fence
   writeEntry(requestId, entry)
-  return { 'reserved', entry.generation, owedWithout(entry.owed, entry.generation), 1 }
+  return { 'reserved', entry.generation, withoutCharge(entry.owed, entry.generation), 1 }
 end
--- Released by this step's own run, or by a later one: it has been given up.
+-- Released by a later step of this run, or by a later run.
 if entry and entry.state == 'released' and entry.fence >= fence then
   return { 'over', 0, entry.owed }
 end
@@ -59,10 +60,10 @@ local free = openStock()
 if entry and (entry.state == 'held' or entry.state == 'queued') then
   addCount(entry.state, -units)
   forgetHold(requestId, entry)
-  -- Its buyer has asked again since, and was not rejected.
+  -- The buyer has asked again since the rejection, and got a hold.
   redis.call('ZREM', rejectionsKey, requestId)
 else
-  -- Never consumed: a lost workflow task asks again under a larger fence, when a unit may be free.
+  -- The rejection is never consumed: after a lost workflow task the step is asked for again, when a unit may be free.
   local rejected = redis.call('ZSCORE', rejectionsKey, requestId)
   entry = entry or {
     units = units, user = user, fingerprint = fingerprint, generation = 0, fence = 0, owed = '',
@@ -88,15 +89,15 @@ else
   addBuyer(user, units)
 end
 
-local owedBefore = entry.owed
+local chargesBefore = entry.owed
 entry.generation = entry.generation + 1
 entry.fence = fence
 entry.reason = nil
 entry.finished_at = nil
-addOwed(entry, entry.generation)
+addUnresolvedCharge(entry, entry.generation)
 enter(entry, 'reserved', now)
 writeEntry(requestId, entry)
 addCount('reserved', units)
 addEvent(requestId, entry, 'reserved', free)
 trimEvents()
-return { 'reserved', entry.generation, owedBefore, 0 }
+return { 'reserved', entry.generation, chargesBefore, 0 }

@@ -1,5 +1,5 @@
 --[[
-  The money of a generation is back, or was never taken: strike it from what is owed.
+  Strike a generation from the unresolved charges: its money was refunded, or was never taken.
 
   ARGV[1]  request_id
   ARGV[2]  generation
@@ -15,6 +15,6 @@ end
 if entry.generation == generation and (entry.state == 'reserved' or entry.state == 'sold') then
   return 'kept'
 end
-entry.owed = owedWithout(entry.owed, generation)
+entry.owed = withoutCharge(entry.owed, generation)
 writeEntry(requestId, entry)
 return 'settled'

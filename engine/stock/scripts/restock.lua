@@ -1,22 +1,22 @@
 --[[
-  Put more units of an item on sale, or say how many are free: once for each operation, however often it is sent.
-  An item that is not known yet is on sale from then on.
+  Add units to an item, or set its free units: once for each operation id, however often it is sent. An unknown item is on
+  sale from then on.
 
-  KEYS[8]  operations that were carried out  hash    JSON
+  KEYS[8]  completed operations by id  hash, JSON
 
   ARGV[1]  operation id
   ARGV[2]  "add" | "set"
-  ARGV[3]  units to add, or the free units from now on
+  ARGV[3]  units to add, or the free units to set
   ARGV[4]  operator
   ARGV[5]  how long operations are remembered, in ms
 
   Returns  {"restocked", free units before, free units after, 1 for a new item else 0, 1 when done before else 0}
-           {"operation-reused"} (the id has asked for something else)
+           {"operation-reused"}   the id was used for another restock
            {"too-many"}
 ]]
 local operationsKey = KEYS[8]
 local operation, mode, units, by, rememberMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
--- What the free-units key can hold and every script can read.
+-- The largest number that every script accepts in the free-units key.
 local FREE_MAX = 999999999999999
 
 local done = redis.call('HGET', operationsKey, operation)
@@ -30,7 +30,7 @@ end
 
 local opened, before, known = true, nil, nil
 if mode == 'set' then
-  -- To set the units is how a key is mended that holds no number; nobody can add to it.
+  -- Setting the units is the way to mend a key that is not a number; adding to such a key is an error.
   opened, before, known = pcall(openStock)
 else
   before, known = openStock()

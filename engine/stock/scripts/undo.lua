@@ -1,10 +1,10 @@
 --[[
-  Give back what one attempt holds, as if it had never been: only while it is held, and by this attempt.
+  Undo a hold, as if it had never been made: only the attempt that made it, and only while the order is held.
 
   ARGV[1]  request_id
   ARGV[2]  token of the attempt
 
-  Returns  1 given back | 0 nothing to give back
+  Returns  1 undone | 0 nothing to undo
 ]]
 local requestId, token = ARGV[1], ARGV[2]
 local entry = readEntry(requestId)
