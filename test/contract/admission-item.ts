@@ -9,14 +9,14 @@ export interface AdmissionUnderTest {
   readonly admission: Admission;
   readonly ledger: Pick<StockLedger, 'item' | 'findOrder'>;
   readonly setSale: (itemId: ItemId, sale: Sale) => Promise<void>;
-  /** What an operator does with redis-cli. */
+  /** As an operator does with redis-cli. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
 }
 
 /** Short, so that an example can wait for the end of a lease. */
 export const CONTRACT_LEASE_MS = 120;
 
-/** An item of three units, a new one for each example, and what the examples do with it. */
+/** A new item of three units for each example, with the calls that the examples make. */
 export function useItem(make: () => AdmissionUnderTest) {
   let itemId: ItemId;
   beforeEach(async () => {

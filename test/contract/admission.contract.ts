@@ -2,7 +2,7 @@ import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { useItem, type AdmissionUnderTest } from './admission-item';
 import { afterTheHoldContract } from './after-the-hold.contract';
 
-/** What the gateway relies on, whoever keeps the stock. The price is 10.00 USD unless the sale names another. */
+/** The contract of every implementation of Admission. The price is 10.00 USD unless the sale has another. */
 export function admissionContract(name: string, make: () => AdmissionUnderTest): void {
   describe(`${name} admits`, () => {
     const item = useItem(make);
@@ -14,7 +14,7 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 1, held: 2, supply: 3 });
     });
 
-    test('knows no item that was never put on sale, and leaves it to the registry what that means', async () => {
+    test('reports an item that was never on sale as unopened, for the registry to decide', async () => {
       const unknown = anAttempt(aPurchase({ itemId: anItem() }));
       expect(await hold(unknown)).toEqual({ kind: 'unopened', known: false });
     });
@@ -24,7 +24,7 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       const verdicts = await make().admission.claimAndHold(crowd);
       const holds = verdicts.map(holdOf);
       expect(holds.slice(0, 3).map(({ kind }) => kind)).toEqual(['held', 'held', 'held']);
-      // Not final: the very units that this round trip holds may come back.
+      // Not final: the units that this round trip holds may come back.
       for (const answer of holds.slice(3))
         expect(answer).toEqual({ kind: 'sold-out', final: false });
       expect(await counts()).toMatchObject({ free: 0, held: 3, supply: 3 });
@@ -44,12 +44,12 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 1, held: 2, supply: 3 });
     });
 
-    test('takes nothing where the units do not suffice', async () => {
+    test('takes nothing when there are too few units', async () => {
       expect(await hold(attempt({ amount: 4 }))).toEqual({ kind: 'sold-out', final: false });
       expect(await counts()).toMatchObject({ free: 3, held: 0 });
     });
 
-    test('tells a second attempt of a live request to wait, and takes nothing for it', async () => {
+    test('answers a second attempt of a live request with in-progress, and takes nothing', async () => {
       const first = attempt();
       await hold(first);
       const answer = await hold(again(first));
@@ -64,7 +64,7 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       expect(await counts()).toMatchObject({ free: 2, held: 1 });
     });
 
-    test('shows a repeated request its order as it stands', async () => {
+    test('answers a repeated request with its order as it is', async () => {
       const first = attempt();
       await hold(first);
       expect(await make().admission.queue([first])).toEqual([true]);

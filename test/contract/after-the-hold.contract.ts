@@ -2,7 +2,7 @@ import type { Attempt } from '../../engine/stock/admission';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { CONTRACT_LEASE_MS, useItem, type AdmissionUnderTest } from './admission-item';
 
-/** What becomes of a hold: part of the contract of admission. */
+/** The contract of Admission after a hold: takeover, undo, reject, queue. */
 export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
   describe('and afterwards', () => {
     const item = useItem(make);
@@ -17,7 +17,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await counts()).toMatchObject({ free: 2, held: 1 });
     });
 
-    test('reclaims a hold whose lease is over when somebody finds no unit', async () => {
+    test('reclaims a hold whose lease is over when an attempt finds no unit', async () => {
       const dead = attempt({ amount: 3 });
       await hold(dead);
       expect(await hold(attempt())).toEqual({ kind: 'sold-out', final: false });
@@ -27,7 +27,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await counts()).toMatchObject({ free: 2, held: 1, queued: 0 });
     });
 
-    test('gives the units of a lapsed hold to whoever of one round trip comes first', async () => {
+    test('gives the units of a lapsed hold to the first attempt of a round trip', async () => {
       const lapsed = attempt({ amount: 3 });
       const holds = async (...attempts: Attempt[]) =>
         (await make().admission.claimAndHold(attempts)).map((verdict) => item.holdOf(verdict).kind);
@@ -39,7 +39,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await counts()).toMatchObject({ free: 2, held: 1, supply: 3 });
     });
 
-    test('knows a request from its hold on, and one that was rejected and undone no more', async () => {
+    test('knows a request from its hold on, and no longer after a rejection and its undo', async () => {
       const [first, stranger] = [attempt(), attempt()];
       const known = () => make().admission.areKnown([stranger, first]);
       expect(await known()).toEqual([false, false]);
@@ -64,7 +64,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await counts()).toMatchObject({ free: 3, held: 0, supply: 3 });
     });
 
-    test('writes a rejection down only where there is no order and no attempt of the request', async () => {
+    test('records a rejection only if there is no order and no attempt of the request', async () => {
       const [lapsed, quick, held] = [attempt({ amount: 2 }), attempt({ amount: 3 }), attempt()];
       const { admission } = make();
       await hold(lapsed);
@@ -81,7 +81,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       ]);
     });
 
-    test('never gives a queued order back', async () => {
+    test('never reclaims a queued order', async () => {
       const first = attempt();
       await hold(first);
       await make().admission.queue([first]);
@@ -102,7 +102,7 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
   });
 }
 
-/** The lease runs on the server's clock, so there is nothing to wait for but the time itself. */
+/** The lease runs on the server's clock, so the test waits for the time itself. */
 function waitForLease(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, CONTRACT_LEASE_MS + 30));
 }

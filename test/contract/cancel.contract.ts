@@ -5,18 +5,18 @@ import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import type { StockCounts } from '../../engine/orders/sale';
 
-/** States that only a workflow brings an order into. */
+/** States that an order enters only by its workflow. */
 export type WorkedOn = 'reserved' | 'sold' | 'failed' | 'cancelled-by-operator';
 
 export interface CancelUnderTest {
   readonly admission: Admission;
   readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'cancel'>;
   readonly setFree: (itemId: Attempt['itemId'], units: number) => Promise<void>;
-  /** Takes a queued order on, as a workflow would. */
+  /** Moves a queued order on, as a workflow does. */
   readonly bring: (order: Attempt, to: WorkedOn) => Promise<unknown>;
 }
 
-/** What the gateway relies on when a buyer cancels, whoever keeps the stock. */
+/** The contract of a buyer's cancellation, for every implementation of the ledger. */
 export function cancelContract(name: string, make: () => CancelUnderTest): void {
   describe(`${name} cancels`, () => {
     const aHeld = async () => {
@@ -62,14 +62,14 @@ export function cancelContract(name: string, make: () => CancelUnderTest): void 
       expect(await counts(order)).toMatchObject({ free: 3, queued: 0, supply: 3 });
     });
 
-    test('once: the same question has the same answer and gives nothing back a second time', async () => {
+    test('once: a repeated cancellation has the same result and releases nothing again', async () => {
       const order = await aQueued();
       const first = await cancel(order);
       expect(await cancel(order)).toEqual(first);
       expect(await counts(order)).toMatchObject({ free: 3, supply: 3 });
     });
 
-    test('a reserved order by a mark only: its workflow has to give back', async () => {
+    test('a reserved order by a mark only: its workflow releases it', async () => {
       const order = await aWorkedOn('reserved');
       const marked = { state: 'reserved', cancelledByBuyer: true };
       expect(await cancel(order)).toMatchObject({ kind: 'under-way', entry: marked });
@@ -98,7 +98,7 @@ export function cancelContract(name: string, make: () => CancelUnderTest): void 
       expect(await cancel(none)).toEqual({ kind: 'unknown' });
     });
 
-    test('nothing for anybody but the buyer', async () => {
+    test('nothing for other users', async () => {
       for (const order of [await aQueued(), await aWorkedOn('reserved')]) {
         const before = await entryOf(order);
         expect(await cancel(order, 'bob')).toEqual({ kind: 'not-the-buyer' });

@@ -73,8 +73,8 @@ async function dieBeforeQueue(purchase: Purchase): Promise<ReturnType<typeof rec
   return recordsOf(purchase, dying.publisher);
 }
 
-describe('an order whose gateway died between the append and the queueing', () => {
-  test('is sold by ingest, and the retry is shown it', async () => {
+describe('an order whose gateway crashed between the append and the queueing', () => {
+  test('is sold by ingest, and the retry gets the order', async () => {
     const purchase = await aPurchaseOnSale();
     const records = await dieBeforeQueue(purchase);
     expect((await buyAs(purchase)).body).toMatchObject({ type: '/problems/request-in-progress' });
@@ -132,7 +132,7 @@ describe('an id whose claim has expired while its order lives', () => {
 });
 
 describe('an order whose item changes its price and currency after the hold', () => {
-  test('keeps what was shown, and that is what is charged', async () => {
+  test('keeps the price of its hold, and is charged that price', async () => {
     const purchase = await aPurchaseOnSale(2);
     await stock.setSale(purchase.itemId, { priceMinor: 1500, currency: 'EUR' });
     expect((await buyAs(purchase)).status).toBe(202);

@@ -29,7 +29,7 @@ describe('the claim of a request', () => {
     expect(await redis.pttl(key)).toBeLessThanOrEqual(600_000);
   });
 
-  test('lives as long as the order is kept once the order is accepted, also if it had been dropped', async () => {
+  test('lives as long as the accepted order, even if it had been dropped', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
@@ -38,7 +38,7 @@ describe('the claim of a request', () => {
     expect(await redis.pttl(`idempotency:${attempt.requestId}`)).toBeGreaterThan(3_590_000);
   });
 
-  test('of another request is left alone by an order that was accepted beside it', async () => {
+  test('of another request stays when an order is accepted beside it', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
@@ -47,7 +47,7 @@ describe('the claim of a request', () => {
     expect(await redis.get(`idempotency:${attempt.requestId}`)).toBe('another|1');
   });
 
-  test('that somebody has made unreadable leaves this one request without an answer', async () => {
+  test('that is not a string is an error for this request alone', async () => {
     const attempts = [1, 2].map(() => anAttempt(aPurchase({ itemId: anItem() })));
     for (const { itemId } of attempts) await underTest.setFree(itemId, 1);
     await redis.lpush(`idempotency:${attempts[0]?.requestId}`, 'not a claim');
@@ -98,7 +98,7 @@ describe('a sale written by hand', () => {
     expect(await redis.exists(`idempotency:${attempt.requestId}`)).toBe(0);
   });
 
-  test('harms nobody else in the same round trip', async () => {
+  test('does not affect other items in the same round trip', async () => {
     const bad = anAttempt(aPurchase({ itemId: anItem() }));
     const good = anAttempt(aPurchase({ itemId: anItem() }));
     for (const { itemId } of [bad, good]) await underTest.setFree(itemId, 1);
@@ -108,7 +108,7 @@ describe('a sale written by hand', () => {
     expect(verdicts[1]).toMatchObject({ claim: 'new', hold: { kind: 'held' } });
   });
 
-  test('hides no order of the item from one who asks for it in the same round trip', async () => {
+  test('does not hide existing orders of the item in the same round trip', async () => {
     const accepted = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(accepted.itemId, 2);
     await underTest.admission.claimAndHold([accepted]);
@@ -121,7 +121,7 @@ describe('a sale written by hand', () => {
     expect(await redis.exists(`idempotency:${other.requestId}`)).toBe(0);
   });
 
-  test('leaves the claim of an order that was accepted before', async () => {
+  test('leaves the claim of an accepted order', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));
     await underTest.setFree(attempt.itemId, 1);
     await underTest.admission.claimAndHold([attempt]);
@@ -133,7 +133,7 @@ describe('a sale written by hand', () => {
     expect(await redis.exists(`idempotency:${attempt.requestId}`)).toBe(1);
   });
 
-  test('is read as an error, too, where it is mistyped', async () => {
+  test('is an error when the item is read', async () => {
     const itemId = anItem();
     await underTest.setFree(itemId, 1);
     await redis.hset(`{inventory:${itemId}}:sale`, { opens_at: 'tomorrow' });

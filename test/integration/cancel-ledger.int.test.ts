@@ -38,7 +38,7 @@ async function aQueuedOrder(): Promise<Order> {
 }
 
 describe('an order that its buyer has cancelled', () => {
-  test('while it was queued is never reserved, under whatever fence and however often', async () => {
+  test('while it was queued is never reserved, under any fence', async () => {
     const order = await aQueuedOrder();
     await cancel(order);
     for (const fence of [1, 10, 10, 9_000_000_000_000]) {
@@ -48,7 +48,7 @@ describe('an order that its buyer has cancelled', () => {
     expect(await entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
   });
 
-  test('while it was reserved gives its units back to the next reserve, which is told what is owed', async () => {
+  test('while it was reserved is released by the next reserve, which returns the unresolved charges', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     await cancel(order);
@@ -67,7 +67,7 @@ describe('an order that its buyer has cancelled', () => {
     });
   });
 
-  test('ends as cancelled also where something else has stopped it, and its run is told', async () => {
+  test('ends as cancelled even if something else has stopped it, and the release says so', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     await cancel(order);
@@ -78,7 +78,7 @@ describe('an order that its buyer has cancelled', () => {
     expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });
   });
 
-  test('once its money was taken is sold all the same, and stays sold', async () => {
+  test('after its money was taken is sold, and stays sold', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     await cancel(order);
@@ -88,7 +88,7 @@ describe('an order that its buyer has cancelled', () => {
     expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 0, sold: 1, supply: 1 });
   });
 
-  test('leaves its buyer the allowance for another purchase, whose id must be another', async () => {
+  test('leaves its buyer the allowance for another purchase, under another id', async () => {
     const order = await aQueuedOrder();
     await stock.setSale(order.itemId, { unitsPerUser: 1 });
     await cancel(order);
@@ -98,7 +98,7 @@ describe('an order that its buyer has cancelled', () => {
     expect(await stock.admission.claimAndHold([other])).toMatchObject([{ hold: { kind: 'held' } }]);
   });
 
-  test('is told in the stream of changes, with the free units after it', async () => {
+  test('is in the stream of changes, with the free units after it', async () => {
     const order = await aQueuedOrder();
     await cancel(order);
     await cancel(order);
@@ -111,7 +111,7 @@ describe('an order that its buyer has cancelled', () => {
 });
 
 describe('an order that an operator has cancelled', () => {
-  test('can be tried again, as the mark is its buyer’s alone', async () => {
+  test("can be tried again: only the buyer's cancellation leaves a mark", async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     await release(order, 11, 'cancelled');

@@ -25,7 +25,7 @@ describe('an order whose first charge is made at once', () => {
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
   });
 
-  test('asks for each step under a fence of its own, though one task does them all', async () => {
+  test('gives each step its own fence, even within one task', async () => {
     const order = await aQueuedOrder();
     const fences: number[] = [];
     const note = async () => {
@@ -62,7 +62,7 @@ describe('an order whose first charge is made at once', () => {
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
   });
 
-  test('is waited for some seconds, and a late answer changes nothing', async () => {
+  test('waits a few seconds for its charge, and a late answer changes nothing', async () => {
     const { order, handle, letGo } = await heldUp(saga, 'after', 'chargePayment');
     expect(await handle.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
     letGo();
@@ -92,7 +92,7 @@ describe('an order whose first charge is made at once', () => {
     expect(capturedOf(saga, order)).toBe(1);
   });
 
-  test('can be cancelled while its charge is in doubt, and what was taken goes back', async () => {
+  test('can be cancelled while its charge is in doubt, and the money goes back', async () => {
     const { order, handle, letGo } = await heldUp(saga, 'after', 'chargePayment', isChargedInDoubt);
     await handle.cancel();
     expect(await failureOf(handle)).toBe('CancelledFailure');

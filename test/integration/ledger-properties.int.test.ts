@@ -25,7 +25,7 @@ const command = fc.record({
     'reserve',
     'confirm',
     'release',
-    'settle',
+    'resolve-charge',
     'cancel',
     'restock',
   ),
@@ -64,7 +64,7 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.ledger.confirm({ ...generation, fence: one.fence, paymentId: 'p' });
     case 'release':
       return stock.ledger.release({ order, fence: one.fence, reason: 'sale-lost' });
-    case 'settle':
+    case 'resolve-charge':
       return stock.ledger.resolveCharge(generation);
     case 'cancel':
       return stock.ledger.cancel(order);

@@ -33,7 +33,7 @@ const release = (order: Order, fence: number, declined?: number) =>
 const counts = (order: Order) => stock.countsOf(order.itemId);
 
 describe('an order on its way to a sale', () => {
-  test('is reserved with generation 1, which is owed from the start, and then sold', async () => {
+  test('is reserved with generation 1, whose charge is unresolved from the start, and then sold', async () => {
     const order = await aQueuedOrder();
     expect(await stock.ledger.reserve(order, 10)).toEqual({
       kind: 'reserved',
@@ -52,7 +52,7 @@ describe('an order on its way to a sale', () => {
     });
   });
 
-  test('gets the same generation from a retried reserve, which says that it was open already, and is sold by a retried confirm once', async () => {
+  test('gets the same generation from a retried reserve, marked as open already, and is sold once by a retried confirm', async () => {
     const order = await aQueuedOrder(2);
     const reservation = await stock.ledger.reserve(order, 10);
     expect(await stock.ledger.reserve(order, 10)).toEqual({ ...reservation, again: true });
@@ -61,7 +61,7 @@ describe('an order on its way to a sale', () => {
     expect(await counts(order)).toEqual({ ...none, free: 1, sold: 1, supply: 2 });
   });
 
-  test('that was never held takes units of the free ones, if there are any', async () => {
+  test('that was never held takes free units, if there are any', async () => {
     const order = anOrder(aPurchase({ itemId: anItem(), amount: 2 }));
     await stock.setFree(order.itemId, 2);
     expect(await stock.ledger.reserve(order, 10)).toMatchObject({
@@ -73,7 +73,7 @@ describe('an order on its way to a sale', () => {
     expect(await counts(order)).toEqual({ ...none, reserved: 2, supply: 2 });
   });
 
-  test('that was never held is one of as many as there are units, however many ask at once', async () => {
+  test('that was never held is sold only while units last, with many reserving at once', async () => {
     const itemId = anItem();
     const crowd = Array.from({ length: 20 }, () => anOrder(aPurchase({ itemId })));
     await stock.setFree(itemId, 3);
@@ -82,7 +82,7 @@ describe('an order on its way to a sale', () => {
     expect(await stock.countsOf(itemId)).toEqual({ ...none, reserved: 3, supply: 3 });
   });
 
-  test('is a mismatch for another request under its id, which neither takes nor gives back anything', async () => {
+  test('is a mismatch for another request under its id, which takes and releases nothing', async () => {
     const order = await aQueuedOrder(2);
     const other = anOrder({ ...order, amount: 2 });
     expect(await stock.ledger.reserve(other, 10)).toEqual({ kind: 'mismatch', owed: [] });
@@ -91,8 +91,8 @@ describe('an order on its way to a sale', () => {
   });
 });
 
-describe('an order that is given back', () => {
-  test('returns its units once, and owes its generation until it is settled', async () => {
+describe('an order that is released', () => {
+  test('returns its units once, and has an unresolved charge until that is resolved', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     expect(await release(order, 11)).toEqual({ kind: 'released', generation: 1, owed: [1] });
@@ -104,13 +104,13 @@ describe('an order that is given back', () => {
     expect(await release(order, 13)).toEqual({ kind: 'released', generation: 1, owed: [] });
   });
 
-  test('owes nothing for a generation that was declined for certain', async () => {
+  test('has no unresolved charge for a generation that was declined for certain', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     expect(await release(order, 11, 1)).toEqual({ kind: 'released', generation: 1, owed: [] });
   });
 
-  test('after it was sold is told so, and stays sold', async () => {
+  test('after it was sold stays sold, and the release says so', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     await confirm(order, 1, 11);
@@ -136,7 +136,7 @@ describe('an order that is given back', () => {
     expect(await confirm(order, 2, 21)).toEqual({ kind: 'sold' });
   });
 
-  test('before it was reserved leaves a mark that a late reserve runs into', async () => {
+  test('before it was reserved leaves an entry that stops a late reserve', async () => {
     const order = anOrder(aPurchase({ itemId: anItem() }));
     await stock.setFree(order.itemId, 1);
     await release(order, 11);
@@ -152,7 +152,7 @@ describe('a step of an older run', () => {
     expect(await stock.ledger.reserve(order, 10)).toMatchObject({ kind: 'over' });
   });
 
-  test('cannot confirm or give back what a later step has reserved', async () => {
+  test('cannot confirm or release what a later step has reserved', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 20);
     expect(await confirm(order, 1, 15)).toEqual({ kind: 'lost' });
@@ -160,7 +160,7 @@ describe('a step of an older run', () => {
     expect(await counts(order)).toEqual({ ...none, reserved: 1, supply: 1 });
   });
 
-  test('may not refund the generation that is reserved or sold', async () => {
+  test('may not refund a reserved or sold generation', async () => {
     const order = await aQueuedOrder();
     await stock.ledger.reserve(order, 10);
     const generation = { ...order, generation: 1 };
@@ -173,7 +173,7 @@ describe('a step of an older run', () => {
 });
 
 describe('an order without a workflow', () => {
-  test('is given back by its fingerprint only, and only before it is reserved', async () => {
+  test('is abandoned by its fingerprint only, and only before it is reserved', async () => {
     const order = await aQueuedOrder();
     const abandon = (fingerprint: string) =>
       stock.ledger.abandon({ ...order, fingerprint, reason: 'request-id-reused' });
@@ -190,7 +190,7 @@ describe('an order without a workflow', () => {
 });
 
 describe('the event stream', () => {
-  test('tells every change of state in order, with the free units after it', async () => {
+  test('has every change of state in order, with the free units after it', async () => {
     const order = await aQueuedOrder(3);
     await stock.ledger.reserve(order, 10);
     await release(order, 11);
@@ -209,7 +209,7 @@ describe('the event stream', () => {
     ]);
   });
 
-  test('tells what happened to several orders in one call as one entry, each change in its turn', async () => {
+  test('has the changes of several orders in one call as one entry, in their order', async () => {
     const itemId = anItem();
     await stock.setFree(itemId, 5);
     const attempts = [2, 1].map((amount) => anAttempt(aPurchase({ itemId, amount })));

@@ -78,7 +78,7 @@ const insist = (purchase: Purchase) =>
   });
 
 describe('a connection to Redis that breaks before the answer', () => {
-  test('to claim and hold: nothing is accepted, and the same request takes its hold over', async () => {
+  test('to claim and hold: nothing is accepted, and the same request takes over its hold', async () => {
     const purchase = await aPurchaseOfTwo();
     gate.hold();
     const lost = buyAs(purchase);
@@ -94,7 +94,7 @@ describe('a connection to Redis that breaks before the answer', () => {
     expect(await behind.countsOf(purchase.itemId)).toMatchObject({ free: 1, held: 0, queued: 1 });
   });
 
-  test('to queue: the outcome is unknown, and the same request is shown its order', async () => {
+  test('to queue: the outcome is unknown, and the same request gets its order', async () => {
     const purchase = await aPurchaseOfTwo();
     open.publisher.next = 'wait';
     const lost = buyAs(purchase);
@@ -116,7 +116,7 @@ describe('a connection to Redis that breaks before the answer', () => {
   });
 });
 
-describe('a gateway that dies', () => {
+describe('a gateway that crashes', () => {
   test('between claim and hold and the append leaves a hold that the same request takes over', async () => {
     const purchase = await aPurchaseOfTwo();
     open.publisher.next = 'wait';

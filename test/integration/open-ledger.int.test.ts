@@ -28,7 +28,7 @@ afterAll(async () => {
 const open = (itemId = anItem()) => openLedger(opening, registry, itemId);
 
 describe('opening a ledger', () => {
-  test('works once, for all who try at the same time, under one token', async () => {
+  test('happens once for many callers at the same time, under one token', async () => {
     const itemId = anItem();
     const answers = await Promise.all(Array.from({ length: 5 }, () => open(itemId)));
     expect(answers).toEqual(Array.from({ length: 5 }, () => 'opened'));
@@ -37,14 +37,14 @@ describe('opening a ledger', () => {
     );
   });
 
-  test('is gone on with by the next one after a death behind the first step', async () => {
+  test('is continued by the next caller after a crash behind the first step', async () => {
     const itemId = anItem();
     await opening.begin(itemId, 'of-the-dead');
     expect(await open(itemId)).toBe('opened');
     expect(await registry.find(itemId)).toBe('of-the-dead');
   });
 
-  test('is gone on with by the next one after a death behind the second step', async () => {
+  test('is continued by the next caller after a crash behind the second step', async () => {
     const itemId = anItem();
     await opening.begin(itemId, 'of-the-dead');
     await registry.register(itemId, 'of-the-dead');
@@ -70,7 +70,7 @@ describe('opening a ledger', () => {
     },
   );
 
-  test('leaves a late finish of a wiped ledger without effect', async () => {
+  test('ignores a late finish of a wiped ledger', async () => {
     const itemId = anItem();
     expect(await open(itemId)).toBe('opened');
     const token = (await registry.find(itemId)) ?? '';

@@ -83,7 +83,7 @@ describe('an order that its buyer cancels', () => {
     expect(standing).toEqual({ kind: 'cancelled' });
   });
 
-  test('before its first step is taken never gets to it', async () => {
+  test('before its first step never takes that step', async () => {
     const { order, handle, letGo } = await heldUp(saga, 'before', 'reserveStock');
     expect(await cancelByBuyer(order)).toMatchObject({ status: 200 });
     letGo();
@@ -132,14 +132,14 @@ describe('an order that its buyer cancels', () => {
     expect(capturedOf(saga, order)).toBe(1);
   });
 
-  test('and has no run that is open is left to the ledger', async () => {
+  test('without an open run is cancelled in the ledger alone', async () => {
     const order = await saga.aQueuedOrder();
     await saga.ledger.reserve(order, 1);
     await createCancelWorkflow(saga.client)(order.requestId);
     expect(await saga.entryOf(order)).toMatchObject({ state: 'reserved' });
   });
 
-  test('while it is about to fail ends as cancelled, so that nobody tries it again', async () => {
+  test('while it is about to fail ends as cancelled, so that it is not tried again', async () => {
     const { order, handle, letGo } = await heldUp(saga, 'before', 'releaseStock', losesItsCharge);
     const answer = cancelByBuyer(order);
     await markedOrDone(order);
@@ -216,7 +216,7 @@ describe('an order that was cancelled by its buyer', () => {
     );
   });
 
-  test('and is reset while its cancellation is on its way is still cancelled', async () => {
+  test('stays cancelled when it is reset while the cancellation is on its way', async () => {
     const { order, letGo } = await heldUp(saga, 'after', 'chargePayment', isChargedInDoubt);
     // The gateway has marked it and died before it asked Temporal.
     expect(await saga.ledger.cancel(order)).toMatchObject({ kind: 'under-way' });

@@ -73,7 +73,7 @@ describe('an order whose run is terminated by an operator', () => {
     },
   );
 
-  test('and cancelled by its buyer is given back by a restart', async () => {
+  test('and cancelled by its buyer is released by a restart', async () => {
     const { order, handle, letGo } = await heldUp(saga, 'after', 'chargePayment');
     await handle.terminate('by an operator, for a test');
     expect(await saga.ledger.cancel(order)).toMatchObject({ kind: 'under-way' });
@@ -85,7 +85,7 @@ describe('an order whose run is terminated by an operator', () => {
 });
 
 describe('a run that is over before its saga is', () => {
-  test('gives nothing back, which is why orders are started without any timeout', async () => {
+  test('releases nothing, which is why orders have no workflow timeout', async () => {
     const options = orderStartOptions({ order: anOrder() }, 'any', { kind: 'first' });
     expect(Object.keys(options).filter((name) => /timeout/i.test(name))).toEqual([]);
 

@@ -9,7 +9,7 @@ const { money, aQueuedOrder, start, reset } = saga;
 const moneyOf = (order: Order) => money.moneyOf(order.requestId);
 
 describe('the money of an order', () => {
-  test('is kept when another run has sold it while this one gave up', async () => {
+  test('is kept when another run has sold the order while this run compensates', async () => {
     const order = await aQueuedOrder();
     const soldByAnotherRun = async () => {
       await saga.ledger.confirm({
@@ -24,7 +24,7 @@ describe('the money of an order', () => {
     expect(await saga.countsOf(order)).toMatchObject({ free: 0, sold: 1 });
   });
 
-  test('is taken once when the order is reset while its charge was taken and not told', async () => {
+  test('is taken once when the order is reset after the charge and before its answer', async () => {
     const order = await aQueuedOrder();
     const [charged, goOn] = [aSignal(), aSignal()];
     isChargedInDoubt(saga, order);
@@ -40,7 +40,7 @@ describe('the money of an order', () => {
     expect(Object.values(moneyOf(order))).toEqual(['captured']);
   });
 
-  test('of an earlier generation goes back before a later one is charged, also when its own run was reset', async () => {
+  test('of an earlier generation goes back before a later one is charged, even when its run was reset', async () => {
     const order = await aQueuedOrder();
     const [refunding, goOn] = [aSignal(), aSignal()];
     money.faultNext(noAnswer, noAnswer, async () => {
@@ -58,7 +58,7 @@ describe('the money of an order', () => {
     expect(await saga.entryOf(order)).toMatchObject({ state: 'sold', unresolvedCharges: [] });
   });
 
-  test('stays where it is when a refund of the sold generation is asked for, however late', async () => {
+  test('is kept when a refund of the sold generation is asked for, however late', async () => {
     const order = await aQueuedOrder();
     await (await start(order)).result();
     const activities = createOrderActivities(saga.clients);
@@ -67,7 +67,7 @@ describe('the money of an order', () => {
     expect(moneyOf(order)).toEqual({ '1': 'captured' });
   });
 
-  test('is never taken under a key that was settled before its charge arrived', async () => {
+  test('is never taken under a key that was blocked before its charge arrived', async () => {
     const order = await aQueuedOrder();
     const [charging, goOn] = [aSignal(), aSignal()];
     missesTheChargeAtOnce(saga, order);

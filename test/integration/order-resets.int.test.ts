@@ -215,7 +215,7 @@ describe('failed orders', () => {
     }
   }, 60_000);
 
-  test('can be started again as themselves: of several at once exactly one is', async () => {
+  test('can be started again, and of several starts at once exactly one succeeds', async () => {
     const { order, handle } = await STATES['failed for a declined payment']();
     const failed = (await handle.describe()).runId;
     const starts = await Promise.allSettled(

@@ -78,7 +78,7 @@ describe('an order whose payment is declined', () => {
 });
 
 describe('an order that cannot be sold', () => {
-  test('fails as sold-out when there are no units for it, and nobody is charged', async () => {
+  test('fails as sold-out when there are no units for it, without a charge', async () => {
     const order = anOrder(aPurchase({ itemId: anItem(), amount: 2 }));
     await saga.setFree(order, 1);
     expect(await failureOf(await start(order))).toBe('sold-out');
@@ -87,7 +87,7 @@ describe('an order that cannot be sold', () => {
     expect(await counts(order)).toMatchObject({ free: 1, supply: 1 });
   });
 
-  test('fails as payment-unknown when the provider never tells, and what it took goes back', async () => {
+  test('fails as payment-unknown when the provider never answers, and the money goes back', async () => {
     const order = await aQueuedOrder();
     money.faultNext(noAnswer, noAnswer);
     expect(await failureOf(await start(order))).toBe('payment-unknown');
@@ -116,7 +116,7 @@ describe('an order that cannot be sold', () => {
     expect((await saga.entryOf(order))?.unresolvedCharges).toEqual([]);
   });
 
-  test('under the id of another request fails and touches nothing of it', async () => {
+  test('under the id of another request fails and changes nothing of that request', async () => {
     const order = await aQueuedOrder({ supply: 5 });
     const other = anOrder({ ...order, amount: 2 });
     expect(await failureOf(await start(other))).toBe('request-id-reused');
@@ -125,7 +125,7 @@ describe('an order that cannot be sold', () => {
   });
 });
 
-describe('an order whose stock key somebody has overwritten with a word', () => {
+describe('an order whose stock key was overwritten with a word', () => {
   /** Spoils the key before the first try of a step, and mends it before the second one. */
   const spoilDuring = (order: Order, step: Step) => {
     const { redis } = openStock;

@@ -66,7 +66,7 @@ function purchaseOn(...nodes: readonly ClusterNode[]) {
 }
 
 describe('the ledger on a Redis Cluster', () => {
-  test('takes one order through every state, and another one back', async () => {
+  test('takes one order through every state, and releases another', async () => {
     const [sold, returned] = [1, 2].map(() => anOrder(aPurchase({ itemId: anItem() })));
     for (const order of [sold, returned]) {
       if (!order) throw new Error('two were made');
@@ -93,7 +93,7 @@ describe('the ledger on a Redis Cluster', () => {
     expect(await patient.countsOf(returned.itemId)).toMatchObject({ free: 1, supply: 1 });
   });
 
-  test('answers 200 purchases of 200 items on all nodes in one call, each its own', async () => {
+  test('admits 200 purchases of 200 items on all nodes in one call', async () => {
     const attempts = Array.from({ length: 200 }, () => anAttempt(aPurchase({ itemId: anItem() })));
     await Promise.all(attempts.map(({ itemId }, i) => patient.setFree(itemId, i % 2)));
     const verdicts = await door.admission.claimAndHold(attempts);
@@ -101,7 +101,7 @@ describe('the ledger on a Redis Cluster', () => {
     expect(kinds).toEqual(attempts.map((_, i) => (i % 2 === 1 ? 'held' : 'sold-out')));
   });
 
-  test('finds a slot that has moved to another node, in the very call that looks in the old place', async () => {
+  test('finds a slot that has moved to another node, within the call that goes to the old node', async () => {
     const [from, to] = cluster.nodes;
     if (!from || !to) throw new Error('there are three');
     const purchase = purchaseOn(from);
@@ -122,7 +122,7 @@ describe('the ledger on a Redis Cluster', () => {
 });
 
 describe('a Redis Cluster that loses a master', () => {
-  test('refuses what that one keeps without delay, goes on with the rest, and recovers when it is back', async () => {
+  test('refuses the slots of that master without delay, serves the rest, and recovers when it is back', async () => {
     const [dead, ...alive] = cluster.nodes;
     if (!dead) throw new Error('there are three');
     const lost = anAttempt(purchaseOn(dead));
@@ -149,7 +149,7 @@ describe('a Redis Cluster that loses a master', () => {
 });
 
 describe('how a Redis Cluster keeps its data', () => {
-  test('is looked at on every master: one loose one is refused in production, by its address', async () => {
+  test('is checked on every master: a weak one is refused in production, by its address', async () => {
     const loose = cluster.nodes[2];
     await loose?.redis.config('SET', 'appendfsync', 'everysec');
     const refusals: string[] = [];
@@ -169,7 +169,7 @@ describe('how a Redis Cluster keeps its data', () => {
   });
 });
 
-describe('a Redis Cluster that does not know us', () => {
+describe('a Redis Cluster that rejects the credentials', () => {
   test.each([
     ['the password', { password: undefined }],
     ['a certificate', { tls: { ca: undefined, client: undefined, serverName: undefined } }],

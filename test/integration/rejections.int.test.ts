@@ -17,7 +17,7 @@ async function aRejectedOrder(): Promise<Order> {
 }
 
 describe('a record of a request that was rejected', () => {
-  test('takes no unit, though one is free, under whatever fence and however often', async () => {
+  test('takes no unit under any fence, though one is free', async () => {
     const order = await aRejectedOrder();
     for (const fence of [1, 10, 10, 9_000_000_000_000]) {
       expect((await stock.ledger.reserve(order, fence)).kind).not.toBe('reserved');
@@ -27,7 +27,7 @@ describe('a record of a request that was rejected', () => {
     expect(found?.entry ?? { state: 'released' }).toMatchObject({ state: 'released' });
   });
 
-  test('takes its unit when its buyer has asked again and was given a hold, and may be sold after a failure', async () => {
+  test('takes its unit after its buyer asked again and got a hold, and may be sold after a failure', async () => {
     const order = await aRejectedOrder();
     const again = anAttempt(order);
     expect(await stock.admission.claimAndHold([again])).toMatchObject([{ hold: { kind: 'held' } }]);
@@ -45,7 +45,7 @@ describe('a record of a request that was rejected', () => {
   });
 });
 
-test('rejections are forgotten when no record of them can be in the log any more', async () => {
+test('rejections are deleted once no record of them can be in the log', async () => {
   const [old, fresh] = [await aRejectedOrder(), anOrder(aPurchase({ itemId: anItem() }))];
   const key = `{inventory:${old.itemId}}:rejections`;
   await stock.redis.zadd(key, 1, old.requestId);
@@ -53,7 +53,7 @@ test('rejections are forgotten when no record of them can be in the log any more
   expect(await stock.redis.zrange(key, '0', '-1')).toEqual([fresh.requestId]);
 });
 
-test('a request of an item whose ledger is lost is never called unknown: nothing is known without it', async () => {
+test('a request of an item whose ledger is lost counts as known', async () => {
   const order = anOrder(aPurchase({ itemId: anItem() }));
   await stock.setFree(order.itemId, 0);
   expect(await stock.admission.areKnown([order])).toEqual([false]);

@@ -53,7 +53,7 @@ describe('a restock', () => {
     expect(await counts()).toMatchObject({ free: 3, supply: 3 });
   });
 
-  test('adds units to what is free and to the supply while orders are under way, and says who did it', async () => {
+  test('adds units to the free units and the supply while orders are under way, and records the operator', async () => {
     await add(2);
     await hold('u1');
     expect(await add(5)).toMatchObject({ before: 1, after: 6, isNewItem: false });
@@ -63,20 +63,20 @@ describe('a restock', () => {
     });
   });
 
-  test('that is sent twice has one effect and the same answer, whatever was sold in between', async () => {
+  test('that is sent twice has one effect and the same result, whatever was sold in between', async () => {
     const first = await add(5, 'op');
     await hold('u1');
     expect(await add(5, 'op')).toEqual({ ...first, wasDoneBefore: true });
     expect(await counts()).toMatchObject({ free: 4, supply: 5 });
   });
 
-  test('has one effect also when many send it at once', async () => {
+  test('has one effect when many send it at once', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => add(5, 'op')));
     const done = all.filter((one) => one.kind === 'restocked' && !one.wasDoneBefore);
     expect([done.length, await counts()]).toMatchObject([1, { free: 5, supply: 5 }]);
   });
 
-  test('under the id of another is refused, and changes nothing', async () => {
+  test('under the id of another restock is refused, and changes nothing', async () => {
     await add(5, 'op');
     const before = await everything();
     expect([await add(6, 'op'), await setFree(5, 'op')]).toEqual([
@@ -85,7 +85,7 @@ describe('a restock', () => {
     expect(await everything()).toBe(before);
   });
 
-  test('that says what is free moves the supply by the difference, up or down', async () => {
+  test('that sets the free units moves the supply by the difference, up or down', async () => {
     await add(10);
     await hold('u1', 4);
     expect(await setFree(2)).toMatchObject({ kind: 'restocked', before: 6, after: 2 });
@@ -93,7 +93,7 @@ describe('a restock', () => {
     expect(await setFree(0)).toMatchObject({ before: 2, after: 0 });
   });
 
-  test('takes in what somebody has set from outside, as any script does', async () => {
+  test('adopts a change from outside, as every script does', async () => {
     await add(10);
     await stock.redis.set(`inventory:${itemId}`, 50);
     expect(await add(1)).toMatchObject({ before: 50, after: 51 });
@@ -111,7 +111,7 @@ describe('a restock', () => {
     expect(await everything()).toBe(before);
   });
 
-  test('mends a key that holds no number when it says what is free', async () => {
+  test('mends a key that is not a number when it sets the free units', async () => {
     await add(10);
     await hold('u1', 4);
     await stock.redis.set(`inventory:${itemId}`, 'abc');
@@ -129,7 +129,7 @@ describe('a restock', () => {
 describe('a change of the sale', () => {
   beforeEach(() => add(10));
 
-  test('changes what it names, removes what it names as null, and leaves the rest', async () => {
+  test('changes the given fields, removes those that are null, and leaves the rest', async () => {
     expect(await change({ priceMinor: 250, currency: 'EUR', unitsPerUser: 2 })).toEqual({
       kind: 'changed',
     });
@@ -165,7 +165,7 @@ describe('a change of the sale', () => {
     expect(await everything()).toBe(before);
   });
 
-  test('to a limit below what users own is refused, with how many they are, unless it is forced', async () => {
+  test('to a limit below what users own is refused with the number of users, unless it is forced', async () => {
     for (const [user, units] of Object.entries({ ann: 3, bob: 2, eve: 1 })) await hold(user, units);
     const before = await everything();
     expect(await change({ unitsPerUser: 1 })).toEqual({ kind: 'units-owned', users: 2, most: 3 });
@@ -183,7 +183,7 @@ describe('a change of the sale', () => {
     expect(await stock.redis.keys(`*${itemId}*`)).toEqual([]);
   });
 
-  test('tells of a field that somebody has mistyped, and mends it when it names it', async () => {
+  test('reports a mistyped field, and mends it when the field is given', async () => {
     await stock.redis.hset(`{inventory:${itemId}}:sale`, 'opens_at', 'tomorrow');
     expect(await change({ closesAt: 9000 })).toEqual({
       kind: 'unreadable',

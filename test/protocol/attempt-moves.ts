@@ -8,7 +8,7 @@ const AFTER_HOLD = {
   'in-progress': 'over',
 } as const;
 
-/** What the gateway's attempts at an order may do next: each can die on any line, and hold again what another has held. */
+/** The next moves of the gateway's attempts at an order: each can crash on any line, and take over a hold. */
 export function createAttemptMoves(ledger: ProtocolLedger, off: SagaRule | undefined) {
   return (order: OrderWorld): Move[] => {
     return order.attempts.flatMap((state, i): Move[] => {

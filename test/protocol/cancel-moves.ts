@@ -2,10 +2,10 @@ import type { ProtocolLedger } from './model-ledger';
 import { inWorld, type Move, type OrderWorld, type Run } from './world';
 
 /**
- * A buyer who cancels: the gateway asks the ledger, and Temporal where the order is reserved, unless it dies in between;
- * the run heeds that as long as it may, and the gateway may be asked again.
+ * A buyer who cancels: the gateway calls the ledger and, for a reserved order, Temporal, unless it crashes in between. The
+ * run obeys until the money is taken, and the buyer may ask again.
  */
-export function createCancelMoves(ledger: ProtocolLedger, giveUp: (run: Run) => void) {
+export function createCancelMoves(ledger: ProtocolLedger, compensate: (run: Run) => void) {
   return (order: OrderWorld): Move[] => {
     const moves: Move[] = [];
     const { name, run } = order;
@@ -35,7 +35,7 @@ export function createCancelMoves(ledger: ProtocolLedger, giveUp: (run: Run) => 
     if (run?.cancelRequested && isCancellable(run)) {
       moves.push(
         inWorld(`${name}.${String(run.number)} heeds its cancellation of ${run.step}`, () => {
-          giveUp(run);
+          compensate(run);
         }),
       );
     }
@@ -43,7 +43,7 @@ export function createCancelMoves(ledger: ProtocolLedger, giveUp: (run: Run) => 
   };
 }
 
-/** Until the money is taken, and not while it gives back. */
+/** Until the money is taken, and not while it compensates. */
 function isCancellable({ step, compensating }: Run): boolean {
-  return !compensating && (step === 'reserve' || step === 'charge' || step === 'settle');
+  return !compensating && (step === 'reserve' || step === 'charge' || step === 'resolve');
 }

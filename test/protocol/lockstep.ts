@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ProtocolLedger } from './model-ledger';
 
 /**
- * Asks two ledgers everything and insists on the same answer and the same state afterwards, so that what is proved of
- * the model is proved of the scripts.
+ * Makes every call on two ledgers and requires equal results and equal states, so that what the walks prove of the model
+ * holds for the scripts.
  */
 export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): ProtocolLedger {
   async function both<T>(what: string, ask: (ledger: ProtocolLedger) => Promise<T>): Promise<T> {
@@ -25,16 +25,16 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
       both(`confirm ${order}`, (ledger) => ledger.confirm(order, generation, fence)),
     release: (order, fence) => both(`release ${order}`, (ledger) => ledger.release(order, fence)),
     cancel: (order) => both(`cancel ${order}`, (ledger) => ledger.cancel(order)),
-    maySettle: (order, generation) =>
-      both(`may settle ${order}`, (ledger) => ledger.maySettle(order, generation)),
-    settle: (order, generation) =>
-      both(`settle ${order}`, (ledger) => ledger.settle(order, generation)),
+    isRefundable: (order, generation) =>
+      both(`is refundable ${order}`, (ledger) => ledger.isRefundable(order, generation)),
+    resolveCharge: (order, generation) =>
+      both(`resolve charge ${order}`, (ledger) => ledger.resolveCharge(order, generation)),
     endLease: (order) => both(`end lease ${order}`, (ledger) => ledger.endLease(order)),
     look: () => real.look(),
   };
 }
 
-/** Whose hold it is shows in the answers; which fields are spelled out while it is held does not matter. */
+/** Results show who holds a unit; the fields of a held entry may differ. */
 function comparable(value: unknown): unknown {
   if (value === undefined) return undefined;
   return JSON.parse(JSON.stringify(value), (key, field: unknown) =>

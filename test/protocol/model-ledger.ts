@@ -1,7 +1,7 @@
 /**
- * The ledger's rules for a handful of orders and one item, in memory and in plain words: what the real scripts must do,
- * small enough to walk a million times. Each rule can be switched off, to see that its absence is noticed.
- * It knows nothing of users, prices, sale windows, events or clocks: a lease ends when it is told to.
+ * A model of the ledger's rules for a few orders of one item, in memory, small enough for a million walks. Each rule can be
+ * switched off, to show that the walks notice it. It has no users, prices, sale windows, events or clocks: a test ends a lease
+ * by a call.
  */
 export type LedgerRule =
   | 'reserve-respects-fence'
@@ -18,7 +18,7 @@ export interface Entry {
   generation: number;
   fence: number;
   owed: number[];
-  /** Its buyer does not want it any more. */
+  /** Its buyer has cancelled it. */
   cancelled?: boolean;
 }
 
@@ -36,11 +36,11 @@ export interface Released {
 
 export type Cancelled = 'unknown' | 'cancelled' | 'under-way' | 'sold' | 'failed';
 
-/** What the protocol asks of a ledger; one unit an order. */
+/** The ledger as the protocol uses it; one unit an order. */
 export interface ProtocolLedger {
   hold(order: string, token: string): Promise<'held' | 'in-progress' | 'exists' | 'sold-out'>;
   undo(order: string, token: string): Promise<void>;
-  /** Before an answer that says no although an earlier attempt may be in the log. */
+  /** Before a rejection of a request of which an earlier attempt may be in the log. */
   reject(order: string): Promise<'rejected' | 'exists' | 'in-progress'>;
   queue(order: string): Promise<boolean>;
   reserve(order: string, fence: number): Promise<Reserved>;
@@ -48,8 +48,8 @@ export interface ProtocolLedger {
   release(order: string, fence: number): Promise<Released>;
   cancel(order: string): Promise<Cancelled>;
   /** Whether the generation may be refunded. */
-  maySettle(order: string, generation: number): Promise<boolean>;
-  settle(order: string, generation: number): Promise<void>;
+  isRefundable(order: string, generation: number): Promise<boolean>;
+  resolveCharge(order: string, generation: number): Promise<void>;
   endLease(order: string): Promise<void>;
   /** The whole state, for the invariants. */
   look(): Promise<{ free: number; entries: Readonly<Record<string, Entry>> }>;
@@ -59,7 +59,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
   let free = units;
   const entries: Record<string, Entry> = {};
   const rejected = new Set<string>();
-  const settledIs = (entry: Entry | undefined, generation: number) =>
+  const refundableIs = (entry: Entry | undefined, generation: number) =>
     !(entry?.generation === generation && (entry.state === 'reserved' || entry.state === 'sold'));
 
   function reclaim(): void {
@@ -188,10 +188,10 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     },
     release: (order, fence) => Promise.resolve(forget(release(order, fence))),
     cancel: (order) => Promise.resolve(cancel(order)),
-    maySettle: (order, generation) => Promise.resolve(settledIs(entries[order], generation)),
-    settle: (order, generation) => {
+    isRefundable: (order, generation) => Promise.resolve(refundableIs(entries[order], generation)),
+    resolveCharge: (order, generation) => {
       const entry = entries[order];
-      if (entry && settledIs(entry, generation)) {
+      if (entry && refundableIs(entry, generation)) {
         entry.owed = entry.owed.filter((one) => one !== generation);
       }
       return Promise.resolve();

@@ -15,16 +15,19 @@ import {
 const ORDERS = ['A', 'B'] as const;
 
 /**
- * Two orders, one unit, and everything that can go wrong on the way: gateway attempts that die on any line, records that
- * come twice, activities that run late, twice or without their answer arriving, runs that give up on a step, buyers who
- * cancel, and runs that are reset, to their first task or to just after their reservation, up to four of one order. A walk
- * picks one possible move after the other until nothing is left to do.
+ * Two orders, one unit, and all failures: gateway attempts that crash on any line, repeated records, activities that run late,
+ * twice or lose their result, runs whose steps fail, buyers who cancel, and runs that are reset to their first task or to
+ * just after their reservation, up to four runs of one order. A walk makes one possible move after the other until none is
+ * left.
  */
 export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
   const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? FIRST : SECOND));
-  const { keys, calls, effect, giveUp, startRun, send, waitsFor } = createSagaModel(ledger, off);
+  const { keys, calls, effect, compensate, startRun, send, waitsFor } = createSagaModel(
+    ledger,
+    off,
+  );
   const attemptMoves = createAttemptMoves(ledger, off);
-  const cancelMoves = createCancelMoves(ledger, giveUp);
+  const cancelMoves = createCancelMoves(ledger, compensate);
 
   function runMoves(order: OrderWorld): Move[] {
     const { run } = order;
@@ -51,7 +54,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
     ) {
       moves.push(
         inWorld(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
-          giveUp(run);
+          compensate(run);
         }),
       );
     }
@@ -170,6 +173,6 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
 }
 const LIVE = new Set<string>(['queued', 'reserved', 'sold']);
 
-/** The first order has everything happen to it, the second is there to want the same unit. */
+/** Everything happens to the first order; the second one competes for the same unit. */
 const FIRST = { attempts: 3, runsMax: 4, retriesMax: 2, cancelsMax: 2 };
 const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1, cancelsMax: 1 };

@@ -61,8 +61,8 @@ export async function createRedisProtocolLedger(
       if (kind === 'not-the-buyer') throw new Error('one order, two buyers');
       return kind;
     },
-    maySettle: (name, generation) => ledger.isRefundable(generationOf(name, generation)),
-    settle: (name, generation) => ledger.resolveCharge(generationOf(name, generation)),
+    isRefundable: (name, generation) => ledger.isRefundable(generationOf(name, generation)),
+    resolveCharge: (name, generation) => ledger.resolveCharge(generationOf(name, generation)),
     endLease: (name) => endLease(redis, orderOf(name)),
     async look() {
       const [free, stored] = await Promise.all([

@@ -11,7 +11,7 @@ import type {
   Step,
 } from './world';
 
-/** The workflow and the payment provider: what a run asks for, what a call does, and what the run makes of the answer. */
+/** A model of the workflow and the payment provider: the calls of a run, their effects, and what the run does with the results. */
 export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   const keys = new Map<string, 'captured' | 'declined' | 'refunded' | 'blocked'>();
   const calls: Call[] = [];
@@ -30,16 +30,19 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   }
 
   async function refund(call: Call): Promise<void> {
-    if (off !== 'release-before-refund' && !(await ledger.maySettle(call.order, call.generation)))
+    if (
+      off !== 'release-before-refund' &&
+      !(await ledger.isRefundable(call.order, call.generation))
+    )
       return;
     const key = keyOf(call, call.generation);
     const status = keys.get(key);
     if (status === 'captured') keys.set(key, 'refunded');
     else if (!status && off !== 'refund-blocks-unseen-key') keys.set(key, 'blocked');
-    await ledger.settle(call.order, call.generation);
+    await ledger.resolveCharge(call.order, call.generation);
   }
 
-  /** Lets one call take effect; the answer is what the run would do with it. */
+  /** Lets one call take effect; returns what the run does with the result. */
   async function effect(call: Call): Promise<(run: Run, order: OrderWorld) => void> {
     switch (call.step) {
       case 'reserve': {
@@ -57,14 +60,14 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
         return (run) => {
           run.step = charged === 'captured' ? 'confirm' : compensation();
           run.compensating = charged === 'declined';
-          if (run.step === 'settle') run.owed = [run.generation];
+          if (run.step === 'resolve') run.owed = [run.generation];
         };
       }
       case 'confirm': {
         const answer = await ledger.confirm(call.order, call.generation, call.fence);
         return (run, order) => {
           if (answer === 'sold') end(order, 'confirmed');
-          else giveUp(run);
+          else compensate(run);
         };
       }
       case 'release': {
@@ -74,7 +77,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
           goOn(run, order, kind === 'sold' ? 'confirmed' : cancelled ? 'cancelled' : 'failed');
         };
       }
-      case 'settle':
+      case 'resolve':
         await refund(call);
         return (run, order) => {
           run.owed.shift();
@@ -85,15 +88,15 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
     }
   }
 
-  /** The first step of compensation: by design release, and the refunds after it. */
+  /** The first step of compensation: release, with the refunds after it. */
   function compensation(): Step {
-    return off === 'release-before-refund' ? 'settle' : 'release';
+    return off === 'release-before-refund' ? 'resolve' : 'release';
   }
 
-  function giveUp(run: Run): void {
+  function compensate(run: Run): void {
     run.step = compensation();
     run.compensating = true;
-    if (run.step !== 'settle') return;
+    if (run.step !== 'resolve') return;
     run.then = 'failed';
     run.owed = run.generation > 0 ? [run.generation] : [];
     if (run.owed.length === 0) run.step = 'release';
@@ -101,7 +104,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
 
   function goOn(run: Run, order: OrderWorld, then: End): void {
     run.then = then;
-    if (run.owed.length > 0) run.step = 'settle';
+    if (run.owed.length > 0) run.step = 'resolve';
     else if (then === 'charge') run.step = 'charge';
     else end(order, then);
   }
@@ -118,7 +121,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
       id: ++clock,
       number: order.runs,
       runFence: from?.runFence ?? order.runs,
-      step: !from ? 'reserve' : from.owed.length > 0 ? 'settle' : 'charge',
+      step: !from ? 'reserve' : from.owed.length > 0 ? 'resolve' : 'charge',
       generation: from?.generation ?? 0,
       owed: [...(from?.owed ?? [])],
       then: 'charge',
@@ -141,21 +144,21 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
       run: run.id,
       runNumber: run.number,
       step: run.step,
-      generation: run.step === 'settle' ? (run.owed[0] ?? 0) : run.generation,
+      generation: run.step === 'resolve' ? (run.owed[0] ?? 0) : run.generation,
       fence: off === 'fence-per-step' ? run.runFence : run.fence,
       charged,
     });
   }
 
-  /** Whether the run that made the call still waits for just this answer. */
+  /** Whether the run that made the call still waits for this result. */
   function waitsFor(order: OrderWorld, call: Call): Run | undefined {
     const { run } = order;
     if (run?.id !== call.run || run.step !== call.step) return undefined;
-    if (call.step === 'settle' && run.owed[0] !== call.generation) return undefined;
+    if (call.step === 'resolve' && run.owed[0] !== call.generation) return undefined;
     return run;
   }
 
-  return { keys, calls, effect, giveUp, startRun, send, waitsFor };
+  return { keys, calls, effect, compensate, startRun, send, waitsFor };
 }
 
 const AFTER_RESERVE = {

@@ -1,6 +1,6 @@
 import type { World } from './world';
 
-/** A walk that is not over by then goes in circles, which is a fault of the protocol too. */
+/** A longer walk goes in circles, which is an error of the protocol too. */
 const MOVES_MAX = 300;
 
 export interface Violation {

@@ -5,7 +5,7 @@ export type SagaRule =
   | 'refund-blocks-unseen-key'
   | 'payment-key-per-generation-not-run';
 
-export type Step = 'reserve' | 'settle' | 'charge' | 'confirm' | 'release';
+export type Step = 'reserve' | 'resolve' | 'charge' | 'confirm' | 'release';
 export type End = 'charge' | Outcome;
 export type Outcome = 'confirmed' | 'failed' | 'cancelled';
 export type Charged = 'captured' | 'declined';
@@ -14,20 +14,20 @@ export interface Run {
   readonly id: number;
   /** Counts the runs of this order. */
   readonly number: number;
-  /** The fence it would have if fences were made once a run: a run reset late inherits what is in its history. */
+  /** The fence if there were one for each run: a run that is reset late inherits it from its history. */
   readonly runFence: number;
   step: Step;
   generation: number;
   owed: number[];
-  /** What comes when everything owed is settled. */
+  /** The next step once every charge is resolved. */
   then: End;
-  /** Which asking this is, so that a retry carries the fence of its first try. */
+  /** The number of this step, so that a retry has the fence of its first try. */
   asked: string;
   fence: number;
   retries: number;
   /** Temporal was asked to cancel this run. */
   cancelRequested: boolean;
-  /** It has given up and gives back: nothing cancels that. */
+  /** It compensates, which nothing cancels. */
   compensating: boolean;
 }
 
@@ -51,9 +51,9 @@ export interface OrderWorld {
   readonly name: string;
   readonly attempts: ('new' | 'held' | 'acked' | 'refused' | 'over')[];
   accepted: boolean;
-  /** An attempt has held units: a record of it may be in the log, whatever became of the attempt. */
+  /** An attempt has held units, so the log may have a record of it. */
   mayBeInTheLog: boolean;
-  /** The last definite answer was no. */
+  /** The last definite answer was a rejection. */
   toldRejected: boolean;
   appended: number;
   consumed: number;
@@ -66,7 +66,7 @@ export interface OrderWorld {
   cancelling: boolean;
   /** Its buyer was told that it is cancelled. */
   toldCancelled: boolean;
-  /** Where the last reservation left a run: what a late reset goes back to. */
+  /** The state of the run after its last reservation, to which a late reset returns. */
   reservation: Reservation | undefined;
   readonly runsMax: number;
   readonly retriesMax: number;
@@ -76,7 +76,7 @@ export interface OrderWorld {
 export interface Move {
   readonly name: string;
   readonly apply: () => Promise<void>;
-  /** Whether it may be left undone: nobody has to reset a run, and a lease need not end in time. */
+  /** Whether it may never happen: a run need not be reset, and a lease need not end in time. */
   readonly optional?: boolean;
 }
 

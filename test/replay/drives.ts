@@ -3,7 +3,7 @@ import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga
 import type { Hook } from '../support/step-hooks';
 import type { Path } from './path';
 
-/** What has happened to an order before its run is started. */
+/** Prepares an order before its run is started. */
 type Arrange = (saga: Saga, order: Order) => unknown;
 
 export const nothingSpecial: Arrange = () => undefined;
@@ -12,17 +12,17 @@ export const isDeclined: Arrange = (saga, order) => {
   saga.money.declineIf((key) => key.startsWith(`${order.requestId}:`));
 };
 
-/** Between its charge and its confirmation a later step gives its units back. */
+/** Between charge and confirm a later step releases the order. */
 export const losesItsSale: Arrange = (saga, order) => {
   saga.onStep(order, 'before', 'confirmSale', () =>
     saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' }),
   );
 };
 
-/** Ways to drive an order whose run is begun by `start`. */
+/** Ways to drive an order whose run is started by `start`. */
 export function drivesOf(start: (saga: Saga, order: Order) => Promise<OrderHandle>) {
   return {
-    /** A queued order for one unit that has met `arrange`, and its run. */
+    /** A queued order for one unit after `arrange`, and its run. */
     anOrderThat:
       (arrange: Arrange): Path['drive'] =>
       async (saga, requestId) => {
@@ -31,7 +31,7 @@ export function drivesOf(start: (saga: Saga, order: Order) => Promise<OrderHandl
         return start(saga, order);
       },
 
-    /** Its run is cancelled while its charge is under way, after those that meet `before`. */
+    /** Cancels the run while its charge is under way, after `before`. */
     cancelledDuringItsCharge:
       (...before: Hook[]): Path['drive'] =>
       async (saga, requestId) => {

@@ -12,7 +12,7 @@ export interface History {
 export interface HistoryEvent {
   readonly eventId: string;
   readonly eventType: string;
-  /** One of these, by the event's type, holds what is particular to it. */
+  /** One of these, by the event's type, has its attributes. */
   readonly [attributes: string]: unknown;
 }
 
@@ -20,20 +20,20 @@ export function readHistory(name: string): History {
   return JSON.parse(readFileSync(join(FOLDER, `${name}${SUFFIX}`), 'utf8')) as History;
 }
 
-/** An event a line: small, and a difference can be read. */
+/** One event a line: small, and readable in a diff. */
 export function writeHistory(name: string, { events }: History): void {
   const lines = events.map((event) => JSON.stringify(event)).join(',\n');
   writeFileSync(join(FOLDER, `${name}${SUFFIX}`), `{"events":[\n${lines}\n]}\n`);
 }
 
-/** The names of the histories that are there. */
+/** The names of the recorded histories. */
 export function recordedHistories(): string[] {
   return readdirSync(FOLDER)
     .map((file) => file.slice(0, -SUFFIX.length))
     .sort();
 }
 
-/** Fields that tell of the machine and the checkout on which a history was made. */
+/** Fields with the host, process and path of the recording. */
 const MACHINE: Readonly<Record<string, string>> = {
   identity: 'worker',
   stackTrace: '',

@@ -1,7 +1,7 @@
 import type { OrderHandle, Saga } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 
-/** One way through the workflow, and how to make an order take it. */
+/** One path through the workflow, and a way to drive an order along it. */
 export interface Path {
   /** Every step that the history has, in the order in which the workflow asked for it. */
   readonly steps: readonly Step[];

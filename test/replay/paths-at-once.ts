@@ -4,7 +4,7 @@ import type { Path } from './path';
 
 const { anOrderThat, cancelledDuringItsCharge } = drivesOf((saga, order) => saga.start(order));
 
-/** Ways of an order whose first charge is made at once; `chargePayment` twice: that one, and the regular one. */
+/** Paths of an order whose first charge is made at once. `chargePayment` twice: that charge, and the regular one. */
 export const AT_ONCE_PATHS: Readonly<Record<string, Path>> = {
   'at-once-confirmed': {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],

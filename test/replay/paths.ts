@@ -7,12 +7,12 @@ import type { Path } from './path';
 
 const cancelledByBuyer = (saga: Saga, order: Order) => saga.ledger.cancel(order);
 
-/** Starts an order as it was before a charge could be made at once: its charge is a regular activity from the first. */
+/** Starts an order as before charges were made at once: its first charge is a regular activity. */
 const start = (saga: Saga, order: Order) => saga.start(order, 'REJECT_DUPLICATE', {});
 
 const { anOrderThat, cancelledDuringItsCharge } = drivesOf(start);
 
-/** Every way through the workflow that an order may take with regular charges only; those older than the choice do. */
+/** Every path of an order with regular charges only, as of orders older than the choice. */
 export const REGULAR_PATHS: Readonly<Record<string, Path>> = {
   confirmed: {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],

@@ -16,7 +16,7 @@ import { REGULAR_PATHS } from './paths';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { without, withSwapped } from './tampered';
 
-/** Every way through the workflow. The name is the name of its file in histories/. */
+/** Every path through the workflow, by the name of its file in histories/. */
 const PATHS = { ...REGULAR_PATHS, ...AT_ONCE_PATHS };
 
 beforeAll(installQuietRuntime);
@@ -24,8 +24,8 @@ beforeAll(installQuietRuntime);
 const replay = (history: History) =>
   Worker.runReplayHistory({ workflowBundle: { codePath: workflowBundle() } }, history, 'order');
 
-/** What the replay throws; undefined when the workflow does what the history tells. */
-const faultOf = async (history: History): Promise<unknown> => {
+/** The error of the replay; undefined when the workflow matches the history. */
+const replayError = async (history: History): Promise<unknown> => {
   try {
     await replay(history);
     return undefined;
@@ -39,7 +39,7 @@ describe('the recorded histories', () => {
     expect(recordedHistories()).toEqual(Object.keys(PATHS).sort());
   });
 
-  test.each(Object.keys(PATHS))('tell nothing of the machine they were made on: %s', (name) => {
+  test.each(Object.keys(PATHS))('name nothing of the machine that recorded them: %s', (name) => {
     const text = readFileSync(join(__dirname, 'histories', `${name}.json`), 'utf8');
     expect(text).not.toMatch(/\d+@|node_modules|\.[jt]s:\d+/);
   });
@@ -56,16 +56,16 @@ describe('the recorded histories', () => {
 describe.each(Object.entries(PATHS))('the path %s', (name, { steps, outcome }) => {
   const history = readHistory(name);
 
-  test('goes on under the present workflow as it was begun', async () => {
+  test('replays under the present workflow', async () => {
     expect(stepsOf(history)).toEqual(steps);
     expect(outcomeOf(history)).toBe(outcome);
     await replay(history);
   });
 
-  test('is not what a workflow without its last step would do', async () => {
+  test('does not replay without its last step', async () => {
     const last = history.events.filter((event) => stepOf(event) !== undefined).at(-1);
     if (!last) throw new Error(`${name} has no step`);
-    expect(await faultOf(without(history, last))).toBeInstanceOf(DeterminismViolationError);
+    expect(await replayError(without(history, last))).toBeInstanceOf(DeterminismViolationError);
   });
 });
 
@@ -73,7 +73,7 @@ describe('a changed workflow', () => {
   test.each([
     ['that refunds before it releases', 'sale-lost', 'releaseStock', 'refundPayment'],
     [
-      'that charges before it has settled',
+      'that charges before it has refunded',
       'confirmed-once-an-earlier-generation-is-settled',
       'refundPayment',
       'chargePayment',
@@ -81,6 +81,6 @@ describe('a changed workflow', () => {
     ['that writes the dead letter first', 'payment-unknown', 'releaseStock', 'deadLetter'],
   ])('%s is found out', async (_, name, one, other) => {
     const tampered = withSwapped(readHistory(name), one, other);
-    expect(await faultOf(tampered)).toBeInstanceOf(DeterminismViolationError);
+    expect(await replayError(tampered)).toBeInstanceOf(DeterminismViolationError);
   });
 });

@@ -1,8 +1,8 @@
 import { stepOf, type History, type HistoryEvent } from './history-file';
 
 /**
- * The history of a workflow that never asked for this step: the event that asks and what became of it are gone, and the
- * others are numbered anew.
+ * The history of a workflow without this step: the event that schedules it and its results are removed, and the others are
+ * numbered again.
  */
 export function without(history: History, step: HistoryEvent): History {
   const kept = history.events.filter(
@@ -15,7 +15,7 @@ export function without(history: History, step: HistoryEvent): History {
   return { events };
 }
 
-/** The history of a workflow that asked for two of its regular activities the other way round. */
+/** The history of a workflow that scheduled two of its regular activities in the other order. */
 export function withSwapped(history: History, one: string, other: string): History {
   const names = new Map([
     [one, other],
@@ -33,7 +33,7 @@ export function withSwapped(history: History, one: string, other: string): Histo
   return { events };
 }
 
-/** The event that asked for the activity which this one is about. */
+/** The event that scheduled the activity of this event. */
 function scheduledBy(event: HistoryEvent): string | undefined {
   const about = Object.entries(event).find(([key]) => /^activityTask.*Attributes$/.test(key))?.[1];
   return (about as { scheduledEventId?: string } | undefined)?.scheduledEventId;

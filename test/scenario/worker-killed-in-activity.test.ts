@@ -52,7 +52,7 @@ afterAll(async () => {
   await connection.close();
 }, 60_000);
 
-describe('a worker that is hit inside charge, refund, release and dead letter', () => {
+describe('a worker that is killed or stopped inside charge, refund, release and dead letter', () => {
   test.each([
     ['is killed and started again', 'killed'],
     ['is stopped until each attempt was given up, and goes on', 'stopped'],

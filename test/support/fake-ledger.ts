@@ -75,7 +75,8 @@ function holdAfresh(
 
 function reclaim(item: Item, now: number): void {
   for (const [requestId, entry] of item.entries) {
-    if (entry.state === 'held' && (entry.leaseUntil ?? 0) <= now) giveBack(item, requestId, entry);
+    if (entry.state === 'held' && (entry.leaseUntil ?? 0) <= now)
+      removeHold(item, requestId, entry);
   }
 }
 
@@ -95,7 +96,7 @@ export function cancel(item: Item | undefined, requestId: RequestId, userId: Use
   return { kind: after.state === 'released' ? 'cancelled' : 'under-way', entry: after };
 }
 
-export function giveBack(item: Item, requestId: string, entry: Entry): void {
+export function removeHold(item: Item, requestId: string, entry: Entry): void {
   item.free += entry.units;
   item.entries.delete(requestId);
 }

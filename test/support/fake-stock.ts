@@ -9,7 +9,7 @@ import type {
   Verdict,
 } from '../../engine/stock/admission';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
-import { cancel, counts, enter, giveBack, hold, type Item } from './fake-ledger';
+import { cancel, counts, enter, removeHold, hold, type Item } from './fake-ledger';
 import type { Sale } from '../../engine/orders/sale';
 
 /**
@@ -68,7 +68,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     const item = items.get(itemId);
     const entry = item?.entries.get(requestId);
     if (undoHold && item && entry?.state === 'held' && entry.token === token) {
-      giveBack(item, requestId, entry);
+      removeHold(item, requestId, entry);
     }
     if (dropClaim) claims.delete(requestId);
   };
@@ -140,7 +140,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
       const [, item] = itemOf(requestId);
       const entry = item?.entries.get(requestId);
       if (!item || entry?.state !== 'held') throw new Error(`No hold of ${requestId}`);
-      giveBack(item, requestId, entry);
+      removeHold(item, requestId, entry);
     },
     rejected: () => [...rejections],
     snapshot: () =>

@@ -77,7 +77,7 @@ describe('decodeOrder', () => {
     expect(decodeOrder(recordWith({ request_id: 'no spaces' }))).not.toHaveProperty('requestId');
   });
 
-  test('takes a record with a field it does not know', () => {
+  test('accepts a record with an unknown field', () => {
     expect(decodeOrder(recordWith({ channel: 'app' }))).toEqual({ kind: 'order', order: ORDER });
   });
 });
