@@ -88,8 +88,10 @@ function parseOptions(args: readonly string[]) {
     )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', parseCounts)
-    .option('--profile <folder>', 'write CPU profiles of the engine there', (folder) =>
-      resolve(folder),
+    .option(
+      '--profile <folder>',
+      'write CPU profiles of the engine there; not with --against an older checkout',
+      (folder) => resolve(folder),
     )
     .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`)
     .exitOverride();
