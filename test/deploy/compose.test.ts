@@ -142,12 +142,12 @@ describe('the checks of compose files', () => {
   });
 });
 
-test('npm run test:compose says in one sentence that there is no Docker engine', () => {
+test('npm run test:compose prints one sentence if there is no Docker engine', () => {
   const script = join(ROOT, 'test', 'container', 'run.mjs');
   const { status, stderr } = spawnSync(process.execPath, [script], {
     env: { PATH: '/nowhere' },
     encoding: 'utf8',
   });
   expect(status).toBe(1);
-  expect(stderr).toMatch(/^No Docker engine answers.*\n$/);
+  expect(stderr).toMatch(/^No Docker engine responds.*\n$/);
 });
