@@ -13,7 +13,9 @@ async function discard(letters: StoredDeadLetter[], ids: string[], why?: string)
   };
   const end = await dlqDiscard(
     {
-      ...{ terminal, by: 'ann', now: () => at(40) },
+      terminal,
+      by: 'ann',
+      now: () => at(40),
       readLetters: () => Promise.resolve(letters),
       withMarks: (use) => use({ mark }),
     },

@@ -11,7 +11,8 @@ describe('an unreadable record', () => {
   test('is not tried as it is', async () => {
     const world = aWorld([anUnreadable('bad')]);
     expect(await world.outcomes(ids('bad'))).toEqual({
-      ...{ code: 1, outcomes: ['orders:3:17 needs-mending'] },
+      code: 1,
+      outcomes: ['orders:3:17 needs-mending'],
     });
   });
 
@@ -52,7 +53,8 @@ describe('an unreadable record', () => {
   ] as const)('is not appended when its id %s', async (_name, bad, outcome, code) => {
     const world = aWorld([anUnreadable('bad')], { bad });
     expect(await world.outcomes({ ...ids('bad'), mended: aFile(record('bad')) })).toEqual({
-      ...{ code, outcomes: [`orders:3:17 ${outcome}`] },
+      code,
+      outcomes: [`orders:3:17 ${outcome}`],
     });
     expect(world.appended).toEqual([]);
   });

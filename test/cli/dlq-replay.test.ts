@@ -23,7 +23,12 @@ describe('a failed order', () => {
     await world.run(ids('a'));
     expect(world.marks).toEqual(
       ['a:run-0', 'a:a-run'].map((letterId) => ({
-        ...{ letterId, kind: 'replayed', by: 'ann', why: 'renewed', at: READ_AT, runId: 'a-run-2' },
+        letterId,
+        kind: 'replayed',
+        by: 'ann',
+        why: 'renewed',
+        at: READ_AT,
+        runId: 'a-run-2',
       })),
     );
     expect(world.starts).toHaveLength(1);

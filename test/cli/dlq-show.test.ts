@@ -81,8 +81,11 @@ describe('dlq stats', () => {
       total: 4,
       by_failure: [
         {
-          ...{ reason: 'payment-declined', error: 'card_declined', count: 2 },
-          ...{ first: time(1), last: time(3) },
+          reason: 'payment-declined',
+          error: 'card_declined',
+          count: 2,
+          first: time(1),
+          last: time(3),
         },
         { reason: 'invalid-record', error: '/amount: no number', ...never },
         { reason: 'payment-declined', error: 'insufficient_funds', ...once(2) },

@@ -40,7 +40,11 @@ describe('prerequisites', () => {
   test('on an empty machine everything but Node is missing, each with a remedy', () => {
     const findings = checkPrerequisites(machineWith({}));
     expect(states(findings)).toEqual({
-      ...{ Node: 'ok', Redis: 'missing', Temporal: 'missing', Java: 'missing', Kafka: 'missing' },
+      Node: 'ok',
+      Redis: 'missing',
+      Temporal: 'missing',
+      Java: 'missing',
+      Kafka: 'missing',
     });
     const missing = findings.filter(({ state }) => state === 'missing');
     expect(missing.every(({ remedy }) => remedy?.includes('install'))).toBe(true);
@@ -122,7 +126,8 @@ describe('ports', () => {
         remedy: expect.stringContaining('set PORT') as string,
       });
       expect(await gatewayAt(port, { isOurs: true })).toMatchObject({
-        ...{ state: 'ok', detail: 'taken by our stack' },
+        state: 'ok',
+        detail: 'taken by our stack',
       });
     });
   });
@@ -146,8 +151,11 @@ describe('running parts', () => {
   const answers: Probe = (address) =>
     Promise.resolve([{ name: 'part', state: 'ok', detail: address }]);
   const allSilent = {
-    ...{ redis: silent, kafka: silent, temporal: silent },
-    ...{ payments: silent, gateway: silent },
+    redis: silent,
+    kafka: silent,
+    temporal: silent,
+    payments: silent,
+    gateway: silent,
   };
 
   async function running(probes: Record<ProbedName, Probe>, env = {}) {
@@ -167,7 +175,10 @@ describe('running parts', () => {
   test('a part that is away while the gateway runs is a miss', async () => {
     const checks = await running({ ...allSilent, gateway: answers });
     expect(states(checks)).toEqual({
-      ...{ Redis: 'missing', Kafka: 'missing', Temporal: 'missing', payments: 'missing' },
+      Redis: 'missing',
+      Kafka: 'missing',
+      Temporal: 'missing',
+      payments: 'missing',
       part: 'ok',
     });
   });
@@ -202,7 +213,10 @@ describe('running parts', () => {
 
 describe('the report', () => {
   const check = (state: Check['state'], remedy?: string): Check => ({
-    ...{ topic: 'running parts', name: 'Redis', state, detail: 'somewhere' },
+    topic: 'running parts',
+    name: 'Redis',
+    state,
+    detail: 'somewhere',
     ...(remedy !== undefined && { remedy }),
   });
   const report = async (checks: Check[], json = false) => {

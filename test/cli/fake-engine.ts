@@ -78,8 +78,12 @@ export async function startFakeEngine(flaws: Flaws = {}) {
     const named = { id: `${requestId}:run`, requestId, itemId, reason } as const;
     const place = { partition: 0, offset: String(letters.length) };
     letters.push({
-      ...{ ...named, ...place },
-      ...{ error: 'declined', generation: 1, at: Date.now(), value: Buffer.alloc(0) },
+      ...named,
+      ...place,
+      error: 'declined',
+      generation: 1,
+      at: Date.now(),
+      value: Buffer.alloc(0),
     });
   };
 
@@ -166,8 +170,13 @@ function anEntry(body: BuyBody): LedgerEntry {
     units: body.amount,
     userId: body.user_id,
     fingerprint: 'f',
-    ...{ generation: 0, fence: 0, unresolvedCharges: [], acceptedAt: Date.now(), timeline: [] },
-    ...{ priceMinor: 1000, currency: 'USD' },
+    generation: 0,
+    fence: 0,
+    unresolvedCharges: [],
+    acceptedAt: Date.now(),
+    timeline: [],
+    priceMinor: 1000,
+    currency: 'USD',
   };
 }
 
@@ -176,7 +185,10 @@ function orderBody({ body, entry }: FakeOrder) {
   const iso = (ms: number) => new Date(ms).toISOString();
   return {
     ...body,
-    ...{ status, reason: failureReason(entry), payment_id: null, generation: entry.generation },
+    status,
+    reason: failureReason(entry),
+    payment_id: null,
+    generation: entry.generation,
     accepted_at: iso(entry.acceptedAt),
     finished_at: isFinal(status) ? iso(entry.finishedAt ?? 0) : null,
     timeline: entry.timeline.map(({ at, state }) => ({ at: iso(at), state })),

@@ -39,7 +39,10 @@ export function anUnreadable(requestId?: string, fields: Partial<StoredDeadLette
     id: 'orders:3:17',
     reason: 'invalid-record',
     error: '/amount: no number',
-    ...{ generation: 0, at: at(0), partition: 0, offset: '9' },
+    generation: 0,
+    at: at(0),
+    partition: 0,
+    offset: '9',
     value: Buffer.from('{"amount":"one"}'),
     ...(requestId !== undefined && { requestId, itemId: '101' }),
   };

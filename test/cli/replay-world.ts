@@ -26,7 +26,9 @@ export function aWorld(
   const claims = new Set<string>();
   const state = { now: READ_AT, isWatched: false, faultAt: '' };
   const failed = (requestId: string): RunState => ({
-    ...{ kind: 'failed', runId: `${requestId}-run`, closedAt: at(10) },
+    kind: 'failed',
+    runId: `${requestId}-run`,
+    closedAt: at(10),
   });
   const terminal = textTerminal();
   const run = async (options: Partial<ReplayOptions> = {}) => {
@@ -53,7 +55,9 @@ export function aWorld(
     };
     return dlqReplay(
       {
-        ...{ terminal, by: 'ann', isWatched: state.isWatched },
+        terminal,
+        by: 'ann',
+        isWatched: state.isWatched,
         readLetters: () => Promise.resolve(letters),
         withReplayer: (use) => use(replayer),
         withMarks: (use) => use({ mark }),

@@ -17,7 +17,11 @@ import { UserError } from '../../platform/user-error';
 import type { Sale } from '../../engine/orders/sale';
 
 const RESTOCKED: RestockResult = {
-  ...{ kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
+  kind: 'restocked',
+  before: 1,
+  after: 6,
+  isNewItem: false,
+  wasDoneBefore: false,
 };
 
 /** A ledger that answers what it is told and remembers what it was asked. */
@@ -43,7 +47,9 @@ function aLedger({
     },
   };
   const deps = {
-    ...{ terminal, by: 'ann', defaultCurrency: 'USD' },
+    terminal,
+    by: 'ann',
+    defaultCurrency: 'USD',
     withStock: <T>(use: (door: typeof stock) => Promise<T>) => use(stock),
     sale: () => (sale instanceof Error ? Promise.reject(sale) : Promise.resolve(sale)),
   };
@@ -76,8 +82,12 @@ describe('flash-sale stock add', () => {
     await add({ operationId: undefined, json: true });
     const { operationId } = asked[0] as Restock;
     expect(JSON.parse(terminal.written())).toEqual({
-      ...{ item_id: '101', operation_id: operationId, free_before: 1, free: 6 },
-      ...{ new_item: false, done_before: false },
+      item_id: '101',
+      operation_id: operationId,
+      free_before: 1,
+      free: 6,
+      new_item: false,
+      done_before: false,
     });
   });
 

@@ -63,7 +63,10 @@ async function dieBeforeQueue(purchase: Purchase): Promise<ReturnType<typeof rec
   });
   const { userId, itemId, amount, requestId } = purchase;
   const unanswered = buy(dying, {
-    ...{ user_id: userId, item_id: itemId, amount, request_id: requestId },
+    user_id: userId,
+    item_id: itemId,
+    amount,
+    request_id: requestId,
   }).catch(() => 'the connection broke');
   await until(() => dying.publisher.records.length > 0);
   await dying.close();

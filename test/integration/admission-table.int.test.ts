@@ -24,41 +24,49 @@ const HOLDS = {
   held: { prepare: () => Promise.resolve(), status: 202, told: { status: 'queued' } },
   'in-progress': {
     prepare: hold,
-    ...{ status: 409, told: { type: '/problems/request-in-progress' } },
+    status: 409,
+    told: { type: '/problems/request-in-progress' },
   },
   exists: {
     prepare: async (purchase: Purchase) => {
       await hold(purchase);
       await stock.admission.queue([anAttempt(purchase)]);
     },
-    ...{ status: 409, told: { type: '/problems/duplicate-request', order: { status: 'queued' } } },
+    status: 409,
+    told: { type: '/problems/duplicate-request', order: { status: 'queued' } },
   },
   mismatch: {
     prepare: (purchase: Purchase) => hold(aPurchase({ ...purchase, userId: 'another' })),
-    ...{ status: 422, told: { type: '/problems/request-id-reused' } },
+    status: 422,
+    told: { type: '/problems/request-id-reused' },
   },
   'sold-out': {
     prepare: ({ itemId }: Purchase) => stock.setFree(itemId, 0),
-    ...{ status: 409, told: { type: '/problems/sold-out', final: true } },
+    status: 409,
+    told: { type: '/problems/sold-out', final: true },
   },
   limit: {
     prepare: async ({ itemId, userId }: Purchase) => {
       await stock.setSale(itemId, { unitsPerUser: 1 });
       await hold(aPurchase({ itemId, userId }));
     },
-    ...{ status: 409, told: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1 } },
+    status: 409,
+    told: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1 },
   },
   'closed: not open': {
     prepare: ({ itemId }: Purchase) => stock.setSale(itemId, { opensAt: IN_AN_HOUR }),
-    ...{ status: 409, told: { type: '/problems/sale-not-open' } },
+    status: 409,
+    told: { type: '/problems/sale-not-open' },
   },
   'closed: over': {
     prepare: ({ itemId }: Purchase) => stock.setSale(itemId, { closesAt: 1 }),
-    ...{ status: 409, told: { type: '/problems/sale-over' } },
+    status: 409,
+    told: { type: '/problems/sale-over' },
   },
   'unknown-item': {
     prepare: ({ itemId }: Purchase) => stock.redis.del(`inventory:${itemId}`),
-    ...{ status: 404, told: { type: '/problems/unknown-item' } },
+    status: 404,
+    told: { type: '/problems/unknown-item' },
   },
 } satisfies Record<
   string,

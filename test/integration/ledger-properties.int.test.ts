@@ -133,7 +133,9 @@ describe(`the ledger under random commands (seed ${RUNS.seed})`, () => {
           expect(withoutLeases(await snapshot(orders))).toEqual(withoutLeases(before));
           for (const requestId of cancelled) {
             expect(entryIn(before, requestId)).toMatchObject({
-              ...{ state: 'released', reason: 'cancelled', cancelled_by_buyer: true },
+              state: 'released',
+              reason: 'cancelled',
+              cancelled_by_buyer: true,
             });
           }
         }

@@ -33,7 +33,9 @@ beforeEach(async () => {
     pino({ level: 'silent' }),
   );
   const options = {
-    ...{ claimTtlMs: 60_000, orderRetentionMs: 60_000, holdLeaseMs: LEASE_MS },
+    claimTtlMs: 60_000,
+    orderRetentionMs: 60_000,
+    holdLeaseMs: LEASE_MS,
     defaultPrice: { priceMinor: 1000, currency: 'USD' },
   };
   const admission = createAdmission(redis, options);
@@ -62,7 +64,10 @@ async function aPurchaseOfTwo(): Promise<Purchase> {
 const buyAs = ({ userId, itemId, amount, requestId }: Purchase) =>
   buy(open, {
     ...PURCHASE,
-    ...{ user_id: userId, item_id: itemId, amount, request_id: requestId },
+    user_id: userId,
+    item_id: itemId,
+    amount,
+    request_id: requestId,
   });
 const recordsOf = ({ requestId }: Purchase) =>
   open.publisher.records.filter(({ key }) => key === requestId).length;

@@ -29,10 +29,17 @@ describe('an order whose compensation fails for a while', () => {
     expect(await failureOf(handle)).toBe('payment-unknown');
     expect(saga.money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(await saga.entryOf(order)).toMatchObject({
-      ...{ state: 'released', reason: 'payment-unknown', unresolvedCharges: [] },
+      state: 'released',
+      reason: 'payment-unknown',
+      unresolvedCharges: [],
     });
     expect(await saga.countsOf(order)).toEqual({
-      ...{ free: 1, held: 0, queued: 0, reserved: 0, sold: 0, supply: 1 },
+      free: 1,
+      held: 0,
+      queued: 0,
+      reserved: 0,
+      sold: 0,
+      supply: 1,
     });
     // A letter whose acknowledgement was lost is written again, under the same id.
     expect(new Set(saga.lettersOf(order).map(({ id }) => id)).size).toBe(1);

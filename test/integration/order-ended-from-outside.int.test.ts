@@ -31,7 +31,12 @@ async function expectSoldOnce(order: Order, generation: number): Promise<void> {
     unresolvedCharges: [],
   });
   expect(await saga.countsOf(order)).toEqual({
-    ...{ free: 0, held: 0, queued: 0, reserved: 0, sold: 1, supply: 1 },
+    free: 0,
+    held: 0,
+    queued: 0,
+    reserved: 0,
+    sold: 1,
+    supply: 1,
   });
 }
 

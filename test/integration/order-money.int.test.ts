@@ -14,7 +14,9 @@ describe('the money of an order', () => {
     const soldByAnotherRun = async () => {
       await saga.ledger.confirm({
         ...order,
-        ...{ generation: 1, fence: Date.now() + 60_000, paymentId: 'pay-of-another-run' },
+        generation: 1,
+        fence: Date.now() + 60_000,
+        paymentId: 'pay-of-another-run',
       });
       noAnswer();
     };

@@ -125,7 +125,12 @@ async function expectWhole(order: Order): Promise<{ sold: boolean; status: strin
     unresolvedCharges: [],
   });
   expect(await saga.countsOf(order)).toEqual({
-    ...{ free: 1 - sold, held: 0, queued: 0, reserved: 0, sold, supply: 1 },
+    free: 1 - sold,
+    held: 0,
+    queued: 0,
+    reserved: 0,
+    sold,
+    supply: 1,
   });
   return { sold: sold === 1, status };
 }

@@ -155,7 +155,8 @@ describe('how a Redis Cluster keeps its data', () => {
     const refusals: string[] = [];
     const redis = connectRetryingRedis(cluster.access, logger);
     watchRedisDurability(redis, {
-      ...{ production: true, logger },
+      production: true,
+      logger,
       refuse: ({ message }) => refusals.push(message),
     });
     try {

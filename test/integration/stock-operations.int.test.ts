@@ -48,7 +48,11 @@ const lastEvent = async () => {
 describe('a restock', () => {
   test('puts an unknown item on sale', async () => {
     expect(await add(3)).toEqual({
-      ...{ kind: 'restocked', before: 0, after: 3, isNewItem: true, wasDoneBefore: false },
+      kind: 'restocked',
+      before: 0,
+      after: 3,
+      isNewItem: true,
+      wasDoneBefore: false,
     });
     expect(await counts()).toMatchObject({ free: 3, supply: 3 });
   });
@@ -59,7 +63,11 @@ describe('a restock', () => {
     expect(await add(5)).toMatchObject({ before: 1, after: 6, isNewItem: false });
     expect(await counts()).toMatchObject({ free: 6, held: 1, supply: 7 });
     expect(await lastEvent()).toEqual({
-      ...{ state: 'adjusted', units: '5', free: '6', by: 'ann', operation: 'add-5' },
+      state: 'adjusted',
+      units: '5',
+      free: '6',
+      by: 'ann',
+      operation: 'add-5',
     });
   });
 
@@ -135,10 +143,15 @@ describe('a change of the sale', () => {
     });
     expect(await change({ unitsPerUser: null, opensAt: 1000 })).toEqual({ kind: 'changed' });
     expect((await stock.ledger.item(itemId))?.sale).toEqual({
-      ...{ priceMinor: 250, currency: 'EUR', opensAt: 1000 },
+      priceMinor: 250,
+      currency: 'EUR',
+      opensAt: 1000,
     });
     expect(await lastEvent()).toEqual({
-      ...{ state: 'sale', by: 'ann', units_per_user: '-', opens_at: '1000' },
+      state: 'sale',
+      by: 'ann',
+      units_per_user: '-',
+      opens_at: '1000',
     });
   });
 

@@ -27,7 +27,9 @@ const open = (itemId: ItemId, units: number) => redisStockOn(engine.redis).setFr
 
 const crowdOf = (itemId: string, name: string, size: number): BuyBody[] =>
   Array.from({ length: size }, (_, i) => ({
-    ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
+    user_id: `u${String(i)}`,
+    item_id: itemId,
+    amount: 1,
     request_id: `${itemId}-${name}-${String(i)}`,
   }));
 

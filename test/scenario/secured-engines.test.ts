@@ -89,7 +89,9 @@ function environment(): Record<string, string> {
 
 const orders = (itemId: string, count: number) =>
   Array.from({ length: count }, (_, i) => ({
-    ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
+    user_id: `u${String(i)}`,
+    item_id: itemId,
+    amount: 1,
     request_id: `${itemId}-${String(i)}`,
   }));
 

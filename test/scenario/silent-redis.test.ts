@@ -33,7 +33,9 @@ test('while Redis is silent every purchase is refused in time, the process lives
   const itemId = anItem();
   await engine.redis.set(`inventory:${itemId}`, BUYERS);
   const body = (i: number) => ({
-    ...{ user_id: `u${String(i)}`, item_id: itemId, amount: 1 },
+    user_id: `u${String(i)}`,
+    item_id: itemId,
+    amount: 1,
     request_id: `${itemId}-${String(i)}`,
   });
   expect((await buy(gateway, body(0))).status).toBe(202);
