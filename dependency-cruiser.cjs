@@ -1,4 +1,4 @@
-/** What runs in production; a process of ours is one of them, started by its main.ts. */
+/** What runs in production; each process is started by its main.ts. */
 const PROCESSES = 'api|ingest|worker|setup|cli';
 /** Development and proof: they start processes, and no process knows of them. */
 const OUTSIDE = 'stack|proof|test|scripts';
@@ -153,14 +153,14 @@ module.exports = {
     {
       name: 'only-order-workers-load-activities',
       severity: 'error',
-      comment: 'Whoever starts or looks for a workflow names it and never loads its code.',
+      comment: 'Code that starts or finds a workflow uses its name and never loads it.',
       from: { pathNot: ['^(workflows|activities|worker|ingest)/', '^test/'] },
       to: { path: '^(workflows|activities)/', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'nothing-imports-a-main',
       severity: 'error',
-      comment: 'main.ts is the end of the line: it puts a process together, nobody reuses it.',
+      comment: 'A main.ts puts one process together and is not reused.',
       from: {},
       to: { path: '/main[.]ts$' },
     },
