@@ -6,6 +6,7 @@ import {
   type CancelResponse,
   type Gateway,
 } from './gateway';
+import { NoReplyError } from './http-client';
 
 export interface RetryBounds {
   /** How long to retry. */
@@ -17,7 +18,7 @@ export interface RetryBounds {
 
 /** What a request has come to that was sent until its response was definite. */
 export interface Attempted<Response> {
-  /** The definite response; undefined when there was none within the bound. */
+  /** The definite response; undefined when there was none within the bound, or one that does not fit the contract. */
   readonly response: Response | undefined;
   /** The last problem, or why there was no response; empty after another response. */
   readonly problem: string;
@@ -32,7 +33,7 @@ export interface Purchase extends Attempted<BuyResponse> {
   readonly body: BuyBody;
   /**
    * `accepted`: 202; `duplicate`: 409 with the order that an earlier try has made; `rejected`: any other definite problem;
-   * `undecided`: no definite response within the bound.
+   * `undecided`: no definite response within the bound, or one that does not fit the contract.
    */
   readonly outcome: 'accepted' | 'duplicate' | 'rejected' | 'undecided';
 }
@@ -83,8 +84,12 @@ async function untilDefinite<Response extends BuyResponse | CancelResponse>(
     let problem = '';
     let delayMs = RETRY_MS;
     if (response instanceof GatewayError) {
-      unanswered += 1;
       problem = response.message;
+      // A response that does not fit the contract is one, and a retry must not hide it.
+      if (!(response.cause instanceof NoReplyError)) {
+        return { response: undefined, problem, tries, unanswered, sentAt };
+      }
+      unanswered += 1;
     } else {
       if (response.kind === 'problem') problem = response.problem;
       if (response.kind !== 'under-way' && !TEMPORARY_PROBLEMS.includes(problem)) {

@@ -118,8 +118,9 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
   };
   type Response = Awaited<ReturnType<typeof send>>;
 
-  const problemOf = ({ read, retryAfterMs }: Response): ProblemResponse => {
+  const problemOf = ({ status, read, retryAfterMs }: Response): ProblemResponse => {
     const body = read(Problem);
+    if (body.status !== status) throw notOfTheGateway(url, status, `its body says ${body.status}`);
     return { kind: 'problem', problem: body.type.replace(/^.*\//, ''), retryAfterMs, body };
   };
   const find = async <T extends TSchema>(path: string, unknownProblem: string, schema: T) => {
@@ -168,10 +169,14 @@ function readBody<T extends TSchema>(url: string, { status, text }: HttpReply, s
   try {
     return parseJson(schema, text);
   } catch (cause) {
-    throw new GatewayError(
-      `The response ${status} from ${url} is not one of the flash-sale gateway (${describeError(cause)}): check --url or FLASH_SALE_URL.`,
-      true,
-      cause,
-    );
+    throw notOfTheGateway(url, status, describeError(cause), cause);
   }
+}
+
+function notOfTheGateway(url: string, status: number, detail: string, cause?: unknown) {
+  return new GatewayError(
+    `The response ${status} from ${url} is not one of the flash-sale gateway (${detail}): check --url or FLASH_SALE_URL.`,
+    true,
+    cause,
+  );
 }

@@ -54,12 +54,18 @@ export function createHttpClient(
           body === undefined
             ? {}
             : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+        // The wait for a connection counts as well, and a reply that trickles ends in time.
+        const signal = AbortSignal.timeout(replyMsMax);
         const fail = (cause: Error) => {
           const code = 'code' in cause ? String(cause.code) : '';
           const mayHaveArrived = !NOT_CONNECTED.includes(code);
-          reject(new NoReplyError(describeError(cause), { mayHaveArrived, cause }));
+          const message = signal.aborted
+            ? `no reply within ${replyMsMax} ms`
+            : describeError(cause);
+          reject(new NoReplyError(message, { mayHaveArrived, cause }));
         };
-        const outgoing = request(`${base}${path}`, { method, agent, headers }, (incoming) => {
+        const options = { method, agent, headers, signal };
+        const outgoing = request(`${base}${path}`, options, (incoming) => {
           const chunks: Buffer[] = [];
           incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
           incoming.once('error', fail);
@@ -67,10 +73,6 @@ export function createHttpClient(
             const text = Buffer.concat(chunks).toString('utf8');
             resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text });
           });
-        });
-        // Counts from the moment the request has a socket, not while it waits for one.
-        outgoing.setTimeout(replyMsMax, () => {
-          outgoing.destroy(new Error(`no reply within ${replyMsMax} ms`));
         });
         outgoing.once('error', fail);
         outgoing.end(body);

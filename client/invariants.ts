@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LedgerEntry } from '../engine/orders/ledger';
 import { totalMinor, paymentKey } from '../engine/orders/order';
+import { describeError } from '../platform/user-error';
 import type { Charge, ItemSnapshot } from './snapshot';
 import type { StockCounts } from '../engine/orders/sale';
 
@@ -75,7 +76,7 @@ const LOOK_MS = 50;
 
 /**
  * Looks at an item's stock until `end` is called, at least once. `look` answers undefined when it could not see the stock.
- * `end` answers the violations, each kind once, and how often the stock was seen. Throws what `look` throws.
+ * `end` answers the violations, each kind once, and how often the stock was seen. A look that throws is a violation, too.
  */
 export function watchStock(look: () => Promise<StockCounts | undefined>, supply: number) {
   const violations = new Set<string>();
@@ -83,7 +84,10 @@ export function watchStock(look: () => Promise<StockCounts | undefined>, supply:
   let isOver = false;
   const watch = async () => {
     do {
-      const counts = await look();
+      const counts = await look().catch((error: unknown) => {
+        violations.add(`the stock could not be read: ${describeError(error)}`);
+        return undefined;
+      });
       if (counts) {
         looks += 1;
         for (const violation of stockViolations(counts, supply)) violations.add(violation);
@@ -92,8 +96,6 @@ export function watchStock(look: () => Promise<StockCounts | undefined>, supply:
     } while (!isOver);
   };
   const watching = watch();
-  // A rejection is thrown by end().
-  void Promise.allSettled([watching]);
   return {
     end: async (): Promise<{ readonly violations: readonly string[]; readonly looks: number }> => {
       isOver = true;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buyUntilDefinite, cancelUntilDefinite, type Purchase } from '../../client/buyer';
 import { createGateway, type BuyBody } from '../../client/gateway';
+import { describeError } from '../../platform/user-error';
 import { hasTrait } from './orders-plan';
 
 /** How a purchase ended for its buyer. */
@@ -62,7 +63,9 @@ export function createBuyers(
     statusesOf: async (requestIds: readonly string[]): Promise<Map<string, string>> => {
       const statuses = new Map<string, string>();
       for (const id of requestIds) {
-        const order = await gateway.order(id);
+        const order = await gateway.order(id).catch((error: unknown) => ({
+          status: `unreadable: ${describeError(error)}`,
+        }));
         if (order) statuses.set(id, order.status);
       }
       return statuses;

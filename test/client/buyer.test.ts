@@ -54,6 +54,18 @@ describe('a buyer', () => {
     expect(server.received).toHaveLength(1);
   });
 
+  test.each<[string, Reply]>([
+    ['is no JSON', { status: 202, body: 'not an object' }],
+    ['does not fit the contract', { status: 202, body: { links: {} } }],
+    ['is a problem of another status', { ...aProblem(409, 'sold-out'), status: 500 }],
+  ])('does not hide a response that %s behind a retry', async (_, wrong) => {
+    const { gateway, server } = await answering(wrong, ACCEPTED);
+    const purchase = await buyUntilDefinite(gateway, body, bounds);
+    expect(purchase).toMatchObject({ outcome: 'undecided', tries: 1, unanswered: 0 });
+    expect(purchase.problem).toContain('is not one of the flash-sale gateway');
+    expect(server.received).toHaveLength(1);
+  });
+
   test('waits as long as the gateway asks for', async () => {
     const { gateway } = await answering(retryable('not-accepted'), ACCEPTED);
     const startedAt = performance.now();
