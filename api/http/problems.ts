@@ -53,7 +53,7 @@ export const PROBLEMS = {
   },
   'unsupported-media-type': {
     status: 415,
-    title: 'The headers do not announce a JSON body',
+    title: 'The body is not JSON by its headers',
     detail: 'Send uncompressed `application/json` in UTF-8.',
   },
   'request-id-reused': {
@@ -88,7 +88,7 @@ export const PROBLEMS = {
   },
   'not-the-buyer': {
     status: 403,
-    title: 'The order belongs to another user',
+    title: 'The order is somebody else’s',
     detail: 'Only the user who made an order can cancel it. Nothing was changed.',
   },
   'too-late-to-cancel': {
@@ -104,7 +104,7 @@ export const PROBLEMS = {
   },
   'method-not-allowed': {
     status: 405,
-    title: 'The path does not support this method',
+    title: 'The method does not fit the path',
     detail: 'The Allow header lists the methods that do.',
   },
   'request-timeout': {
@@ -116,12 +116,12 @@ export const PROBLEMS = {
   // Operators only.
   'operator-disabled': {
     status: 404,
-    title: 'This gateway has no operator API',
+    title: 'This gateway serves no operators',
     detail: 'Start it with OPERATOR_TOKEN to enable the paths under /operator.',
   },
   unauthorized: {
     status: 401,
-    title: 'An operator token is required',
+    title: 'This needs the token of an operator',
     detail: 'Send `Authorization: Bearer <token>` with the OPERATOR_TOKEN of the gateway.',
   },
   'unknown-dead-letter': {
@@ -151,7 +151,7 @@ export const PROBLEMS = {
   },
   'operation-reused': {
     status: 422,
-    title: 'This operation_id names another restock',
+    title: 'This operation_id has asked for something else',
     detail: 'Use a new operation_id for a new restock, and repeat a request without changes.',
   },
   'unreadable-stock': {

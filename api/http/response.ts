@@ -7,7 +7,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Without content-length and connection, which `writeResponse` adds. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Buffer;
   /** The problem's type when the response is one; metrics count by it. */
   readonly problem?: string;
 }
@@ -76,7 +76,7 @@ const LINGER_MS_MAX = 1_000;
  * Sends the whole response but ends it later: when a socket closes that still has bytes to read, the kernel resets it,
  * and the reset can overtake the response. Meanwhile a bounded part of the body is read and thrown away.
  */
-function endAfterLingering(req: IncomingMessage, res: ServerResponse, body: string): void {
+function endAfterLingering(req: IncomingMessage, res: ServerResponse, body: string | Buffer): void {
   let bytes = 0;
   const end = () => {
     clearTimeout(timer);

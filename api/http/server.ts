@@ -81,7 +81,7 @@ function respondToBrokenRequest(
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ];
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${String(body)}`);
 }
 
 function brokenRequestProblem(code: string | undefined) {

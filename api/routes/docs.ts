@@ -128,20 +128,16 @@ type File = keyof typeof FILE_TYPES;
  * copied for each request, and slow readers would fill the memory. Every browser accepts gzip.
  */
 function fileHandler(): Route['handle'] {
-  const files = new Map<string, ReturnType<typeof loadFile>>();
-  return async ({ params: { file = '' }, req, res }) => {
+  const files = new Map<string, HttpResponse>();
+  return async ({ params: { file = '' }, req }) => {
     if (!Object.hasOwn(FILE_TYPES, file)) return problem('not-found');
-    const loading = files.get(file) ?? loadFile(file as File);
-    files.set(file, loading);
-    const { bytes, headers } = await loading;
-    const response = unlessKnown({ status: 200, headers, body: '' }, req.headers['if-none-match']);
-    if (response.status === 304) return response;
-    res.writeHead(200, { ...headers, 'content-length': bytes.length }).end(bytes);
-    return undefined;
+    const response = files.get(file) ?? (await loadFile(file as File));
+    files.set(file, response);
+    return unlessKnown(response, req.headers['if-none-match']);
   };
 }
 
-async function loadFile(file: File) {
+async function loadFile(file: File): Promise<HttpResponse> {
   const folder = dirname(require.resolve('swagger-ui-dist/package.json'));
   const content = await readFile(join(folder, file));
   const headers = {
@@ -151,5 +147,5 @@ async function loadFile(file: File) {
     etag: `"${createHash('sha1').update(content).digest('base64url')}"`,
     'x-content-type-options': 'nosniff',
   };
-  return { bytes: await promisify(gzip)(content), headers };
+  return { status: 200, headers, body: await promisify(gzip)(content) };
 }

@@ -39,7 +39,7 @@ async function cancelByBuyer({ requestId, userId }: Order) {
     querystring: `user_id=${userId}`,
     req: { headers: {} },
   });
-  return { status, body: JSON.parse(body) as Record<string, unknown> };
+  return { status, body: JSON.parse(String(body)) as Record<string, unknown> };
 }
 
 /** Nothing sold, nothing paid, nothing owed, nothing for the dead letters, and the buyer is told so. */
