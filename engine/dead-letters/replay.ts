@@ -216,11 +216,11 @@ async function replayMended(
     if (!(await claim(order))) return false;
     const headers = { 'mended-from': letter.id, ...operator };
     await orders.append({ key: requestId, value: encodeOrder(order), headers });
+    // Before the producer is closed, which can take seconds: a crash here leaves an open letter of an appended order.
+    await mark([letter], 'replayed');
     return true;
   });
-  if (!isAppended) return result('other-order');
-  await mark([letter], 'replayed');
-  return result('appended');
+  return result(isAppended ? 'appended' : 'other-order');
 }
 
 /** Returns a function that waits so that it resolves at most `rate` times per second, evenly spaced. */
