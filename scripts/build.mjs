@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { constants } from 'node:os';
+import { constants, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -53,6 +53,7 @@ if (!isInstalled()) {
 linkCommand();
 if (process.argv[2] !== 'packages') {
   removeStale();
+  checkBuildInfo();
   const tsc = join(MODULES, 'typescript', 'bin', 'tsc');
   await run('Building', process.execPath, [tsc, '-b', 'tsconfig.build.json']);
   copyScripts();
@@ -62,6 +63,7 @@ if (process.argv[2] !== 'packages') {
 async function takeLock() {
   mkdirSync(dirname(LOCK), { recursive: true });
   const deadline = Date.now() + LOCK_MS_MAX;
+  const note = setTimeout(() => console.log('Waiting for another build of this folder ...'), 1_000);
   while (!holdsLock) {
     try {
       writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
@@ -72,12 +74,16 @@ async function takeLock() {
       else await sleep(100);
     }
   }
+  clearTimeout(note);
 }
 
 function holderLives() {
   const pid = existsSync(LOCK) ? Number(readFileSync(LOCK, 'utf8')) : 0;
+  const lockedAt = statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+  // In a container, pids repeat after a restart: a lock of this pid, or from before the start of the machine, is left over.
+  if (pid === process.pid || lockedAt < Date.now() - uptime() * 1_000) return false;
   // 0: the file has just been created and its content is not written yet.
-  if (pid === 0) return true;
+  if (pid === 0) return Date.now() - lockedAt < 1_000;
   try {
     process.kill(pid, 0);
     return true;
@@ -118,6 +124,43 @@ function removeStale() {
     rmSync(join(DIST, name), { force: true });
     rmSync(join(DIST, `${name}.map`), { force: true });
   }
+}
+
+/**
+ * `tsc -b` looks only at sources that are newer than its build information, and not whether an output exists. It misses a
+ * file that was saved during the last build, one that was restored with an old time, and an output that was deleted.
+ * Without the build information it compiles everything.
+ */
+function checkBuildInfo() {
+  const buildInfo = join(DIST, '.tsbuildinfo');
+  const stampFile = join(DIST, '.sources.json');
+  const builtAt = statSync(buildInfo, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const before = existsSync(stampFile) ? JSON.parse(readFileSync(stampFile, 'utf8')) : {};
+  const now = {};
+  for (const name of sources()) {
+    const { mtimeMs, size } = statSync(join(ROOT, name));
+    now[name] = `${mtimeMs} ${size}`;
+    const isMissed = now[name] !== before[name] && mtimeMs <= builtAt;
+    if (isMissed || !existsSync(join(DIST, name.replace(/\.ts$/, '.js')))) {
+      rmSync(buildInfo, { force: true });
+    }
+  }
+  mkdirSync(DIST, { recursive: true });
+  // Times from before the compiler reads the files.
+  writeFileSync(stampFile, JSON.stringify(now));
+}
+
+/** The compiled files, relative to the repository. */
+function sources() {
+  const excluded = ['node_modules', 'dist', 'var', 'coverage', 'test'];
+  const folders = readdirSync(ROOT, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !excluded.includes(entry.name),
+  );
+  return folders.flatMap(({ name }) =>
+    readdirSync(join(ROOT, name), { recursive: true })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+      .map((file) => join(name, file)),
+  );
 }
 
 function copyScripts() {
