@@ -131,6 +131,8 @@ export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
       KAFKA_ADDR: stack.kafkaAddr,
       TEMPORAL_ADDRESS: stack.temporalAddress,
       LOG_LEVEL: 'warn',
+      // An audit each minute would fall into some rounds and not into others.
+      AUDIT_EVERY: '0',
       ...(stack.temporalUiUrl !== undefined && { TEMPORAL_UI_URL: stack.temporalUiUrl }),
       ...env,
     },
