@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { describeError, UserError } from '../../platform/user-error';
+import { Command, InvalidArgumentError } from 'commander';
+import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { seconds } from '../../stack/report';
 import { isAbort } from '../../platform/until';
 import { withEnvironment, type BenchOptions, type Suite } from './environment';
@@ -40,15 +40,9 @@ async function main(args: readonly string[]): Promise<number> {
   const print = (line: string) => {
     process.stdout.write(`${line}\n`);
   };
-  const stopping = new AbortController();
-  const stop = () => {
-    if (!stopping.signal.aborted) print('\nStopping ...');
-    stopping.abort();
-  };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
+  const signal = stopSignal(print);
 
   const results: Partial<Record<SuiteName, SuiteResult>> = {};
-  const { signal } = stopping;
   const run = { ...options, root: ROOT, env: process.env, log: print, signal };
   try {
     await withEnvironment(run, async (bench) => {
@@ -93,14 +87,9 @@ function parseOptions(args: readonly string[]) {
       'write CPU profiles of the engine there; not with --against an older checkout',
       (folder) => resolve(folder),
     )
-    .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`)
-    .exitOverride();
-  try {
-    program.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) return { exitCode: error.exitCode };
-    throw error;
-  }
+    .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`);
+  const exitCode = parseWords(program, args);
+  if (exitCode !== undefined) return { exitCode };
   const { suite = Object.keys(SUITES) as SuiteName[], ...options } = program.opts<
     Pick<BenchOptions, 'quick' | 'against' | 'connections' | 'orders' | 'profile'> & {
       suite?: SuiteName[];
@@ -136,11 +125,4 @@ function machine() {
   };
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    const text = error instanceof UserError ? error.message : describeError(error);
-    process.stderr.write(`\n${text}\n`);
-    process.exit(1);
-  },
-);
+runHarness(main);

@@ -1,9 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { isAbort } from '../../platform/until';
-import { describeError, UserError } from '../../platform/user-error';
+import { UserError } from '../../platform/user-error';
+import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { removeAbandoned } from '../../stack/data-dir';
 import { freePorts, loadStackSettings } from '../../stack/settings';
 import { startStack } from '../../stack/stack';
@@ -30,13 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
     for (const one of cases) print(nameOf(one));
     return 0;
   }
-  const stopping = new AbortController();
-  const stop = () => {
-    if (!stopping.signal.aborted) print('\nStopping ...');
-    stopping.abort();
-  };
-  // Disconnect: npm's process holds the other end and has ended.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
+  const signal = stopSignal(print);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
   const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
@@ -53,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   try {
     const instances = options.lanes;
-    await onOwnServers(dataDir, stopping.signal, async (servers) => {
+    await onOwnServers(dataDir, signal, async (servers) => {
       print(`${cases.length} cases on ${instances} engines:`);
       await runChaos(servers, { cases, instances, burstOrders: BURST_ORDERS, onResult });
     });
@@ -114,14 +109,9 @@ function parseOptions(args: readonly string[]) {
     )
     .option('--lanes <n>', `engines side by side, 1 to ${INSTANCES_MAX}`, parseInstances, INSTANCES)
     .option('--json <file>', 'write the results to a file as JSON')
-    .option('--list', 'name the cases and do nothing', false)
-    .exitOverride();
-  try {
-    program.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) return { exitCode: error.exitCode };
-    throw error;
-  }
+    .option('--list', 'name the cases and do nothing', false);
+  const exitCode = parseWords(program, args);
+  if (exitCode !== undefined) return { exitCode };
   return program.opts<{ only?: string; lanes: number; json?: string; list: boolean }>();
 }
 
@@ -135,11 +125,4 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    const text = error instanceof UserError ? error.message : describeError(error);
-    process.stderr.write(`\n${text}\n`);
-    process.exit(1);
-  },
-);
+runHarness(main);

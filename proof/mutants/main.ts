@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { isAbort } from '../../platform/until';
-import { UserError, describeError } from '../../platform/user-error';
+import { UserError } from '../../platform/user-error';
+import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { removeAbandoned } from '../../stack/data-dir';
 import { seconds } from '../../stack/report';
 import { freePorts, loadStackSettings } from '../../stack/settings';
@@ -19,21 +20,15 @@ async function main(args: readonly string[]): Promise<number> {
   const only = parseOnly(args);
   if (typeof only === 'number') return only;
   const mutants = chooseMutants(only);
-  const stopping = new AbortController();
-  const stop = () => {
-    if (!stopping.signal.aborted) print('\nStopping ...');
-    stopping.abort();
-  };
-  // Disconnect: npm's process holds the other end and has ended.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(name, stop);
+  const signal = stopSignal(print);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
   const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
   const startedAt = Date.now();
   try {
-    const results = await onOwnServers(dataDir, stopping.signal, (env) => {
+    const results = await onOwnServers(dataDir, signal, (env) => {
       const copy = join(dataDir, 'checkout');
-      return runMutants(ROOT, mutants, { copy, env, report: print, signal: stopping.signal });
+      return runMutants(ROOT, mutants, { copy, env, report: print, signal });
     });
     const caught = results.filter(({ verdict }) => verdict === 'caught').length;
     print(`\n${resultTable(results)}\n`);
@@ -79,14 +74,9 @@ async function onOwnServers<T>(
 function parseOnly(args: readonly string[]): readonly string[] | number {
   const program = new Command('npm run mutants --')
     .description('Breaks one rule at a time in a copy of the checkout and shows which tests fail.')
-    .option('--only <name...>', 'only these mutants')
-    .exitOverride();
-  try {
-    program.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
-    throw error;
-  }
+    .option('--only <name...>', 'only these mutants');
+  const exitCode = parseWords(program, args);
+  if (exitCode !== undefined) return exitCode;
   return program.opts<{ only?: string[] }>().only ?? [];
 }
 
@@ -115,11 +105,4 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    const text = error instanceof UserError ? error.message : describeError(error);
-    process.stderr.write(`\n${text}\n`);
-    process.exit(1);
-  },
-);
+runHarness(main);
