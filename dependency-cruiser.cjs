@@ -46,7 +46,7 @@ module.exports = {
       comment:
         'A schema library in the workflow bundle costs every order; hashing is not available there.',
       from: { path: '^workflows/' },
-      to: { path: '^engine/orders/order-record[.]ts$' },
+      to: { path: '^engine/orders/(order|cancellation)-record[.]ts$' },
     },
     {
       name: 'workflows-see-activity-types-only',

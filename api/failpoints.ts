@@ -22,6 +22,9 @@ export const CANCEL_RUN_CALL: Call<'api'> = 'cancel-run';
 /** `after`: the record is acknowledged. */
 export const PUBLISHER_CALLS: Record<keyof OrderPublisher, Call<'api'>> = { append: 'append' };
 
+/** The same for a cancellation. */
+export const CANCELLATIONS_CALLS: typeof PUBLISHER_CALLS = { append: 'append-cancellation' };
+
 /** The batch on its way to the broker: a dropped reply here makes the safe producer write it twice. */
 export const PRODUCER_CALLS: Record<keyof Pick<Producer, 'send'>, Call<'api'>> = { send: 'send' };
 

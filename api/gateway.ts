@@ -52,6 +52,8 @@ export interface GatewayParts {
   readonly publisher: OrderPublisher;
   /** Absent, in tests: an order that is reserved already cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
+  /** The log to which cancellations are written. */
+  readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;
   readonly defaultPrice: Price;
   /** Absent: no trace links. */
@@ -113,7 +115,9 @@ export function createGateway(parts: GatewayParts) {
     view,
     isClosing,
     cancelWorkflow: parts.cancelWorkflow,
+    cancellations: parts.cancellations,
     waitMsMax: limits.cancelWaitMs,
+    appendDeadlineMs: limits.appendDeadlineMs,
   });
   const operatorRoutes = createOperatorRoutes(
     [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],

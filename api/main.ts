@@ -66,17 +66,17 @@ async function runGateway(config: ApiConfig, logger: Logger) {
 
   const kafka = createKafka('flash-sale-api', config.kafka, logger);
   const connectProducer = () => createProducer(createKafka('flash-sale-api', config.kafka, logger));
-  const producer = await createSafeProducer({
-    createProducer: () => failpoints.around(connectProducer(), calls.PRODUCER_CALLS),
-    topic: config.ordersTopic,
-    partitions: await checkTopic(kafka, config.ordersTopic, {
-      production: config.production,
+  const openProducer = async (topic: string) =>
+    createSafeProducer({
+      createProducer: () => failpoints.around(connectProducer(), calls.PRODUCER_CALLS),
+      topic,
+      partitions: await checkTopic(kafka, topic, { production: config.production, logger }),
+      // Two records of one request meet in the workflow id, not in the partition.
+      partitioner: 'by-batch',
       logger,
-    }),
-    // Two records of one request meet in the workflow id, not in the partition.
-    partitioner: 'by-batch',
-    logger,
-  });
+    });
+  const producer = await openProducer(config.ordersTopic);
+  const cancellations = await openProducer(config.cancellationsTopic);
   const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
 
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
@@ -93,6 +93,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     publisher: failpoints.around(publisher.watched, calls.PUBLISHER_CALLS),
     cancelWorkflow: (requestId) =>
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
+    cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
     probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
@@ -113,7 +114,9 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     logger,
   });
   onShutdown('late orders', gateway.finishLateOrders);
-  onShutdown('producer', () => producer.close(PRODUCER_DRAIN_MS));
+  onShutdown('producers', () =>
+    Promise.all([producer.close(PRODUCER_DRAIN_MS), cancellations.close(PRODUCER_DRAIN_MS)]),
+  );
 
   const server = createHttpServer(calls.aroundAcceptances(failpoints, gateway.listener));
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));

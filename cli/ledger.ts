@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { createKafka } from '../engine/kafka/kafka-client';
-import { isLogRead, readOrders } from '../engine/kafka/read-log';
+import { isLogRead, readCancellations, readOrders } from '../engine/kafka/read-log';
 import { assertNever } from '../engine/orders/invariant';
 import type { ItemId, Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
@@ -101,7 +101,8 @@ function createClients(
   redis: RedisConnection,
   client: Client,
 ) {
-  const { taskQueue, ordersTopic, consumerGroup, orderRetentionMs } = context.config();
+  const { taskQueue, ordersTopic, cancellationsTopic, consumerGroup, orderRetentionMs } =
+    context.config();
   const { payments } = context.addresses(options).addresses;
   const access = context.access(options).kafka;
   const kafka = createKafka('flash-sale-cli', access);
@@ -119,6 +120,8 @@ function createClients(
     runs: createOrderRuns(client, taskQueue),
     claim: (order: Parameters<typeof claimOrder>[1]) => claimOrder(redis, order, orderRetentionMs),
     readOrders: (itemId: ItemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
+    readCancellations: (itemId: ItemId) =>
+      readCancellations(kafka, cancellationsTopic, itemId).catch(noLog),
     isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
     appendOrder: (order: Order) =>
       withPublisher(access, ordersTopic, (orders) =>

@@ -112,6 +112,7 @@ function readConnections(read: Reader) {
     kafka: readKafkaAccess(read),
     ordersTopic: read.text('ORDERS_TOPIC', 'orders'),
     deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
+    cancellationsTopic: read.text('CANCELLATIONS_TOPIC', 'orders-cancelled'),
     temporal: readTemporalAccess(read),
     taskQueue: read.text('TASK_QUEUE', 'orders'),
     /** Places at which the process fails on purpose; none in production. */

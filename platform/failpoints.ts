@@ -20,7 +20,10 @@ export type CallsOf<T, P extends ProcessName> = { readonly [Method in keyof T]?:
 
 /** The calls of each process that leave it. There is a failpoint before and one after each of them. */
 export const CALLS = {
-  api: ['hold', 'undo', 'reject', 'queue', 'append', 'send', 'answer', 'cancel', 'cancel-run'],
+  // prettier-ignore
+  api: [
+    'hold', 'undo', 'reject', 'queue', 'append', 'send', 'answer', 'cancel', 'cancel-run', 'append-cancellation',
+  ],
   ingest: ['start', 'count', 'dead-letter', 'give-back', 'commit'],
   // prettier-ignore
   worker: [

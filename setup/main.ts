@@ -12,13 +12,13 @@ import { prepareNamespace } from './temporal-namespace';
  */
 runProcess('setup', async () => {
   const config = loadIngestConfig(process.env);
-  const { ordersTopic, deadLetterTopic, temporal } = config;
+  const { ordersTopic, deadLetterTopic, cancellationsTopic, temporal } = config;
   const logger = createLogger('setup', config.logLevel);
   // The first process of a container ignores signals for which it has no listener.
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-  await ensureTopics(config.kafka, saleTopics({ ordersTopic, deadLetterTopic }), { logger });
-  logger.info({ ordersTopic, deadLetterTopic }, 'the topics exist');
+  await ensureTopics(config.kafka, saleTopics(config), { logger });
+  logger.info({ ordersTopic, deadLetterTopic, cancellationsTopic }, 'the topics exist');
 
   await prepareNamespace(temporal, {
     report: (line) => {

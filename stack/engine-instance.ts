@@ -32,7 +32,11 @@ export async function createEngineInstance(options: {
 }) {
   const { root, kafka, dataDir, signal, startProcess = startEngineProcess } = options;
   const name = randomUUID().slice(0, 8);
-  const topics = { ordersTopic: `orders-${name}`, deadLetterTopic: `orders-dlq-${name}` };
+  const topics = {
+    ordersTopic: `orders-${name}`,
+    deadLetterTopic: `orders-dlq-${name}`,
+    cancellationsTopic: `orders-cancelled-${name}`,
+  };
   await ensureTopics(kafka, saleTopics(topics));
   const ports = await freePorts();
   const paymentUrl = `http://${LOOPBACK}:${ports.payment}`;
@@ -42,6 +46,7 @@ export async function createEngineInstance(options: {
     ...options.env,
     ORDERS_TOPIC: topics.ordersTopic,
     DLQ_TOPIC: topics.deadLetterTopic,
+    CANCELLATIONS_TOPIC: topics.cancellationsTopic,
     CONSUMER_GROUP: consumerGroup,
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,

@@ -43,6 +43,7 @@ export function loadStackSettings(env: Env, root: string) {
     temporalNamespace: text('TEMPORAL_NAMESPACE') ?? 'default',
     ordersTopic: text('ORDERS_TOPIC') ?? 'orders',
     deadLetterTopic: text('DLQ_TOPIC') ?? 'orders-dlq',
+    cancellationsTopic: text('CANCELLATIONS_TOPIC') ?? 'orders-cancelled',
     operatorToken: text('OPERATOR_TOKEN'),
     javaHome: text('JAVA_HOME'),
     kafkaHome: text('KAFKA_HOME'),

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { encodeCancellation, type Cancellation } from '../../engine/orders/cancellation-record';
 import { assertNever } from '../../engine/orders/invariant';
-import type { CancelResult } from '../../engine/orders/ledger';
+import { orderOf, type CancelResult, type LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, RequestId, UserId } from '../../engine/orders/order';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
+import { within } from '../../platform/until';
+import { APPEND_DEADLINE_MS, type OrderPublisher } from '../buy/buy';
 import { RequestError } from '../http/errors';
 import { announcesNothing } from '../http/body-reader';
 import { parseRequestId, parseUserId } from '../../engine/orders/order';
@@ -32,32 +35,38 @@ const WAITING_MAX = 100;
 
 /**
  * Cancels orders for their buyers: in the ledger alone while an order is queued, through its workflow once it is reserved.
- * The ledger is marked first, so that a run that misses Temporal's cancellation finds the mark when it reserves.
+ * The ledger is marked first, so that a run that misses Temporal's cancellation finds the mark when it reserves. A buyer is
+ * told "cancelled" only once Kafka has the cancellation too: with it a lost ledger is restored. Each repetition appends it
+ * again, since the first one may have found Kafka away.
  */
 export function createCancelOrder({
   ledger,
   cancelWorkflow,
+  cancellations,
   view,
   isClosing,
   waitMsMax = WAIT_MS_MAX,
+  appendDeadlineMs = APPEND_DEADLINE_MS,
 }: {
   readonly ledger: Pick<StockLedger, 'findOrder' | 'cancel'>;
   /** Absent, in tests: a reserved order cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
+  readonly cancellations: OrderPublisher;
   readonly view: OrderView;
   readonly isClosing: () => boolean;
-  /** Only tests shorten it. */
+  /** Only tests shorten these. */
   readonly waitMsMax?: number | undefined;
+  readonly appendDeadlineMs?: number | undefined;
 }): CancelOrder {
   let waiting = 0;
 
-  const cancel = async (cancellation: Cancellation): Promise<FoundResult | undefined> => {
-    const { requestId } = cancellation;
+  const cancel = async (request: CancelRequest): Promise<FoundResult | undefined> => {
+    const { requestId } = request;
     const found = await orUnknown('Redis', requestId, ledger.findOrder(requestId));
     if (!found) return undefined;
     const { itemId } = found;
     const ask = async () => {
-      const asked = ledger.cancel({ ...cancellation, itemId });
+      const asked = ledger.cancel({ ...request, itemId });
       return { itemId, ...(await orUnknown('Redis', requestId, asked)) };
     };
     const result = await ask();
@@ -96,16 +105,35 @@ export function createCancelOrder({
       const detail = 'The query must be ?user_id=<id>, the buyer of the order, and nothing else.';
       return problem('invalid-request', { requestId, detail });
     }
-    return toResponse(requestId, await cancel({ requestId, userId }), view);
+    const result = await cancel({ requestId, userId });
+    if (result?.kind === 'cancelled') {
+      const value = encodeCancellation(cancellationOf(requestId, result));
+      const appended = cancellations.append({ key: requestId, value });
+      const bounded = within(appended, appendDeadlineMs, 'recording a cancellation');
+      await orUnknown('Kafka', requestId, bounded);
+    }
+    return toResponse(requestId, result, view);
   };
 }
 
-interface Cancellation {
+interface CancelRequest {
   readonly requestId: RequestId;
   readonly userId: UserId;
 }
 
 type FoundResult = CancelResult & { readonly itemId: ItemId };
+
+function cancellationOf(
+  requestId: RequestId,
+  { itemId, entry }: Extract<FoundResult, { readonly entry: LedgerEntry }>,
+): Cancellation {
+  return {
+    order: orderOf({ itemId, requestId, entry }),
+    at: entry.finishedAt ?? entry.acceptedAt,
+    generation: entry.generation,
+    unresolvedCharges: entry.unresolvedCharges,
+  };
+}
 
 /** Unknown parameters are rejected, not ignored, as in the body of a purchase. */
 function readBuyer(querystring: string): UserId | undefined {

@@ -4,7 +4,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { Admin } from 'kafkajs';
 import { createHttpClient, parseJson } from '../../client/http-client';
 import { addressesOf, createKafka } from '../../engine/kafka/kafka-client';
-import { ORDERS_PARTITIONS, withAdmin } from '../../engine/kafka/topics';
+import { saleTopics, withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
 import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
 import { DURABLE_SETTINGS, findWeakerSettings } from '../../platform/redis';
@@ -85,29 +85,29 @@ async function weakerSettings(redis: Redis) {
 /** Whether Kafka answers, has the topics, and an ingest process reads the orders. Throws when it does not answer. */
 export async function probeKafka(
   access: KafkaAccess,
-  names: {
-    readonly ordersTopic: string;
-    readonly deadLetterTopic: string;
-    readonly consumerGroup: string;
-  },
+  names: TopicNames & { readonly consumerGroup: string },
 ): Promise<Finding[]> {
-  const { ordersTopic, deadLetterTopic, consumerGroup } = names;
+  const wanted = saleTopics(names);
   const kafka = createKafka('flash-sale-doctor', access);
   const kafkaAddrs = addressesOf(access);
   return withAdmin(kafka, async (admin) => {
     const existing = new Set(await admin.listTopics());
-    const missing = [ordersTopic, deadLetterTopic].filter((topic) => !existing.has(topic));
+    const missing = wanted.filter(({ topic }) => !existing.has(topic));
     if (missing.length > 0) {
-      const remedy = `npm start makes them; elsewhere: kafka-topics.sh --create --topic NAME --partitions N, with ${ORDERS_PARTITIONS} partitions for ${ordersTopic} and 1 for ${deadLetterTopic}`;
-      const detail = `${kafkaAddrs}, without ${missing.join(' and ')}`;
+      const partitions = missing.map(({ topic, partitions: n }) => `${n} for ${topic}`);
+      const remedy = `npm start makes them; elsewhere: kafka-topics.sh --create --topic NAME --partitions N, with N = ${partitions.join(', ')}`;
+      const detail = `${kafkaAddrs}, without ${missing.map(({ topic }) => topic).join(' and ')}`;
       return [{ name: 'Kafka', state: 'missing', detail, remedy }];
     }
-    const topics = await describeTopics(admin, [ordersTopic, deadLetterTopic]);
+    const topics = await describeTopics(
+      admin,
+      wanted.map(({ topic }) => topic),
+    );
     const detail = `${kafkaAddrs}, ${topics.text}`;
     const broker: Finding = topics.hasLeaders
       ? { name: 'Kafka', state: 'ok', detail }
       : { name: 'Kafka', state: 'missing', detail, remedy: 'bring the brokers of these topics up' };
-    return [broker, await findReaders(admin, consumerGroup)];
+    return [broker, await findReaders(admin, names.consumerGroup)];
   });
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { KafkaJSDeleteGroupsError, type Admin, type Consumer, type Kafka } from 'kafkajs';
 import { within } from '../../platform/until';
+import { type Cancellation, decodeCancellation } from '../orders/cancellation-record';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import { decodeOrder } from '../orders/order-record';
 import type { LogRecord } from './consumer';
@@ -24,6 +25,32 @@ export async function readOrders(
     if (!orders.has(order.requestId)) orders.set(order.requestId, order);
   });
   return orders;
+}
+
+/** The cancellations of an item, by request_id: of one that names several orders, the newest order's. */
+export type Cancellations = ReadonlyMap<RequestId, Cancellation>;
+
+/**
+ * All cancellations of an item in the log; with `requestIds`, only theirs. Each takes about half a kilobyte of memory, and
+ * there are at most as many as orders in the log.
+ */
+export async function readCancellations(
+  kafka: Kafka,
+  topic: string,
+  itemId: ItemId,
+  requestIds?: ReadonlySet<RequestId>,
+): Promise<Cancellations> {
+  const found = new Map<RequestId, Cancellation>();
+  const options = { fromOffset: '0', msMax: READ_ORDERS_MS_MAX };
+  await readLog(kafka, topic, options, ({ value }) => {
+    const cancellation = decodeCancellation(value);
+    if (cancellation?.order.itemId !== itemId) return;
+    const { requestId, acceptedAt } = cancellation.order;
+    if (requestIds && !requestIds.has(requestId)) return;
+    if (acceptedAt < (found.get(requestId)?.order.acceptedAt ?? 0)) return;
+    found.set(requestId, cancellation);
+  });
+  return found;
 }
 
 /** Whether a group has finished every record that a topic holds at the time of the call. */

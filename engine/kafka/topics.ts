@@ -14,16 +14,30 @@ export const DEAD_LETTER_PARTITIONS = 1;
 /** Larger than any record of the orders: a dead letter holds such a record and the reason in its headers. */
 const DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024;
 
+/** As few as dead letters, with one key an order. */
+export const CANCELLATIONS_PARTITIONS = 1;
+
 interface TopicSpec {
   readonly topic: string;
   readonly partitions: number;
   readonly config?: Readonly<Record<string, string>>;
 }
 
-/** The two topics of the engine under their configured names. */
-export function saleTopics(
-  names = { ordersTopic: 'orders', deadLetterTopic: 'orders-dlq' },
-): readonly TopicSpec[] {
+/** The names of the engine's topics. */
+export interface TopicNames {
+  readonly ordersTopic: string;
+  readonly deadLetterTopic: string;
+  readonly cancellationsTopic: string;
+}
+
+const STANDARD_NAMES: TopicNames = {
+  ordersTopic: 'orders',
+  deadLetterTopic: 'orders-dlq',
+  cancellationsTopic: 'orders-cancelled',
+};
+
+/** The topics of the engine under their configured names. */
+export function saleTopics(names: TopicNames = STANDARD_NAMES): readonly TopicSpec[] {
   return [
     { topic: names.ordersTopic, partitions: ORDERS_PARTITIONS },
     {
@@ -32,6 +46,9 @@ export function saleTopics(
       // No retention: a failed order must not disappear before an operator has looked at it.
       config: { 'max.message.bytes': String(DEAD_LETTER_BYTES_MAX), 'retention.ms': '-1' },
     },
+    // The retention is the broker's, as that of the orders: a cancellation is newer than the record of its order, and must
+    // outlive it.
+    { topic: names.cancellationsTopic, partitions: CANCELLATIONS_PARTITIONS },
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { Price, ReleaseReason } from './order';
+import type { ItemId, Order, Price, ReleaseReason, RequestId } from './order';
 
 /** States of an order in the ledger. An order that never held anything has no entry. */
 export type LedgerState = 'held' | 'queued' | 'reserved' | 'sold' | 'released';
@@ -31,6 +31,28 @@ export interface LedgerEntry extends Price {
 export interface TimelineStep {
   readonly at: number;
   readonly state: LedgerState;
+}
+
+/** The order of an entry, as its record has it. */
+export function orderOf({
+  itemId,
+  requestId,
+  entry,
+}: {
+  readonly itemId: ItemId;
+  readonly requestId: RequestId;
+  readonly entry: LedgerEntry;
+}): Order {
+  return {
+    requestId,
+    itemId,
+    userId: entry.userId as Order['userId'],
+    amount: entry.units,
+    fingerprint: entry.fingerprint,
+    priceMinor: entry.priceMinor,
+    currency: entry.currency,
+    acceptedAt: entry.acceptedAt,
+  };
 }
 
 /** What the buyer sees of an order. */

@@ -47,7 +47,11 @@ export type DecodedOrder =
 
 /** The record of an accepted order. The same order is always the same bytes. */
 export function encodeOrder(order: Order): Buffer {
-  const record: Static<typeof OrderRecord> = {
+  return Buffer.from(JSON.stringify(toRecord(order)));
+}
+
+export function toRecord(order: Order): Static<typeof OrderRecord> {
+  return {
     v: RECORD_VERSION,
     request_id: order.requestId,
     user_id: order.userId,
@@ -58,7 +62,6 @@ export function encodeOrder(order: Order): Buffer {
     fingerprint: order.fingerprint,
     accepted_at: order.acceptedAt,
   };
-  return Buffer.from(JSON.stringify(record));
 }
 
 /**

@@ -1,3 +1,5 @@
+import type { Cancellations } from '../kafka/read-log';
+import { isCancelledBy, type Cancellation } from '../orders/cancellation-record';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
@@ -12,6 +14,7 @@ export interface RebuildDeps {
   readonly runs: Pick<OrderRuns, 'histories'>;
   /** All orders of an item in the log. */
   readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
+  readonly readCancellations: (itemId: ItemId) => Promise<Cancellations>;
   /** Claims the request_id of an accepted order. A claim of another request stays. */
   readonly claim: (order: Queued) => Promise<boolean>;
 }
@@ -25,7 +28,7 @@ const CONCURRENCY = 100;
  * waits. An order whose record is still on its way reserves its units later.
  */
 export async function rebuildLedger(
-  { repair, registry, runs, readOrders, claim }: RebuildDeps,
+  { repair, registry, runs, readOrders, readCancellations, claim }: RebuildDeps,
   {
     itemId,
     ...ledger
@@ -50,6 +53,9 @@ export async function rebuildLedger(
   for (const [requestId, order] of logged) {
     if (!histories.has(requestId)) entries.set(requestId, queuedEntry(order));
   }
+  for (const [requestId, cancellation] of await readCancellations(itemId)) {
+    entries.set(requestId, cancelledEntry(cancellation, entries.get(requestId)));
+  }
 
   // Before the ledger opens: a repeated request must find its order.
   await forEachConcurrently(entries, CONCURRENCY, ([requestId, { fingerprint }]) =>
@@ -72,6 +78,31 @@ function queuedEntry(order: Order): LedgerEntry {
     fence: 0,
     unresolvedCharges: [],
     timeline: [{ at: order.acceptedAt, state: 'queued' }],
+  };
+}
+
+/**
+ * The entry of an order whose buyer was told that it is cancelled: no later run reserves it again. `restored` is what log
+ * and runs say of the request_id. A sale stays, and so does the entry of a later order under the same id.
+ */
+export function cancelledEntry(
+  cancellation: Cancellation,
+  restored: LedgerEntry = {
+    ...queuedEntry(cancellation.order),
+    unresolvedCharges: cancellation.unresolvedCharges,
+  },
+): LedgerEntry {
+  const { at, generation } = cancellation;
+  const { state, timeline } = restored;
+  if (state === 'sold' || !isCancelledBy(cancellation, restored)) return restored;
+  return {
+    ...restored,
+    state: 'released',
+    reason: 'cancelled',
+    cancelledByBuyer: true,
+    generation: Math.max(restored.generation, generation),
+    finishedAt: at,
+    timeline: state === 'released' ? timeline : [...timeline, { at, state: 'released' }],
   };
 }
 

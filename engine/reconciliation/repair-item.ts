@@ -1,4 +1,4 @@
-import { type LedgerEntry } from '../orders/ledger';
+import { orderOf } from '../orders/ledger';
 import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
 import type { ByHand } from '../stock/ledger-maintenance';
 import type { ReconciliationDeps } from './audit-item';
@@ -49,7 +49,7 @@ async function mendOrder(
   const { repair, ledger, runs, now = Date.now } = deps;
   const entry = await repair.entry(itemId, requestId);
   if (entry === undefined || 'problem' in entry) return;
-  const order = orderOf(itemId, requestId, entry);
+  const order = orderOf({ itemId, requestId, entry });
   // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started.
   if (mend === 'append-record') await deps.appendOrder(order);
   // The new run continues the same generation, so it uses the same payment key and cannot charge twice.
@@ -79,17 +79,4 @@ async function releaseAndRefund(
     await provider.refund(paymentKey(requestId, generation));
     await ledger.resolveCharge(step);
   }
-}
-
-function orderOf(itemId: ItemId, requestId: RequestId, entry: LedgerEntry): Order {
-  return {
-    requestId,
-    itemId,
-    userId: entry.userId as Order['userId'],
-    amount: entry.units,
-    fingerprint: entry.fingerprint,
-    priceMinor: entry.priceMinor,
-    currency: entry.currency,
-    acceptedAt: entry.acceptedAt,
-  };
 }

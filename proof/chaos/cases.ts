@@ -51,6 +51,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     answer: { burstHit: 30 },
     cancel: { order: 'cancelled', burstHit: 3 },
     'cancel-run': { order: 'cancelled', burstHit: 1 },
+    'append-cancellation': { order: 'cancelled', burstHit: 2 },
   },
   ingest: {
     start: { burstHit: 40 },

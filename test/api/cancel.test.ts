@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CancelWorkflow } from '../../api/routes/cancel-order';
+import { NotAppendedError } from '../../engine/kafka/safe-producer';
+import { decodeCancellation } from '../../engine/orders/cancellation-record';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
@@ -136,6 +139,73 @@ describe('DELETE /orders/<request_id>', () => {
     });
     open.publisher.acknowledge();
     expect((await answer).status).toBe(202);
+  });
+});
+
+describe('DELETE /orders/<request_id> and the log of cancellations', () => {
+  const recorded = () => open.cancellations.records.map(({ value }) => decodeCancellation(value));
+
+  test('responds 200 only once Kafka has the cancellation', async () => {
+    await buy(open);
+    open.cancellations.next = 'wait';
+    let isAnswered = false;
+    const answer = cancel().finally(() => {
+      isAnswered = true;
+    });
+    await until(() => open.cancellations.records.length === 1);
+    await sleep(30);
+    expect(isAnswered).toBe(false);
+    open.cancellations.acknowledge();
+    expect(await answer).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    expect(open.cancellations.records[0]?.key).toBe('req-1');
+    expect(recorded()).toMatchObject([
+      { order: { requestId: 'req-1', itemId: ITEM, userId: 'u1', amount: 1 }, generation: 0 },
+    ]);
+  });
+
+  test('appends it again with every repetition, in the same bytes', async () => {
+    await buy(open);
+    await cancel();
+    await cancel();
+    const [first, second] = open.cancellations.records;
+    expect(second).toEqual(first);
+    expect(first).toBeDefined();
+  });
+
+  test('appends it for a reserved order once its run has given it up, and not before', async () => {
+    await aReserved();
+    expect(await cancel()).toMatchObject({ status: 202 });
+    expect(recorded()).toEqual([]);
+    temporal = turnsItInto({ state: 'released', reason: 'cancelled', unresolvedCharges: [1] });
+    expect(await cancel()).toMatchObject({ status: 200 });
+    expect(recorded()).toMatchObject([{ generation: 1, unresolvedCharges: [1] }]);
+  });
+
+  test.each([
+    ['sold', { state: 'sold' }],
+    ['failed', { state: 'released', reason: 'payment-declined' }],
+  ] as const)('appends nothing for an order that is %s', async (_, change) => {
+    await buy(open);
+    open.stock.force('req-1', change);
+    expect((await cancel()).status).toBe(409);
+    expect(recorded()).toEqual([]);
+  });
+
+  test.each([
+    ['does not acknowledge it in time', 'wait'],
+    ['refuses it', new NotAppendedError('full')],
+  ] as const)('responds 503 when Kafka %s, and the order stays cancelled', async (_, next) => {
+    const impatient = await openGateway({ change: () => ({ limits: { appendDeadlineMs: 50 } }) });
+    await buy(impatient);
+    impatient.cancellations.next = next;
+    expect(await cancel(impatient)).toMatchObject({
+      status: 503,
+      body: { type: '/problems/outcome-unknown', request_id: 'req-1' },
+    });
+    expect((await impatient.stock.ledger.item(ITEM))?.counts.free).toBe(10);
+    impatient.cancellations.next = 'acknowledge';
+    expect(await cancel(impatient)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    await impatient.close();
   });
 });
 

@@ -12,6 +12,8 @@ export interface OpenGateway {
   readonly port: number;
   readonly stock: FakeStock;
   readonly publisher: FakePublisher;
+  /** The log of cancellations. */
+  readonly cancellations: FakePublisher;
   readonly gateway: Gateway;
   /** Lines of the log, parsed. */
   readonly logged: Record<string, unknown>[];
@@ -31,6 +33,7 @@ export async function openGateway({
   const stock = createFakeStock();
   await stock.setFree(ITEM, units);
   const publisher = createFakePublisher();
+  const cancellations = createFakePublisher();
   const logged: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
@@ -41,6 +44,7 @@ export async function openGateway({
     ledgers: { resolve: ({ known }) => Promise.resolve(known ? 'opened' : 'unknown') },
     ledger: stock.ledger,
     publisher,
+    cancellations,
     probes: { redis: () => true, kafka: () => true },
     defaultPrice: { priceMinor: 1000, currency: 'USD' },
     logger,
@@ -50,9 +54,19 @@ export async function openGateway({
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
     publisher.acknowledge();
+    cancellations.acknowledge();
     return closeHttpServer(server, 0);
   };
-  return { url: `http://127.0.0.1:${port}`, port, stock, publisher, gateway, logged, close };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    stock,
+    publisher,
+    cancellations,
+    gateway,
+    logged,
+    close,
+  };
 }
 
 export interface Reply {

@@ -17,6 +17,7 @@ import {
   hasUnresolvedCharge,
   type Arrange,
 } from '../support/held-up';
+import { createFakePublisher } from '../api/fake-publisher';
 import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
@@ -29,6 +30,7 @@ async function cancelByBuyer({ requestId, userId }: Order) {
   const cancelOrder = createCancelOrder({
     ledger: saga.ledger,
     cancelWorkflow: createCancelWorkflow(saga.client),
+    cancellations: createFakePublisher(),
     view: createOrderView(),
     isClosing: () => false,
     // The machine of a test may be busy: the bound is not what is tested here.

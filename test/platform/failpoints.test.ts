@@ -65,6 +65,7 @@ describe('the points', () => {
     api: [
       ...Object.values({ ...api.ADMISSION_CALLS, ...api.PUBLISHER_CALLS, ...api.PRODUCER_CALLS }),
       ...Object.values(api.LEDGER_CALLS),
+      ...Object.values(api.CANCELLATIONS_CALLS),
       ...[api.ANSWER_CALL, api.CANCEL_RUN_CALL],
     ],
     ingest: [

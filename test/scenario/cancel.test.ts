@@ -3,6 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { engineProgram } from '../../stack/engine';
 import { freePorts } from '../../stack/settings';
 import { spawnGuarded } from '../../stack/guarded-process';
+import { itemKeys } from '../../engine/stock/keys';
 import { readCharges } from '../../client/snapshot';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { whenIdle } from '../support/balance';
@@ -103,6 +104,51 @@ test('an order that is cancelled before ingest reads it is never charged, and it
   expect(letters.json()).toEqual([]);
 });
 
+test.each([
+  ['rebuilt', ['rebuild', '--supply', '3']],
+  ['opened as it stands', ['open']],
+])(
+  'a cancelled order stays cancelled when its ledger is lost and %s before ingest reads it',
+  async (_, [command = '', ...units]) => {
+    const itemId = anItem();
+    const inventory = `inventory:${itemId}`;
+    const order = { itemId, request_id: `unread-${itemId}` };
+    await misbehave({ declineRate: 0 });
+    await engine.redis.set(inventory, 3);
+    await engine.process.ingest.kill('SIGSTOP');
+    const { status } = await buy(engine.gateway, {
+      user_id: 'u1',
+      item_id: itemId,
+      amount: 1,
+      request_id: order.request_id,
+    });
+    const answer = await cancel(order);
+    await engine.redis.del(...itemKeys(itemId), `idempotency:${order.request_id}`);
+    await engine.redis.set(inventory, 3);
+    const mended = await flashSale(
+      engine,
+      'stock',
+      command,
+      itemId,
+      ...units,
+      '--why',
+      'Redis was lost',
+    );
+    await engine.process.ingest.kill('SIGCONT');
+    expect([status, answer.status, mended]).toEqual([
+      202,
+      200,
+      expect.objectContaining({ code: 0 }),
+    ]);
+    const handle = new Client({ connection }).workflow.getHandle(order.request_id);
+    await eventually('its workflow is started', () => handle.describe());
+    expect(await handle.result()).toEqual({ outcome: 'cancelled' });
+    expect(await readCharges(engine.payments, order.request_id)).toEqual([]);
+    await expectGivenBack(order);
+    expect(await cancel(order)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+  },
+);
+
 test('the command cancels an order, and reports when it is too late', async () => {
   const slow = await anOrder('slow');
   await becomes(slow, 'reserved');
@@ -123,6 +169,7 @@ test('a gateway whose Temporal is away starts and sells, cancels what is queued,
       ...process.env,
       REDIS_ADDR: redisAddr().replace('redis://', ''),
       ORDERS_TOPIC: engine.topics.ordersTopic,
+      CANCELLATIONS_TOPIC: engine.topics.cancellationsTopic,
       // Nobody listens there.
       TEMPORAL_ADDRESS: '127.0.0.1:1',
     },

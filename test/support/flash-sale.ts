@@ -14,13 +14,14 @@ export interface Ran {
 
 /** Runs the real command `flash-sale` against the engine of a test. */
 export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
-  const { ordersTopic, deadLetterTopic } = engine.topics;
+  const { ordersTopic, deadLetterTopic, cancellationsTopic } = engine.topics;
   const env = {
     ...process.env,
     FLASH_SALE_URL: engine.gateway,
     PAYMENT_URL: engine.payments,
     ORDERS_TOPIC: ordersTopic,
     DLQ_TOPIC: deadLetterTopic,
+    CANCELLATIONS_TOPIC: cancellationsTopic,
     TASK_QUEUE: engine.taskQueue,
     CONSUMER_GROUP: engine.consumerGroup,
   };

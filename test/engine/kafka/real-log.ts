@@ -15,10 +15,14 @@ export function useRealLog() {
   return {
     kafka,
     closing,
-    /** Creates the two topics of the engine under new names. */
+    /** Creates the topics of the engine under new names. */
     async topics() {
       const name = `test-${randomUUID().slice(0, 8)}`;
-      const names = { ordersTopic: name, deadLetterTopic: `${name}-dlq` };
+      const names = {
+        ordersTopic: name,
+        deadLetterTopic: `${name}-dlq`,
+        cancellationsTopic: `${name}-cancelled`,
+      };
       await ensureTopics(kafkaAddrs(), saleTopics(names));
       return names;
     },

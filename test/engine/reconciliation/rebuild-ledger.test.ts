@@ -1,0 +1,90 @@
+import type { LedgerEntry } from '../../../engine/orders/ledger';
+import type { Order, RequestId } from '../../../engine/orders/order';
+import {
+  cancelledEntry,
+  rebuildLedger,
+  type RebuildDeps,
+} from '../../../engine/reconciliation/rebuild-ledger';
+import { anOrder } from '../../support/purchases';
+
+const ORDER = anOrder();
+const { itemId, requestId } = ORDER;
+const AT = ORDER.acceptedAt + 500;
+const CANCELLATION = { order: ORDER, at: AT, generation: 0, unresolvedCharges: [] };
+
+/** Rebuilds a ledger whose orders are in the log alone, and returns its entries. */
+async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATION]) {
+  let written: ReadonlyMap<RequestId, LedgerEntry> = new Map();
+  const deps: RebuildDeps = {
+    repair: {
+      standing: () => Promise.resolve({ free: null, open: false }),
+      rebuild: (_, { entries }) => {
+        written = entries;
+        return Promise.resolve({ kind: 'open' });
+      },
+    },
+    registry: { find: () => Promise.resolve('token') },
+    runs: { histories: () => Promise.resolve(new Map()) },
+    readOrders: () => Promise.resolve(new Map(logged.map((order) => [order.requestId, order]))),
+    readCancellations: () =>
+      Promise.resolve(new Map(cancellations.map((one) => [one.order.requestId, one]))),
+    claim: () => Promise.resolve(true),
+  };
+  await rebuildLedger(deps, { itemId, given: 'supply', units: 5, by: 'test', why: 'test' });
+  return written;
+}
+
+const CANCELLED = { state: 'released', reason: 'cancelled', cancelledByBuyer: true };
+
+describe('a rebuilt ledger', () => {
+  test('has a cancelled order as cancelled, though its record waits in the log', async () => {
+    const entry = (await rebuiltFrom([ORDER])).get(requestId);
+    expect(entry).toMatchObject({ ...CANCELLED, finishedAt: AT, generation: 0 });
+    expect(entry?.timeline.map(({ state }) => state)).toEqual(['queued', 'released']);
+  });
+
+  test('has a cancelled order as cancelled, though log and runs have forgotten it', async () => {
+    expect((await rebuiltFrom([])).get(requestId)).toMatchObject(CANCELLED);
+  });
+
+  test('has other orders as queued', async () => {
+    const other = anOrder();
+    const entries = await rebuiltFrom([ORDER, other].map((order) => ({ ...order, itemId })));
+    expect(entries.get(other.requestId)).toMatchObject({ state: 'queued' });
+  });
+});
+
+describe('the entry of a cancelled order', () => {
+  const reserved: LedgerEntry = {
+    ...cancelledEntry(CANCELLATION),
+    state: 'reserved',
+    generation: 1,
+    fence: 7,
+    unresolvedCharges: [1],
+    timeline: [{ at: AT, state: 'reserved' }],
+  };
+
+  test('keeps the unresolved charges and the fence that its runs know of', () => {
+    expect(cancelledEntry(CANCELLATION, reserved)).toMatchObject({
+      ...CANCELLED,
+      generation: 1,
+      fence: 7,
+      unresolvedCharges: [1],
+    });
+  });
+
+  test('keeps those of the cancellation where there is no run', () => {
+    const charged = { ...CANCELLATION, generation: 1, unresolvedCharges: [1] };
+    expect(cancelledEntry(charged)).toMatchObject({ generation: 1, unresolvedCharges: [1] });
+  });
+
+  test('stays sold, since its money was taken', () => {
+    const sold: LedgerEntry = { ...reserved, state: 'sold' };
+    expect(cancelledEntry(CANCELLATION, sold)).toBe(sold);
+  });
+
+  test('is not that of a later order under the same request_id', () => {
+    const later: LedgerEntry = { ...reserved, state: 'queued', acceptedAt: AT + 1 };
+    expect(cancelledEntry(CANCELLATION, later)).toBe(later);
+  });
+});
