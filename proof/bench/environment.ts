@@ -24,7 +24,7 @@ export interface BenchOptions {
   readonly against?: string;
   /** Connections of the door suite, one number after the other. */
   readonly connections?: readonly number[];
-  /** Sizes of the drain suite, one after the other. */
+  /** Sizes of the drain suite, one after the other; the size of the years suite. */
   readonly orders?: readonly number[];
   /** Folder for CPU profiles of the engine's processes. */
   readonly profile?: string;
@@ -49,6 +49,8 @@ export interface BenchEnvironment extends Omit<BenchOptions, 'against'> {
 
 export interface Suite {
   readonly about: string;
+  /** Takes too long to run with all others. */
+  readonly onlyByName?: true;
   readonly run: (bench: BenchEnvironment) => Promise<SuiteResult>;
 }
 

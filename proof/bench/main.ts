@@ -13,6 +13,7 @@ import { drain } from './suites/drain';
 import { overload } from './suites/overload';
 import { duplicate, invalid, soldOut } from './suites/rejections';
 import { scale } from './suites/scale';
+import { years } from './suites/years';
 
 /** Compiled, this file lies in dist/proof/bench. */
 const ROOT = join(__dirname, '..', '..', '..');
@@ -30,6 +31,7 @@ const SUITES = {
   crowd,
   overload,
   scale,
+  years,
 } as const satisfies Readonly<Record<string, Suite>>;
 
 type SuiteName = keyof typeof SUITES;
@@ -72,7 +74,11 @@ function parseOptions(args: readonly string[]) {
   );
   const program = new Command('npm run bench --')
     .description('Measures the engine on this machine, with Redis, Kafka and Temporal of its own.')
-    .option('--suite <names>', 'which suites, comma-separated (default: all)', parseSuites)
+    .option(
+      '--suite <names>',
+      'which suites, comma-separated (default: all but years)',
+      parseSuites,
+    )
     .option('--quick', 'short rounds: to see that it works, not to believe the figures', false)
     .option('--json <file>', 'write the result to a file as JSON')
     .option(
@@ -81,7 +87,11 @@ function parseOptions(args: readonly string[]) {
       (folder) => resolve(folder),
     )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
-    .option('--orders <sizes>', 'sizes of the drain suite (default: 500,2000,10000)', parseCounts)
+    .option(
+      '--orders <sizes>',
+      'sizes of the drain suite (default: 500,2000,10000); of years (default: 1000000)',
+      parseCounts,
+    )
     .option(
       '--profile <folder>',
       'write CPU profiles of the engine there; not with --against an older checkout',
@@ -90,13 +100,18 @@ function parseOptions(args: readonly string[]) {
     .addHelpText('after', `\nSuites:\n${about.join('\n')}\n`);
   const exitCode = parseWords(program, args);
   if (exitCode !== undefined) return { exitCode };
-  const { suite = Object.keys(SUITES) as SuiteName[], ...options } = program.opts<
+  const { suite = usualSuites(), ...options } = program.opts<
     Pick<BenchOptions, 'quick' | 'against' | 'connections' | 'orders' | 'profile'> & {
       suite?: SuiteName[];
       json?: string;
     }
   >();
   return { ...options, suite };
+}
+
+function usualSuites(): SuiteName[] {
+  const names = Object.keys(SUITES) as SuiteName[];
+  return names.filter((name) => !('onlyByName' in SUITES[name]));
 }
 
 function parseSuites(list: string): SuiteName[] {
@@ -108,10 +123,10 @@ function parseSuites(list: string): SuiteName[] {
 
 function parseCounts(list: string): number[] {
   const counts = list.split(',').map(Number);
-  if (counts.every((count) => Number.isInteger(count) && count >= 1 && count <= 100_000)) {
+  if (counts.every((count) => Number.isInteger(count) && count >= 1 && count <= 10_000_000)) {
     return counts;
   }
-  throw new InvalidArgumentError('Whole numbers from 1 to 100000, comma-separated.');
+  throw new InvalidArgumentError('Whole numbers from 1 to 10000000, comma-separated.');
 }
 
 /** Figures mean nothing without the machine and the day. */
