@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { createKafka } from '../engine/kafka/kafka-client';
-import { isLogRead, readCancellations, readOrders } from '../engine/kafka/read-log';
+import { findRecords, isLogRead, readCancellations, readOrders } from '../engine/kafka/read-log';
 import { assertNever } from '../engine/orders/invariant';
 import type { ItemId, Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
@@ -123,6 +123,8 @@ function createClients(
     readCancellations: (itemId: ItemId) =>
       readCancellations(kafka, cancellationsTopic, itemId).catch(noLog),
     isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
+    findRecords: (orders: Parameters<typeof findRecords>[2]) =>
+      findRecords(kafka, ordersTopic, orders).catch(noLog),
     appendOrder: (order: Order) =>
       withPublisher(access, ordersTopic, (orders) =>
         orders.append({ key: order.requestId, value: encodeOrder(order) }),

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { Gauge } from 'prom-client';
 import { createProducer } from '../engine/kafka/kafka-client';
-import { isLogRead } from '../engine/kafka/read-log';
+import { findRecords, isLogRead } from '../engine/kafka/read-log';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
 import type { Order } from '../engine/orders/order';
@@ -69,6 +69,7 @@ export function createStockAudit(clients: {
       runs,
       lookUpCharges: await createChargeLookup(provider, config.paymentUrl),
       isLogRead: () => isLogRead(kafka, config.ordersTopic, config.consumerGroup),
+      findRecords: (orders) => findRecords(kafka, config.ordersTopic, orders),
       appendOrder,
       wait: (ms) => sleep(ms),
       onItem: ({ itemId, differences, mended }) => {

@@ -53,6 +53,26 @@ export async function readCancellations(
   return found;
 }
 
+/** A record is younger than its order, but the clocks of Redis and of the log may differ by so much. */
+const CLOCKS_DIFFER_MS_MAX = 10 * 60_000;
+
+/** Which of these orders the log has a record of. Reads it from the oldest of them on: a lost record is appended late. */
+export async function findRecords(
+  kafka: Kafka,
+  topic: string,
+  orders: readonly Pick<Order, 'requestId' | 'acceptedAt'>[],
+): Promise<ReadonlySet<RequestId>> {
+  const wanted = new Set<string>(orders.map(({ requestId }) => requestId));
+  const found = new Set<RequestId>();
+  const oldest = orders.reduce((min, { acceptedAt }) => Math.min(min, acceptedAt), Date.now());
+  const options = { fromMs: oldest - CLOCKS_DIFFER_MS_MAX, msMax: READ_ORDERS_MS_MAX };
+  await readLog(kafka, topic, options, ({ key }) => {
+    const requestId = key?.toString();
+    if (requestId !== undefined && wanted.has(requestId)) found.add(requestId as RequestId);
+  });
+  return found;
+}
+
 /** Whether a group has finished every record that a topic holds at the time of the call. */
 export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise<boolean> {
   return withAdmin(kafka, async (admin) => {
@@ -72,23 +92,20 @@ export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise
 /** Closing waits for the current fetch. With kafkajs's 5 s, an idle broker delays the end of every read by so much. */
 const IDLE_FETCH_MS_MAX = 200;
 
+/** Where to begin in each partition: at an offset, or at the first record that was appended at a time. */
+type Start = { readonly fromOffset: string } | { readonly fromMs: number };
+
 /**
- * Passes every record to `onRecord`, in each partition from `fromOffset` to the end of the log at the time of the call.
+ * Passes every record to `onRecord`, in each partition from the start to the end of the log at the time of the call.
  * Commits nothing and leaves no consumer group behind. Throws when Kafka does not deliver the records in `msMax`.
  */
 export async function readLog(
   kafka: Kafka,
   topic: string,
-  { fromOffset, msMax }: { readonly fromOffset: string; readonly msMax: number },
+  { msMax, ...start }: Start & { readonly msMax: number },
   onRecord: (record: LogRecord) => void,
 ): Promise<void> {
-  const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
-  const ranges = offsets
-    .map(({ partition, low, high }) => {
-      const first = BigInt(fromOffset) > BigInt(low) ? BigInt(fromOffset) : BigInt(low);
-      return { partition, next: first, end: BigInt(high) };
-    })
-    .filter(({ next, end }) => next < end);
+  const ranges = await withAdmin(kafka, (admin) => rangesOf(admin, topic, start));
   if (ranges.length === 0) return;
 
   // A new group, so that no other reader has a share of the partitions.
@@ -112,6 +129,24 @@ interface Range {
   readonly partition: number;
   next: bigint;
   readonly end: bigint;
+}
+
+async function rangesOf(admin: Admin, topic: string, start: Start): Promise<Range[]> {
+  const offsets = await admin.fetchTopicOffsets(topic);
+  const first = await firstOffsets(admin, topic, start);
+  return offsets
+    .map(({ partition, low, high }) => {
+      const next = first(partition);
+      return { partition, next: next > BigInt(low) ? next : BigInt(low), end: BigInt(high) };
+    })
+    .filter(({ next, end }) => next < end);
+}
+
+async function firstOffsets(admin: Admin, topic: string, start: Start) {
+  if ('fromOffset' in start) return () => BigInt(start.fromOffset);
+  const found = await admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, start.fromMs));
+  const offsets = new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)]));
+  return (partition: number) => offsets.get(partition) ?? 0n;
 }
 
 async function consume(

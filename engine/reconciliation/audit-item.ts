@@ -4,7 +4,7 @@ import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { StockLedger } from '../stock/stock-ledger';
 import type { LedgerOpening } from '../stock/ledger-opener';
 import type { LedgerMaintenance, StoredOrder } from '../stock/ledger-maintenance';
-import { compareOrder, type Charge, type Difference } from './compare-order';
+import { compareOrder, type Charge, type Difference, type OrderFacts } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 
 /** What audit and repair use. */
@@ -18,10 +18,14 @@ export interface ReconciliationDeps {
   readonly lookUpCharges: LookUpCharges;
   /** Whether ingest has read every record that the orders topic holds now. */
   readonly isLogRead: () => Promise<boolean>;
+  /** Which of these orders the log has a record of. */
+  readonly findRecords: (orders: readonly AcceptedOrder[]) => Promise<ReadonlySet<string>>;
   readonly appendOrder: (order: Order) => Promise<unknown>;
   readonly wait: (ms: number) => Promise<unknown>;
   readonly now?: () => number;
 }
+
+type AcceptedOrder = Pick<Order, 'requestId' | 'acceptedAt'>;
 
 /** `unknown`: the item has no stock and never had a ledger. */
 export type AuditResult =
@@ -93,6 +97,9 @@ const UNREGISTERED: Difference = {
   mend: 'register',
 };
 
+/** The first look does not read the log: it looks again at every order that may have lost its record. */
+const FIRST_LOOK = { isLogRead: true, hasRecord: false, runsKeptMs: Infinity } as const;
+
 /** The first look uses Temporal's listing, which may be seconds behind: it only finds the orders to look at again. */
 async function findSuspects(
   deps: ReconciliationDeps,
@@ -111,14 +118,14 @@ async function findSuspects(
     await forEachConcurrently(recent, CONCURRENCY, async ({ requestId, entry }) => {
       const run = listed.get(requestId);
       const charges = await chargesOf(deps, { requestId, entry });
-      const facts = { requestId, entry, run, charges, isLogRead: true, now: now() };
-      if (compareOrder(facts).length > 0) suspects.add(requestId);
+      const facts = { requestId, entry, run, charges, now: now() };
+      if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) suspects.add(requestId);
     });
     for (const { requestId } of page) listed.delete(requestId);
   }
   for (const [requestId, run] of listed) {
-    const facts = { requestId, entry: undefined, run, charges: [], isLogRead: true, now: now() };
-    if (compareOrder(facts).length > 0) suspects.add(requestId);
+    const facts = { requestId, entry: undefined, run, charges: [], now: now() };
+    if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) suspects.add(requestId);
   }
   return { orders, suspects: [...suspects] };
 }
@@ -130,16 +137,29 @@ async function compareAgain(
   suspects: readonly RequestId[],
 ): Promise<Difference[]> {
   const { repair, runs, now = Date.now } = deps;
-  const found: Difference[] = [];
+  const seen: OrderFacts[] = [];
+  const runsKeptMs = await runs.keptMs();
   // Before the workflows are looked up: a record that ingest has read by now has started its workflow.
   const isLogRead = await deps.isLogRead();
   await forEachConcurrently(suspects, CONCURRENCY, async (requestId) => {
     const entry = await repair.entry(itemId, requestId);
     const run = await runs.look(requestId);
     const charges = entry ? await chargesOf(deps, { requestId, entry }) : [];
-    found.push(...compareOrder({ requestId, entry, run, charges, isLogRead, now: now() }));
+    const facts = { requestId, entry, run, charges, isLogRead, runsKeptMs, now: now() };
+    seen.push({ ...facts, hasRecord: false });
   });
-  return found;
+  const lost = seen.flatMap((facts) => lostRecord(facts) ?? []);
+  const logged = lost.length > 0 ? await deps.findRecords(lost) : new Set<string>();
+  return seen.flatMap((facts) =>
+    compareOrder({ ...facts, hasRecord: logged.has(facts.requestId) }),
+  );
+}
+
+/** The order whose record is lost unless the log has it. */
+function lostRecord(facts: OrderFacts): AcceptedOrder | undefined {
+  const isLost = compareOrder(facts).some(({ kind }) => kind === 'record-lost');
+  if (!isLost || facts.entry === undefined || 'problem' in facts.entry) return undefined;
+  return { requestId: facts.requestId as RequestId, acceptedAt: facts.entry.acceptedAt };
 }
 
 /** Charges are compared only for orders that are sold or released: those of others may still change. */

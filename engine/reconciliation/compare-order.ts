@@ -12,6 +12,7 @@ export const DIFFERENCE_KINDS = [
   'counts',
   'hold-expired',
   'record-lost',
+  'run-missing',
   'workflow-over',
   'workflow-of-another-order',
   'outcome',
@@ -54,6 +55,10 @@ export interface OrderFacts {
   readonly charges: readonly Charge[];
   /** Whether ingest has read every record that could be this order's. */
   readonly isLogRead: boolean;
+  /** Whether the log has a record of this order, which ingest has started then. Looked up where nothing else decides. */
+  readonly hasRecord: boolean;
+  /** How long Temporal keeps a run that has ended. */
+  readonly runsKeptMs: number;
   /** Milliseconds since the epoch, close to the clock of Redis. */
   readonly now: number;
 }
@@ -113,13 +118,18 @@ function compareEntry(facts: OrderFacts): Difference[] {
 }
 
 /** A queued or reserved order needs a run, or a record that will start one. */
-function compareUnfinished(entry: LedgerEntry, { run, isLogRead, now }: OrderFacts): Difference[] {
+function compareUnfinished(entry: LedgerEntry, facts: OrderFacts): Difference[] {
+  const { run, isLogRead, now } = facts;
   const { state } = entry;
   if (run === undefined) {
     const since = entry.timeline.at(-1)?.at ?? entry.acceptedAt;
     if (!isLogRead || now - since < UNDER_WAY_MS) return [];
-    const there = `${state}, neither a record nor a workflow`;
-    return [{ kind: 'record-lost', there, should: 'a workflow', mend: 'append-record' }];
+    if (wasNeverStarted(entry, facts)) {
+      const there = `${state}, neither a record nor a workflow`;
+      return [{ kind: 'record-lost', there, should: 'a workflow', mend: 'append-record' }];
+    }
+    const there = `${state}, its workflow is gone`;
+    return [{ kind: 'run-missing', there, should: 'an outcome', mend: 'start-again' }];
   }
   const over = { kind: 'workflow-over', there: `${state}, workflow ${run.status}` } as const;
   switch (run.status) {
@@ -136,6 +146,21 @@ function compareUnfinished(entry: LedgerEntry, { run, isLogRead, now }: OrderFac
     default:
       return assertNever(run.status);
   }
+}
+
+/** The clocks of Redis and Temporal may differ by so much. */
+const CLOCKS_DIFFER_MS_MAX = 3_600_000;
+
+/**
+ * Whether no run of the order can have existed, so that nobody can have ended one: it has reserved nothing, the log has no
+ * record of it, and a run that ended since its acceptance would still be there.
+ */
+export function wasNeverStarted(
+  entry: LedgerEntry,
+  { hasRecord, runsKeptMs, now }: Pick<OrderFacts, 'hasRecord' | 'runsKeptMs' | 'now'>,
+): boolean {
+  const isUntouched = entry.state === 'queued' && entry.generation === 0 && !entry.cancelledByBuyer;
+  return isUntouched && !hasRecord && now - entry.acceptedAt < runsKeptMs - CLOCKS_DIFFER_MS_MAX;
 }
 
 function compareCharges(entry: LedgerEntry, charges: readonly Charge[]): Difference[] {

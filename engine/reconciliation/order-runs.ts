@@ -4,6 +4,7 @@ import {
   type Client,
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
+import { tsToMs } from '@temporalio/common/lib/time';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import {
   ORDER_OUTCOME,
@@ -20,6 +21,8 @@ export interface OrderRun {
   readonly runId: string;
   /** The fingerprint of its order; undefined in a run that was started by hand. */
   readonly fingerprint: string | undefined;
+  /** When it ended, by the server's clock: no step of it has a larger fence. Absent while it is running. */
+  readonly closedAt?: number;
 }
 
 /** The order workflows in Temporal. Every method throws without a definite answer. */
@@ -28,6 +31,8 @@ export interface OrderRuns {
   look(requestId: RequestId): Promise<OrderRun | undefined>;
   /** The latest run of each order of an item, from the server's listing, which may be seconds behind. */
   list(itemId: ItemId): Promise<ReadonlyMap<RequestId, OrderRun>>;
+  /** How long a run that has ended is kept. */
+  keptMs(): Promise<number>;
   /** The result of an order's confirmed run. */
   result(requestId: RequestId, runId: string): Promise<OrderConfirmed>;
   /** Starts a new run unless the latest one is open or confirmed. Only one concurrent start succeeds. */
@@ -78,6 +83,12 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
     list: async (itemId) =>
       new Map((await listRuns(itemId)).map((run) => [run.workflowId as RequestId, orderRun(run)])),
 
+    keptMs: async () => {
+      const { namespace } = client.options;
+      const { config } = await call(() => client.workflowService.describeNamespace({ namespace }));
+      return tsToMs(config?.workflowExecutionRetentionTtl);
+    },
+
     result: (requestId, runId) =>
       call(() => client.workflow.getHandle(requestId, runId).result() as Promise<OrderConfirmed>),
 
@@ -114,7 +125,10 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
 }
 
 function orderRun(
-  run: Pick<WorkflowExecutionInfo, 'status' | 'runId' | 'memo' | 'typedSearchAttributes'>,
+  run: Pick<
+    WorkflowExecutionInfo,
+    'status' | 'runId' | 'memo' | 'typedSearchAttributes' | 'closeTime'
+  >,
 ): OrderRun {
   const status = STATUSES[run.status.name];
   // A run that finds its buyer's cancellation completes as well: see OrderCancelled.
@@ -124,6 +138,7 @@ function orderRun(
     status: isCancelled ? 'cancelled' : status,
     runId: run.runId,
     fingerprint: fingerprintInMemo(run.memo),
+    ...(run.closeTime && { closedAt: run.closeTime.getTime() }),
   };
 }
 

@@ -46,33 +46,39 @@ async function mendOrder(
   mend: Mend,
   who: ByHand,
 ): Promise<void> {
-  const { repair, ledger, runs, now = Date.now } = deps;
+  const { repair, ledger, runs } = deps;
   const entry = await repair.entry(itemId, requestId);
   if (entry === undefined || 'problem' in entry) return;
   const order = orderOf({ itemId, requestId, entry });
-  // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started.
-  if (mend === 'append-record') await deps.appendOrder(order);
+  // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started. An order that was
+  // reserved or cancelled since the audit needs none.
+  if (mend === 'append-record' && entry.state === 'queued' && entry.generation === 0) {
+    await deps.appendOrder(order);
+  }
   // The new run continues the same generation, so it uses the same payment key and cannot charge twice.
   if (mend === 'start-again') await runs.startAgain(order, who);
   const run = await runs.look(requestId);
   if (!run || run.status === 'running') return;
+  // Later than every step of the runs so far, earlier than every step of a run to come: the clock of this machine is neither.
+  const fence = Math.max(entry.fence, run.closedAt ?? 0);
   if (mend === 'confirm') {
     const { generation, paymentId = '' } = await runs.result(requestId, run.runId);
-    await ledger.confirm({ itemId, requestId, generation, paymentId, fence: now() });
+    await ledger.confirm({ itemId, requestId, generation, paymentId, fence });
   }
   if (mend === 'give-up') {
-    await releaseAndRefund(deps, order, run.status === 'cancelled' ? 'cancelled' : 'sale-lost');
+    const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
+    await releaseAndRefund(deps, order, { reason, fence });
   }
 }
 
 /** As the workflow does: first release, which closes the generation, then refund every unresolved charge. */
 async function releaseAndRefund(
-  { ledger, provider, now = Date.now }: ReconciliationDeps,
+  { ledger, provider }: ReconciliationDeps,
   order: Order,
-  reason: 'cancelled' | 'sale-lost',
+  ending: { readonly reason: 'cancelled' | 'sale-lost'; readonly fence: number },
 ): Promise<void> {
   const { itemId, requestId } = order;
-  const { owed } = await ledger.release({ order, reason, fence: now() });
+  const { owed } = await ledger.release({ order, ...ending });
   for (const generation of owed) {
     const step = { itemId, requestId, generation };
     if (!(await ledger.isRefundable(step))) continue;

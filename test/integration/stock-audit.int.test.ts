@@ -1,4 +1,5 @@
 import { auditItem } from '../../engine/reconciliation/audit-item';
+import { auditStock } from '../../engine/reconciliation/audit-stock';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import { repairItem } from '../../engine/reconciliation/repair-item';
 import type { Order } from '../../engine/orders/order';
@@ -15,11 +16,14 @@ const saga = useSaga();
 const { money, start } = saga;
 /** What a repair has appended to the log, which nobody reads here. */
 const appended: Order[] = [];
+/** The orders of which the log has a record. */
+const logged = new Set<string>();
 /** How far the audit's clock is ahead, so that a test need not wait for an order to grow old. */
 let aheadMs = 0;
 beforeEach(() => {
   aheadMs = 0;
   appended.length = 0;
+  logged.clear();
 });
 
 function deps() {
@@ -41,6 +45,7 @@ function deps() {
         }),
       ),
     isLogRead: () => Promise.resolve(true),
+    findRecords: () => Promise.resolve(logged),
     appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
     wait: () => Promise.resolve(),
     now: () => Date.now() + aheadMs,
@@ -77,6 +82,12 @@ async function aSoldOrder(): Promise<Order> {
     async () => (await saga.client.workflow.count(closed)).count > 0,
   );
   return order;
+}
+
+async function deleteRun({ requestId: workflowId }: Order): Promise<void> {
+  const { workflowService } = saga.client;
+  const request = { namespace: 'default', workflowExecution: { workflowId } };
+  await workflowService.deleteWorkflowExecution(request);
 }
 
 /** Changes an entry as nobody should, and the counts with it. */
@@ -200,6 +211,56 @@ describe('a repair', () => {
     const acceptedAt = (await saga.entryOf(order))?.acceptedAt;
     expect(appended).toEqual([{ ...order, acceptedAt }]);
   });
+
+  test.each(['queued', 'reserved'])(
+    'appends nothing by itself for a %s order whose workflow was terminated and deleted',
+    async (state) => {
+      const order = await aRegisteredOrder();
+      logged.add(order.requestId);
+      const [charging, answered] = [aSignal(), aSignal()];
+      money.faultNext(() => {
+        charging.give();
+        return answered.given;
+      });
+      const handle = state === 'reserved' ? await start(order) : await saga.startLater(order);
+      if (state === 'reserved') await charging.given;
+      await handle.terminate('an operator ends it');
+      answered.give();
+      await deleteRun(order);
+      aheadMs = 120_000;
+      await eventually('its run is gone', async () =>
+        (await kindsOf(order)).includes('run-missing'),
+      );
+      const registry = { ...deps().registry, items: () => Promise.resolve([order.itemId]) };
+      const onItem = () => undefined;
+      const { differences } = await auditStock({ ...deps(), registry, onItem });
+      expect({ appended, differences }).toEqual({
+        appended: [],
+        differences: { 'run-missing': 1 },
+      });
+      expect(await saga.entryOf(order)).toMatchObject({ state });
+    },
+  );
+
+  test.each([-3_600_000, 3_600_000])(
+    'ends an order whatever the clock of this machine says: %d ms',
+    async (skewMs) => {
+      const order = await aRegisteredOrder({ supply: 3, amount: 2 });
+      await (await start(order)).result();
+      const entry = await saga.entryOf(order);
+      await rewrite(order, 'sold', { state: 'reserved', owed: '1,', finished_at: undefined });
+      aheadMs = skewMs;
+      const runs = { ...deps().runs, look: () => Promise.resolve(CANCELLED) };
+      const difference = { kind: 'workflow-over', there: '', should: '', mend: 'give-up' } as const;
+      const differences = [{ ...difference, requestId: order.requestId }];
+      const { itemId } = order;
+      await repairItem({ ...deps(), runs }, { itemId, differences, by: 'ann', why: 'a test' });
+      const after = await saga.entryOf(order);
+      expect(after?.state).toBe('released');
+      // A fence of the future would make the next runs of the order too late.
+      expect(after?.fence).toBe(entry?.fence);
+    },
+  );
 
   test('lets an order go on whose workflow was terminated in mid-charge, and it is charged once', async () => {
     const order = await aRegisteredOrder();

@@ -4,6 +4,7 @@ import type { LedgerEntry } from '../../../engine/orders/ledger';
 
 const NOW = 1_700_000_600_000;
 const LONG_AGO = NOW - 500_000;
+const A_WEEK = 7 * 24 * 3_600_000;
 
 function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
   return {
@@ -11,7 +12,7 @@ function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
     units: 2,
     userId: 'u1',
     fingerprint: 'f',
-    generation: 1,
+    generation: fields.state === undefined || fields.state === 'queued' ? 0 : 1,
     fence: 1,
     unresolvedCharges: [],
     priceMinor: 500,
@@ -35,6 +36,8 @@ function compare(facts: Partial<OrderFacts>): string[] {
     run: undefined,
     charges: [],
     isLogRead: true,
+    hasRecord: false,
+    runsKeptMs: A_WEEK,
     now: NOW,
     ...facts,
   };
@@ -82,7 +85,27 @@ describe('an order whose ledger, workflow and charges differ', () => {
       ['hold-expired: reclaim'],
     ],
     ['queued, no record', { entry: anEntry({}) }, ['record-lost: append-record']],
-    ['reserved, no run', { entry: anEntry({ state: 'reserved' }) }, ['record-lost: append-record']],
+    ['reserved, no run', { entry: anEntry({ state: 'reserved' }) }, ['run-missing: start-again']],
+    [
+      'queued, its record read and its run gone',
+      { entry: anEntry({}), hasRecord: true },
+      ['run-missing: start-again'],
+    ],
+    [
+      'queued again after a lost ledger, no run',
+      { entry: anEntry({ generation: 1 }) },
+      ['run-missing: start-again'],
+    ],
+    [
+      'queued and cancelled, no run',
+      { entry: anEntry({ cancelledByBuyer: true }) },
+      ['run-missing: start-again'],
+    ],
+    [
+      'queued for so long that a run may have been forgotten',
+      { entry: anEntry({}), runsKeptMs: 3_600_000 },
+      ['run-missing: start-again'],
+    ],
     [
       'reserved, confirmed',
       { entry: anEntry({ state: 'reserved' }), run: aRun('confirmed') },
