@@ -3,14 +3,21 @@ import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { createKafka } from '../engine/kafka/kafka-client';
-import { findRecords, isLogRead, readCancellations, readOrders } from '../engine/kafka/read-log';
+import {
+  findRecords,
+  isLogRead,
+  logReachesBackTo,
+  readCancellations,
+  readOrders,
+} from '../engine/kafka/read-log';
 import { assertNever } from '../engine/orders/invariant';
-import type { ItemId, Order } from '../engine/orders/order';
+import type { Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { auditItem, createChargeLookup } from '../engine/reconciliation/audit-item';
 import type { Difference } from '../engine/reconciliation/compare-order';
+import { createOrderHistory, type HistoryGap } from '../engine/reconciliation/order-history';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
 import { rebuildLedger } from '../engine/reconciliation/rebuild-ledger';
 import { repairItem } from '../engine/reconciliation/repair-item';
@@ -57,6 +64,10 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
     .option('--why <text>', 'your reason, recorded with your name; required')
     .option('--supply <units>', 'all units that were ever put on sale', units)
     .option('--free <units>', 'the units that nobody has', units)
+    .option(
+      '--accept-incomplete',
+      'with --free: restore the orders that are known, although others may have been sold',
+    )
     .action((item: string, options: Omit<RebuildOptions, 'item'>) =>
       end(actions.rebuild({ ...options, item })),
     );
@@ -110,6 +121,14 @@ function createClients(
     throw notRunning(`Cannot read the log from Kafka at ${access.addrs.join(',')}`, cause);
   };
   const provider = createHttpPaymentProvider({ baseUrl: payments, timeoutMs: PAYMENT_MS_MAX });
+  const runs = createOrderRuns(client, taskQueue);
+  const history = createOrderHistory({
+    runs,
+    readOrders: (itemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
+    readCancellations: (itemId) =>
+      readCancellations(kafka, cancellationsTopic, itemId).catch(noLog),
+    logReachesBackTo: (sinceMs) => logReachesBackTo(kafka, ordersTopic, sinceMs).catch(noLog),
+  });
   return {
     terminal: context.terminal,
     by: operatorName(),
@@ -117,11 +136,9 @@ function createClients(
     opening: createLedgerOpening(redis),
     ledger: createStockLedger(redis),
     registry: createLedgerRegistry(client, taskQueue),
-    runs: createOrderRuns(client, taskQueue),
+    runs,
+    history,
     claim: (order: Parameters<typeof claimOrder>[1]) => claimOrder(redis, order, orderRetentionMs),
-    readOrders: (itemId: ItemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
-    readCancellations: (itemId: ItemId) =>
-      readCancellations(kafka, cancellationsTopic, itemId).catch(noLog),
     isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
     findRecords: (orders: Parameters<typeof findRecords>[2]) =>
       findRecords(kafka, ordersTopic, orders).catch(noLog),
@@ -190,12 +207,13 @@ interface RebuildOptions extends CommonOptions {
   readonly why?: string | undefined;
   readonly free?: number | undefined;
   readonly supply?: number | undefined;
+  readonly acceptIncomplete?: boolean | undefined;
 }
 
 /** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a UserError when it is not lost. */
 async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitCode> {
   const { terminal, by } = clients;
-  const { free, supply } = options;
+  const { free, supply, acceptIncomplete = false } = options;
   const itemId = parseItemId(options.item);
   const why = requireReason(options.why, by);
   if ((free === undefined) === (supply === undefined)) {
@@ -203,9 +221,21 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
       'Say how many units there are: either --free (not sold and not held) or --supply (all that were ever put on sale). Nothing was changed.',
     );
   }
+  if (acceptIncomplete && free === undefined) {
+    throw new UserError(
+      '--accept-incomplete takes --free: count the units that nobody has bought. The orders that are not known hold units that --supply would sell again. Nothing was changed.',
+    );
+  }
   const given = free === undefined ? 'supply' : 'free';
   const units = free ?? supply ?? 0;
-  const result = await rebuildLedger(clients, { itemId, given, units, by, why });
+  const result = await rebuildLedger(clients, {
+    itemId,
+    given,
+    units,
+    acceptIncomplete,
+    by,
+    why,
+  });
   switch (result.kind) {
     case 'rebuilt': {
       const { kind, ...stock } = result;
@@ -221,6 +251,14 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
       throw refused(
         `The orders of item ${itemId} hold ${result.needed} units: a supply below that would be oversold. Nothing was changed.`,
       );
+    case 'incomplete':
+      throw refused(
+        [
+          `The history of item ${itemId} may be incomplete, so units that are sold could be sold again.`,
+          ...result.gaps.map(gapText),
+          'Count the units that nobody has bought, by the records of the payment provider, and use --free <units> --accept-incomplete: it restores what is known. Nothing was changed.',
+        ].join(' '),
+      );
     case 'open':
       throw refused(`The ledger of item ${itemId} is not lost. Nothing was changed.`);
     case 'never-opened':
@@ -229,6 +267,18 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
       );
     default:
       return assertNever(result);
+  }
+}
+
+function gapText(gap: HistoryGap): string {
+  const since = new Date(gap.runsKnownSince).toISOString();
+  switch (gap.kind) {
+    case 'log-begins-late':
+      return `The log does not go back to its first order, and Temporal may have forgotten workflows that ended before ${since}.`;
+    case 'runs-forgotten':
+      return `${gap.orders} orders in the log, ${gap.example} among them, were accepted before ${since} and have no workflow any more: each may have been sold.`;
+    default:
+      return assertNever(gap);
   }
 }
 

@@ -73,6 +73,23 @@ export async function findRecords(
   return found;
 }
 
+/**
+ * Whether a topic still has every record since a time: no partition begins later, and the log is as old. A topic that was
+ * lost and created again begins at offset 0 as well, but with younger records.
+ */
+export function logReachesBackTo(kafka: Kafka, topic: string, sinceMs: number): Promise<boolean> {
+  return withAdmin(kafka, async (admin) => {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    const older = await firstOffsets(admin, topic, { fromMs: sinceMs - CLOCKS_DIFFER_MS_MAX });
+    const young = await firstOffsets(admin, topic, { fromMs: sinceMs + CLOCKS_DIFFER_MS_MAX });
+    const isAsOld = offsets.some(({ partition, low }) => young(partition) > BigInt(low));
+    return (
+      isAsOld &&
+      offsets.every(({ partition, low }) => low === '0' || older(partition) > BigInt(low))
+    );
+  });
+}
+
 /** Whether a group has finished every record that a topic holds at the time of the call. */
 export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise<boolean> {
   return withAdmin(kafka, async (admin) => {

@@ -87,6 +87,8 @@ export interface LedgerMemo {
   readonly itemId: string;
   /** The ledger in Redis has the same token, or it is not the ledger that was registered. */
   readonly token: string;
+  /** The ledger is older than this workflow: Temporal had lost an earlier one. */
+  readonly again?: true;
 }
 
 /** The type name of the workflow that a schedule starts every minute. */

@@ -149,7 +149,7 @@ function compareUnfinished(entry: LedgerEntry, facts: OrderFacts): Difference[] 
 }
 
 /** The clocks of Redis and Temporal may differ by so much. */
-const CLOCKS_DIFFER_MS_MAX = 3_600_000;
+export const CLOCKS_DIFFER_MS_MAX = 3_600_000;
 
 /**
  * Whether no run of the order can have existed, so that nobody can have ended one: it has reserved nothing, the log has no

@@ -37,18 +37,14 @@ export interface OrderRuns {
   result(requestId: RequestId, runId: string): Promise<OrderConfirmed>;
   /** Starts a new run unless the latest one is open or confirmed. Only one concurrent start succeeds. */
   startAgain(order: Order, replay: OrderReplay): Promise<void>;
-  /** The histories of all runs of an item's orders and of the orders in `more`, by order, oldest run first. */
-  histories(
-    itemId: ItemId,
-    more: Iterable<RequestId>,
-  ): Promise<ReadonlyMap<RequestId, readonly RunHistory[]>>;
+  /** The ids of all runs of an item's orders, by order, oldest run first, from the server's listing. */
+  runIds(itemId: ItemId): Promise<ReadonlyMap<RequestId, readonly string[]>>;
+  history(requestId: RequestId, runId: string): Promise<RunHistory>;
 }
 
 const CALL_MS_MAX = 10_000;
-/** A hundred thousand runs are a hundred calls. */
-const LISTING_MS_MAX = 60_000;
-/** Histories that are read concurrently: they are small, and the server also has orders to run. */
-const CONCURRENCY = 8;
+/** A million runs are a thousand calls. */
+const LISTING_MS_MAX = 300_000;
 
 export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
@@ -70,11 +66,6 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
     }
-  };
-
-  const history = async (requestId: RequestId, runId: string): Promise<RunHistory> => {
-    const { events } = await call(() => client.workflow.getHandle(requestId, runId).fetchHistory());
-    return readRunHistory(events ?? []);
   };
 
   return {
@@ -101,25 +92,19 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       }
     },
 
-    histories: async (itemId, more) => {
+    runIds: async (itemId) => {
       const runs = new Map<RequestId, string[]>();
       for (const { workflowId, runId } of await listRuns(itemId)) {
         const requestId = workflowId as RequestId;
         runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
       }
-      // Orders that the listing does not show yet are looked up by id.
-      for (const requestId of more) {
-        if (runs.has(requestId)) continue;
-        const run = await look(requestId);
-        if (run) runs.set(requestId, [run.runId]);
-      }
-      const histories = new Map<RequestId, readonly RunHistory[]>();
-      await forEachConcurrently(runs, CONCURRENCY, async ([requestId, runIds]) => {
-        const read: RunHistory[] = [];
-        for (const runId of runIds) read.push(await history(requestId, runId));
-        histories.set(requestId, read);
-      });
-      return histories;
+      return runs;
+    },
+
+    history: async (requestId, runId) => {
+      const handle = client.workflow.getHandle(requestId, runId);
+      const { events } = await call(() => handle.fetchHistory());
+      return readRunHistory(events ?? []);
     },
   };
 }

@@ -1,20 +1,17 @@
-import type { Cancellations } from '../kafka/read-log';
-import { isCancelledBy, type Cancellation } from '../orders/cancellation-record';
-import type { LedgerEntry } from '../orders/ledger';
-import type { ItemId, Order, RequestId } from '../orders/order';
+import type { ItemId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { Queued } from '../stock/admission';
 import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/ledger-maintenance';
-import { forEachConcurrently, type OrderRuns } from './order-runs';
-import type { RunHistory } from './run-history';
+import type { HistoryGap, OrderHistory } from './order-history';
+import { forEachConcurrently } from './order-runs';
 
 export interface RebuildDeps {
-  readonly repair: Pick<LedgerMaintenance, 'standing' | 'rebuild'>;
-  readonly registry: Pick<LedgerRegistry, 'find'>;
-  readonly runs: Pick<OrderRuns, 'histories'>;
-  /** All orders of an item in the log. */
-  readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
-  readonly readCancellations: (itemId: ItemId) => Promise<Cancellations>;
+  readonly repair: Pick<
+    LedgerMaintenance,
+    'standing' | 'beginRebuild' | 'stageEntries' | 'dropRebuild' | 'finishRebuild'
+  >;
+  readonly registry: Pick<LedgerRegistry, 'registration'>;
+  readonly history: Pick<OrderHistory, 'restore'>;
   /** Claims the request_id of an accepted order. A claim of another request stays. */
   readonly claim: (order: Queued) => Promise<boolean>;
 }
@@ -23,122 +20,45 @@ export interface RebuildDeps {
 const CONCURRENCY = 100;
 
 /**
- * Restores a lost ledger from the workflows and the log, and opens it. It may be interrupted and repeated: the ledger is
- * written in one step at the end, and only while it is lost. No order changes meanwhile, because every step on a lost ledger
- * waits. An order whose record is still on its way reserves its units later.
+ * Restores a lost ledger from the history of its orders, and opens it. Refuses where the history may be incomplete: an
+ * order that nobody knows of may be sold, and its units would be sold again. It may be interrupted and repeated: the entries
+ * are staged in chunks and take the place of the ledger in one step at the end, only while it is lost. No order changes
+ * meanwhile, because every step on a lost ledger waits. An order whose record is still on its way reserves its units later.
  */
 export async function rebuildLedger(
-  { repair, registry, runs, readOrders, readCancellations, claim }: RebuildDeps,
+  { repair, registry, history, claim }: RebuildDeps,
   {
     itemId,
+    acceptIncomplete = false,
     ...ledger
   }: ByHand & {
     readonly itemId: ItemId;
     /** The operator gives the number of units, free or in all: only Redis knew it. */
     readonly given: 'free' | 'supply';
     readonly units: number;
+    /** Restores what is known although there may be more: the operator has counted the free units. */
+    readonly acceptIncomplete?: boolean;
   },
-): Promise<RebuildResult | { readonly kind: 'never-opened' }> {
-  const token = await registry.find(itemId);
-  if (token === undefined) return { kind: 'never-opened' };
+): Promise<
+  | RebuildResult
+  | { readonly kind: 'never-opened' }
+  | { readonly kind: 'incomplete'; readonly gaps: readonly HistoryGap[] }
+> {
+  const registration = await registry.registration(itemId);
+  if (registration === undefined) return { kind: 'never-opened' };
   if ((await repair.standing(itemId)).open) return { kind: 'open' };
 
-  const logged = await readOrders(itemId);
-  const histories = await runs.histories(itemId, logged.keys());
-  const entries = new Map<RequestId, LedgerEntry>();
-  for (const [requestId, runsOfOrder] of histories) {
-    const entry = restoredEntry(runsOfOrder);
-    if (entry) entries.set(requestId, entry);
+  const rebuildId = await repair.beginRebuild(itemId);
+  const gaps = await history.restore({ itemId, ...registration }, async (entries) => {
+    // Before the ledger opens: a repeated request must find its order.
+    await forEachConcurrently(entries, CONCURRENCY, ([requestId, { fingerprint }]) =>
+      claim({ requestId, itemId, fingerprint }),
+    );
+    await repair.stageEntries(itemId, rebuildId, entries);
+  });
+  if (gaps.length > 0 && !acceptIncomplete) {
+    await repair.dropRebuild(itemId, rebuildId);
+    return { kind: 'incomplete', gaps };
   }
-  for (const [requestId, order] of logged) {
-    if (!histories.has(requestId)) entries.set(requestId, queuedEntry(order));
-  }
-  for (const [requestId, cancellation] of await readCancellations(itemId)) {
-    entries.set(requestId, cancelledEntry(cancellation, entries.get(requestId)));
-  }
-
-  // Before the ledger opens: a repeated request must find its order.
-  await forEachConcurrently(entries, CONCURRENCY, ([requestId, { fingerprint }]) =>
-    claim({ requestId, itemId, fingerprint }),
-  );
-  return repair.rebuild(itemId, { ...ledger, token, entries });
-}
-
-/** The entry of an accepted order without a run: its units are held for it. */
-function queuedEntry(order: Order): LedgerEntry {
-  return {
-    state: 'queued',
-    units: order.amount,
-    userId: order.userId,
-    fingerprint: order.fingerprint,
-    priceMinor: order.priceMinor,
-    currency: order.currency,
-    acceptedAt: order.acceptedAt,
-    generation: 0,
-    fence: 0,
-    unresolvedCharges: [],
-    timeline: [{ at: order.acceptedAt, state: 'queued' }],
-  };
-}
-
-/**
- * The entry of an order whose buyer was told that it is cancelled: no later run reserves it again. `restored` is what log
- * and runs say of the request_id. A sale stays, and so does the entry of a later order under the same id.
- */
-export function cancelledEntry(
-  cancellation: Cancellation,
-  restored: LedgerEntry = {
-    ...queuedEntry(cancellation.order),
-    unresolvedCharges: cancellation.unresolvedCharges,
-  },
-): LedgerEntry {
-  const { at, generation } = cancellation;
-  const { state, timeline } = restored;
-  if (state === 'sold' || !isCancelledBy(cancellation, restored)) return restored;
-  return {
-    ...restored,
-    state: 'released',
-    reason: 'cancelled',
-    cancelledByBuyer: true,
-    generation: Math.max(restored.generation, generation),
-    finishedAt: at,
-    timeline: state === 'released' ? timeline : [...timeline, { at, state: 'released' }],
-  };
-}
-
-/**
- * The entry of an order from the histories of its runs, oldest first; undefined where the id belongs to another request.
- * Where the histories leave a doubt about money, the generation counts as unresolved: resolving it twice changes nothing.
- * So does the next generation, where a run may have opened and charged it unrecorded.
- */
-export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | undefined {
-  const runs = histories.filter(({ isOtherOrder }) => !isOtherOrder);
-  const last = runs.at(-1);
-  if (!last) return undefined;
-  // A sale is final, whatever a later run was told.
-  const sold = runs.find(({ known }) => known?.state === 'sold');
-  const { known, finishedAt } = sold ?? runs.findLast((run) => run.known !== undefined) ?? last;
-  const named = new Set(runs.flatMap((run) => [...run.generations]));
-  const isInDoubt = !sold && runs.some(({ mayHaveCharged }) => mayHaveCharged);
-  const inDoubt = isInDoubt ? [Math.max(0, ...named) + 1] : [];
-  const generation = Math.max(0, ...named, ...inDoubt);
-  const queued = queuedEntry(last.order);
-  if (!known) return { ...queued, generation, unresolvedCharges: inDoubt };
-
-  const resolved = new Set(runs.flatMap((run) => [...run.resolved]));
-  if (known.state === 'sold') resolved.add(known.generation);
-  const unresolved = [...named, ...inDoubt].filter((one) => !resolved.has(one));
-  const at = finishedAt ?? last.order.acceptedAt;
-  return {
-    ...queued,
-    state: known.state,
-    timeline: [...queued.timeline, { at, state: known.state }],
-    unresolvedCharges: unresolved.sort((one, other) => one - other),
-    generation: known.state === 'sold' ? known.generation : generation,
-    fence: Math.max(...runs.map(({ fence }) => fence)),
-    ...(known.state === 'released' && { reason: known.reason }),
-    ...(known.state === 'sold' && known.paymentId !== undefined && { paymentId: known.paymentId }),
-    ...(runs.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),
-    ...(known.state !== 'reserved' && { finishedAt: at }),
-  };
+  return repair.finishRebuild(itemId, { ...ledger, rebuildId, token: registration.token });
 }

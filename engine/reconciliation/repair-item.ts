@@ -36,7 +36,7 @@ async function mendItem(
   if (mend === 'recount') await repair.mendCounts(itemId, who);
   if (mend === 'register') {
     const { kind, token } = await opening.begin(itemId, '');
-    if (kind === 'opened') await registry.register(itemId, token);
+    if (kind === 'opened') await registry.register(itemId, token, { again: true });
   }
 }
 

@@ -19,6 +19,15 @@ export const operationsKey = ledgerKey('operations');
 /** Requests that were rejected although the log may hold a record of them. The eighth key of reject.lua and reserve.lua. */
 export const rejectionsKey = ledgerKey('rejections');
 
+/** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 8 to 10 of the rebuild. */
+export function stagingKeys(itemId: ItemId): string[] {
+  return [stagedOrdersKey(itemId), stagedCountsKey(itemId), stagedBuyersKey(itemId)];
+}
+
+const stagedOrdersKey = ledgerKey('rebuild:orders');
+const stagedCountsKey = ledgerKey('rebuild:counts');
+const stagedBuyersKey = ledgerKey('rebuild:buyers');
+
 /** The braces put a key into the slot of the plain free-units key: both hash the same text. */
 function ledgerKey(name: string) {
   return (itemId: ItemId) => `{${freeUnitsKey(itemId)}}:${name}`;

@@ -1,7 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { claimKey, claimValue, countsKey, freeUnitsKey, itemKeys, ordersKey } from './keys';
+import {
+  claimKey,
+  claimValue,
+  countsKey,
+  freeUnitsKey,
+  itemKeys,
+  ordersKey,
+  stagingKeys,
+} from './keys';
 import { defineLedgerScripts } from './scripts';
 import { formatEntry, readEntry } from './stored-entry';
 
@@ -34,6 +43,9 @@ export type RebuildResult =
 /** Entries of one page: a few hundred KB. */
 const PAGE_SIZE = 500;
 
+/** Entries of one call: it holds up Redis for two or three milliseconds. */
+const STAGED_AT_ONCE = 200;
+
 export type LedgerMaintenance = ReturnType<typeof createLedgerMaintenance>;
 
 /**
@@ -47,6 +59,15 @@ export function createLedgerMaintenance(redis: RedisConnection) {
     mode: 'look' | 'mend' | 'accept',
     { token = '', by = '', why = '' } = {},
   ) => toDifferences(await redis.ledgerRecount(...itemKeys(itemId), mode, token, by, why));
+  const stage = (
+    itemId: ItemId,
+    rebuildId: string,
+    step: 'begin' | 'add' | 'drop',
+    orders: readonly string[] = [],
+  ) => {
+    const keys = [...itemKeys(itemId), ...stagingKeys(itemId)];
+    return redis.ledgerStageRebuild(...keys, rebuildId, step, ...orders);
+  };
   return {
     /** The item's stock key, and whether its ledger is open. */
     async standing(
@@ -89,20 +110,46 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       while (Number(await redis.ledgerReclaim(...itemKeys(itemId))) > 0);
     },
 
-    /** Replaces a lost ledger and opens it. An open ledger stays as it is. */
-    async rebuild(
+    /** Begins to rebuild a lost ledger, and drops what an earlier rebuild has left. Returns the id of the rebuild. */
+    async beginRebuild(itemId: ItemId): Promise<string> {
+      const rebuildId = randomUUID();
+      await stage(itemId, rebuildId, 'begin');
+      return rebuildId;
+    },
+
+    /** Adds entries to a rebuild. Throws when another rebuild has begun. */
+    async stageEntries(
+      itemId: ItemId,
+      rebuildId: string,
+      entries: ReadonlyMap<RequestId, LedgerEntry>,
+    ): Promise<void> {
+      const all = [...entries];
+      for (let start = 0; start < all.length; start += STAGED_AT_ONCE) {
+        const some = all.slice(start, start + STAGED_AT_ONCE);
+        const orders = some.flatMap(([requestId, entry]) => [requestId, formatEntry(entry)]);
+        const reply = await stage(itemId, rebuildId, 'add', orders);
+        if (reply !== 'staged') throw anotherRebuild(itemId);
+      }
+    },
+
+    async dropRebuild(itemId: ItemId, rebuildId: string): Promise<void> {
+      await stage(itemId, rebuildId, 'drop');
+    },
+
+    /** Replaces a lost ledger by the staged one and opens it. An open ledger stays as it is. */
+    async finishRebuild(
       itemId: ItemId,
       ledger: {
+        readonly rebuildId: string;
         readonly token: string;
         readonly given: 'free' | 'supply';
         readonly units: number;
-        readonly entries: ReadonlyMap<RequestId, LedgerEntry>;
       } & ByHand,
     ): Promise<RebuildResult> {
-      const { token, given, units, entries, by, why } = ledger;
-      const orders = [...entries].flatMap(([requestId, entry]) => [requestId, formatEntry(entry)]);
-      const args = [token, given, units, by, why, ...orders];
-      return toRebuildResult(await redis.ledgerRebuild(...itemKeys(itemId), ...args));
+      const { rebuildId, token, given, units, by, why } = ledger;
+      const keys = [...itemKeys(itemId), ...stagingKeys(itemId)];
+      const reply = await redis.ledgerRebuild(...keys, rebuildId, token, given, units, by, why);
+      return toRebuildResult(reply, itemId);
     },
 
     /** Opens a ledger as it is in Redis, and writes the counts that follow from its entries. */
@@ -143,9 +190,16 @@ function toDifferences(reply: unknown): CountDifference[] {
   return found;
 }
 
-function toRebuildResult(reply: unknown): RebuildResult {
+function anotherRebuild(itemId: ItemId): Error {
+  return new Error(
+    `Another rebuild of item ${itemId} has begun since: this one has changed nothing`,
+  );
+}
+
+function toRebuildResult(reply: unknown, itemId: ItemId): RebuildResult {
   const [kind, ...numbers] = reply as [string, ...number[]];
   const [free = 0, queued = 0, reserved = 0, sold = 0, supply = 0] = numbers.map(Number);
+  if (kind === 'another') throw anotherRebuild(itemId);
   if (kind === 'rebuilt') return { kind, free, queued, reserved, sold, supply };
   return kind === 'too-small' ? { kind, needed: free } : { kind: 'open' };
 }

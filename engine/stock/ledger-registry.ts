@@ -16,6 +16,15 @@ import type { ItemId } from '../orders/order';
 const CALL_MS_MAX = 1_500;
 const LISTING_MS_MAX = 30_000;
 
+/** What is registered of an item's ledger. */
+export interface LedgerRegistration {
+  readonly token: string;
+  /** When it was registered, by Temporal's clock. */
+  readonly at: number;
+  /** It was registered before and Temporal has lost that, and all earlier runs with it: the item is older than `at`. */
+  readonly isAgain: boolean;
+}
+
 export type LedgerRegistry = ReturnType<typeof createLedgerRegistry>;
 
 /**
@@ -25,26 +34,38 @@ export type LedgerRegistry = ReturnType<typeof createLedgerRegistry>;
 export function createLedgerRegistry(client: Client, taskQueue: string) {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
 
-  /** The token of the item's ledger; undefined when it was never opened. A look-up by id is never stale. */
-  const find = async (itemId: ItemId): Promise<string | undefined> => {
+  /** Undefined when the item's ledger was never opened. A look-up by id is never stale. */
+  const registration = async (itemId: ItemId): Promise<LedgerRegistration | undefined> => {
     const id = ledgerWorkflowId(itemId);
     try {
-      const { memo } = await call(() => client.workflow.getHandle(id).describe());
+      const { memo, startTime } = await call(() => client.workflow.getHandle(id).describe());
       const token = memo?.['token'];
       if (typeof token !== 'string') throw new Error(`The workflow ${id} has no token in its memo`);
-      return token;
+      return { token, at: startTime.getTime(), isAgain: memo?.['again'] === true };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
     }
   };
 
-  return {
-    find,
+  const find = async (itemId: ItemId): Promise<string | undefined> =>
+    (await registration(itemId))?.token;
 
-    /** Registers a token unless the item has one already; returns the registered one. */
-    async register(itemId: ItemId, token: string): Promise<string> {
-      const memo: LedgerMemo = { itemId, token };
+  return {
+    /** The token of the item's ledger; undefined when it was never opened. */
+    find,
+    registration,
+
+    /**
+     * Registers a token unless the item has one already; returns the registered one. `again`: the ledger was registered
+     * before, and Temporal has lost that.
+     */
+    async register(
+      itemId: ItemId,
+      token: string,
+      { again = false }: { readonly again?: boolean } = {},
+    ): Promise<string> {
+      const memo: LedgerMemo = { itemId, token, ...(again && { again: true as const }) };
       try {
         await call(() =>
           client.workflow.start(LEDGER_WORKFLOW, {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ClientContext, Result } from 'ioredis';
 import type { RedisConnection } from '../../platform/redis';
 
-/** The scripts of an item's ledger, by the name of their client command. All take the item's seven keys, some an eighth. */
+/** The scripts of an item's ledger, by the name of their client command. All take the item's seven keys, some take more. */
 const SCRIPTS = {
   ledgerHold: 'hold',
   ledgerUndo: 'undo',
@@ -17,6 +17,7 @@ const SCRIPTS = {
   ledgerCancel: 'cancel',
   ledgerItem: 'item',
   ledgerOpen: 'open',
+  ledgerStageRebuild: 'stage-rebuild',
   ledgerRebuild: 'rebuild',
   ledgerRecount: 'recount',
   ledgerReclaim: 'reclaim',
@@ -66,10 +67,16 @@ export function defineAdmissionScripts(redis: RedisConnection): void {
 
 /** How many keys a script takes, the item's seven first. */
 export function numberOfKeys(command: string): number {
-  return TAKE_AN_EIGHTH_KEY.includes(command) ? 8 : 7;
+  return 7 + (MORE_KEYS[command] ?? 0);
 }
 
-const TAKE_AN_EIGHTH_KEY: readonly string[] = ['ledgerReject', 'ledgerReserve', 'ledgerRestock'];
+const MORE_KEYS: Readonly<Record<string, number>> = {
+  ledgerReject: 1,
+  ledgerReserve: 1,
+  ledgerRestock: 1,
+  ledgerStageRebuild: 3,
+  ledgerRebuild: 3,
+};
 
 function source(name: string): string {
   return readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');

@@ -218,10 +218,12 @@ describe('a repair', () => {
       const order = await aRegisteredOrder();
       logged.add(order.requestId);
       const [charging, answered] = [aSignal(), aSignal()];
-      money.faultNext(() => {
-        charging.give();
-        return answered.given;
-      });
+      if (state === 'reserved') {
+        money.faultNext(() => {
+          charging.give();
+          return answered.given;
+        });
+      }
       const handle = state === 'reserved' ? await start(order) : await saga.startLater(order);
       if (state === 'reserved') await charging.given;
       await handle.terminate('an operator ends it');

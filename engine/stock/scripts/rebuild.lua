@@ -1,48 +1,48 @@
 --[[
-  Replace a lost ledger and open it. An open ledger stays as it is.
-  After these arguments come the orders, any number of them: a request_id and its entry each.
+  Replace a lost ledger by the staged one and open it. An open ledger stays as it is.
 
-  ARGV[1]  token of the registry
-  ARGV[2]  "free" | "supply": the meaning of the units
-  ARGV[3]  units
-  ARGV[4]  operator
-  ARGV[5]  why
+  KEYS[8]   staged entries                                     hash
+  KEYS[9]   staged units by state, and the rebuild's id as id  hash
+  KEYS[10]  staged units by user                               hash
+
+  ARGV[1]  id of the rebuild
+  ARGV[2]  token of the registry
+  ARGV[3]  "free" | "supply": the meaning of the units
+  ARGV[4]  units
+  ARGV[5]  operator
+  ARGV[6]  why
 
   Returns  {"rebuilt", free, queued, reserved, sold, supply}
            {"too-small", units that the orders hold}   more than the supply
            {"open", ""}                                the ledger is not lost
+           {"another", ""}                             another rebuild has begun since
 ]]
-local token, given, units, by, why = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local stagedOrdersKey, stagedCountsKey, stagedBuyersKey = KEYS[8], KEYS[9], KEYS[10]
+local rebuildId, token, given, units, by, why = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 if redis.call('HEXISTS', countsKey, 'opened') == 1 then
   return { 'open', '' }
 end
-
-local sums, owned, total = { queued = 0, reserved = 0, sold = 0 }, {}, 0
-for index = 6, #ARGV, 2 do
-  local entry = cjson.decode(ARGV[index + 1])
-  if entry.state ~= 'released' then
-    sums[entry.state] = sums[entry.state] + entry.units
-    owned[entry.user] = (owned[entry.user] or 0) + entry.units
-    total = total + entry.units
-  end
+local staged = redis.call('HMGET', stagedCountsKey, 'id', 'queued', 'reserved', 'sold')
+if staged[1] ~= rebuildId then
+  return { 'another', '' }
 end
+local queued, reserved, sold = tonumber(staged[2] or 0), tonumber(staged[3] or 0), tonumber(staged[4] or 0)
+local total = queued + reserved + sold
 if given == 'supply' and units < total then
   return { 'too-small', total }
 end
 local free = given == 'supply' and units - total or units
 
-redis.call('DEL', ordersKey, countsKey, buyersKey, leasesKey)
-for index = 6, #ARGV, 2 do
-  redis.call('HSET', ordersKey, ARGV[index], ARGV[index + 1])
-end
-for user, units in pairs(owned) do
-  redis.call('HSET', buyersKey, user, whole(units))
-end
-for state, sum in pairs(sums) do
-  redis.call('HSET', countsKey, state, whole(sum))
+-- UNLINK before RENAME, which would free the old hash while everybody waits.
+redis.call('UNLINK', ordersKey, countsKey, buyersKey, leasesKey, stagedCountsKey)
+for from, to in pairs({ [stagedOrdersKey] = ordersKey, [stagedBuyersKey] = buyersKey }) do
+  if redis.call('EXISTS', from) == 1 then
+    redis.call('RENAME', from, to)
+  end
 end
 writeFree(free)
-redis.call('HSET', countsKey, 'supply', whole(free + total), 'opened', token)
+redis.call('HSET', countsKey, 'queued', whole(queued), 'reserved', whole(reserved), 'sold', whole(sold),
+  'supply', whole(free + total), 'opened', token)
 redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'rebuilt', 'by', by, 'why', why,
   'free', whole(free), 'units', whole(total))
-return { 'rebuilt', free, sums.queued, sums.reserved, sums.sold, free + total }
+return { 'rebuilt', free, queued, reserved, sold, free + total }

@@ -1,10 +1,8 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
 import type { Order, RequestId } from '../../../engine/orders/order';
-import {
-  cancelledEntry,
-  rebuildLedger,
-  type RebuildDeps,
-} from '../../../engine/reconciliation/rebuild-ledger';
+import { createOrderHistory } from '../../../engine/reconciliation/order-history';
+import { rebuildLedger, type RebuildDeps } from '../../../engine/reconciliation/rebuild-ledger';
+import { cancelledEntry } from '../../../engine/reconciliation/restored-entry';
 import { anOrder } from '../../support/purchases';
 
 const ORDER = anOrder();
@@ -14,20 +12,32 @@ const CANCELLATION = { order: ORDER, at: AT, generation: 0, unresolvedCharges: [
 
 /** Rebuilds a ledger whose orders are in the log alone, and returns its entries. */
 async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATION]) {
-  let written: ReadonlyMap<RequestId, LedgerEntry> = new Map();
-  const deps: RebuildDeps = {
-    repair: {
-      standing: () => Promise.resolve({ free: null, open: false }),
-      rebuild: (_, { entries }) => {
-        written = entries;
-        return Promise.resolve({ kind: 'open' });
-      },
+  const written = new Map<RequestId, LedgerEntry>();
+  const history = createOrderHistory({
+    runs: {
+      keptMs: () => Promise.resolve(Infinity),
+      runIds: () => Promise.resolve(new Map()),
+      look: () => Promise.resolve(undefined),
+      history: () => Promise.reject(new Error('there is no run')),
     },
-    registry: { find: () => Promise.resolve('token') },
-    runs: { histories: () => Promise.resolve(new Map()) },
     readOrders: () => Promise.resolve(new Map(logged.map((order) => [order.requestId, order]))),
     readCancellations: () =>
       Promise.resolve(new Map(cancellations.map((one) => [one.order.requestId, one]))),
+    logReachesBackTo: () => Promise.resolve(true),
+  });
+  const deps: RebuildDeps = {
+    repair: {
+      standing: () => Promise.resolve({ free: null, open: false }),
+      beginRebuild: () => Promise.resolve('rebuild'),
+      stageEntries: (_item, _rebuild, entries) => {
+        for (const [id, entry] of entries) written.set(id, entry);
+        return Promise.resolve();
+      },
+      dropRebuild: () => Promise.reject(new Error('nothing is missing')),
+      finishRebuild: () => Promise.resolve({ kind: 'open' }),
+    },
+    registry: { registration: () => Promise.resolve({ token: 'token', at: 0, isAgain: false }) },
+    history,
     claim: () => Promise.resolve(true),
   };
   await rebuildLedger(deps, { itemId, given: 'supply', units: 5, by: 'test', why: 'test' });

@@ -1,6 +1,6 @@
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils';
 import { readRunHistory } from '../../../engine/reconciliation/run-history';
-import { restoredEntry } from '../../../engine/reconciliation/rebuild-ledger';
+import { restoredEntry } from '../../../engine/reconciliation/restored-entry';
 import { readHistory } from '../../replay/history-file';
 
 /** The recorded histories of the real workflow, cut off after some events as a run in mid-course would be. */

@@ -1,0 +1,110 @@
+import type { Cancellations } from '../kafka/read-log';
+import type { LedgerEntry } from '../orders/ledger';
+import type { ItemId, Order, RequestId } from '../orders/order';
+import type { LedgerRegistration } from '../stock/ledger-registry';
+import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
+import { forEachConcurrently, type OrderRuns } from './order-runs';
+import { cancelledEntry, queuedEntry, restoredEntry } from './restored-entry';
+
+/** What is known of orders outside the ledger. An archive can take the place of Temporal and the log. */
+export interface OrderHistory {
+  /**
+   * Passes the entry of every order of an item to `onEntries`, at most RESTORED_AT_ONCE in a call. Returns the reasons why
+   * there may have been more orders; none: the history is complete.
+   */
+  restore(
+    item: LedgerRegistration & { readonly itemId: ItemId },
+    onEntries: (entries: ReadonlyMap<RequestId, LedgerEntry>) => Promise<void>,
+  ): Promise<readonly HistoryGap[]>;
+}
+
+export type HistoryGap =
+  /** The log does not go back to the item's first order, and Temporal has forgotten runs of that time. */
+  | { readonly kind: 'log-begins-late'; readonly runsKnownSince: number }
+  /** Accepted before `runsKnownSince`, and without a run: they may have been sold, and their runs forgotten. */
+  | {
+      readonly kind: 'runs-forgotten';
+      readonly orders: number;
+      readonly example: RequestId;
+      readonly runsKnownSince: number;
+    };
+
+export const RESTORED_AT_ONCE = 1_000;
+/** Histories that are read concurrently: they are small, and the server also has orders to run. */
+const CONCURRENCY = 8;
+
+/**
+ * The history that Temporal and the log have. Reading it keeps the records and the run ids of the item's orders in memory,
+ * a few hundred bytes an order; the histories of the runs are read chunk by chunk.
+ */
+export function createOrderHistory({
+  runs,
+  readOrders,
+  readCancellations,
+  logReachesBackTo,
+  now = Date.now,
+}: {
+  readonly runs: Pick<OrderRuns, 'keptMs' | 'runIds' | 'look' | 'history'>;
+  /** All orders of an item in the log. */
+  readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
+  readonly readCancellations: (itemId: ItemId) => Promise<Cancellations>;
+  /** Whether the log still has every record since a time, in ms since the epoch. */
+  readonly logReachesBackTo: (sinceMs: number) => Promise<boolean>;
+  readonly now?: () => number;
+}): OrderHistory {
+  const readRuns = async (requestId: RequestId, listed: readonly string[] | undefined) => {
+    // Orders that the listing does not show yet are looked up by id.
+    const latest = listed === undefined ? await runs.look(requestId) : undefined;
+    const histories = [];
+    for (const runId of listed ?? (latest ? [latest.runId] : [])) {
+      histories.push(await runs.history(requestId, runId));
+    }
+    return histories;
+  };
+
+  return {
+    restore: async ({ itemId, at, isAgain }, onEntries) => {
+      // A registration that was repeated tells nothing about the item's beginning, and no run is older than it.
+      const itemSince = isAgain ? 0 : at;
+      const kept = now() - (await runs.keptMs()) + CLOCKS_DIFFER_MS_MAX;
+      const runsKnownSince = isAgain ? Math.max(kept, at + CLOCKS_DIFFER_MS_MAX) : kept;
+      const gaps: HistoryGap[] = [];
+      if (itemSince < runsKnownSince && !(await logReachesBackTo(itemSince))) {
+        gaps.push({ kind: 'log-begins-late', runsKnownSince });
+      }
+
+      const logged = await readOrders(itemId);
+      const cancellations = await readCancellations(itemId);
+      const runIds = await runs.runIds(itemId);
+      const all = new Set([...logged.keys(), ...cancellations.keys(), ...runIds.keys()]);
+      const forgotten: RequestId[] = [];
+      for (const requestIds of chunks([...all])) {
+        const entries = new Map<RequestId, LedgerEntry>();
+        await forEachConcurrently(requestIds, CONCURRENCY, async (requestId) => {
+          const order = logged.get(requestId);
+          const cancellation = cancellations.get(requestId);
+          const histories = await readRuns(requestId, runIds.get(requestId));
+          const isYoung = order !== undefined && order.acceptedAt >= runsKnownSince;
+          const queued = histories.length === 0 && isYoung ? queuedEntry(order) : undefined;
+          const restored = restoredEntry(histories) ?? queued;
+          const entry = cancellation ? cancelledEntry(cancellation, restored) : restored;
+          if (entry) entries.set(requestId, entry);
+          else if (order && histories.length === 0) forgotten.push(requestId);
+        });
+        await onEntries(entries);
+      }
+      const [example] = forgotten;
+      if (example !== undefined) {
+        const orders = forgotten.length;
+        gaps.push({ kind: 'runs-forgotten', orders, example, runsKnownSince });
+      }
+      return gaps;
+    },
+  };
+}
+
+function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < all.length; start += RESTORED_AT_ONCE) {
+    yield all.slice(start, start + RESTORED_AT_ONCE);
+  }
+}

@@ -1,0 +1,83 @@
+import { isCancelledBy, type Cancellation } from '../orders/cancellation-record';
+import type { LedgerEntry } from '../orders/ledger';
+import type { Order } from '../orders/order';
+import type { RunHistory } from './run-history';
+
+/** The entry of an accepted order without a run: its units are held for it. */
+export function queuedEntry(order: Order): LedgerEntry {
+  return {
+    state: 'queued',
+    units: order.amount,
+    userId: order.userId,
+    fingerprint: order.fingerprint,
+    priceMinor: order.priceMinor,
+    currency: order.currency,
+    acceptedAt: order.acceptedAt,
+    generation: 0,
+    fence: 0,
+    unresolvedCharges: [],
+    timeline: [{ at: order.acceptedAt, state: 'queued' }],
+  };
+}
+
+/**
+ * The entry of an order whose buyer was told that it is cancelled: no later run reserves it again. `restored` is what log
+ * and runs say of the request_id. A sale stays, and so does the entry of a later order under the same id.
+ */
+export function cancelledEntry(
+  cancellation: Cancellation,
+  restored: LedgerEntry = {
+    ...queuedEntry(cancellation.order),
+    unresolvedCharges: cancellation.unresolvedCharges,
+  },
+): LedgerEntry {
+  const { at, generation } = cancellation;
+  const { state, timeline } = restored;
+  if (state === 'sold' || !isCancelledBy(cancellation, restored)) return restored;
+  return {
+    ...restored,
+    state: 'released',
+    reason: 'cancelled',
+    cancelledByBuyer: true,
+    generation: Math.max(restored.generation, generation),
+    finishedAt: at,
+    timeline: state === 'released' ? timeline : [...timeline, { at, state: 'released' }],
+  };
+}
+
+/**
+ * The entry of an order from the histories of its runs, oldest first; undefined where the id belongs to another request.
+ * Where the histories leave a doubt about money, the generation counts as unresolved: resolving it twice changes nothing.
+ * So does the next generation, where a run may have opened and charged it unrecorded.
+ */
+export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | undefined {
+  const runs = histories.filter(({ isOtherOrder }) => !isOtherOrder);
+  const last = runs.at(-1);
+  if (!last) return undefined;
+  // A sale is final, whatever a later run was told.
+  const sold = runs.find(({ known }) => known?.state === 'sold');
+  const { known, finishedAt } = sold ?? runs.findLast((run) => run.known !== undefined) ?? last;
+  const named = new Set(runs.flatMap((run) => [...run.generations]));
+  const isInDoubt = !sold && runs.some(({ mayHaveCharged }) => mayHaveCharged);
+  const inDoubt = isInDoubt ? [Math.max(0, ...named) + 1] : [];
+  const generation = Math.max(0, ...named, ...inDoubt);
+  const queued = queuedEntry(last.order);
+  if (!known) return { ...queued, generation, unresolvedCharges: inDoubt };
+
+  const resolved = new Set(runs.flatMap((run) => [...run.resolved]));
+  if (known.state === 'sold') resolved.add(known.generation);
+  const unresolved = [...named, ...inDoubt].filter((one) => !resolved.has(one));
+  const at = finishedAt ?? last.order.acceptedAt;
+  return {
+    ...queued,
+    state: known.state,
+    timeline: [...queued.timeline, { at, state: known.state }],
+    unresolvedCharges: unresolved.sort((one, other) => one - other),
+    generation: known.state === 'sold' ? known.generation : generation,
+    fence: Math.max(...runs.map(({ fence }) => fence)),
+    ...(known.state === 'released' && { reason: known.reason }),
+    ...(known.state === 'sold' && known.paymentId !== undefined && { paymentId: known.paymentId }),
+    ...(runs.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),
+    ...(known.state !== 'reserved' && { finishedAt: at }),
+  };
+}
