@@ -1,8 +1,8 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
-import type { ItemId, Order, RequestId } from '../../../engine/orders/order';
+import type { ItemId, Order } from '../../../engine/orders/order';
 import { createOrderHistory } from '../../../engine/reconciliation/order-history';
 import type { RunHistory } from '../../../engine/reconciliation/run-history';
-import { anOrder } from '../../support/purchases';
+import { anOrder, aPurchase } from '../../support/purchases';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -10,7 +10,7 @@ const NOW = 1_700_000_000_000;
 const ITEM = '101' as ItemId;
 
 const order = (requestId: string, acceptedAt: number): Order => ({
-  ...anOrder({ itemId: ITEM, requestId: requestId as RequestId }),
+  ...anOrder(aPurchase({ itemId: ITEM, requestId })),
   acceptedAt,
 });
 
