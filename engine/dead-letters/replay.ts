@@ -159,7 +159,7 @@ async function replayOrders(
 async function replayOrder(
   { order, letter, openLetters }: Candidate,
   { operator, dryRun, readAt }: ReplayRequest & { readonly readAt: number },
-  { replayer, mark, pace }: Clients & { readonly pace: () => Promise<void> },
+  { replayer, mark, claim, pace }: ReplayDeps & Clients & { readonly pace: () => Promise<void> },
 ): Promise<ReplayResult> {
   const { requestId } = order;
   const result = (outcome: ReplayOutcome, runId?: string): ReplayResult => ({
@@ -182,6 +182,8 @@ async function replayOrder(
   if (dryRun) return result('would-start');
 
   await pace();
+  // Before the start: without a claim the order is not found, and its id is free for another request.
+  if (!(await claim(order))) return result('other-order');
   const input = {
     order,
     ...(letter.source && { source: letter.source }),

@@ -51,6 +51,15 @@ describe('a failed order', () => {
     expect(world.terminal.written()).toContain(says);
   });
 
+  test('keeps its claim before it is started, and is not started when another request has its id', async () => {
+    const world = aWorld([aFailedOrder('a'), aFailedOrder('b')]);
+    world.claims.add('b');
+    const { code, outcomes } = await world.outcomes(ids('a', 'b'));
+    expect([code, outcomes]).toEqual([1, ['a:a-run started', 'b:b-run other-order']]);
+    expect(world.starts.map(({ input }) => input.order.requestId)).toEqual(['a']);
+    expect(world.claimed).toEqual(['a']);
+  });
+
   test('that is sold has its letters dealt with', async () => {
     const world = aWorld([aFailedOrder('a')], { a: { kind: 'sold' } });
     await world.run(ids('a'));

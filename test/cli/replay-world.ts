@@ -23,7 +23,9 @@ export function aWorld(
   const starts: { input: OrderInput; replay: OrderReplay; at: number }[] = [];
   const marks: DeadLetterMark[] = [];
   const appended: LogEntry[] = [];
+  /** The ids that other requests have. */
   const claims = new Set<string>();
+  const claimed: string[] = [];
   const state = { now: READ_AT, isWatched: false, faultAt: '' };
   const failed = (requestId: string): RunState => ({
     kind: 'failed',
@@ -62,7 +64,11 @@ export function aWorld(
         withReplayer: (use) => use(replayer),
         withMarks: (use) => use({ mark }),
         withOrders: (use) => use({ append }),
-        claim: ({ requestId }) => Promise.resolve(!claims.has(requestId)),
+        claim: ({ requestId }) => {
+          if (claims.has(requestId)) return Promise.resolve(false);
+          claimed.push(requestId);
+          return Promise.resolve(true);
+        },
         now: () => state.now,
         sleep: (ms) => Promise.resolve((state.now += ms)),
       },
@@ -76,7 +82,7 @@ export function aWorld(
     };
     return { code, outcomes: orders.map((one) => `${one.letter_id} ${one.outcome}`) };
   };
-  return { run, outcomes, starts, marks, appended, claims, state, standings, terminal };
+  return { run, outcomes, starts, marks, appended, claims, claimed, state, standings, terminal };
 }
 
 export const ids = (...names: string[]) => ({ ids: names });
