@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
-import type { Admission } from '../engine/stock/admission';
+import type { Admission, Queued } from '../engine/stock/admission';
 import type { LedgerOpener } from '../engine/stock/ledger-opener';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
@@ -21,6 +21,7 @@ import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/operator';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
+import { createOrderLookup, type FindItem } from './routes/order-lookup';
 import { createOrderView, type TraceTarget } from './routes/order-view';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
 import { systemRoutes } from './routes/system';
@@ -52,6 +53,10 @@ export interface GatewayParts {
   readonly publisher: OrderPublisher;
   /** Absent, in tests: an order that is reserved already cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
+  /** Finds the item of an order that has no claim. Absent, in tests: such an order is not found. */
+  readonly findItem?: FindItem | undefined;
+  /** Writes the claim of an accepted order that has none; a claim of another request stays. */
+  readonly claim?: ((order: Queued) => Promise<unknown>) | undefined;
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;
@@ -108,10 +113,17 @@ export function createGateway(parts: GatewayParts) {
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
   });
-  const findOrder = createFindOrder(ledger, view);
+  const lookUp = createOrderLookup({
+    ledger,
+    findItem: parts.findItem,
+    claim: parts.claim,
+    errors,
+  });
+  const findOrder = createFindOrder(lookUp, view);
   const events = createOrderEvents(findOrder, errors, limits.events);
   const cancelOrder = createCancelOrder({
     ledger,
+    lookUp,
     view,
     isClosing,
     cancelWorkflow: parts.cancelWorkflow,

@@ -7,7 +7,7 @@ import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
-import { createAdmission } from '../engine/stock/admission';
+import { createAdmission, type Queued } from '../engine/stock/admission';
 import { createStockOperations } from '../engine/stock/stock-operations';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
@@ -22,6 +22,7 @@ import { createGateway } from './gateway';
 import { createKafkaProbe } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createCancelWorkflow } from './routes/cancel-order';
+import { createFindItem } from './routes/order-lookup';
 import { claimOrder } from '../engine/stock/ledger-maintenance';
 
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
@@ -85,6 +86,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     orderRetentionMs: config.orderRetentionMs,
     defaultPrice,
   });
+  const claim = (order: Queued) => claimOrder(redis, order, config.orderRetentionMs);
   const { temporalUiUrl: uiUrl } = config;
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
@@ -93,6 +95,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     publisher: failpoints.around(publisher.watched, calls.PUBLISHER_CALLS),
     cancelWorkflow: (requestId) =>
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
+    findItem: createFindItem(temporal.client),
+    claim,
     cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
     probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
     defaultPrice,
@@ -104,10 +108,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
       // Connections are opened for each request: purchases share none of them.
       letters: {
         ...createDeadLetterClients({ ...config, ...config.operator }, OPERATOR_RECORDS_MAX),
-        claim: (order) =>
-          claimOrder(redis, order, config.orderRetentionMs).catch(
-            unavailable('Redis gives no answer'),
-          ),
+        claim: (order) => claim(order).catch(unavailable('Redis gives no answer')),
       },
     },
     joinCluster: cluster.isWorker ? joinCluster : undefined,

@@ -13,6 +13,7 @@ import { announcesNothing } from '../http/body-reader';
 import { parseRequestId, parseUserId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import { json, type HttpResponse } from '../http/response';
+import type { OrderLookup } from './order-lookup';
 import type { OrderView } from './order-view';
 import { NO_STORE, type RouteContext } from './route';
 
@@ -41,6 +42,7 @@ const WAITING_MAX = 100;
  */
 export function createCancelOrder({
   ledger,
+  lookUp,
   cancelWorkflow,
   cancellations,
   view,
@@ -48,7 +50,8 @@ export function createCancelOrder({
   waitMsMax = WAIT_MS_MAX,
   appendDeadlineMs = APPEND_DEADLINE_MS,
 }: {
-  readonly ledger: Pick<StockLedger, 'findOrder' | 'cancel'>;
+  readonly ledger: Pick<StockLedger, 'cancel'>;
+  readonly lookUp: OrderLookup;
   /** Absent, in tests: a reserved order cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
   readonly cancellations: OrderPublisher;
@@ -62,7 +65,7 @@ export function createCancelOrder({
 
   const cancel = async (request: CancelRequest): Promise<FoundResult | undefined> => {
     const { requestId } = request;
-    const found = await orUnknown('Redis', requestId, ledger.findOrder(requestId));
+    const found = await orUnknown('the look-up of the order', requestId, lookUp(requestId));
     if (!found) return undefined;
     const { itemId } = found;
     const ask = async () => {

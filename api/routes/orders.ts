@@ -1,14 +1,13 @@
 import { Type } from '@sinclair/typebox';
 import type { RequestId } from '../../engine/orders/order';
-import type { StockLedger } from '../../engine/stock/stock-ledger';
 import type { Buy } from '../buy/buy';
 import { BuyRequest, Id } from '../buy/buy-request';
-import { readFromRedis } from '../http/errors';
 import type { Metrics } from '../metrics';
 import { parseRequestId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import { json } from '../http/response';
 import type { CancelOrder } from './cancel-order';
+import type { OrderLookup } from './order-lookup';
 import { Links, Order, ORDER_EXAMPLE, type OrderBody, type OrderView } from './order-view';
 import { jsonResponse, NO_STORE, object, pathParameter, type Route } from './route';
 
@@ -73,13 +72,10 @@ export function buyRoute(buy: Buy, metrics: Metrics): Route {
 /** Returns an order as it is now; undefined if none was accepted under this id. Throws RequestError. */
 export type FindOrder = (requestId: RequestId) => Promise<OrderBody | undefined>;
 
-export function createFindOrder(
-  ledger: Pick<StockLedger, 'findOrder'>,
-  view: OrderView,
-): FindOrder {
+export function createFindOrder(lookUp: OrderLookup, view: OrderView): FindOrder {
   return async (requestId) => {
-    const found = await readFromRedis(ledger.findOrder(requestId), requestId);
-    return found && view.order({ requestId, ...found });
+    const found = await lookUp(requestId);
+    return found && view.order({ requestId, itemId: found.itemId, entry: found.entry });
   };
 }
 

@@ -102,13 +102,14 @@ export function createStockLedger(redis: RedisConnection) {
       return parseCancelResult(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
     },
 
-    /** The entry of an order, found by its claim; undefined when there is none. */
+    /** The entry of an order, in the ledger that its claim names unless the item is known; undefined when there is none. */
     async findOrder(
       requestId: RequestId,
+      known?: ItemId,
     ): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined> {
-      const claim = await redis.get(claimKey(requestId));
+      const claim = known ?? (await redis.get(claimKey(requestId)));
       if (claim === null) return undefined;
-      const itemId = claim.slice(claim.indexOf('|') + 1) as ItemId;
+      const itemId = known ?? (claim.slice(claim.indexOf('|') + 1) as ItemId);
       const raw = await redis.hget(ordersKey(itemId), requestId);
       return raw === null ? undefined : { itemId, entry: parseEntry(raw) };
     },

@@ -29,6 +29,7 @@ const saga = useSaga();
 async function cancelByBuyer({ requestId, userId }: Order) {
   const cancelOrder = createCancelOrder({
     ledger: saga.ledger,
+    lookUp: (id) => saga.ledger.findOrder(id),
     cancelWorkflow: createCancelWorkflow(saga.client),
     cancellations: createFakePublisher(),
     view: createOrderView(),

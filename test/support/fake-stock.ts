@@ -103,8 +103,8 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
       reject: (requests) => Promise.resolve(requests.map(reject)),
     },
     ledger: {
-      findOrder: (requestId: RequestId) => {
-        const itemId = claims.get(requestId)?.split('|')[1] as ItemId | undefined;
+      findOrder: (requestId: RequestId, known?: ItemId) => {
+        const itemId = known ?? (claims.get(requestId)?.split('|')[1] as ItemId | undefined);
         const entry = itemId && items.get(itemId)?.entries.get(requestId);
         return Promise.resolve(itemId && entry && { itemId, entry });
       },
