@@ -161,12 +161,19 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
 
   /** Gives back what an attempt has taken. Resolves also when that fails: the lease and the claim then expire. */
   const undo = async (
-    { requestId, itemId, token }: Attempt,
+    { requestId, itemId, fingerprint: hash, token }: Attempt,
     undoHold: boolean,
     dropClaim: boolean,
   ): Promise<void> => {
     if (!undoHold && !dropClaim) return;
-    const undone = await batches.undo({ requestId, itemId, token, undoHold, dropClaim });
+    const undone = await batches.undo({
+      requestId,
+      itemId,
+      fingerprint: hash,
+      token,
+      undoHold,
+      dropClaim,
+    });
     if (undone instanceof Error) errors.report('an attempt was not undone', undone, { requestId });
   };
 

@@ -32,6 +32,7 @@ export interface Verdict {
 export type RequestOf = Pick<Purchase, 'requestId' | 'itemId'>;
 
 export interface Undo extends RequestOf {
+  readonly fingerprint: string;
   readonly token: string;
   readonly undoHold: boolean;
   readonly dropClaim: boolean;
@@ -56,7 +57,10 @@ export interface Admission {
    * id is free. While the item's ledger is not open this cannot be told: every request counts as known.
    */
   areKnown(requests: readonly RequestOf[]): Promise<readonly (boolean | Error)[]>;
-  /** Gives back what these attempts still hold, and drops the claims that they made. */
+  /**
+   * Gives back what these attempts still hold, and drops the claims that they made, except where another attempt of the
+   * request has been accepted since.
+   */
   undo(attempts: readonly Undo[]): Promise<void>;
   /**
    * After the Kafka ack: held → queued, and the claims live as long as the orders. False: the entry is gone, since its
@@ -92,6 +96,13 @@ export function createAdmission(
   defineAdmissionScripts(redis);
   const { claimTtlMs, orderRetentionMs, defaultPrice, holdLeaseMs = HOLD_LEASE_MS } = options;
 
+  const dropClaims = (requests: readonly Queued[]) =>
+    groupForClaims(redis, requests).map(({ requests: all }): Command => {
+      const keys = all.map(({ requestId }) => claimKey(requestId));
+      const values = asOneArgument(all.map(claimValue));
+      return ['dropClaims', keys.length, ...keys, claimTtlMs, values];
+    });
+
   return {
     async claimAndHold(attempts) {
       const claimGroups = groupForClaims(redis, attempts);
@@ -104,19 +115,19 @@ export function createAdmission(
       const holds = resultsOf(groups, replies.slice(claimGroups.length), parseHoldResults);
       const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
       // If this fails, the claims end by themselves, later.
-      if (refused.length > 0) await runCommands(redis, refused.map(dropClaim));
+      if (refused.length > 0) await runCommands(redis, dropClaims(refused));
       return attempts.map((attempt, i) => toVerdict(attempt, claims[i], holds[i]));
     },
 
     areKnown: (requests) => areKnown(redis, requests),
 
     async undo(attempts) {
-      const commands: Command[] = [];
-      for (const attempt of attempts) {
-        const { itemId, requestId, token } = attempt;
-        if (attempt.undoHold) commands.push(['ledgerUndo', ...itemKeys(itemId), requestId, token]);
-        if (attempt.dropClaim) commands.push(dropClaim(attempt));
-      }
+      const commands = attempts
+        .filter(({ undoHold }) => undoHold)
+        .map(({ itemId, requestId, token }): Command => {
+          return ['ledgerUndo', ...itemKeys(itemId), requestId, token];
+        });
+      commands.push(...dropClaims(attempts.filter(({ dropClaim }) => dropClaim)));
       const failed = (await runCommands(redis, commands)).find(([error]) => error !== null);
       if (failed) throw new Error('Redis did not undo every attempt', { cause: failed[0] });
     },
@@ -203,10 +214,6 @@ function groupForClaims<T extends RequestOf>(redis: RedisConnection, requests: r
 function claim(requests: readonly Attempt[], ttlMs: number): Command {
   const keys = requests.map(({ requestId }) => claimKey(requestId));
   return ['claim', keys.length, ...keys, ttlMs, asOneArgument(requests.map(claimValue))];
-}
-
-function dropClaim({ requestId }: RequestOf): Command {
-  return ['del', claimKey(requestId)];
 }
 
 function hold(

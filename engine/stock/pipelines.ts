@@ -6,7 +6,7 @@ import type { ClaimCommand, ScriptArgument, ScriptCommand } from './scripts';
 /** A command by name. By its first key a Cluster finds the node. */
 export type Command =
   | readonly [
-      name: 'set' | 'del' | 'exists' | 'hexists' | 'hmget' | ScriptCommand,
+      name: 'set' | 'exists' | 'hexists' | 'hmget' | ScriptCommand,
       firstKey: string,
       ...args: ScriptArgument[],
     ]

@@ -26,7 +26,11 @@ const SCRIPTS = {
 } as const;
 
 /** The scripts of claims, which belong to no item. They take the number of their keys first. */
-const CLAIM_SCRIPTS = { claim: 'claim', prolongClaims: 'prolong-claims' } as const;
+const CLAIM_SCRIPTS = {
+  claim: 'claim',
+  prolongClaims: 'prolong-claims',
+  dropClaims: 'drop-claims',
+} as const;
 
 export type ScriptCommand = keyof typeof SCRIPTS;
 export type ClaimCommand = keyof typeof CLAIM_SCRIPTS;
@@ -40,6 +44,7 @@ declare module 'ioredis' {
   interface RedisCommander<Context> extends LedgerCommands<Context> {
     claim(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     prolongClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    dropClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
   }
 }
 

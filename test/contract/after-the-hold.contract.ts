@@ -54,6 +54,14 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await make().admission.areKnown([rejected])).toEqual([false]);
     });
 
+    test('keeps the claim of an accepted order when a rejected attempt of its request is undone late', async () => {
+      const first = attempt();
+      await hold(first);
+      await make().admission.queue([first]);
+      await make().admission.undo([{ ...again(first), undoHold: true, dropClaim: true }]);
+      expect(await make().ledger.findOrder(first.requestId)).toMatchObject({ itemId: item.id() });
+    });
+
     test('undoes a hold once, and only for the attempt that made it', async () => {
       const first = attempt();
       await hold(first);

@@ -45,6 +45,8 @@ export interface FakeStock {
 export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const items = new Map<string, Item>();
   const claims = new Map<string, string>();
+  /** Requests whose claims were prolonged, because their orders were accepted. */
+  const accepted = new Set<string>();
   const rejections = new Set<string>();
 
   const claimValue = ({ fingerprint, itemId }: Pick<Attempt, 'fingerprint' | 'itemId'>) =>
@@ -64,19 +66,22 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const isKnown = ({ requestId, itemId }: RequestOf): boolean =>
     claims.has(requestId) || items.get(itemId)?.entries.has(requestId) === true;
 
-  const undo = ({ requestId, itemId, token, undoHold, dropClaim }: Undo) => {
+  const undo = (attempt: Undo) => {
+    const { requestId, itemId, token, undoHold, dropClaim } = attempt;
     const item = items.get(itemId);
     const entry = item?.entries.get(requestId);
     if (undoHold && item && entry?.state === 'held' && entry.token === token) {
       removeHold(item, requestId, entry);
     }
-    if (dropClaim) claims.delete(requestId);
+    const isOwn = claims.get(requestId) === claimValue(attempt) && !accepted.has(requestId);
+    if (dropClaim && isOwn) claims.delete(requestId);
   };
 
   const queue = (order: Queued): boolean => {
     const { requestId, itemId } = order;
     const entry = items.get(itemId)?.entries.get(requestId);
     if (!claims.has(requestId)) claims.set(requestId, claimValue(order));
+    accepted.add(requestId);
     if (entry?.state === 'held') items.get(itemId)?.entries.set(requestId, enter(entry, 'queued'));
     return entry !== undefined;
   };
@@ -135,7 +140,10 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
       item.entries.set(requestId, { ...next, ...change });
     },
     claim: (requestId, value) => claims.set(requestId, value),
-    dropClaim: (requestId) => claims.delete(requestId),
+    dropClaim: (requestId) => {
+      claims.delete(requestId);
+      accepted.delete(requestId);
+    },
     reclaim: (requestId) => {
       const [, item] = itemOf(requestId);
       const entry = item?.entries.get(requestId);
