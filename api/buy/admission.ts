@@ -108,7 +108,9 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
   ): Promise<HttpResponse> => {
     const { requestId, itemId, amount } = attempt;
     if (decision.rejection.kind === 'sold-out') {
-      soldOutCache.set(itemId, { units: amount, final: decision.rejection.final, askedAt });
+      const { final, stockKeyVanished } = decision.rejection;
+      soldOutCache.set(itemId, { units: amount, final, askedAt });
+      if (stockKeyVanished) errors.report('the stock key has vanished', undefined, { itemId });
     }
     const rejection = decision.mayBeInTheLog
       ? await writeDown(decision.rejection, attempt)

@@ -9,6 +9,7 @@ import type { OrderView } from '../routes/order-view';
 /** The result of a hold once the item's ledger is open, or the reason why it is not. */
 export type Hold =
   | Exclude<HoldResult, { readonly kind: 'unopened' }>
+  | { readonly kind: 'unknown-item' }
   | { readonly kind: 'no-ledger'; readonly why: 'lost' | 'unreachable' };
 
 /** Why a purchase is rejected. */

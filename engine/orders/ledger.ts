@@ -91,12 +91,14 @@ export type HoldResult =
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
   | { readonly kind: 'exists'; readonly entry: LedgerEntry }
   | { readonly kind: 'mismatch' }
-  /** `final`: every unit is sold. Otherwise units are still in checkout and may return. */
-  | { readonly kind: 'sold-out'; readonly final: boolean }
+  /**
+   * `final`: every unit is sold. Otherwise units are still in checkout and may return. `stockKeyVanished`: somebody or
+   * something has removed the item's stock key, and with it its free units.
+   */
+  | { readonly kind: 'sold-out'; readonly final: boolean; readonly stockKeyVanished?: true }
   | { readonly kind: 'limit'; readonly unitsPerUser: number; readonly owned: number }
   | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
   | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
-  | { readonly kind: 'unknown-item' }
   /** The item's ledger was never opened, or Redis has lost it. `known`: there is a stock key. */
   | { readonly kind: 'unopened'; readonly known: boolean };
 

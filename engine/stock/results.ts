@@ -39,8 +39,10 @@ function parseHoldResult(reply: unknown): HoldResult {
       return { kind, retryAfterMs: integer(rest[0]) };
     case 'exists':
       return { kind, entry: parseEntry(text(rest[0])) };
-    case 'sold-out':
-      return { kind, final: integer(rest[0]) === 1 };
+    case 'sold-out': {
+      const vanished = integer(rest[1]) === 1 && ({ stockKeyVanished: true } as const);
+      return { kind, final: integer(rest[0]) === 1, ...vanished };
+    }
     case 'limit':
       return { kind, unitsPerUser: integer(rest[0]), owned: integer(rest[1]) };
     case 'closed':
@@ -48,7 +50,6 @@ function parseHoldResult(reply: unknown): HoldResult {
         ? { kind, when: 'over', closesAt: integer(rest[1]) }
         : { kind, when: 'not-open', opensAt: integer(rest[1]) };
     case 'mismatch':
-    case 'unknown-item':
       return { kind };
     case 'unopened':
       return { kind, known: integer(rest[0]) === 1 };

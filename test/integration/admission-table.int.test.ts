@@ -1,6 +1,6 @@
 import { buy, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import type { ItemId, Purchase } from '../../engine/orders/order';
-import { claimKey, claimValue } from '../../engine/stock/keys';
+import { claimKey, claimValue, itemKeys } from '../../engine/stock/keys';
 import { openGatewayOnRedis } from '../support/gateway-on-redis';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import type { RedisStock } from '../support/redis-stock';
@@ -64,7 +64,7 @@ const HOLDS = {
     told: { type: '/problems/sale-over' },
   },
   'unknown-item': {
-    prepare: ({ itemId }: Purchase) => stock.redis.del(`inventory:${itemId}`),
+    prepare: ({ itemId }: Purchase) => stock.redis.del(...itemKeys(itemId)),
     status: 404,
     told: { type: '/problems/unknown-item' },
   },

@@ -27,7 +27,7 @@ local function numberAfter(field)
   return changes[field] ~= NONE and tonumber(changes[field]) or nil
 end
 
-if redis.call('EXISTS', freeKey) == 0 then
+if redis.call('EXISTS', freeKey) == 0 and redis.call('HEXISTS', countsKey, 'opened') == 0 then
   return { 'unknown-item' }
 end
 local opensAt, closesAt = numberAfter('opens_at'), numberAfter('closes_at')

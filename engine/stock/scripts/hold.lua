@@ -13,11 +13,10 @@
            {"in-progress", ms until the other attempt's lease ends}
            {"exists", entry}
            {"mismatch"}
-           {"sold-out", 1 when every unit is sold, else 0}
+           {"sold-out", 1 when every unit is sold, else 0, 1 when the stock key has vanished, else 0}
            {"limit", units per user, units the user has}
            {"closed", "not-open" | "over", the time in ms}
-           {"unknown-item"}
-           {"unopened", 1 when the item is known, else 0}   never opened, or lost: the registry knows which
+           {"unopened", 1 when there is a stock key, else 0}   never opened, or lost: the registry knows which
            {"error", message}   the error of this attempt alone
 ]]
 -- This price times the largest amount is still an integer that every part represents exactly.
@@ -52,7 +51,7 @@ local function readSale()
 end
 
 -- Read by the first attempt that needs them. New holds of this call reduce `free` here, which is written once at the end.
-local sale, free, known, opened
+local sale, free, hasKey, opened
 local heldUnits = 0
 
 -- Entries as stored before this call, by request_id. New holds of this call are in `held`.
@@ -108,13 +107,10 @@ local function holdOne(requestId, user, units, fingerprint, token)
 
   sale = sale or readSale()
   if free == nil then
-    free, known, opened = openStock()
+    free, hasKey, opened = openStock()
   end
   if not opened then
-    return { 'unopened', known and 1 or 0 }
-  end
-  if not known then
-    return { 'unknown-item' }
+    return { 'unopened', hasKey and 1 or 0 }
   end
   if sale.opensAt and now < sale.opensAt then
     return { 'closed', 'not-open', sale.opensAt }
@@ -138,7 +134,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   if free < units then
     local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
     local returnable = free + heldUnits + tonumber(open[1] or 0) + tonumber(open[2] or 0) + tonumber(open[3] or 0)
-    return { 'sold-out', returnable == 0 and 1 or 0 }
+    return { 'sold-out', (hasKey and returnable == 0) and 1 or 0, hasKey and 0 or 1 }
   end
 
   entry = {

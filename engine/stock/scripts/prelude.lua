@@ -67,21 +67,22 @@ local function requireLedger()
   end
 end
 
--- Returns the free units, whether the item is known, and whether its ledger is open. A difference from the free units that
--- the last script left is a change from outside (SET inventory:<item>): the supply moves by it and it is recorded, before
--- anything else.
+-- Returns the free units, whether there is a stock key, and whether the ledger is open. A difference from the free units
+-- that the last script left is a change from outside (SET inventory:<item>): the supply moves by it and it is recorded,
+-- before anything else. A key that vanished from an open ledger (DEL, EXPIRE, eviction) means that no unit is free.
 local function openStock()
   local raw = redis.call('GET', freeKey)
   local free = wholeUnits(raw or '0')
   local counts = redis.call('HMGET', countsKey, 'free', 'opened')
+  local opened = counts[2] ~= false
   local change = free - tonumber(counts[1] or 0)
   if change ~= 0 then
-    redis.call('HINCRBY', countsKey, 'supply', whole(change))
+    local supply = redis.call('HINCRBY', countsKey, 'supply', whole(change))
     redis.call('HSET', countsKey, 'free', whole(free))
-    redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*',
-      'state', 'adjusted', 'units', whole(change), 'free', whole(free))
+    redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', (raw or not opened) and 'adjusted' or 'vanished',
+      'units', whole(change), 'free', whole(free), 'supply', whole(supply))
   end
-  return free, raw ~= false, counts[2] ~= false
+  return free, raw ~= false, opened
 end
 
 local function writeFree(free)
