@@ -50,10 +50,12 @@ export function addStockCommands(stock: Command, actions: StockActions, end: End
     'flash-sale stock show 101',
   ).action((item: string, options: CommonOptions) => end(actions.show({ ...options, item })));
 
+  const unitsExpected = wholeNumber(0, Number.MAX_SAFE_INTEGER);
   const addRestock = (name: 'add' | 'set', description: string, unitsMin: number) => {
     addCommand(stock, `${name} <item>`, description, `flash-sale stock ${name} 101 50`)
       .argument('<units>', 'units', wholeNumber(unitsMin, RESTOCK_UNITS_MAX))
       .option('--operation-id <id>', 'sent twice under one id, it counts once', operationId)
+      .option('--expect <free>', 'only if as many units are free', unitsExpected)
       .action((item: string, count: number, options: Omit<RestockOptions, 'item' | 'units'>) => {
         const units = name === 'add' ? { add: count } : { free: count };
         return end(actions.restock({ ...options, item, units }));
@@ -182,6 +184,8 @@ export interface RestockOptions extends ItemOptions {
   readonly units: Restock['units'];
   /** Absent: a new one. */
   readonly operationId?: string | undefined;
+  /** The free units that the operator has seen. */
+  readonly expect?: number | undefined;
 }
 
 /** `flash-sale stock add` and `stock set`. Throws a UserError when the ledger refuses, or when Redis does not answer. */
@@ -189,10 +193,10 @@ export async function stockRestock(
   { terminal, by, withStock }: Deps,
   options: RestockOptions,
 ): Promise<ExitCode> {
-  const { item, units, operationId = randomUUID() } = options;
+  const { item, units, operationId = randomUUID(), expect: expectedFree } = options;
   const itemId = parseItemId(item);
   const result = await withStock((stock) =>
-    stock.restock({ itemId, operationId, units, by }).catch((cause: unknown) => {
+    stock.restock({ itemId, operationId, units, expectedFree, by }).catch((cause: unknown) => {
       // It may have happened: only the same operation may be sent again.
       throw new UserError(
         `Redis gave no answer (${describeError(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
@@ -201,6 +205,10 @@ export async function stockRestock(
     }),
   );
   switch (result.kind) {
+    case 'stale':
+      throw refused(
+        `${itemId} has ${result.free} free units, not ${expectedFree ?? 'as many'} as expected. Nothing was changed: look again, then decide.`,
+      );
     case 'operation-reused':
       throw refused(
         `The operation ${operationId} has asked for something else before. Nothing was changed.`,
@@ -213,8 +221,10 @@ export async function stockRestock(
       );
     case 'restocked':
   }
-  const { before, after, isNewItem, wasDoneBefore } = result;
-  const change = paint(terminal, 'green', plain(`${itemId}: ${before} → ${after} free`));
+  const { before, after, supply, isNewItem, wasDoneBefore } = result;
+  const supplyBefore = supply === undefined ? undefined : supply - (after - before);
+  const ofSupply = supply === undefined ? '' : `, supply ${supplyBefore} → ${supply}`;
+  const change = paint(terminal, 'green', plain(`${itemId}: ${before} → ${after} free${ofSupply}`));
   const note = wasDoneBefore
     ? ' (this operation had been done before: nothing was changed now)'
     : isNewItem
@@ -225,6 +235,8 @@ export async function stockRestock(
     operation_id: operationId,
     free_before: before,
     free: after,
+    supply_before: supplyBefore,
+    supply,
     new_item: isNewItem,
     done_before: wasDoneBefore,
   };

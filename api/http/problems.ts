@@ -149,6 +149,11 @@ export const PROBLEMS = {
     title: 'Users own more units than the limit',
     detail: 'Send `force: true` to apply the limit to purchases from now on.',
   },
+  'stale-stock': {
+    status: 412,
+    title: 'The free units have changed',
+    detail: 'There are `free` units, not `expected`. Nothing was changed: look again, then decide.',
+  },
   'operation-reused': {
     status: 422,
     title: 'This operation_id has asked for something else',

@@ -9,7 +9,7 @@ import { object, oneOf, text, time, units, type DocumentedResponse, type Route }
 import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
 
 /** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
-const CONTRACT_VERSION = '1.2.0';
+const CONTRACT_VERSION = '2.0.0';
 
 /** Makes the OpenAPI document of the routes, as plain JSON. */
 export function createOpenApi(routes: readonly Route[]) {
@@ -206,6 +206,13 @@ const EXTRAS: Partial<
   'not-replayable': {
     members: { outcome: text('what the order is instead'), letter_id: Type.String() },
     example: { outcome: 'cancelled', letter_id: 'req-1:run-1' },
+  },
+  'stale-stock': {
+    members: {
+      free: units('free units now'),
+      expected: units('free units that If-Match names'),
+    },
+    example: { free: 73, expected: 100 },
   },
   'units-owned': {
     members: {

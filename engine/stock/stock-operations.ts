@@ -10,6 +10,8 @@ export interface Restock {
   readonly operationId: string;
   /** Whole units: to add, at least 1; or free from now on, at least 0. At most RESTOCK_UNITS_MAX. */
   readonly units: { readonly add: number } | { readonly free: number };
+  /** The free units that the operator has seen: with any other number, nothing is changed. */
+  readonly expectedFree?: number | undefined;
   /** The operator. */
   readonly by: string;
 }
@@ -20,10 +22,14 @@ export type RestockResult =
       /** Free units. */
       readonly before: number;
       readonly after: number;
+      /** All units ever put on sale, right after it. Absent for an operation that was remembered without it. */
+      readonly supply?: number;
       readonly isNewItem: boolean;
       /** This operation was carried out before; this call did nothing. */
       readonly wasDoneBefore: boolean;
     }
+  /** There are not as many free units as the operator has seen. */
+  | { readonly kind: 'stale'; readonly free: number }
   /** The id was used before, for another restock. */
   | { readonly kind: 'operation-reused' }
   /** More free units than the ledger can count. */
@@ -67,10 +73,10 @@ export type StockOperations = ReturnType<typeof createStockOperations>;
 export function createStockOperations(redis: RedisConnection) {
   defineLedgerScripts(redis);
   return {
-    restock({ itemId, operationId, units, by }: Restock): Promise<RestockResult> {
+    restock({ itemId, operationId, units, expectedFree, by }: Restock): Promise<RestockResult> {
       const [mode, number] = 'add' in units ? ['add', units.add] : ['set', units.free];
       const keys = [...itemKeys(itemId), operationsKey(itemId)];
-      const args = [operationId, mode, number, by, OPERATION_RETENTION_MS];
+      const args = [operationId, mode, number, by, OPERATION_RETENTION_MS, expectedFree ?? ''];
       return orUnreadable(redis.ledgerRestock(...keys, ...args).then(parseRestockResult));
     },
 
@@ -96,16 +102,19 @@ function saleArgument(value: string | number | null | undefined): string | numbe
 }
 
 function parseRestockResult(reply: unknown): RestockResult {
-  const [kind, before, after, isNewItem, wasDoneBefore] = list(reply);
+  const [kind, before, after, isNewItem, wasDoneBefore, supply] = list(reply);
   switch (kind) {
     case 'restocked':
       return {
         kind,
         before: integer(before),
         after: integer(after),
+        ...(integer(supply) >= 0 && { supply: integer(supply) }),
         isNewItem: integer(isNewItem) === 1,
         wasDoneBefore: integer(wasDoneBefore) === 1,
       };
+    case 'stale':
+      return { kind, free: integer(before) };
     case 'operation-reused':
     case 'too-many':
       return { kind };

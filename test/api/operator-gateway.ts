@@ -15,7 +15,13 @@ import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway
 export const TOKEN = 'a-token-of-some-length';
 
 export interface OperatorGateway extends OpenGateway {
-  readonly ask: (method: string, path: string, body?: unknown, token?: string) => Promise<Reply>;
+  readonly ask: (
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Reply>;
   readonly restocks: Restock[];
   readonly changes: SaleChange[];
   readonly marks: DeadLetterMark[];
@@ -40,7 +46,14 @@ export async function openOperatorGateway({
   const starts: string[] = [];
   const appended: LogEntry[] = [];
   const answers: OperatorGateway['answers'] = {
-    restock: { kind: 'restocked', before: 1, after: 6, isNewItem: false, wasDoneBefore: false },
+    restock: {
+      kind: 'restocked',
+      before: 1,
+      after: 6,
+      supply: 106,
+      isNewItem: false,
+      wasDoneBefore: false,
+    },
     change: { kind: 'changed' },
     reading: Promise.resolve(),
   };
@@ -97,13 +110,14 @@ export async function openOperatorGateway({
     },
   };
   const open = await openGateway({ units: 3, change: () => ({ operator }) });
-  const ask = async (method: string, path: string, body?: unknown, token = TOKEN) =>
+  const ask: OperatorGateway['ask'] = async (method, path, body, token = TOKEN, headers = {}) =>
     reply(
       await fetch(`${open.url}/operator${path}`, {
         method,
         headers: {
           ...(token !== '' && { authorization: `Bearer ${token}` }),
           ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
         },
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),

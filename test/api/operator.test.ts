@@ -20,19 +20,33 @@ describe('the items of operators', () => {
     expect(type(await ask('GET', '/items/%7Bx%7D'))).toBe('unknown-item');
   });
 
-  test('are sold as the body says: what is absent or null is unset', async () => {
+  test('are changed in what the body names: null unsets, and what is absent stays', async () => {
     const { ask, changes } = await open();
     const sale = { price_minor: 5, currency: 'EUR', opens_at: '2026-11-24', closes_at: null };
     expect((await ask('PUT', '/items/101', { ...sale, by: 'ann' })).status).toBe(200);
-    expect(changes).toEqual([
-      {
-        priceMinor: 5,
-        currency: 'EUR',
-        unitsPerUser: null,
-        opensAt: Date.UTC(2026, 10, 24),
-        closesAt: null,
-      },
-    ]);
+    const opensAt = Date.UTC(2026, 10, 24);
+    expect(changes).toEqual([{ priceMinor: 5, currency: 'EUR', opensAt, closesAt: null }]);
+    const nothing = await ask('PUT', '/items/101', { by: 'ann' });
+    expect([nothing.status, type(nothing)]).toEqual([400, 'invalid-request']);
+  });
+
+  test('carry their free units as an ETag, which a restock may be bound to', async () => {
+    const { ask, restocks, answers } = await open();
+    const tag = (await ask('GET', '/items/101')).headers.get('etag') ?? '';
+    expect(tag).toBe('"3"');
+    const body = { free: 100, operation_id: 'op', by: 'ann' };
+    const restock = (ifMatch: string) =>
+      ask('POST', '/items/101/restock', body, undefined, { 'if-match': ifMatch });
+    expect((await restock(tag)).status).toBe(200);
+    expect((await restock('*')).status).toBe(200);
+    expect(restocks.map(({ expectedFree }) => expectedFree)).toEqual([3, undefined]);
+    answers.restock = { kind: 'stale', free: 73 };
+    const stale = await restock('"100"');
+    expect([stale.status, type(stale)]).toEqual([412, 'stale-stock']);
+    expect(stale.body).toMatchObject({ free: 73, expected: 100 });
+    for (const wrong of ['100', 'W/"100"', '"1", "2"', '"abc"']) {
+      expect([wrong, (await restock(wrong)).status]).toEqual([wrong, 400]);
+    }
   });
 
   test.each([
@@ -58,6 +72,8 @@ describe('the items of operators', () => {
         operation_id: 'op',
         free_before: 1,
         free: 6,
+        supply_before: 101,
+        supply: 106,
         new_item: false,
         done_before: false,
       },

@@ -46,6 +46,7 @@ const OF_OPERATORS = {
   'several-dead-letters': 409,
   'not-replayable': 409,
   'units-owned': 409,
+  'stale-stock': 412,
   'operation-reused': 422,
   'unreadable-stock': 409,
   'dependency-unavailable': 503,

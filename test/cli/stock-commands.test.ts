@@ -20,6 +20,7 @@ const RESTOCKED: RestockResult = {
   kind: 'restocked',
   before: 1,
   after: 6,
+  supply: 106,
   isNewItem: false,
   wasDoneBefore: false,
 };
@@ -65,7 +66,7 @@ describe('flash-sale stock add', () => {
     const { add, asked, terminal } = aLedger();
     expect(await add()).toBe(0);
     expect(asked).toEqual([{ itemId: '101', operationId: 'op', units: { add: 5 }, by: 'ann' }]);
-    expect(terminal.written()).toBe('101: 1 → 6 free\n');
+    expect(terminal.written()).toBe('101: 1 → 6 free, supply 101 → 106\n');
   });
 
   test.each([
@@ -86,6 +87,8 @@ describe('flash-sale stock add', () => {
       operation_id: operationId,
       free_before: 1,
       free: 6,
+      supply_before: 101,
+      supply: 106,
       new_item: false,
       done_before: false,
     });
@@ -94,6 +97,14 @@ describe('flash-sale stock add', () => {
   test('says how to ask again when nobody knows whether it has happened', async () => {
     const { add } = aLedger({ restock: new Error('Command timed out') });
     await expect(add()).rejects.toThrow(/may be there or not.*--operation-id op: it never counts/);
+  });
+
+  test('sends the number of free units that is expected, and is refused with both numbers', async () => {
+    const { add, asked } = aLedger({ restock: { kind: 'stale', free: 73 } });
+    await expect(add({ expect: 100 })).rejects.toThrow(
+      /101 has 73 free units, not 100 as expected. Nothing was changed/,
+    );
+    expect(asked).toMatchObject([{ expectedFree: 100 }]);
   });
 
   test.each([

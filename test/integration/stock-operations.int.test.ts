@@ -51,6 +51,7 @@ describe('a restock', () => {
       kind: 'restocked',
       before: 0,
       after: 3,
+      supply: 3,
       isNewItem: true,
       wasDoneBefore: false,
     });
@@ -66,6 +67,7 @@ describe('a restock', () => {
       state: 'adjusted',
       units: '5',
       free: '6',
+      supply: '7',
       by: 'ann',
       operation: 'add-5',
     });
@@ -126,6 +128,37 @@ describe('a restock', () => {
     expect(await setFree(7)).toMatchObject({ kind: 'restocked', before: 6, after: 7 });
     expect(await counts()).toMatchObject({ free: 7, held: 4, supply: 11 });
     expect((await hold('u2')) instanceof Error).toBe(false);
+  });
+
+  test('that was decided on a stale number is refused with the real one, and changes nothing', async () => {
+    await add(100);
+    await hold('u1', 27);
+    const before = await everything();
+    const stale = { itemId, operationId: 'op', units: { free: 100 }, expectedFree: 100, by: 'ann' };
+    expect(await stock.operations.restock(stale)).toEqual({ kind: 'stale', free: 73 });
+    expect(await everything()).toBe(before);
+    const fresh = { ...stale, expectedFree: 73 };
+    const done = { kind: 'restocked', before: 73, after: 100, supply: 127 };
+    expect(await stock.operations.restock(fresh)).toMatchObject(done);
+    // A lost answer is asked for again with the same number.
+    expect(await stock.operations.restock(fresh)).toMatchObject({ ...done, wasDoneBefore: true });
+  });
+
+  test('without a number that was seen, the result and the event say what became of the supply', async () => {
+    await add(100);
+    await hold('u1', 27);
+    expect(await setFree(100)).toMatchObject({ before: 73, after: 100, supply: 127 });
+    expect(await lastEvent()).toMatchObject({ units: '27', free: '100', supply: '127', by: 'ann' });
+    await stock.redis.set(`inventory:${itemId}`, 5);
+    await hold('u2', 6);
+    expect(await lastEvent()).toEqual({ state: 'adjusted', units: '-95', free: '5', supply: '32' });
+  });
+
+  test('that expects a number is refused for a key that is none', async () => {
+    await add(10);
+    await stock.redis.set(`inventory:${itemId}`, 'abc');
+    const restock = { itemId, operationId: 'op', units: { free: 5 }, expectedFree: 10, by: 'ann' };
+    expect(await stock.operations.restock(restock)).toMatchObject({ kind: 'unreadable' });
   });
 
   test('refuses more units than can be counted', async () => {

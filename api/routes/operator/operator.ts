@@ -188,6 +188,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     readonly description: string;
     readonly schema: TSchema;
     readonly example: unknown;
+    readonly headers?: Readonly<Record<string, string>>;
   };
   readonly problems: readonly ProblemType[];
   readonly handle: (
@@ -196,6 +197,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       readonly params: RouteContext['params'];
       readonly query: Static<Query>;
       readonly body: Static<Body>;
+      readonly ifMatch: string | undefined;
     },
   ) => Promise<HttpResponse>;
 }): OperatorRoute {
@@ -215,7 +217,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       })),
     ],
     isForOperators: true,
-    responses: [jsonResponse(200, response.description, response)],
+    responses: [jsonResponse(200, response.description, response, response.headers)],
     problems: [
       ...problems,
       ...(body || query ? (['invalid-request'] as const) : []),
@@ -227,6 +229,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
         params: context.params,
         query: parseQuery({ ...context.query }),
         body: parseBody(value),
+        ifMatch: context.req.headers['if-match'],
       }),
   };
 }

@@ -6,13 +6,14 @@ import {
   RESTOCK_UNITS_MAX,
   SALE_TIME_MAX,
 } from '../../../engine/orders/sale';
+import type { RestockResult, SaleChange } from '../../../engine/stock/stock-operations';
 import { Id } from '../../buy/buy-request';
 import { readFromRedis, RequestError } from '../../http/errors';
 import { parseItemId } from '../../../engine/orders/order';
 import { problem } from '../../http/problems';
 import { json, type HttpResponse } from '../../http/response';
 import { Item, ITEM_EXAMPLE, ITEM_ID, itemBody } from '../items';
-import { NO_STORE, object, orNull, text, units, type RouteContext } from '../route';
+import { NO_STORE, object, orNull, text, units, type Parameter, type RouteContext } from '../route';
 import {
   By,
   invalid,
@@ -23,6 +24,17 @@ import {
   type Operator,
 } from './operator';
 
+/** The free units are what an operator decides by, so they alone are the tag of an item. */
+const FREE_TAG = { ETag: 'the free units, in quotes: for If-Match' };
+const freeTag = (free: number) => ({ etag: `"${free}"` });
+
+const IF_MATCH: Parameter = {
+  in: 'header',
+  name: 'If-Match',
+  description: 'the ETag of the item as it was read: with other free units, nothing is changed',
+  schema: Type.String(),
+};
+
 const readItem = operatorRoute({
   method: 'get',
   path: '/operator/items/{item_id}',
@@ -31,12 +43,12 @@ const readItem = operatorRoute({
   description:
     'The same as buyers read, at this moment; if the stock or sale cannot be read, the reason.',
   parameters: [ITEM_ID],
-  response: { description: 'The item.', schema: Item, example: ITEM_EXAMPLE },
+  response: { description: 'The item.', schema: Item, example: ITEM_EXAMPLE, headers: FREE_TAG },
   problems: ['unknown-item', 'unreadable-stock'],
   handle: (operator, { params }) => itemResponse(operator, itemIdOf(params)),
 });
 
-/** An absent field or null leaves the property unset. */
+/** An absent field stays as it is; null unsets the property. */
 const SaleRequest = object(
   {
     price_minor: optional(whole(1, PRICE_MINOR_MAX)),
@@ -58,9 +70,9 @@ const putSale = operatorRoute({
   method: 'put',
   path: '/operator/items/{item_id}',
   id: 'operatorPutSale',
-  summary: 'Set how an item is sold',
+  summary: 'Change how an item is sold',
   description:
-    'Replaces price, limit and opening times, all of them or none: what the body leaves out is unset. Accepted orders keep their price.',
+    'Changes the price, limit and opening times that the body names, all of them or none; null unsets one. Accepted orders keep their price.',
   parameters: [ITEM_ID],
   body: {
     schema: SaleRequest,
@@ -70,22 +82,13 @@ const putSale = operatorRoute({
     description: 'The item after the change.',
     schema: Item,
     example: ITEM_EXAMPLE,
+    headers: FREE_TAG,
   },
   problems: ['unknown-item', 'units-owned', 'unreadable-stock'],
   handle: async (operator, { params, body }) => {
     const itemId = itemIdOf(params);
-    const { price_minor = null, currency = null, units_per_user = null, force = false } = body;
-    if (currency !== null && !isCurrency(currency)) {
-      throw invalid({ path: '/currency', message: 'must be a currency of ISO 4217 such as USD' });
-    }
-    const change = {
-      priceMinor: price_minor,
-      currency,
-      unitsPerUser: units_per_user,
-      opensAt: saleTime(body.opens_at, '/opens_at'),
-      closesAt: saleTime(body.closes_at, '/closes_at'),
-    };
-    const who = { by: body.by, force };
+    const change = saleChange(body);
+    const who = { by: body.by, force: body.force === true };
     const result = await readFromRedis(operator.operations.changeSale(itemId, change, who));
     switch (result.kind) {
       case 'changed':
@@ -121,6 +124,10 @@ const Restocked = object({
   operation_id: Id,
   free_before: units('free units before'),
   free: units('free units right after it'),
+  supply_before: Type.Optional(units('units ever put on sale, before')),
+  supply: Type.Optional(
+    units('the same right after it; absent for an operation of an earlier version'),
+  ),
   new_item: Type.Boolean({ description: 'true if this put the item on sale' }),
   done_before: Type.Boolean({
     description: 'true if the operation was carried out before; nothing was done now',
@@ -133,8 +140,8 @@ const restock = operatorRoute({
   id: 'operatorRestock',
   summary: 'Put units on sale',
   description:
-    'Adds `units`, or sets the `free` units. A repeated operation_id has no further effect. An unknown item is put on sale.',
-  parameters: [ITEM_ID],
+    'Adds `units`, or sets the `free` units; the supply moves by the difference. With If-Match, only if the free units are still those. A repeated operation_id has no further effect. An unknown item is put on sale.',
+  parameters: [ITEM_ID, IF_MATCH],
   body: { schema: RestockRequest, example: { units: 50, operation_id: 'restock-1', by: 'ann' } },
   response: {
     description: 'Done, now or before.',
@@ -144,33 +151,29 @@ const restock = operatorRoute({
       operation_id: 'restock-1',
       free_before: 3,
       free: 53,
+      supply_before: 100,
+      supply: 150,
       new_item: false,
       done_before: false,
     },
   },
-  problems: ['unknown-item', 'operation-reused', 'unreadable-stock'],
-  handle: async ({ operations }, { params, body }) => {
+  problems: ['unknown-item', 'stale-stock', 'operation-reused', 'unreadable-stock'],
+  handle: async ({ operations }, { params, body, ifMatch }) => {
     const itemId = itemIdOf(params);
     const { units: add, free, operation_id: operationId, by } = body;
     if ((add === undefined) === (free === undefined)) {
       throw invalid({ path: '', message: 'must have either units or free' });
     }
     const asked = add !== undefined ? { add } : { free: free ?? 0 };
+    const expectedFree = expectedUnits(ifMatch);
     const result = await readFromRedis(
-      operations.restock({ itemId, operationId, units: asked, by }),
+      operations.restock({ itemId, operationId, units: asked, expectedFree, by }),
     );
     switch (result.kind) {
-      case 'restocked': {
-        const restocked: Static<typeof Restocked> = {
-          item_id: itemId,
-          operation_id: operationId,
-          free_before: result.before,
-          free: result.after,
-          new_item: result.isNewItem,
-          done_before: result.wasDoneBefore,
-        };
-        return json(200, restocked);
-      }
+      case 'restocked':
+        return json(200, restockedBody(itemId, operationId, result));
+      case 'stale':
+        return problem('stale-stock', { members: { free: result.free, expected: expectedFree } });
       case 'operation-reused':
         return problem('operation-reused');
       case 'too-many':
@@ -183,6 +186,23 @@ const restock = operatorRoute({
   },
 });
 
+function restockedBody(
+  itemId: ItemId,
+  operationId: string,
+  result: Extract<RestockResult, { readonly kind: 'restocked' }>,
+): Static<typeof Restocked> {
+  const { before, after, supply } = result;
+  return {
+    item_id: itemId,
+    operation_id: operationId,
+    free_before: before,
+    free: after,
+    ...(supply !== undefined && { supply_before: supply - (after - before), supply }),
+    new_item: result.isNewItem,
+    done_before: result.wasDoneBefore,
+  };
+}
+
 /** What operators do with items. */
 export const STOCK_ROUTES = [readItem, putSale, restock];
 
@@ -192,7 +212,8 @@ async function itemResponse(
 ): Promise<HttpResponse> {
   const found = await readFromRedis(ledger.item(itemId)).catch(throwUnreadable);
   if (!found) return unknownItem(itemId);
-  return json(200, itemBody(itemId, found, defaultPrice), NO_STORE);
+  const { free } = found.counts;
+  return json(200, itemBody(itemId, found, defaultPrice), { ...NO_STORE, ...freeTag(free) });
 }
 
 function itemIdOf(params: RouteContext['params']): ItemId {
@@ -207,10 +228,35 @@ function unknownItem(itemId: ItemId): HttpResponse {
   return problem('unknown-item', { detail, members: { item_id: itemId } });
 }
 
-function saleTime(value: string | null | undefined, path: string): number | null {
-  const at = readTime(value ?? null, path);
+/** What the body names. Throws a RequestError when it names nothing, no currency or no time. */
+function saleChange(body: Static<typeof SaleRequest>): SaleChange {
+  const { price_minor, currency, units_per_user, opens_at, closes_at } = body;
+  if (currency != null && !isCurrency(currency)) {
+    throw invalid({ path: '/currency', message: 'must be a currency of ISO 4217 such as USD' });
+  }
+  const change: SaleChange = {
+    ...(price_minor !== undefined && { priceMinor: price_minor }),
+    ...(currency !== undefined && { currency }),
+    ...(units_per_user !== undefined && { unitsPerUser: units_per_user }),
+    ...(opens_at !== undefined && { opensAt: saleTime(opens_at, '/opens_at') }),
+    ...(closes_at !== undefined && { closesAt: saleTime(closes_at, '/closes_at') }),
+  };
+  if (Object.keys(change).length > 0) return change;
+  throw invalid({ path: '', message: 'must name at least one field to change' });
+}
+
+function saleTime(value: string | null, path: string): number | null {
+  const at = readTime(value, path);
   if (at === null || (at >= 0 && at <= SALE_TIME_MAX)) return at;
   throw invalid({ path, message: 'must be a time from 1970 to 9999' });
+}
+
+/** The free units that the request expects; undefined for any number. Throws a RequestError for anything but one ETag. */
+function expectedUnits(ifMatch: string | undefined): number | undefined {
+  if (ifMatch === undefined || ifMatch.trim() === '*') return undefined;
+  const [, units] = /^\s*"(\d{1,15})"\s*$/.exec(ifMatch) ?? [];
+  if (units !== undefined) return Number(units);
+  throw invalid({ path: '', message: 'must come with an If-Match such as "100", or without one' });
 }
 
 /** The Lua scripts name the value that was written by hand and cannot be read. */

@@ -9,13 +9,17 @@
   ARGV[3]  units to add, or the free units to set
   ARGV[4]  operator
   ARGV[5]  how long operations are remembered, in ms
+  ARGV[6]  the free units that the operator has seen, or "" for any number
 
-  Returns  {"restocked", free units before, free units after, 1 for a new item else 0, 1 when done before else 0}
-           {"operation-reused"}   the id was used for another restock
+  Returns  {"restocked", free units before, free units after, 1 for a new item else 0, 1 when done before else 0,
+           supply after, or -1 for an operation that was remembered without it}
+           {"stale", free units}      not the number that the operator has seen
+           {"operation-reused"}       the id was used for another restock
            {"too-many"}
 ]]
 local operationsKey = KEYS[8]
 local operation, mode, units, by, rememberMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local seen = tonumber(ARGV[6])
 -- The largest number that every script accepts in the free-units key.
 local FREE_MAX = 999999999999999
 
@@ -25,30 +29,33 @@ if done then
   if known.mode ~= mode or known.units ~= units then
     return { 'operation-reused' }
   end
-  return { 'restocked', known.before, known.after, known.new, 1 }
+  return { 'restocked', known.before, known.after, known.new, 1, known.supply or -1 }
 end
 
-local opened, before, known = true, nil, nil
-if mode == 'set' then
+local readable, before, hasKey, opened = true, nil, nil, nil
+if mode == 'set' and not seen then
   -- Setting the units is the way to mend a key that is not a number; adding to such a key is an error.
-  opened, before, known = pcall(openStock)
+  readable, before, hasKey, opened = pcall(openStock)
 else
-  before, known = openStock()
+  before, hasKey, opened = openStock()
 end
-if not opened then
-  before, known = tonumber(redis.call('HGET', countsKey, 'free') or 0), true
+if not readable then
+  before, hasKey = tonumber(redis.call('HGET', countsKey, 'free') or 0), true
+end
+if seen and before ~= seen then
+  return { 'stale', before }
 end
 local after = mode == 'set' and units or before + units
 if after > FREE_MAX then
   return { 'too-many' }
 end
 
-local new = known and 0 or 1
+local new = (hasKey or opened) and 0 or 1
+local supply = redis.call('HINCRBY', countsKey, 'supply', whole(after - before))
 redis.call('HSET', operationsKey, operation,
-  cjson.encode({ mode = mode, units = units, before = before, after = after, new = new }))
+  cjson.encode({ mode = mode, units = units, before = before, after = after, new = new, supply = supply }))
 redis.call('PEXPIRE', operationsKey, rememberMs)
-redis.call('HINCRBY', countsKey, 'supply', whole(after - before))
 writeFree(after)
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'adjusted',
-  'units', whole(after - before), 'free', whole(after), 'by', by, 'operation', operation)
-return { 'restocked', before, after, new, 0 }
+redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'adjusted', 'units', whole(after - before),
+  'free', whole(after), 'supply', whole(supply), 'by', by, 'operation', operation)
+return { 'restocked', before, after, new, 0, supply }
