@@ -75,6 +75,7 @@ export interface GatewayParts {
     readonly buysInFlightMax?: number;
     readonly bodyDeadlineMs?: number;
     readonly appendDeadlineMs?: number;
+    readonly holdLeaseMs?: number;
     readonly lingerMs?: number;
     readonly cancelWaitMs?: number;
     readonly soldOutMs?: number;
@@ -112,6 +113,7 @@ export function createGateway(parts: GatewayParts) {
     rateLimit: parts.rateLimit && createRateLimit(parts.rateLimit),
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
+    holdLeaseMs: limits.holdLeaseMs,
   });
   const lookUp = createOrderLookup({
     ledger,

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { fingerprint } from '../../engine/orders/order-record';
 import type { RejectResult } from '../../engine/orders/ledger';
 import type { Order, Purchase } from '../../engine/orders/order';
-import type {
-  Admission,
-  Attempt,
-  Queued,
-  RequestOf,
-  Undo,
-  Verdict,
+import {
+  HOLD_LEASE_MS,
+  type Admission,
+  type Attempt,
+  type Queued,
+  type RequestOf,
+  type Undo,
+  type Verdict,
 } from '../../engine/stock/admission';
 import type { LedgerOpener } from '../../engine/stock/ledger-opener';
 import type { ErrorLog } from '../http/errors';
@@ -34,6 +35,8 @@ export interface Admitted {
   readonly order: Order;
   readonly attempt: Attempt;
   readonly claim: Verdict['claim'];
+  /** Not later than the lease's end in Redis: counted from before Redis was asked, on the clock of performance.now(). */
+  readonly heldUntil: number;
 }
 
 export interface BuyAdmissionDeps {
@@ -44,12 +47,14 @@ export interface BuyAdmissionDeps {
   /** Called with the size of each batch of claims and holds. */
   readonly onBatch?: (size: number) => void;
   readonly soldOutCache: SoldOutCache;
+  /** Milliseconds; only tests shorten it. */
+  readonly holdLeaseMs?: number | undefined;
 }
 
 /** Admits single purchases. Those of one turn of the event loop share their round trips to Redis. */
 // eslint-disable-next-line max-lines-per-function -- a list of methods
 export function createBuyAdmission(deps: BuyAdmissionDeps) {
-  const { ledgers, view, errors, soldOutCache } = deps;
+  const { ledgers, view, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
   const nextToken = createTokens();
   const batches = createBatches(deps.admission, deps.onBatch);
 
@@ -83,7 +88,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       currency,
       acceptedAt,
     };
-    return { order, attempt, claim: verdict.claim };
+    return { order, attempt, claim: verdict.claim, heldUntil: askedAt + holdLeaseMs };
   };
 
   /**

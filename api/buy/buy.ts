@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { assertNever } from '../../engine/orders/invariant';
-import type { Order, RequestId } from '../../engine/orders/order';
+import type { RequestId } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { ReadBody } from '../http/body-reader';
 import { RequestError } from '../http/errors';
@@ -14,7 +14,7 @@ import {
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 import type { OrderView } from '../routes/order-view';
-import { createBuyAdmission, type BuyAdmissionDeps } from './admission';
+import { createBuyAdmission, type Admitted, type BuyAdmissionDeps } from './admission';
 import { parseBuyRequest } from './buy-request';
 
 /**
@@ -25,8 +25,11 @@ export const APPEND_DEADLINE_MS = 4_000;
 
 /** The log to which accepted orders are written. */
 export interface OrderPublisher {
-  /** Resolves once Kafka has acknowledged the record. Rejects with NotAppendedError when it certainly is not in the log. */
-  append(record: { key: string; value: Buffer }): Promise<unknown>;
+  /**
+   * Resolves once Kafka has acknowledged the record. Rejects with NotAppendedError when it certainly is not in the log.
+   * After `until`, on the clock of performance.now(), it is not sent any more.
+   */
+  append(record: { key: string; value: Buffer; until?: number }): Promise<unknown>;
 }
 
 export interface BuyDeps extends BuyAdmissionDeps {
@@ -64,7 +67,7 @@ export function createBuy(deps: BuyDeps) {
     try {
       const admitted = await admission.admit(purchase);
       if ('status' in admitted) return admitted;
-      const published = await publish(admitted.order);
+      const published = await publish(admitted);
       switch (published) {
         case 'queued':
           return accepted(requestId);
@@ -103,10 +106,11 @@ function createPublish(
   // The producer bounds what it takes, and with it the number of orders here.
   const inFlight = createInFlight(Infinity);
 
-  const appendAndQueue = async (order: Order): Promise<Published> => {
+  const appendAndQueue = async ({ order, heldUntil }: Admitted): Promise<Published> => {
     const { requestId } = order;
     try {
-      await publisher.append({ key: requestId, value: encodeOrder(order) });
+      // Later the units belong to somebody else, and the buyer was told long ago that nothing is known of the purchase.
+      await publisher.append({ key: requestId, value: encodeOrder(order), until: heldUntil });
     } catch (error) {
       if (error instanceof NotAppendedError) return 'refused';
       errors.report('an order was handed over and not acknowledged', error);
@@ -121,14 +125,14 @@ function createPublish(
 
   return {
     /** Never rejects, and resolves within the deadline. */
-    publish: (order: Order): Promise<Published> => {
+    publish: (admitted: Admitted): Promise<Published> => {
       inFlight.enter();
       return new Promise((resolve) => {
         // Only the response has a deadline: a later acknowledgement still queues its order.
         const cancelDeadline = deadlines.start(() => {
           resolve('unknown');
         });
-        void appendAndQueue(order).then((published) => {
+        void appendAndQueue(admitted).then((published) => {
           cancelDeadline();
           inFlight.leave();
           resolve(published);

@@ -68,12 +68,18 @@ export async function createBatchDelivery(options: {
 
   /**
    * Writes one batch, whose messages all name `partition`, and returns the offset of its first record, however long it
-   * takes. Throws NotAppendedError when Kafka refuses the batch, AppendUnknownError after `close`.
+   * takes. Before each attempt it asks for the messages that may still be sent. Throws NotAppendedError when Kafka refuses
+   * the batch, AppendUnknownError after `close` and when there is no message left.
    */
-  async function deliver(partition: number, messages: readonly Message[]): Promise<bigint> {
+  async function deliver(
+    partition: number,
+    messagesToSend: () => readonly Message[],
+  ): Promise<bigint> {
     const startedAt = Date.now();
     for (let attempt = 0; ; attempt++) {
       if (closed) throw new AppendUnknownError('closed before Kafka acknowledged the record');
+      const messages = messagesToSend();
+      if (messages.length === 0) throw new AppendUnknownError('no record may be sent any more');
       const inUse = client.current();
       try {
         const offset = await send(inUse.producer, partition, messages);

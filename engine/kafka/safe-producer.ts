@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Partitioners, type Message, type Producer } from 'kafkajs';
-import { Gauge, register } from 'prom-client';
+import { Counter, Gauge, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
 import { invariant } from '../orders/invariant';
 import {
+  AppendUnknownError,
   createBatchDelivery,
   NotAppendedError,
   toError,
@@ -21,6 +22,8 @@ export class QueueFullError extends NotAppendedError {
 /** At a few thousand orders a second this is several seconds of a silent Kafka, in about 10 MB. */
 const QUEUE_RECORDS_MAX = 20_000;
 const CLOSE_POLL_MS = 5;
+/** How often records are looked for whose time is over. A record that is due to be sent is looked at then. */
+const WITHDRAW_EVERY_MS = 500;
 
 const TIMING: DeliveryTiming = {
   ackMsMax: 6_000,
@@ -49,6 +52,11 @@ export interface LogEntry {
   readonly key: string;
   readonly value: Buffer;
   readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * On the clock of performance.now(). A record that was not sent by then is withdrawn, and one that is in doubt is not
+   * sent again. Absent: it is sent whenever Kafka is back.
+   */
+  readonly until?: number;
 }
 
 type Appended = { readonly partition: number; readonly offset: string };
@@ -56,8 +64,9 @@ type Appended = { readonly partition: number; readonly offset: string };
 export interface SafeProducer {
   /**
    * Resolves once the record is in the log, perhaps twice. Rejects with NotAppendedError (QueueFullError: at once) when
-   * it is certainly not there, with AppendUnknownError when the producer was closed first. While Kafka is away the
-   * promise stays pending and the retries go on: the caller sets its own deadline.
+   * it is certainly not there, with AppendUnknownError when the producer was closed first, or the record's time was over
+   * while it was in doubt. While Kafka is away the promise stays pending and the retries go on: the caller sets its own
+   * deadline.
    */
   append(entry: LogEntry): Promise<Appended>;
   /** Records not acknowledged yet. */
@@ -79,11 +88,20 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
   exportPending(topic, () => pending);
   const delivery = await createBatchDelivery({ createProducer, topic, timing, logger });
   const queues = Array.from({ length: partitions }, (_, partition) =>
-    createPartitionQueue(partition, delivery, lingerMs),
+    createPartitionQueue({
+      partition,
+      delivery,
+      lingerMs,
+      onWithdrawn: countWithdrawn(topic, logger),
+    }),
   );
   const queueFor = partitioner === 'by-key' ? queueByKey(topic, queues) : queueByBatch(queues);
 
-  function append({ key, value, headers = {} }: LogEntry): Promise<Appended> {
+  const withdrawing = setInterval(() => {
+    for (const queue of queues) queue.withdrawOverdue();
+  }, WITHDRAW_EVERY_MS).unref();
+
+  function append({ key, value, headers = {}, until = Infinity }: LogEntry): Promise<Appended> {
     if (closing) return Promise.reject(new NotAppendedError('the producer is closing'));
     if (pending >= queueMax) {
       return Promise.reject(new QueueFullError(`${pending} records already wait for Kafka`));
@@ -94,6 +112,7 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
     return new Promise((resolve, reject) => {
       queue.push({
         message: { key, value, headers, partition },
+        until,
         acknowledged: (offset) => {
           pending -= 1;
           resolve({ partition, offset: String(offset) });
@@ -114,6 +133,7 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
     for (const { failed } of queues.flatMap((queue) => queue.removeUnsent())) {
       failed(new NotAppendedError('closed before it was handed to Kafka'));
     }
+    clearInterval(withdrawing);
     await delivery.close();
   }
 
@@ -143,6 +163,18 @@ function exportPending(topic: string, pending: () => number): void {
   });
 }
 
+function countWithdrawn(topic: string, logger: Logger): (records: number) => void {
+  const name = 'orderlog_withdrawn_records_total';
+  const help = 'Records that were never sent, because their time was over before Kafka was back';
+  const existing = register.getSingleMetric(name);
+  const counter =
+    existing instanceof Counter ? existing : new Counter({ name, help, labelNames: ['topic'] });
+  return (records) => {
+    counter.inc({ topic }, records);
+    logger.warn({ topic, records }, 'records withdrawn: their time is over, and Kafka is away');
+  };
+}
+
 /** A batch grows while the one before it is under way; the cap matters only after an outage. */
 const BATCH_RECORDS_MAX = 500;
 /** Half of what a broker accepts by default, because framing adds to it. */
@@ -153,6 +185,7 @@ const RECORD_OVERHEAD_BYTES = 64;
 /** A record on its way. Either `acknowledged` or `failed` is called, once. */
 interface QueuedRecord {
   readonly message: Message & { readonly value: Buffer };
+  readonly until: number;
   readonly acknowledged: (offset: bigint) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -163,14 +196,25 @@ type PartitionQueue = ReturnType<typeof createPartitionQueue>;
  * The records of one partition, sent in order, one batch at a time. `lingerMs`: how long to gather before each send;
  * 0 sends what one turn of the event loop brought.
  */
-function createPartitionQueue(partition: number, delivery: BatchDelivery, lingerMs: number) {
-  const records: QueuedRecord[] = [];
+function createPartitionQueue({
+  partition,
+  delivery,
+  lingerMs,
+  onWithdrawn,
+}: {
+  readonly partition: number;
+  readonly delivery: BatchDelivery;
+  readonly lingerMs: number;
+  readonly onWithdrawn: (records: number) => void;
+}) {
+  let records: QueuedRecord[] = [];
   let running = false;
   let sending = false;
 
   async function run(): Promise<void> {
     while (records.length > 0) {
       if (lingerMs > 0 && records.length < BATCH_RECORDS_MAX) await sleep(lingerMs);
+      withdrawOverdue();
       sending = true;
       await send(takeBatch(records));
       sending = false;
@@ -179,26 +223,39 @@ function createPartitionQueue(partition: number, delivery: BatchDelivery, linger
   }
 
   async function send(batch: readonly QueuedRecord[]): Promise<void> {
+    let open = batch;
+    // An earlier attempt may have written it: it stays in doubt, and is not written for certain by one more attempt.
+    const messagesInTime = () => {
+      open = failOverdue(open, () => new AppendUnknownError('its time was over while in doubt'));
+      return open.map(({ message }) => message);
+    };
     try {
-      const messages = batch.map(({ message }) => message);
-      const first = await delivery.deliver(partition, messages);
-      batch.forEach(({ acknowledged }, index) => {
+      const first = await delivery.deliver(partition, messagesInTime);
+      open.forEach(({ acknowledged }, index) => {
         acknowledged(first + BigInt(index));
       });
     } catch (error) {
-      if (error instanceof NotAppendedError && batch.length > 1) {
+      if (error instanceof NotAppendedError && open.length > 1) {
         // A record that Kafka refuses must neither fail the others of its batch nor block the partition.
-        const middle = Math.ceil(batch.length / 2);
-        await send(batch.slice(0, middle));
-        await send(batch.slice(middle));
+        const middle = Math.ceil(open.length / 2);
+        await send(open.slice(0, middle));
+        await send(open.slice(middle));
         return;
       }
-      for (const { failed } of batch) failed(error);
+      for (const { failed } of open) failed(error);
     }
+  }
+
+  /** Withdraws the records that were not handed to Kafka in time. */
+  function withdrawOverdue(): void {
+    const waiting = records.length;
+    records = failOverdue(records, () => new NotAppendedError('withdrawn: its time was over'));
+    if (records.length < waiting) onWithdrawn(waiting - records.length);
   }
 
   return {
     partition,
+    withdrawOverdue,
     push: (record: QueuedRecord) => {
       records.push(record);
       if (running) return;
@@ -212,6 +269,17 @@ function createPartitionQueue(partition: number, delivery: BatchDelivery, linger
     /** Takes out the records that were not handed to Kafka. */
     removeUnsent: (): readonly QueuedRecord[] => records.splice(0),
   };
+}
+
+/** Fails the records whose time is over and returns the others. */
+function failOverdue<Records extends readonly QueuedRecord[]>(
+  records: Records,
+  toError: () => Error,
+): Records | QueuedRecord[] {
+  const now = performance.now();
+  if (!records.some(({ until }) => until <= now)) return records;
+  for (const { until, failed } of records) if (until <= now) failed(toError());
+  return records.filter(({ until }) => until > now);
 }
 
 /** As many records from the front as fit into one batch, at least one unless the queue is empty. */

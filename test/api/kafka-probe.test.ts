@@ -10,7 +10,7 @@ describe('the Kafka probe', () => {
     });
     expect(await Promise.all([probe(), probe()])).toEqual([true, true]);
     expect(lookUps).toBe(1);
-    await watched.append({ key: 'k', value: Buffer.from('v') });
+    await watched.append({ key: 'k', value: Buffer.from('v'), until: Infinity });
     expect(await probe()).toBe(true);
     expect(lookUps).toBe(1);
   });

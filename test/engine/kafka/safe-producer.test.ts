@@ -145,6 +145,63 @@ describe('append', () => {
   });
 });
 
+describe('a record with a time', () => {
+  const soon = () => performance.now() + 60;
+  const over = () => new Promise((resolve) => setTimeout(resolve, 100));
+
+  test('that was not sent by then is withdrawn while Kafka is away, and does not appear when it is back', async () => {
+    register.resetMetrics();
+    let isBack = false;
+    const log = createFakeLog(() => (isBack ? undefined : 'error'));
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const first = producer.append(entry('without a time'));
+    await new Promise(setImmediate);
+    const waiting = ['a', 'b'].map((name) => producer.append({ ...entry(name), until: soon() }));
+    for (const one of waiting) await expect(one).rejects.toBeInstanceOf(NotAppendedError);
+    expect(producer.pending).toBe(1);
+    expect(await register.metrics()).toContain(
+      'orderlog_withdrawn_records_total{topic="orders"} 2',
+    );
+    isBack = true;
+    await first;
+    await producer.append(entry('later'));
+    expect(log.values()).toEqual(['without a time', 'later']);
+  });
+
+  test('that is in doubt is not sent again after it, and the others of its batch are', async () => {
+    let isBack = false;
+    const log = createFakeLog(() => (isBack ? undefined : 'error'));
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const doubtful = producer.append({ ...entry('a'), until: soon() });
+    const lasting = producer.append(entry('b'));
+    await expect(doubtful).rejects.toBeInstanceOf(AppendUnknownError);
+    isBack = true;
+    expect(await lasting).toEqual({ partition: 0, offset: '0' });
+    expect(log.values()).toEqual(['b']);
+  });
+
+  test('does not delay the records behind it when all of a batch is over', async () => {
+    let isBack = false;
+    const log = createFakeLog(() => (isBack ? undefined : 'error'));
+    const producer = await start(log.createProducer, { partitions: 1 });
+    const doubtful = producer.append({ ...entry('a'), until: soon() });
+    await expect(doubtful).rejects.toBeInstanceOf(AppendUnknownError);
+    isBack = true;
+    await producer.append({ ...entry('b'), until: performance.now() + 10_000 });
+    expect(log.values()).toEqual(['b']);
+  });
+
+  test('is never handed to Kafka after it, also when the process stood still meanwhile', async () => {
+    const log = createFakeLog(() => undefined);
+    const producer = await start(log.createProducer, { lingerMs: 80 });
+    const late = producer.append({ ...entry('a'), until: soon() });
+    const result = expect(late).rejects.toBeInstanceOf(NotAppendedError);
+    await over();
+    await result;
+    expect(log.values()).toEqual([]);
+  });
+});
+
 describe('close', () => {
   test('waits for pending records', async () => {
     const log = createFakeLog(() => undefined);
