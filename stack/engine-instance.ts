@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { ensureTopics, saleTopics } from '../engine/kafka/topics';
 import type { Env } from '../platform/config';
 import { LOOPBACK } from '../platform/machine';
-import { ENGINE, type EngineName, type EngineProcess, startEngineProcess } from './engine';
+import type { Checkout } from './checkout';
+import { ENGINE, type EngineName, type EngineProcess } from './engine';
 import { freePorts } from './settings';
 
 export type EngineInstance = Awaited<ReturnType<typeof createEngineInstance>>;
@@ -17,10 +18,10 @@ export interface InstanceProcess extends EngineProcess {
 /**
  * An engine with topics, consumer group, task queue and payment ledger of its own, on servers that it may share with
  * others. Its processes are started one by one. `env` is what each of them gets, the servers' addresses included.
- * `startProcess` of another checkout starts the programs of that checkout.
  */
 export async function createEngineInstance(options: {
-  readonly root: string;
+  /** Whose programs its processes are. */
+  readonly checkout: Pick<Checkout, 'root' | 'startEngineProcess'>;
   readonly kafka: Parameters<typeof ensureTopics>[0];
   /** For logs and the payment ledger. */
   readonly dataDir: string;
@@ -28,9 +29,8 @@ export async function createEngineInstance(options: {
   readonly signal: AbortSignal;
   /** Node options by the name of the log file. */
   readonly nodeOptions?: (logName: string) => readonly string[];
-  readonly startProcess?: typeof startEngineProcess;
 }) {
-  const { root, kafka, dataDir, signal, startProcess = startEngineProcess } = options;
+  const { checkout, kafka, dataDir, signal } = options;
   const name = randomUUID().slice(0, 8);
   const topics = {
     ordersTopic: `orders-${name}`,
@@ -55,13 +55,17 @@ export async function createEngineInstance(options: {
   const starting: Promise<InstanceProcess>[] = [];
   const isStarted = new Set<EngineName>();
 
-  const startOne = async (part: EngineName, own: Env): Promise<InstanceProcess> => {
+  const startOne = async (
+    part: EngineName,
+    own: Env,
+    { root, startEngineProcess }: Pick<Checkout, 'root' | 'startEngineProcess'>,
+  ): Promise<InstanceProcess> => {
     const isFirst = !isStarted.has(part);
     isStarted.add(part);
-    // Ports of one choice differ from one another.
-    const port = (isFirst ? ports : await freePorts())[ENGINE[part].port];
+    // Ports of one choice differ from one another. The payment simulator keeps the one that the others know.
+    const port = (isFirst || part === 'simulator' ? ports : await freePorts())[ENGINE[part].port];
     const logName = `${part}-${port}`;
-    const started = await startProcess(root, part, {
+    const started = await startEngineProcess(root, part, {
       port,
       env: { ...env, ...own },
       logFile: join(dataDir, `${logName}.log`),
@@ -76,9 +80,14 @@ export async function createEngineInstance(options: {
     consumerGroup,
     /** Base URL of the payment simulator. */
     paymentUrl,
-    /** Starts one process and waits until it is ready. `own` overrides what all processes get. */
-    start: (part: EngineName, own: Env = {}): Promise<InstanceProcess> => {
-      const process = startOne(part, own);
+    /** What every process of it gets. */
+    env,
+    /**
+     * Starts one process and waits until it is ready. `own` overrides what all processes get. The process is a program of
+     * `from`, if given, instead of the instance's own checkout.
+     */
+    start: (part: EngineName, own: Env = {}, from = checkout): Promise<InstanceProcess> => {
+      const process = startOne(part, own, from);
       starting.push(process);
       return process;
     },

@@ -1,15 +1,13 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectRetryingRedis, type RedisConnection } from '../../platform/redis';
-import { UserError } from '../../platform/user-error';
+import { loadCheckout, ownCheckout, type Checkout } from '../../stack/checkout';
 import { createEngineInstance } from '../../stack/engine-instance';
-import { startEngineProcess } from '../../stack/engine';
 import { removeAbandoned } from '../../stack/data-dir';
-import { freePorts, loadStackSettings } from '../../stack/settings';
-import { startStack, type Stack } from '../../stack/stack';
+import { freePorts } from '../../stack/settings';
+import type { Stack } from '../../stack/stack';
 import { startGenerator, type LoadGenerator } from './children';
 import type { SuiteResult } from './report';
 
@@ -77,7 +75,7 @@ export async function withEnvironment(
   const env = { ...options.env };
   for (const name of ADDRESSES) Reflect.deleteProperty(env, name);
   try {
-    const checkout = { root, ...CODE };
+    const checkout = ownCheckout(root);
     const against = options.against === undefined ? undefined : loadCheckout(options.against);
     const run = { ...options, env, against, dataDir, onEnd };
     const servers = await startServers(checkout, run);
@@ -123,8 +121,7 @@ async function startServers(
 export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
   const { stack, checkout, profile } = bench;
   const instance = await createEngineInstance({
-    root: checkout.root,
-    startProcess: checkout.startEngineProcess,
+    checkout,
     kafka: stack.kafkaAddr.split(','),
     dataDir: bench.dataDir,
     signal: bench.signal,
@@ -159,33 +156,4 @@ export async function startWholeEngine(bench: BenchEnvironment, copies = 1) {
     ...parts.map((part) => engine.start(part)),
   ]);
   return { api, processes: [api, ...others], paymentUrl: engine.paymentUrl, stop: engine.stop };
-}
-
-/** What a checkout's own code starts: its servers and its programs, each with the settings of that checkout. */
-const CODE = { startStack, loadStackSettings, startEngineProcess };
-
-/** A built checkout. */
-export type Checkout = { readonly root: string } & Readonly<typeof CODE>;
-
-/** Where that code lies in `dist/`: first as in this checkout, then as in older ones. */
-export const MODULES: Readonly<Record<keyof typeof CODE, readonly string[]>> = {
-  startStack: ['stack/stack.js'],
-  loadStackSettings: ['stack/settings.js', 'stack/ground/settings.js'],
-  // Older checkouts have an engine.js, too, without this function.
-  startEngineProcess: ['stack/engine.js', 'stack/engine-process.js'],
-};
-
-/** Loads another checkout's code. Throws a UserError when it is not built. */
-function loadCheckout(root: string): Checkout {
-  const require = createRequire(__filename);
-  const load = (name: keyof typeof CODE): unknown => {
-    for (const module of MODULES[name]) {
-      const path = join(root, 'dist', module);
-      const code = existsSync(path) ? (require(path) as Record<string, unknown>) : {};
-      if (name in code) return code[name];
-    }
-    throw new UserError(`${name} is not in ${root}/dist: run "npm run build" there.`);
-  };
-  const names = Object.keys(MODULES) as (keyof typeof CODE)[];
-  return { root, ...(Object.fromEntries(names.map((name) => [name, load(name)])) as typeof CODE) };
 }

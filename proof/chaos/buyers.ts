@@ -24,6 +24,8 @@ const SOCKETS_MAX = 64;
 const RESERVED_MS_MAX = 60_000;
 const POLL_MS = 100;
 
+export type Buyers = ReturnType<typeof createBuyers>;
+
 /** Buyers at one gateway, each of whom waits `replyMsMax` for a response before they retry on another connection. */
 export function createBuyers(
   gatewayUrl: string,

@@ -5,6 +5,7 @@ import type { Order } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import { createStockLedger } from '../../engine/stock/stock-ledger';
 import type { Env } from '../../platform/config';
+import { startEngineProcess } from '../../stack/engine';
 import { createEngineInstance } from '../../stack/engine-instance';
 import { createBuyers } from './buyers';
 import { PROVIDER_RULES } from './orders-plan';
@@ -42,7 +43,7 @@ export async function openInstance(servers: Servers) {
   };
   try {
     const engine = await createEngineInstance({
-      root,
+      checkout: { root, startEngineProcess },
       kafka: [kafkaAddr],
       dataDir,
       signal,
@@ -104,11 +105,15 @@ export async function openInstance(servers: Servers) {
   }
 }
 
-async function setProviderRules(simulator: string): Promise<void> {
+/** Sets what the payment simulator at this URL does to orders. */
+export async function setProviderRules(
+  simulator: string,
+  rules: readonly object[] = PROVIDER_RULES,
+): Promise<void> {
   const response = await fetch(`${simulator}/misbehaviour`, {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ declineRate: 0, rules: PROVIDER_RULES }),
+    body: JSON.stringify({ declineRate: 0, rules }),
   });
   if (response.status !== 200) throw new Error(`The simulator refuses: ${await response.text()}`);
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { Command, InvalidArgumentError } from 'commander';
 import { isAbort } from '../../platform/until';
@@ -7,11 +7,13 @@ import { UserError } from '../../platform/user-error';
 import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { removeAbandoned } from '../../stack/data-dir';
 import { freePorts, loadStackSettings } from '../../stack/settings';
+import { loadCheckout } from '../../stack/checkout';
 import { startStack } from '../../stack/stack';
 import { nameOf, planCases } from './cases';
 import { BURST_ORDERS } from './orders-plan';
 import { resultLine, resultTable, summaryLine } from './report';
 import { runChaos, violationsOf, type CaseResult } from './run-chaos';
+import { runUpgrade } from './upgrade';
 
 /** Compiled, this file lies in dist/proof/chaos. */
 const ROOT = join(__dirname, '..', '..', '..');
@@ -31,12 +33,15 @@ async function main(args: readonly string[]): Promise<number> {
     for (const one of cases) print(nameOf(one));
     return 0;
   }
+  const old = options.upgradeFrom === undefined ? undefined : loadCheckout(options.upgradeFrom);
   const signal = stopSignal(print);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
   const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
   const startedAt = Date.now();
   const results: CaseResult[] = [];
+  /** Of an upgrade. */
+  const violations: string[] = [];
   const onResult = (result: CaseResult) => {
     results.push(result);
     print(resultLine(result, results.length, cases.length));
@@ -49,11 +54,17 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const instances = options.lanes;
     await onOwnServers(dataDir, signal, async (servers) => {
+      if (old) {
+        violations.push(...(await runUpgrade(servers, old, print)));
+        return;
+      }
       print(`${cases.length} cases on ${instances} engines:`);
       await runChaos(servers, { cases, instances, burstOrders: BURST_ORDERS, onResult });
     });
-    printResults();
-    const isBroken = results.some((result) => violationsOf(result).length > 0);
+    if (old) print(violations.length === 0 ? 'No violation.' : violations.join('\n'));
+    else printResults();
+    const isBroken =
+      violations.length > 0 || results.some((result) => violationsOf(result).length > 0);
     // The logs show how it happened.
     if (isBroken) print(`The logs of the processes are in ${dataDir}.`);
     else rmSync(dataDir, { recursive: true, force: true });
@@ -109,10 +120,21 @@ function parseOptions(args: readonly string[]) {
     )
     .option('--lanes <n>', `engines side by side, 1 to ${INSTANCES_MAX}`, parseInstances, INSTANCES)
     .option('--json <file>', 'write the results to a file as JSON')
+    .option(
+      '--upgrade-from <folder>',
+      'another built checkout: its engine is killed in the middle of a sale and this one continues',
+      (folder) => resolve(folder),
+    )
     .option('--list', 'name the cases and do nothing', false);
   const exitCode = parseWords(program, args);
   if (exitCode !== undefined) return { exitCode };
-  return program.opts<{ only?: string; lanes: number; json?: string; list: boolean }>();
+  return program.opts<{
+    only?: string;
+    lanes: number;
+    json?: string;
+    list: boolean;
+    upgradeFrom?: string;
+  }>();
 }
 
 function parseInstances(text: string): number {

@@ -158,7 +158,7 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   await releasing;
   const restarts = await restarting;
   const { violations: stockViolations } = await watch.end();
-  const snapshot = await takeSnapshot(instance, itemId, purchases);
+  const snapshot = await takeSnapshot(instance, buyers.atOtherApi, itemId, purchases);
   const violations: (Violation | { guarantee: 'none'; what: string })[] = findViolations({
     ...snapshot,
     supply,

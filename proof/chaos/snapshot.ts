@@ -11,7 +11,7 @@ import type { ItemId, RequestId } from '../../engine/orders/order';
 import { claimKey, itemKeys } from '../../engine/stock/keys';
 import { readEvents } from '../../engine/stock/stored-entry';
 import { describeError } from '../../platform/user-error';
-import type { BuyerResult } from './buyers';
+import type { BuyerResult, Buyers } from './buyers';
 import type { Instance } from './instance';
 import type { StockCounts } from '../../engine/orders/sale';
 
@@ -55,13 +55,17 @@ interface WorkflowRun {
   readonly outcome?: string | undefined;
 }
 
-/** Asks Redis, Temporal, Kafka, the payment provider and the gateway. */
+/** The part of an instance that tells what has become of an item. */
+export type Sources = Pick<Instance, 'redis' | 'temporal' | 'topics' | 'paymentUrl' | 'signal'>;
+
+/** Asks Redis, Temporal, Kafka, the payment provider and, through `buyers`, a gateway. */
 export async function takeSnapshot(
-  instance: Instance,
+  instance: Sources,
+  buyers: Pick<Buyers, 'statusesOf'>,
   itemId: ItemId,
   purchases: readonly BuyerResult[],
 ): Promise<Omit<Snapshot, 'supply' | 'stockViolations' | 'notIdle' | 'purchases'>> {
-  const { redis, topics, buyers } = instance;
+  const { redis, topics } = instance;
   const [, , , buyersKey = ''] = itemKeys(itemId);
   const units = Object.entries(await redis.hgetall(buyersKey));
   const events = await readEvents(redis, itemId);
@@ -78,7 +82,7 @@ export async function takeSnapshot(
   }
   return {
     ...(await readSnapshot(redis, itemId)),
-    statuses: await buyers.atOtherApi.statusesOf(idsOf(false)),
+    statuses: await buyers.statusesOf(idsOf(false)),
     buyers: new Map(units.map(([user, count]) => [user, Number(count)])),
     reclaimed: new Set(reclaimed.flatMap(({ order }) => (order ? [order.requestId] : []))),
     claims,
@@ -121,7 +125,7 @@ const IDLE_MS_MAX = 300_000;
  * Waits until nothing of the item is under way anywhere: no unit between free and sold, no unresolved charge, no open
  * workflow, no record without a workflow. Returns what is still under way when that takes too long.
  */
-export async function waitForItem(instance: Instance, itemId: ItemId): Promise<string | undefined> {
+export async function waitForItem(instance: Sources, itemId: ItemId): Promise<string | undefined> {
   const { redis, topics, signal } = instance;
   const look = async (): Promise<string | undefined> => {
     const inLedger = underWay(await readSnapshot(redis, itemId));

@@ -4,6 +4,7 @@ import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectRetryingRedis } from '../../platform/redis';
 import type { EngineName } from '../../stack/engine';
+import { startEngineProcess } from '../../stack/engine';
 import { createEngineInstance } from '../../stack/engine-instance';
 
 const ROOT = join(__dirname, '..', '..');
@@ -18,7 +19,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}) {
   const runDir = process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var');
   const given = { ...process.env, ...env };
   const instance = await createEngineInstance({
-    root: ROOT,
+    checkout: { root: ROOT, startEngineProcess },
     kafka: loadKafkaAccess(given),
     dataDir: join(runDir, `engine-${randomUUID().slice(0, 8)}`),
     // The audit's questions to the provider would meet errors that a test has set for the saga.

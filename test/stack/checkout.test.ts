@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MODULES } from '../../../proof/bench/environment';
+import { MODULES } from '../../stack/checkout';
 
-const ROOT = join(__dirname, '..', '..', '..');
+const ROOT = join(__dirname, '..', '..');
 
 test.each(Object.entries(MODULES))(
   '--against finds %s in a checkout like this one',
