@@ -104,6 +104,8 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
   'matching.rps': RPS,
   // Long polls of several workers count as concurrent requests.
   'frontend.namespaceCount': RPS,
+  // Tasks of one item do not wait behind all tasks of another one. What is in a queue when it is switched goes first.
+  'matching.enableFairness': true,
   'system.enableActivityEagerExecution': true,
   'system.enableEagerWorkflowStart': true,
 };
