@@ -9,10 +9,14 @@ import {
   type OrderWorld,
   type Reservation,
   type SagaRule,
+  type Step,
   type World,
 } from './world';
 
 const ORDERS = ['A', 'B'] as const;
+
+/** Tried at once, and then again under a fence of its own, while the first try may still take effect. */
+const PARKING_STEPS: ReadonlySet<Step> = new Set(['reserve', 'confirm', 'release']);
 
 /**
  * Two orders, one unit, and all failures: gateway attempts that crash on any line, repeated records, activities that run late,
@@ -55,6 +59,15 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
       moves.push(
         inWorld(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
           compensate(run);
+        }),
+      );
+    }
+    if (waiting > 0 && PARKING_STEPS.has(run.step) && run.retries < order.retriesMax) {
+      moves.push(
+        inWorld(`${order.name}.${String(run.number)} parks in ${run.step}`, () => {
+          run.retries++;
+          run.asked = '';
+          run.fence = 0;
         }),
       );
     }

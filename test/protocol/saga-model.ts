@@ -146,6 +146,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
       step: run.step,
       generation: run.step === 'resolve' ? (run.owed[0] ?? 0) : run.generation,
       fence: off === 'fence-per-step' ? run.runFence : run.fence,
+      asked: run.fence,
       charged,
     });
   }
@@ -153,7 +154,8 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   /** Whether the run that made the call still waits for this result. */
   function waitsFor(order: OrderWorld, call: Call): Run | undefined {
     const { run } = order;
-    if (run?.id !== call.run || run.step !== call.step) return undefined;
+    if (run?.id !== call.run || run.step !== call.step || run.fence !== call.asked)
+      return undefined;
     if (call.step === 'resolve' && run.owed[0] !== call.generation) return undefined;
     return run;
   }

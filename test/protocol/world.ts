@@ -21,7 +21,7 @@ export interface Run {
   owed: number[];
   /** The next step once every charge is resolved. */
   then: End;
-  /** The number of this step, so that a retry has the fence of its first try. */
+  /** What is asked for. A retry has the fence of its first try; a parked step asks again under a fence of its own. */
   asked: string;
   fence: number;
   retries: number;
@@ -38,6 +38,8 @@ export interface Call {
   readonly step: Step;
   readonly generation: number;
   readonly fence: number;
+  /** The number of the step's try; a run waits only for its last one. */
+  readonly asked: number;
   readonly charged: Charged;
 }
 
