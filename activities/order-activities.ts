@@ -1,6 +1,8 @@
 import { activityInfo } from '@temporalio/activity';
-import type { OrderInput } from '../engine/orders/contract';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
+import { isLedgerUnreadable } from '../engine/orders/ledger';
 import { paymentKey, totalMinor, type FailureReason, type Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
@@ -28,9 +30,12 @@ export function createOrderActivities({
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
 }) {
   return {
-    reserveStock: (step: { order: Order; fence: number }) => ledger.reserve(step.order, step.fence),
-    confirmSale: (step: Parameters<StockLedger['confirm']>[0]) => ledger.confirm(step),
-    releaseStock: (step: Parameters<StockLedger['release']>[0]) => ledger.release(step),
+    reserveStock: (step: { order: Order; fence: number }) =>
+      toldIfUnreadable(() => ledger.reserve(step.order, step.fence)),
+    confirmSale: (step: Parameters<StockLedger['confirm']>[0]) =>
+      toldIfUnreadable(() => ledger.confirm(step)),
+    releaseStock: (step: Parameters<StockLedger['release']>[0]) =>
+      toldIfUnreadable(() => ledger.release(step)),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
     async chargePayment(step: {
@@ -59,12 +64,13 @@ export function createOrderActivities({
      * Resolves the charge of one generation: refunds it, or blocks its key so that it can never succeed. A reserved or sold
      * generation is kept. The charge is struck after the refund: a crash in between only repeats the refund.
      */
-    async refundPayment(step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> {
-      if (!(await ledger.isRefundable(step))) return 'kept';
-      const refund = await provider.refund(paymentKey(step.requestId, step.generation));
-      await ledger.resolveCharge(step);
-      return refund;
-    },
+    refundPayment: (step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> =>
+      toldIfUnreadable(async () => {
+        if (!(await ledger.isRefundable(step))) return 'kept';
+        const refund = await provider.refund(paymentKey(step.requestId, step.generation));
+        await ledger.resolveCharge(step);
+        return refund;
+      }),
 
     /** Returns once Kafka has acknowledged the letter. A retry writes it again under the same id. */
     async deadLetter(step: {
@@ -90,4 +96,22 @@ export function createOrderActivities({
       });
     },
   };
+}
+
+/**
+ * Gives the failure of an unreadable ledger the type by which the workflow parks its order. It is benign: the worker's log
+ * names it once, where the order parks, and not again with every retry.
+ */
+async function toldIfUnreadable<T>(use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    if (!isLedgerUnreadable(error)) throw error;
+    throw ApplicationFailure.create({
+      message: `the item's ledger cannot be read`,
+      type: LEDGER_UNREADABLE,
+      category: ApplicationFailureCategory.BENIGN,
+      cause: error as Error,
+    });
+  }
 }

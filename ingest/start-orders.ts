@@ -2,7 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/c
 import { defaultPayloadConverter } from '@temporalio/common';
 import { UnavailableError, type LogRecord } from '../engine/kafka/consumer';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
-import { ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
+import { ORDER_OUTCOME, ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
 import type { RequestId } from '../engine/orders/order';
 import { decodeOrder, originalText } from '../engine/orders/order-record';
@@ -158,7 +158,8 @@ export interface OrderStarter {
 /** A start that times out may have happened; the next attempt then finds it. */
 const CALL_MS_MAX = 5_000;
 
-const OPEN_ORDERS = `WorkflowType = '${ORDER_WORKFLOW}' AND ExecutionStatus = 'Running'`;
+/** A parked order has an outcome: it costs the workers nothing, however long it waits. */
+const OPEN_ORDERS = `WorkflowType = '${ORDER_WORKFLOW}' AND ExecutionStatus = 'Running' AND ${ORDER_OUTCOME.name} IS NULL`;
 
 /** Starts orders in Temporal, on one task queue. */
 export function createOrderStarter(client: Client, taskQueue: string): OrderStarter {

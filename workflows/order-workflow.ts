@@ -23,13 +23,20 @@ import {
   type Order,
   type ReleaseReason,
 } from '../engine/orders/order';
+import { orPark, rootMessage, type ProgressLog } from './parking';
 import {
   chargeAtOnce,
   chargePayment,
+  confirmAtOnce,
+  confirmInTask,
   confirmSale,
   deadLetter,
+  refundAtOnce,
   refundPayment,
+  releaseAtOnce,
   releaseStock,
+  reserveAtOnce,
+  reserveInTask,
   reserveStock,
 } from './steps';
 
@@ -63,11 +70,8 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
     log(`not sold: ${reason} (${error})`);
     if (!attempt.nothingTaken) {
       // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
-      const released = await releaseStock.executeWithOptions(
-        { summary: `release ${units(order)}: ${reason}` },
-        [{ order, fence: Date.now(), reason, ...(attempt.declined && { declined: generation }) }],
-      );
-      await resolveCharges(order, released.owed, log);
+      const released = await release(input, reason, attempt.declined ? generation : undefined, log);
+      await resolveCharges(input, released.owed, log);
       if (released.kind === 'sold') {
         log('sold after all');
         return confirmed(released);
@@ -91,11 +95,8 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   const { order } = input;
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
-    const reservation = await reserveStock.executeWithOptions(
-      { summary: `reserve ${units(order)}` },
-      [{ order, fence: Date.now() }],
-    );
-    await resolveCharges(order, reservation.owed, log);
+    const reservation = await reserve(input, log);
+    await resolveCharges(input, reservation.owed, log);
     switch (reservation.kind) {
       case 'reserved':
         break;
@@ -126,13 +127,20 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     log(`charged ${payment.paymentId}`);
 
     step = { reason: 'sale-lost', generation };
-    return await confirm(order, generation, payment.paymentId, log);
+    return await confirm(input, generation, payment.paymentId, log);
   } catch (error) {
     // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
     const reason = isCancellation(error) ? 'cancelled' : step.reason;
     return notSold(reason, rootMessage(error), step.generation);
   }
+}
+
+function reserve({ order, parking }: OrderInput, log: ProgressLog) {
+  const summary = `reserve ${units(order)}`;
+  const by = (step: typeof reserveStock | typeof reserveAtOnce) => () =>
+    step.executeWithOptions({ summary }, [{ order, fence: Date.now() }]);
+  return parking ? orPark(log, by(reserveAtOnce), by(reserveStock)) : by(reserveInTask)();
 }
 
 /**
@@ -166,34 +174,60 @@ async function charge(
 
 /** The money is taken: from here on a cancellation is too late. */
 function confirm(
-  order: Order,
+  { order, parking }: OrderInput,
   generation: number,
   paymentId: string,
   log: ProgressLog,
 ): Promise<Attempt> {
-  return CancellationScope.nonCancellable(async () => {
-    const { itemId, requestId } = order;
-    const sale = await confirmSale.executeWithOptions({ summary: `sell ${units(order)}` }, [
+  const { itemId, requestId } = order;
+  const summary = `sell ${units(order)}`;
+  const by = (step: typeof confirmSale | typeof confirmAtOnce) =>
+    step.executeWithOptions({ summary }, [
       { itemId, requestId, generation, fence: Date.now(), paymentId },
     ]);
+  return CancellationScope.nonCancellable(async () => {
+    const sale = await (parking
+      ? by(confirmAtOnce).catch((error: unknown) => {
+          if (!(error instanceof TemporalFailure)) throw error;
+          log(`the sale at once had no answer: ${rootMessage(error)}`);
+          return by(confirmSale);
+        })
+      : by(confirmInTask));
     if (sale.kind === 'lost') return notSold('sale-lost', 'the reservation was gone', generation);
     log(`sold ${units(order)}`);
     return confirmed({ generation, paymentId });
   });
 }
 
+/** `declined`: the provider has declined this generation for certain. */
+function release(
+  { order, parking }: OrderInput,
+  reason: ReleaseReason,
+  declined: number | undefined,
+  log: ProgressLog,
+) {
+  const summary = `release ${units(order)}: ${reason}`;
+  const by = (step: typeof releaseStock) => () =>
+    step.executeWithOptions({ summary }, [
+      { order, fence: Date.now(), reason, ...(declined !== undefined && { declined }) },
+    ]);
+  return parking ? orPark(log, by(releaseAtOnce), by(releaseStock)) : by(releaseStock)();
+}
+
 /** Each generation with an unresolved charge is refunded, or its payment key is blocked. */
 async function resolveCharges(
-  order: Order,
+  { order, parking }: OrderInput,
   generations: readonly number[],
   log: ProgressLog,
 ): Promise<void> {
   const { itemId, requestId } = order;
   for (const generation of generations) {
     const summary = `refund ${requestId}, generation ${String(generation)}`;
-    const refund = await refundPayment.executeWithOptions({ summary }, [
-      { itemId, requestId, generation },
-    ]);
+    const by = (step: typeof refundPayment) => () =>
+      step.executeWithOptions({ summary }, [{ itemId, requestId, generation }]);
+    const refund = await (parking
+      ? orPark(log, by(refundAtOnce), by(refundPayment))
+      : by(refundPayment)());
     log(`generation ${String(generation)}: ${refund}`);
   }
 }
@@ -239,8 +273,6 @@ function units(order: Order): string {
   return `${order.itemId} ×${String(order.amount)}`;
 }
 
-type ProgressLog = (line: string) => void;
-
 /** The steps done so far, as the Web UI's current details: kept in memory and free of history events. */
 function createProgressLog(): ProgressLog {
   const lines: string[] = [];
@@ -248,9 +280,4 @@ function createProgressLog(): ProgressLog {
     lines.push(`- ${new Date().toISOString().slice(11, 23)} ${line}`);
     setCurrentDetails(lines.join('\n'));
   };
-}
-
-/** The message of the innermost cause: the outer failures only name the activity. */
-function rootMessage(error: Error): string {
-  return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
 }

@@ -1,5 +1,6 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from '@temporalio/workflow';
 import type { OrderActivities } from '../activities/order-activities';
+import { LEDGER_UNREADABLE } from '../engine/orders/contract';
 
 /** A ledger that is away comes back, so the retries never end; they only must not flood it. */
 const WITHOUT_END = {
@@ -8,17 +9,51 @@ const WITHOUT_END = {
   maximumInterval: '10 s',
 } satisfies RetryPolicy;
 
+/** Without a task of their own the retries cost little, and many orders may wait: each asks once a minute. */
+const UNTIL_DONE = { ...WITHOUT_END, maximumInterval: '1 minute' } satisfies RetryPolicy;
+
+/** No second try helps against a ledger that an operator has to mend. */
+const nonRetryableErrorTypes = [LEDGER_UNREADABLE];
+
 /**
- * One fast, idempotent Redis call: not worth a task of its own. Its retries never end, because an order must not fail
- * when Redis restarts.
+ * One fast, idempotent Redis call: not worth a task of its own. It keeps a slot of the worker, so it has only the time of
+ * a hiccup of Redis.
  */
-export const { reserveStock } = proxyLocalActivities<OrderActivities>({
+export const { reserveStock: reserveAtOnce } = proxyLocalActivities<OrderActivities>({
+  startToCloseTimeout: '2 s',
+  scheduleToCloseTimeout: '2 s',
+  retry: { ...WITHOUT_END, nonRetryableErrorTypes },
+});
+
+/** The retries never end, because an order must not fail when Redis restarts or a ledger waits for its rebuild. */
+export const { reserveStock } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '6 s',
+  retry: UNTIL_DONE,
+});
+
+/** How orders older than parking reserve: they wait in their workflow task. */
+export const { reserveStock: reserveInTask } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '6 s',
   retry: WITHOUT_END,
 });
 
-/** Bounded: the money is taken, and after a minute the buyer gets the unit or the money back. */
-export const { confirmSale } = proxyLocalActivities<OrderActivities>({
+export const { confirmSale: confirmAtOnce } = proxyLocalActivities<OrderActivities>({
+  startToCloseTimeout: '5 s',
+  scheduleToCloseTimeout: '5 s',
+  retry: { ...WITHOUT_END, nonRetryableErrorTypes },
+});
+
+/**
+ * Bounded: the money is taken, and a minute after the first try the buyer gets the unit or the money back.
+ */
+export const { confirmSale } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '6 s',
+  scheduleToCloseTimeout: '55 s',
+  retry: WITHOUT_END,
+});
+
+/** How orders older than parking confirm: they wait in their workflow task. */
+export const { confirmSale: confirmInTask } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '6 s',
   scheduleToCloseTimeout: '1 minute',
   retry: WITHOUT_END,
@@ -43,9 +78,13 @@ export const { chargePayment } = proxyActivities<OrderActivities>({
   retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '15 s' },
 });
 
-/** A compensation is retried until it succeeds: what was taken goes back, however long it takes. */
-const UNTIL_DONE = { ...WITHOUT_END, maximumInterval: '1 minute' } satisfies RetryPolicy;
+/** A few tries before the order is parked. Their number is bounded, not their time: a busy worker is no reason to park. */
+export const { releaseStock: releaseAtOnce } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '10 s',
+  retry: { ...UNTIL_DONE, maximumAttempts: 5, nonRetryableErrorTypes },
+});
 
+/** A compensation is retried until it succeeds: what was taken goes back, however long it takes. */
 export const { releaseStock } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '10 s',
   retry: UNTIL_DONE,
@@ -54,4 +93,10 @@ export const { releaseStock } = proxyActivities<OrderActivities>({
 export const { refundPayment, deadLetter } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '20 s',
   retry: UNTIL_DONE,
+});
+
+/** Ends only at a ledger that cannot be read. While the provider is away the order counts as under way, so ingest slows down. */
+export const { refundPayment: refundAtOnce } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '20 s',
+  retry: { ...UNTIL_DONE, nonRetryableErrorTypes },
 });

@@ -13,9 +13,15 @@ export const USER_ID = defineSearchAttributeKey('UserId', 'KEYWORD');
 
 /**
  * Set where the order is not sold and the status of its run does not say why: the reason of a failure, or `cancelled`,
- * which tells a run that completed as cancelled from a sale.
+ * which tells a run that completed as cancelled from a sale. In an open run it is `parked` or absent.
  */
 export const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
+
+/** The outcome of an order that waits until its item's ledger can be read again. */
+export const PARKED = 'parked';
+
+/** The failure type of a step whose item's ledger only an operator can mend: another try a moment later is no use. */
+export const LEDGER_UNREADABLE = 'LedgerUnreadable';
 
 /** The workflow's only argument. Fields may be added, never removed: old runs are alive. */
 export interface OrderInput {
@@ -27,6 +33,8 @@ export interface OrderInput {
    * the input so that a run goes on the way it began, whatever the setting of the workers is by then.
    */
   readonly firstCharge?: 'local';
+  /** The order parks where its ledger gives no answer; absent in orders older than parking: they wait in their task. */
+  readonly parking?: true;
   /** The record's text, only where it differs from what the engine would write for this order. */
   readonly original?: string;
 }

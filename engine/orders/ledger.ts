@@ -146,3 +146,12 @@ export type CancelResult =
       readonly kind: 'cancelled' | 'under-way' | 'sold' | 'failed';
       readonly entry: LedgerEntry;
     };
+
+/** The errors with which a script refuses to work on a ledger that was lost, or written by hand and cannot be read. */
+const UNREADABLE = /^(?:NOLEDGER|BADSTOCK|BADSALE) /;
+
+/** Whether a call failed because of its item's ledger, so that only an operator can mend it. */
+export function isLedgerUnreadable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return UNREADABLE.test(error.message) || isLedgerUnreadable(error.cause);
+}

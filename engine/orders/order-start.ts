@@ -20,7 +20,7 @@ export function orderStartOptions(input: OrderInput, taskQueue: string, start: S
     workflowIdReusePolicy: replay
       ? ('ALLOW_DUPLICATE_FAILED_ONLY' as const)
       : ('REJECT_DUPLICATE' as const),
-    args: [{ ...input, firstCharge: 'local' }] as [OrderInput],
+    args: [{ ...input, firstCharge: 'local', parking: true }] as [OrderInput],
     memo: { ...memo },
     typedSearchAttributes: [
       { key: ITEM_ID, value: order.itemId },

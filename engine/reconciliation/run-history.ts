@@ -56,11 +56,15 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
   const scheduled = new Map<string, { readonly step: string; readonly input: unknown }>();
   // Workflow code reads the time at which its task was started. That time is the fence of the task's steps.
   let taskStartedAt = 0;
+  let isTaskLost = false;
   for (const event of events) {
     if (event.workflowTaskStartedEventAttributes) {
       taskStartedAt = msOf(event.eventTime);
       run.mayHaveCharged ||= input.firstCharge === 'local' && !run.isReserveRecorded;
     }
+    isTaskLost ||= !!(
+      event.workflowTaskFailedEventAttributes ?? event.workflowTaskTimedOutEventAttributes
+    );
     const marker = event.markerRecordedEventAttributes;
     if (marker?.markerName === LOCAL_ACTIVITY && marker.details?.['result']) {
       const { activity_type: step } = payload(marker.details['data']) as { activity_type: string };
@@ -70,6 +74,8 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
     if (activity) {
       const step = activity.activityType?.name ?? '';
       scheduled.set(String(event.eventId), { step, input: payload(activity.input) });
+      // The order is parked: its task has ended without a charge. A task that was lost before may have made one.
+      if (step === 'reserveStock' && !isTaskLost) setReserveRecorded(run);
     }
     const completed = event.activityTaskCompletedEventAttributes;
     const asked = completed && scheduled.get(String(completed.scheduledEventId));
@@ -117,8 +123,7 @@ function readResult(run: RunReading, step: string, input: unknown, result: unkno
 
 function readReserve(run: RunReading, result: ReserveResult, fence: number): void {
   addGenerations(run, result.owed);
-  run.isReserveRecorded = true;
-  run.mayHaveCharged = false;
+  setReserveRecorded(run);
   switch (result.kind) {
     case 'reserved':
       addGenerations(run, [result.generation]);
@@ -144,6 +149,12 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
     default:
       assertNever(result);
   }
+}
+
+/** From here on a charge is made only where the history names its generation. */
+function setReserveRecorded(run: RunReading): void {
+  run.isReserveRecorded = true;
+  run.mayHaveCharged = false;
 }
 
 interface ReleaseInput {

@@ -2,9 +2,14 @@ import { losesItsCharge, noAnswer } from '../support/held-up';
 import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
 import type { Path } from './path';
 
-const { anOrderThat, cancelledDuringItsCharge } = drivesOf((saga, order) => saga.start(order));
+const { anOrderThat, cancelledDuringItsCharge } = drivesOf((saga, order) =>
+  saga.start(order, 'REJECT_DUPLICATE', { firstCharge: 'local' }),
+);
 
-/** Paths of an order whose first charge is made at once. `chargePayment` twice: that charge, and the regular one. */
+/**
+ * Paths of an order whose first charge is made at once, as of orders older than parking. `chargePayment` twice: that charge,
+ * and the regular one.
+ */
 export const AT_ONCE_PATHS: Readonly<Record<string, Path>> = {
   'at-once-confirmed': {
     steps: ['reserveStock', 'chargePayment', 'confirmSale'],

@@ -89,13 +89,14 @@ export function useSaga() {
       order: Order,
       workflowIdReusePolicy:
         'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE_FAILED_ONLY' = 'REJECT_DUPLICATE',
-      input: Omit<OrderInput, 'order'> = { firstCharge: 'local' },
+      input: Omit<OrderInput, 'order'> = { firstCharge: 'local', parking: true },
     ): Promise<OrderHandle> =>
       temporal.client.workflow.start(ORDER_WORKFLOW, {
         workflowId: order.requestId,
         workflowIdReusePolicy,
         taskQueue: temporal.taskQueue,
         args: [{ order, ...input }],
+        priority: { fairnessKey: order.itemId },
         typedSearchAttributes: [
           { key: defineSearchAttributeKey('ItemId', 'KEYWORD'), value: order.itemId },
         ],
