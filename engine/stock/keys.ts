@@ -1,4 +1,4 @@
-import type { ItemId, RequestId } from '../orders/order';
+import { parseItemId, type ItemId, type RequestId } from '../orders/order';
 
 /** The free units of an item. Public: operators set and read this key with redis-cli. */
 export function freeUnitsKey(itemId: ItemId): string {
@@ -7,8 +7,8 @@ export function freeUnitsKey(itemId: ItemId): string {
 
 export const ordersKey = ledgerKey('orders');
 export const countsKey = ledgerKey('counts');
-const buyersKey = ledgerKey('buyers');
-const leasesKey = ledgerKey('leases');
+export const buyersKey = ledgerKey('buyers');
+export const leasesKey = ledgerKey('leases');
 export const saleKey = ledgerKey('sale');
 /** The stream of changes. */
 export const eventsKey = ledgerKey('events');
@@ -19,7 +19,7 @@ export const operationsKey = ledgerKey('operations');
 /** Requests that were rejected although the log may hold a record of them. The eighth key of reject.lua and reserve.lua. */
 export const rejectionsKey = ledgerKey('rejections');
 
-/** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 8 to 10 of the rebuild. */
+/** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 8 to 10 of stage-rebuild.lua, rebuild.lua and recount.lua. */
 export function stagingKeys(itemId: ItemId): string[] {
   return [stagedOrdersKey(itemId), stagedCountsKey(itemId), stagedBuyersKey(itemId)];
 }
@@ -27,6 +27,11 @@ export function stagingKeys(itemId: ItemId): string[] {
 const stagedOrdersKey = ledgerKey('rebuild:orders');
 const stagedCountsKey = ledgerKey('rebuild:counts');
 const stagedBuyersKey = ledgerKey('rebuild:buyers');
+
+/** The item of a key that `countsKey` has made; undefined for any other key. */
+export function itemOfCountsKey(key: string): ItemId | undefined {
+  return parseItemId(/^\{inventory:(.+)\}:counts$/.exec(key)?.[1]);
+}
 
 /** The braces put a key into the slot of the plain free-units key: both hash the same text. */
 function ledgerKey(name: string) {

@@ -1,6 +1,6 @@
 import type { ItemId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { itemKeys, operationsKey } from './keys';
+import { buyersKey, itemKeys, operationsKey } from './keys';
 import { integer, list, unexpected } from './results';
 import { defineLedgerScripts } from './scripts';
 
@@ -83,15 +83,25 @@ export function createStockOperations(redis: RedisConnection) {
     /** Applies the whole change or nothing. `force`: also where users own more than the new limit. */
     changeSale(
       itemId: ItemId,
-      change: SaleChange,
+      sale: SaleChange,
       { by, force = false }: { readonly by: string; readonly force?: boolean },
     ): Promise<SaleChangeResult> {
-      const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
+      const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = sale;
       const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt].map(saleArgument);
-      const args = [...fields, force ? 1 : 0, by];
-      return orUnreadable(
-        redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult),
-      );
+      const send = (isAllowed: boolean) => {
+        const args = [...fields, isAllowed ? 1 : 0, by];
+        return redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult);
+      };
+      const change = async (): Promise<SaleChangeResult> => {
+        const result = await send(force);
+        if (result.kind !== 'many-buyers') return result;
+        const above = await findAbove(redis, itemId, result.limit);
+        if (above.users > 0) return { kind: 'units-owned', ...above };
+        // Whoever buys between the look and the change owns what the old limit allowed, like every earlier buyer.
+        const changed = await send(true);
+        return changed.kind === 'many-buyers' ? { kind: 'changed' } : changed;
+      };
+      return orUnreadable(change());
     },
   };
 }
@@ -123,9 +133,34 @@ function parseRestockResult(reply: unknown): RestockResult {
   }
 }
 
-function parseSaleChangeResult(reply: unknown): SaleChangeResult {
+/** Buyers of one page. */
+const PAGE_SIZE = 1_000;
+
+/** The users who own more than `limit`, and the units of the one with the most. */
+async function findAbove(redis: RedisConnection, itemId: ItemId, limit: number) {
+  const above = new Set<string>();
+  let most = 0;
+  let cursor = '0';
+  do {
+    const [next, page] = await redis.hscan(buyersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
+    for (let i = 0; i < page.length; i += 2) {
+      const units = Number(page[i + 1]);
+      if (units <= limit) continue;
+      above.add(page[i] ?? '');
+      most = Math.max(most, units);
+    }
+    cursor = next;
+  } while (cursor !== '0');
+  return { users: above.size, most };
+}
+
+function parseSaleChangeResult(
+  reply: unknown,
+): SaleChangeResult | { readonly kind: 'many-buyers'; readonly limit: number } {
   const [kind, first, second] = list(reply);
   switch (kind) {
+    case 'many-buyers':
+      return { kind, limit: integer(first) };
     case 'changed':
     case 'unknown-item':
       return { kind };

@@ -211,6 +211,14 @@ describe('a change of the sale', () => {
     expect(await everything()).toBe(before);
   });
 
+  test('to a limit below what users own is refused among so many that they are read page by page', async () => {
+    const many = Array.from({ length: 6_000 }, (_, i) => [`u${String(i)}`, i === 4_321 ? 3 : 1]);
+    await stock.redis.hset(`{inventory:${itemId}}:buyers`, ...many.flat());
+    expect(await change({ unitsPerUser: 2 })).toEqual({ kind: 'units-owned', users: 1, most: 3 });
+    expect(await change({ unitsPerUser: 3 })).toEqual({ kind: 'changed' });
+    expect(await stock.redis.hget(`{inventory:${itemId}}:sale`, 'units_per_user')).toBe('3');
+  });
+
   test('to a limit below what users own is refused with the number of users, unless it is forced', async () => {
     for (const [user, units] of Object.entries({ ann: 3, bob: 2, eve: 1 })) await hold(user, units);
     const before = await everything();

@@ -6,19 +6,22 @@
   ARGV[3]  units per user
   ARGV[4]  opening, in ms since the epoch
   ARGV[5]  closing, in ms since the epoch
-  ARGV[6]  1 to allow users who own more than the limit
+  ARGV[6]  1 to allow users who own more than the limit, or after the caller has looked for them
   ARGV[7]  operator
 
   Returns  {"changed"}
            {"unknown-item"}
            {"window", opening, closing}   the sale would end before it starts
            {"units-owned", users above the limit, units of the user with the most}
+           {"many-buyers", limit}   too many to look at in one call: the caller looks for those above the limit
 ]]
 local changes = {
   price = ARGV[1], currency = ARGV[2], units_per_user = ARGV[3], opens_at = ARGV[4], closes_at = ARGV[5],
 }
 local mayBeAbove, by = ARGV[6] == '1', ARGV[7]
 local KEEP, NONE = '', '-'
+-- As many take five milliseconds.
+local BUYERS_MAX = 5000
 
 local function numberAfter(field)
   if changes[field] == KEEP then
@@ -36,8 +39,10 @@ if opensAt and closesAt and closesAt <= opensAt then
 end
 local limit = changes.units_per_user ~= KEEP and numberAfter('units_per_user')
 if limit and not mayBeAbove then
+  if redis.call('HLEN', buyersKey) > BUYERS_MAX then
+    return { 'many-buyers', limit }
+  end
   local users, most = 0, 0
-  -- There are at most as many buyers as units in the supply, and a limit changes a few times in a sale.
   for _, owned in ipairs(redis.call('HVALS', buyersKey)) do
     local units = tonumber(owned)
     if units > limit then
