@@ -3,10 +3,11 @@ import { loadIngestConfig } from '../platform/config';
 import { runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
+import { registerOpenLedgers } from './open-ledgers';
 import { prepareNamespace } from './temporal-namespace';
 
 /**
- * Prepares Kafka and Temporal for orders and exits. Run it once per installation and after every update; it changes
+ * Prepares Kafka and Temporal for orders, registers ledgers that Temporal has lost, and exits. Run it once per installation and after every update; it changes
  * nothing that exists. It reads ingest's configuration, which names the same systems. Outside production it also puts
  * the demo item on sale.
  */
@@ -27,6 +28,9 @@ runProcess('setup', async () => {
     signal: new AbortController().signal,
   });
   logger.info({ namespace: temporal.namespace }, 'Temporal has the search attributes');
+
+  const registered = await registerOpenLedgers(config);
+  if (registered.length > 0) logger.warn({ items: registered }, 'Temporal has lost these ledgers');
 
   if (config.production) return;
   const stock = await putDemoItemOnSale(config.redis);

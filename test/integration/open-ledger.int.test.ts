@@ -6,6 +6,8 @@ import {
   createLedgerOpening,
   type LedgerOpening,
 } from '../../engine/stock/ledger-opener';
+import { registerLedgers } from '../../engine/reconciliation/register-ledgers';
+import { findOpenItems } from '../../engine/stock/open-items';
 import { itemKeys } from '../../engine/stock/keys';
 import { redisAddr, temporalAddress } from '../support/addresses';
 import { anItem } from '../support/purchases';
@@ -69,6 +71,16 @@ describe('opening a ledger', () => {
       expect(await open(itemId)).toBe('lost');
     },
   );
+
+  test('is registered anew, with its own token, after Temporal has lost it', async () => {
+    const itemId = anItem();
+    await opening.begin(itemId, 'own');
+    await opening.finish(itemId, 'own');
+    expect(await findOpenItems(redis)).toContain(itemId);
+    expect(await registerLedgers({ opening, registry }, [itemId])).toEqual([itemId]);
+    expect(await registerLedgers({ opening, registry }, [itemId])).toEqual([]);
+    expect(await registry.registration(itemId)).toMatchObject({ token: 'own', isAgain: true });
+  });
 
   test('ignores a late finish of a wiped ledger', async () => {
     const itemId = anItem();
