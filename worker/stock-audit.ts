@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { heartbeat } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { Gauge } from 'prom-client';
@@ -6,10 +7,11 @@ import { createProducer } from '../engine/kafka/kafka-client';
 import { findRecords, isLogRead } from '../engine/kafka/read-log';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
-import type { Order } from '../engine/orders/order';
+import type { ItemId, Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
 import { createChargeLookup } from '../engine/reconciliation/audit-item';
+import { createAuditProgressStore } from '../engine/reconciliation/audit-progress';
 import {
   auditStock,
   ensureAuditSchedule,
@@ -19,6 +21,7 @@ import { DIFFERENCE_KINDS } from '../engine/reconciliation/compare-order';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
 import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { LedgerOpening } from '../engine/stock/ledger-opener';
+import { findOpenItems } from '../engine/stock/open-items';
 import type { LedgerRegistry } from '../engine/stock/ledger-registry';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { WorkerConfig } from '../platform/config';
@@ -26,6 +29,8 @@ import type { Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
 
 const CLOSE_MS_MAX = 5_000;
+/** All keys of Redis are looked at so often, for ledgers that Temporal has lost. */
+const FIND_OPEN_EVERY_MS = 3_600_000;
 
 /** The audit of all items, on the connections of this worker. Its findings go into the log and the metrics. */
 export function createStockAudit(clients: {
@@ -42,7 +47,15 @@ export function createStockAudit(clients: {
   const { config, redis, client, kafka, ledger, opening, registry, provider, logger } = clients;
   const repair = createLedgerMaintenance(redis);
   const runs = createOrderRuns(client, config.taskQueue);
+  const progress = createAuditProgressStore(redis, config.taskQueue);
   const showSummary = createAuditMetrics();
+
+  let open = { at: 0, items: [] as readonly ItemId[] };
+  const findOpen = async (): Promise<readonly ItemId[]> => {
+    if (Date.now() - open.at < FIND_OPEN_EVERY_MS) return open.items;
+    open = { at: Date.now(), items: await findOpenItems(redis) };
+    return open.items;
+  };
 
   /** A producer of its own: a lost record is rare, and an idle connection for it costs more than opening one. */
   const appendOrder = async (order: Order): Promise<void> => {
@@ -72,6 +85,14 @@ export function createStockAudit(clients: {
       findRecords: (orders) => findRecords(kafka, config.ordersTopic, orders),
       appendOrder,
       wait: (ms) => sleep(ms),
+      progress,
+      findOpenItems: findOpen,
+      heartbeat: () => {
+        heartbeat();
+      },
+      onFailure: ({ itemId, error }) => {
+        logger.error({ itemId, err: error }, 'the audit of an item failed');
+      },
       onItem: ({ itemId, differences, mended }) => {
         for (const difference of differences) {
           logger.warn({ itemId, ...difference }, 'ledger, workflows and charges differ');
@@ -85,24 +106,34 @@ export function createStockAudit(clients: {
   };
 }
 
-/** The result of the last audit in this process. With several workers each shows its own last one. */
+/** The result of the last step in this process. With several workers each shows its own last one. */
 function createAuditMetrics() {
   const differences = new Gauge({
     name: 'ledger_differences',
-    help: 'Differences between ledger, workflows and charges that the last audit has left, by kind',
+    help: 'Differences between ledger, workflows and charges that the audit has left, by kind',
     labelNames: ['kind'],
   });
   const items = new Gauge({
     name: 'ledger_audit_items',
-    help: 'Items that the last audit looked at',
+    help: 'Items that are audited',
+  });
+  const failed = new Gauge({
+    name: 'ledger_audit_failed_items',
+    help: 'Items whose audit failed in the last step; the others are audited all the same',
+  });
+  const completeFrom = new Gauge({
+    name: 'ledger_audit_complete_timestamp_seconds',
+    help: 'When the oldest complete audit of an item began, in seconds since the epoch: how far the audit is behind',
   });
   const lastRun = new Gauge({
     name: 'ledger_audit_last_run_timestamp_seconds',
-    help: 'When the last audit ended, in seconds since the epoch; 0 before the first',
+    help: 'When the last step of the audit ended, in seconds since the epoch; 0 before the first',
   });
   return (summary: AuditSummary) => {
     for (const kind of DIFFERENCE_KINDS) differences.set({ kind }, summary.differences[kind] ?? 0);
     items.set(summary.items);
+    failed.set(summary.failed.length);
+    completeFrom.set((summary.completeFrom ?? Date.now()) / 1_000);
     lastRun.setToCurrentTime();
   };
 }

@@ -9,13 +9,15 @@ export async function itemLedgerWorkflow(): Promise<void> {
   await condition(() => false);
 }
 
-/** One try: the schedule starts the next audit in a minute, which looks at everything again. */
+/** One try: the schedule starts the next step in a minute, which goes on where this one stopped. Orders come first. */
 const { auditStock } = proxyActivities<AuditActivities>({
   startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: '2 minutes',
   retry: { maximumAttempts: 1 },
+  priority: { priorityKey: 5 },
 });
 
-/** One audit of all items, started by the schedule. Its result is what an operator has to decide. */
+/** One step of the audit of all items, started by the schedule. Its result is what an operator has to decide. */
 export async function stockAuditWorkflow(): Promise<unknown> {
   return auditStock.executeWithOptions({ summary: 'ledgers, workflows and charges' }, []);
 }

@@ -27,62 +27,79 @@ export interface ReconciliationDeps {
 
 type AcceptedOrder = Pick<Order, 'requestId' | 'acceptedAt'>;
 
+/** Where an audit of an item goes on: first through its entries, then through the confirmed runs since a time. */
+export type AuditPosition = { readonly cursor: string } | { readonly runsFrom: number };
+
+export interface AuditScope {
+  readonly itemId: ItemId;
+  /** Orders that finished earlier are only counted. In ms since the epoch, like all times here. */
+  readonly finishedSince?: number;
+  /** Confirmed runs that ended earlier are not looked for in the ledger. */
+  readonly runsSince?: number;
+  /** Absent: at the beginning. */
+  readonly position?: AuditPosition;
+  /** Asked before each page. The audit can be continued from where it stopped. */
+  readonly hasTime?: () => boolean;
+}
+
 /** `unknown`: the item has no stock and never had a ledger. */
-export type AuditResult =
-  | { readonly kind: 'unknown' }
-  | {
-      readonly kind: 'audited';
-      readonly orders: number;
-      readonly differences: readonly Difference[];
-    };
+export type AuditResult = { readonly kind: 'unknown' } | AuditedItem;
+
+export interface AuditedItem {
+  readonly kind: 'audited';
+  readonly orders: number;
+  readonly differences: readonly Difference[];
+  /** Where to continue; absent: the whole item was audited. */
+  readonly next?: AuditPosition;
+  /** The start of the time in which a confirmed run ended that has no entry. */
+  readonly missingSince?: number;
+  /** Whether the counts were compared: not while the item is too busy, or its entries are known to be wrong. */
+  readonly isCounted: boolean;
+}
 
 /** Orders in flight change within this time. Only what differs in both looks is a difference. */
 const SECOND_LOOK_MS = 2_000;
 /** Concurrent questions to the provider and to Temporal. */
 const CONCURRENCY = 8;
-/** A recount blocks Redis for all others while it runs. */
-const COUNTED_ENTRIES_MAX = 20_000;
+/** Suspects of one second look. With more, the audit continues after it. */
+const SUSPECTS_MAX = 1_000;
 
-/**
- * Compares an item's ledger, workflows and charges. Changes nothing. With `finishedWithinMs`, orders that finished earlier
- * are only counted.
- */
-export async function auditItem(
-  deps: ReconciliationDeps,
-  options: { readonly itemId: ItemId; readonly finishedWithinMs?: number },
-): Promise<AuditResult> {
-  const { itemId } = options;
+/** Compares an item's ledger, workflows and charges, page by page. Changes nothing. */
+export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Promise<AuditResult> {
+  const { itemId } = scope;
   const { repair, registry } = deps;
   const token = await registry.find(itemId);
   const { free, open } = await repair.standing(itemId);
+  const whole = { kind: 'audited', orders: 0, isCounted: false } as const;
   if (!open) {
-    if (token !== undefined) return { kind: 'audited', orders: 0, differences: [LOST] };
+    if (token !== undefined) return { ...whole, differences: [LOST] };
     // With a stock key, the item is on sale and has no order yet.
-    return free === null ? { kind: 'unknown' } : { kind: 'audited', orders: 0, differences: [] };
+    return free === null ? { kind: 'unknown' } : { ...whole, differences: [] };
   }
-  const differences: Difference[] = token === undefined ? [UNREGISTERED] : [];
-  const { orders, suspects } = await findSuspects(deps, options);
-  if (suspects.length > 0) {
-    await deps.wait(SECOND_LOOK_MS);
-    differences.push(...(await compareAgain(deps, itemId, suspects)));
-  }
-  const isReadable = !differences.some(({ kind }) => kind === 'entry-unreadable');
+  const { orders, suspects, next, windows } = await findSuspects(deps, scope);
+  if (suspects.size > 0) await deps.wait(SECOND_LOOK_MS);
+  const differences = suspects.size > 0 ? await compareAgain(deps, itemId, [...suspects]) : [];
+  const missing = differences.flatMap(({ kind, requestId = '' }) =>
+    kind === 'entry-missing' ? (windows.get(requestId as RequestId) ?? []) : [],
+  );
+  const result = {
+    kind: 'audited' as const,
+    orders,
+    ...(missing.length > 0 && { missingSince: Math.min(...missing) }),
+  };
+  if (token === undefined) differences.push(UNREGISTERED);
+  if (next !== undefined) return { ...result, differences, isCounted: false, next };
   if (free !== null && !/^\d{1,15}$/.test(free)) {
     const there = `inventory:${itemId} is ${JSON.stringify(free.slice(0, 40))}`;
     differences.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });
-  } else if (orders <= COUNTED_ENTRIES_MAX && isReadable) {
-    // While a sold order has no entry, the entries are wrong, and counts made from them would be wrong as well.
-    const isComplete = !differences.some(({ kind }) => kind === 'entry-missing');
-    for (const { field, there, should } of await repair.compareCounts(itemId)) {
-      differences.push({
-        kind: 'counts',
-        there: `${field} is ${there}`,
-        should: String(should),
-        ...(isComplete && { mend: 'recount' }),
-      });
-    }
+    return { ...result, differences, isCounted: false };
   }
-  return { kind: 'audited', orders, differences };
+  const counts = await compareCounts(deps, itemId, differences);
+  return {
+    ...result,
+    differences: [...differences, ...(counts ?? [])],
+    isCounted: counts !== undefined,
+  };
 }
 
 const LOST: Difference = {
@@ -97,37 +114,100 @@ const UNREGISTERED: Difference = {
   mend: 'register',
 };
 
+/** Undefined where the counts cannot be compared now. */
+async function compareCounts(
+  { repair }: ReconciliationDeps,
+  itemId: ItemId,
+  differences: readonly Difference[],
+): Promise<Difference[] | undefined> {
+  if (differences.some(({ kind }) => kind === 'entry-unreadable')) return undefined;
+  // While a sold order has no entry, the entries are wrong, and counts made from them would be wrong as well.
+  const isComplete = !differences.some(({ kind }) => kind === 'entry-missing');
+  const counts = await repair.compareCounts(itemId);
+  return counts?.map(({ field, there, should }) => ({
+    kind: 'counts',
+    there: `${field} is ${there}`,
+    should: String(should),
+    ...(isComplete && { mend: 'recount' as const }),
+  }));
+}
+
+interface Suspects {
+  orders: number;
+  readonly suspects: Set<RequestId>;
+  /** The start of the time in which a suspect's confirmed run ended. */
+  readonly windows: Map<RequestId, number>;
+  next?: AuditPosition | undefined;
+}
+
+/**
+ * The first look uses Temporal's listing, which may be seconds behind: it only finds the orders to look at again. It reads
+ * a page of entries or of runs at a time.
+ */
+async function findSuspects(deps: ReconciliationDeps, scope: AuditScope): Promise<Suspects> {
+  const { itemId, runsSince = 0, hasTime = () => true } = scope;
+  const found: Suspects = { orders: 0, suspects: new Set(), windows: new Map() };
+  found.next = scope.position ?? { cursor: '0' };
+  while (found.next !== undefined && found.suspects.size < SUSPECTS_MAX && hasTime()) {
+    if ('cursor' in found.next) {
+      const page = await deps.repair.page(itemId, found.next.cursor);
+      await addOfEntries(deps, scope, page.orders, found);
+      found.next = page.next === '0' ? { runsFrom: runsSince } : { cursor: page.next };
+    } else {
+      found.next = await addOfRuns(deps, itemId, found.next.runsFrom, found);
+    }
+  }
+  return found;
+}
+
 /** The first look does not read the log: it looks again at every order that may have lost its record. */
 const FIRST_LOOK = { isLogRead: true, hasRecord: false, runsKeptMs: Infinity } as const;
 
-/** The first look uses Temporal's listing, which may be seconds behind: it only finds the orders to look at again. */
-async function findSuspects(
+async function addOfEntries(
   deps: ReconciliationDeps,
-  { itemId, finishedWithinMs = Infinity }: Parameters<typeof auditItem>[1],
-) {
-  const { repair, runs, now = Date.now } = deps;
-  const listed = new Map(await runs.list(itemId));
-  const suspects = new Set<RequestId>();
-  let orders = 0;
-  for await (const page of repair.entries(itemId)) {
-    orders += page.length;
-    const recent = page.filter(({ entry }) => {
-      if ('problem' in entry || entry.finishedAt === undefined) return true;
-      return now() - entry.finishedAt < finishedWithinMs;
-    });
-    await forEachConcurrently(recent, CONCURRENCY, async ({ requestId, entry }) => {
-      const run = listed.get(requestId);
-      const charges = await chargesOf(deps, { requestId, entry });
-      const facts = { requestId, entry, run, charges, now: now() };
-      if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) suspects.add(requestId);
-    });
-    for (const { requestId } of page) listed.delete(requestId);
+  { finishedSince = 0 }: AuditScope,
+  page: readonly StoredOrder[],
+  found: Suspects,
+): Promise<void> {
+  const { runs, now = Date.now } = deps;
+  found.orders += page.length;
+  const recent = page.filter(({ entry }) => {
+    if ('problem' in entry || entry.finishedAt === undefined) return true;
+    return entry.finishedAt >= finishedSince;
+  });
+  const listed = await runs.latest(recent.map(({ requestId }) => requestId));
+  await forEachConcurrently(recent, CONCURRENCY, async ({ requestId, entry }) => {
+    const run = listed.get(requestId);
+    const charges = await chargesOf(deps, { requestId, entry });
+    const facts = { requestId, entry, run, charges, now: now() };
+    if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) found.suspects.add(requestId);
+  });
+}
+
+/** Confirmed runs that are read at once. */
+const RUNS_AT_ONCE = 5_000;
+/** The listing may be behind by so much: the runs of this time are read by the next audit as well. */
+const LISTING_BEHIND_MS = 60_000;
+
+/** Looks for the entries of the confirmed runs of a span of time that has few of them. Returns where to continue. */
+async function addOfRuns(
+  { repair, runs, now = Date.now }: ReconciliationDeps,
+  itemId: ItemId,
+  from: number,
+  found: Suspects,
+): Promise<AuditPosition | undefined> {
+  const end = now();
+  const span = { from: Math.max(from, end - (await runs.keptMs()) - LISTING_BEHIND_MS), to: end };
+  while (span.to - span.from > 1_000 && (await runs.countConfirmed(itemId, span)) > RUNS_AT_ONCE) {
+    span.to = Math.ceil((span.from + span.to) / 2);
   }
-  for (const [requestId, run] of listed) {
-    const facts = { requestId, entry: undefined, run, charges: [], now: now() };
-    if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) suspects.add(requestId);
+  for await (const requestIds of runs.confirmed(itemId, span)) {
+    for (const requestId of await repair.withoutEntry(itemId, requestIds)) {
+      found.suspects.add(requestId);
+      found.windows.set(requestId, span.from);
+    }
   }
-  return { orders, suspects: [...suspects] };
+  return span.to < end ? { runsFrom: span.to } : undefined;
 }
 
 /** Reads each suspect by its id, so nothing is stale. */

@@ -2,53 +2,197 @@ import { ScheduleAlreadyRunning, type Client } from '@temporalio/client';
 import { AUDIT_WORKFLOW } from '../orders/contract';
 import type { ItemId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
-import { auditItem, type ReconciliationDeps } from './audit-item';
+import { auditItem, type AuditedItem, type ReconciliationDeps } from './audit-item';
+import type { AuditProgress, AuditProgressStore } from './audit-progress';
 import type { Difference, Mend } from './compare-order';
 import { repairItem } from './repair-item';
 
 export interface AuditSummary {
   readonly items: number;
+  /** Orders that this step read. */
   readonly orders: number;
   /** The number of differences that remain, by kind; kinds without one are absent. */
   readonly differences: Readonly<Record<string, number>>;
+  /** Items whose audit failed in this step. The others are audited all the same. */
+  readonly failed: readonly ItemId[];
+  /** When the oldest of the items' last complete audits began, in ms since the epoch; absent without items. */
+  readonly completeFrom?: number;
 }
 
-/** An order that finished earlier was compared by fourteen audits. */
+/** An order that finished earlier was compared by fourteen audits, or by the last one where audits take longer. */
 const FINISHED_WITHIN_MS = 15 * 60_000;
+/** The listing of runs is seconds behind, and the clocks of Redis and Temporal differ. */
+const OVERLAP_MS = 5 * 60_000;
+/** A step ends after this time, and the next one goes on: it must be over before the schedule starts the next. */
+const STEP_MS_MAX = 40_000;
+/** Items named in a summary, which is part of a workflow's history. */
+const FAILED_NAMED_MAX = 20;
 
 /**
- * Repairs that need no decision: an expired hold belongs to no order, and a record that is appended twice starts one
- * workflow. All other differences are left to an operator.
+ * Repairs that need no decision: an expired hold belongs to no order, a record that is appended twice starts one workflow,
+ * and an open ledger is registered under the token that it has. All other differences are left to an operator.
  */
-const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record'];
+const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record', 'register'];
 
-/** Audits every item that has had a ledger, one after the other, and repairs what needs no decision. */
-export async function auditStock(
-  deps: ReconciliationDeps & {
-    readonly registry: Pick<LedgerRegistry, 'items'>;
-    /** Called after each item; `differences` are those that remain. */
-    readonly onItem: (item: {
-      readonly itemId: ItemId;
-      readonly differences: readonly Difference[];
-      readonly mended: readonly Difference[];
-    }) => void;
-  },
-): Promise<AuditSummary> {
-  const items = await deps.registry.items();
-  const remaining: Record<string, number> = {};
+type StockAuditDeps = ReconciliationDeps & {
+  readonly registry: Pick<LedgerRegistry, 'items'>;
+  readonly progress: AuditProgressStore;
+  /** Called after each item; `differences` are those that remain. */
+  readonly onItem: (item: {
+    readonly itemId: ItemId;
+    readonly differences: readonly Difference[];
+    readonly mended: readonly Difference[];
+  }) => void;
+  readonly onFailure: (failure: { readonly itemId: ItemId; readonly error: unknown }) => void;
+  /** Called before each page. */
+  readonly heartbeat: () => void;
+  /** Items with an open ledger in Redis, for those that Temporal has lost. */
+  readonly findOpenItems: () => Promise<readonly ItemId[]>;
+};
+
+/**
+ * One step of the audit of every item that has had a ledger, and the repair of what needs no decision. A step is bounded in
+ * time and goes on where the last one stopped, beginning with the item that has waited longest.
+ */
+export async function auditStock(deps: StockAuditDeps): Promise<AuditSummary> {
+  const { registry, progress, now = Date.now, heartbeat } = deps;
+  const deadline = now() + STEP_MS_MAX;
+  const known = new Map(await progress.read());
+  const items = new Set([...(await registry.items()), ...(await deps.findOpenItems())]);
+  await progress.forget([...known.keys()].filter((itemId) => !items.has(itemId)));
+  const lookedAt = (itemId: ItemId) => known.get(itemId)?.lookedAt ?? 0;
+  const inTurn = [...items].sort((one, other) => lookedAt(one) - lookedAt(other));
+  const failed: ItemId[] = [];
   let orders = 0;
-  for (const itemId of items) {
-    const result = await auditItem(deps, { itemId, finishedWithinMs: FINISHED_WITHIN_MS });
-    if (result.kind === 'unknown') continue;
-    orders += result.orders;
-    const mended = result.differences.filter(({ mend }) => AUTOMATIC.includes(mend));
-    const who = { by: 'the audit', why: 'it has one right answer' };
-    await repairItem(deps, { itemId, differences: mended, ...who });
-    const differences = result.differences.filter((difference) => !mended.includes(difference));
-    deps.onItem({ itemId, differences, mended });
-    for (const { kind } of differences) remaining[kind] = (remaining[kind] ?? 0) + 1;
+  for (const itemId of inTurn) {
+    if (now() >= deadline) break;
+    const hasTime = () => {
+      heartbeat();
+      return now() < deadline;
+    };
+    const before = known.get(itemId);
+    try {
+      const audited = await auditInTurn(deps, { itemId, before, hasTime });
+      orders += audited?.orders ?? 0;
+      known.set(itemId, audited?.progress ?? beginning(now()));
+    } catch (error) {
+      failed.push(itemId);
+      deps.onFailure({ itemId, error });
+      known.set(itemId, { ...(before ?? beginning(now())), lookedAt: now() });
+    }
+    await progress.write(itemId, known.get(itemId) ?? beginning(now()));
   }
-  return { items: items.length, orders, differences: remaining };
+  return summaryOf({ items, known, failed, orders });
+}
+
+/** The step of one item. Undefined for an item that is not known any more. */
+async function auditInTurn(
+  deps: StockAuditDeps,
+  { itemId, before, hasTime }: ItemTurn,
+): Promise<{ readonly orders: number; readonly progress: AuditProgress } | undefined> {
+  const { now = Date.now } = deps;
+  const lookedAt = now();
+  const startedAt = before?.position ? before.startedAt : lookedAt;
+  const since = before?.completedFrom === undefined ? 0 : before.completedFrom - OVERLAP_MS;
+  const result = await auditItem(deps, {
+    itemId,
+    finishedSince:
+      since === 0
+        ? startedAt - FINISHED_WITHIN_MS
+        : Math.min(since, startedAt - FINISHED_WITHIN_MS),
+    runsSince: Math.min(since, before?.missingSince ?? Infinity),
+    hasTime,
+    ...(before?.position && { position: before.position }),
+  });
+  if (result.kind === 'unknown') return undefined;
+  const mended = result.differences.filter(({ mend }) => AUTOMATIC.includes(mend));
+  const who = { by: 'the audit', why: 'it has one right answer' };
+  await repairItem(deps, { itemId, differences: mended, ...who });
+  const differences = result.differences.filter((difference) => !mended.includes(difference));
+  deps.onItem({ itemId, differences, mended });
+  return {
+    orders: result.orders,
+    progress: advanced(before, { startedAt, lookedAt, result, differences }),
+  };
+}
+
+interface ItemTurn {
+  readonly itemId: ItemId;
+  readonly before: AuditProgress | undefined;
+  readonly hasTime: () => boolean;
+}
+
+function beginning(at: number): AuditProgress {
+  return { startedAt: at, lookedAt: at, remaining: {}, found: {} };
+}
+
+/** The progress of an item after a step. The differences of an audit are added up until it is complete. */
+function advanced(
+  before: AuditProgress | undefined,
+  step: {
+    readonly startedAt: number;
+    readonly lookedAt: number;
+    readonly result: AuditedItem;
+    readonly differences: readonly Difference[];
+  },
+): AuditProgress {
+  const { startedAt, lookedAt, result, differences } = step;
+  const isContinued = before?.position !== undefined;
+  const found: Record<string, number> = isContinued ? { ...before.found } : {};
+  for (const { kind } of differences) found[kind] = (found[kind] ?? 0) + 1;
+  const missing = [isContinued ? before.missingSince : undefined, result.missingSince];
+  const missingSince = Math.min(...missing.map((since) => since ?? Infinity));
+  return {
+    startedAt,
+    lookedAt,
+    ...(result.next && { position: result.next }),
+    ...completeness(before, { startedAt, isComplete: result.next === undefined }),
+    ...(missingSince < Infinity && { missingSince }),
+    remaining: result.next ? (before?.remaining ?? {}) : found,
+    found,
+  };
+}
+
+function completeness(
+  before: AuditProgress | undefined,
+  { startedAt, isComplete }: { readonly startedAt: number; readonly isComplete: boolean },
+) {
+  const completedFrom = isComplete ? startedAt : before?.completedFrom;
+  return completedFrom === undefined ? {} : { completedFrom };
+}
+
+function summaryOf({
+  items,
+  known,
+  failed,
+  orders,
+}: {
+  readonly items: ReadonlySet<ItemId>;
+  readonly known: ReadonlyMap<ItemId, AuditProgress>;
+  readonly failed: readonly ItemId[];
+  readonly orders: number;
+}): AuditSummary {
+  const differences: Record<string, number> = {};
+  let completeFrom = Infinity;
+  for (const itemId of items) {
+    const one = known.get(itemId);
+    completeFrom = Math.min(completeFrom, one?.completedFrom ?? one?.startedAt ?? 0);
+    // While an audit is under way, what it has found counts as soon as it is more than before.
+    for (const kind of new Set([
+      ...Object.keys(one?.remaining ?? {}),
+      ...Object.keys(one?.found ?? {}),
+    ])) {
+      const most = Math.max(one?.remaining[kind] ?? 0, one?.found[kind] ?? 0);
+      differences[kind] = (differences[kind] ?? 0) + most;
+    }
+  }
+  return {
+    items: items.size,
+    orders,
+    differences,
+    failed: failed.slice(0, FAILED_NAMED_MAX),
+    ...(completeFrom < Infinity && { completeFrom }),
+  };
 }
 
 /** Far longer than an audit takes. One that hangs must not block the next ones for ever. */

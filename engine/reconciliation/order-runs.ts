@@ -5,7 +5,7 @@ import {
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time';
-import type { ItemId, Order, RequestId } from '../orders/order';
+import { isId, type ItemId, type Order, type RequestId } from '../orders/order';
 import {
   ORDER_OUTCOME,
   ORDER_WORKFLOW,
@@ -29,8 +29,11 @@ export interface OrderRun {
 export interface OrderRuns {
   /** The latest run of an order, never stale; undefined when there is none. */
   look(requestId: RequestId): Promise<OrderRun | undefined>;
-  /** The latest run of each order of an item, from the server's listing, which may be seconds behind. */
-  list(itemId: ItemId): Promise<ReadonlyMap<RequestId, OrderRun>>;
+  /** The latest run of each of these orders, from the server's listing, which may be seconds behind. */
+  latest(requestIds: readonly RequestId[]): Promise<ReadonlyMap<RequestId, OrderRun>>;
+  /** The orders whose runs were confirmed in a span of time, page by page, from the listing. */
+  confirmed(itemId: ItemId, span: TimeSpan): AsyncIterable<readonly RequestId[]>;
+  countConfirmed(itemId: ItemId, span: TimeSpan): Promise<number>;
   /** How long a run that has ended is kept. */
   keptMs(): Promise<number>;
   /** The result of an order's confirmed run. */
@@ -42,20 +45,28 @@ export interface OrderRuns {
   history(requestId: RequestId, runId: string): Promise<RunHistory>;
 }
 
+/** From the start to before the end, in ms since the epoch. */
+export interface TimeSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
 const CALL_MS_MAX = 10_000;
+/** Ids of 128 characters make a query of 13 KB; servers take 50 KB. */
+const IDS_PER_QUERY = 100;
+const RUNS_PER_PAGE = 500;
 /** A million runs are a thousand calls. */
 const LISTING_MS_MAX = 300_000;
 
 export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
 
-  const listRuns = async (itemId: ItemId): Promise<WorkflowExecutionInfo[]> => {
-    const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
+  const listed = async (query: string): Promise<WorkflowExecutionInfo[]> => {
     const runs: WorkflowExecutionInfo[] = [];
     await client.withDeadline(Date.now() + LISTING_MS_MAX, async () => {
       for await (const run of client.workflow.list({ query })) runs.push(run);
     });
-    return runs.sort((one, other) => one.startTime.getTime() - other.startTime.getTime());
+    return runs;
   };
 
   const look: OrderRuns['look'] = async (requestId) => {
@@ -71,8 +82,31 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   return {
     look,
 
-    list: async (itemId) =>
-      new Map((await listRuns(itemId)).map((run) => [run.workflowId as RequestId, orderRun(run)])),
+    latest: async (requestIds) => {
+      const runs: WorkflowExecutionInfo[] = [];
+      // An entry that was written by hand may have any name.
+      const wanted = requestIds.filter(isId);
+      for (let start = 0; start < wanted.length; start += IDS_PER_QUERY) {
+        const ids = wanted.slice(start, start + IDS_PER_QUERY).map((id) => `'${id}'`);
+        const query = `WorkflowType = '${ORDER_WORKFLOW}' AND WorkflowId IN (${ids.join(', ')})`;
+        runs.push(...(await listed(query)));
+      }
+      return new Map(inOrder(runs).map((run) => [run.workflowId as RequestId, orderRun(run)]));
+    },
+
+    confirmed: async function* (itemId, span) {
+      let page: RequestId[] = [];
+      for await (const run of client.workflow.list({ query: confirmedIn(itemId, span) })) {
+        if (orderRun(run).status === 'confirmed') page.push(run.workflowId as RequestId);
+        if (page.length < RUNS_PER_PAGE) continue;
+        yield page;
+        page = [];
+      }
+      yield page;
+    },
+
+    countConfirmed: async (itemId, span) =>
+      (await call(() => client.workflow.count(confirmedIn(itemId, span)))).count,
 
     keptMs: async () => {
       const { namespace } = client.options;
@@ -94,7 +128,8 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
 
     runIds: async (itemId) => {
       const runs = new Map<RequestId, string[]>();
-      for (const { workflowId, runId } of await listRuns(itemId)) {
+      const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
+      for (const { workflowId, runId } of inOrder(await listed(query))) {
         const requestId = workflowId as RequestId;
         runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
       }
@@ -107,6 +142,15 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       return readRunHistory(events ?? []);
     },
   };
+}
+
+function inOrder(runs: WorkflowExecutionInfo[]): WorkflowExecutionInfo[] {
+  return runs.sort((one, other) => one.startTime.getTime() - other.startTime.getTime());
+}
+
+function confirmedIn(itemId: ItemId, { from, to }: TimeSpan): string {
+  const [start, end] = [from, to].map((ms) => new Date(ms).toISOString());
+  return `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}' AND ExecutionStatus = 'Completed' AND CloseTime >= '${start ?? ''}' AND CloseTime < '${end ?? ''}'`;
 }
 
 function orderRun(

@@ -1,7 +1,8 @@
 import type { ItemId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { Queued } from '../stock/admission';
-import type { ByHand, LedgerMaintenance, RebuildResult } from '../stock/ledger-maintenance';
+import type { ByHand } from '../stock/ledger-counts';
+import type { LedgerMaintenance, RebuildResult } from '../stock/ledger-maintenance';
 import type { HistoryGap, OrderHistory } from './order-history';
 import { forEachConcurrently } from './order-runs';
 

@@ -1,8 +1,9 @@
 import { orderOf } from '../orders/ledger';
 import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
-import type { ByHand } from '../stock/ledger-maintenance';
+import type { ByHand } from '../stock/ledger-counts';
 import type { ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
+import { registerAgain } from './register-ledgers';
 
 /** Repairs every difference that has a `mend`. Each repair may be repeated; the next audit shows what it changed. */
 export async function repairItem(
@@ -34,10 +35,7 @@ async function mendItem(
 ): Promise<void> {
   if (mend === 'reclaim') await repair.reclaimExpired(itemId);
   if (mend === 'recount') await repair.mendCounts(itemId, who);
-  if (mend === 'register') {
-    const { kind, token } = await opening.begin(itemId, '');
-    if (kind === 'opened') await registry.register(itemId, token, { again: true });
-  }
+  if (mend === 'register') await registerAgain({ opening, registry }, itemId);
 }
 
 async function mendOrder(

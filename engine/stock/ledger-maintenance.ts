@@ -11,25 +11,13 @@ import {
   ordersKey,
   stagingKeys,
 } from './keys';
+import { createLedgerCounts, type ByHand } from './ledger-counts';
 import { defineLedgerScripts } from './scripts';
 import { formatEntry, readEntry } from './stored-entry';
-
-/** The operator who changes a ledger by hand, and the reason: kept in the ledger's stream of events. */
-export interface ByHand {
-  readonly by: string;
-  readonly why: string;
-}
 
 export interface StoredOrder {
   readonly requestId: RequestId;
   readonly entry: LedgerEntry | { readonly problem: string };
-}
-
-/** A number that should be the sum of entries and is not. `field`: a state, "buyer <user>" or "lease <request_id>". */
-export interface CountDifference {
-  readonly field: string;
-  readonly there: number;
-  readonly should: number;
 }
 
 export type RebuildResult =
@@ -54,11 +42,6 @@ export type LedgerMaintenance = ReturnType<typeof createLedgerMaintenance>;
  */
 export function createLedgerMaintenance(redis: RedisConnection) {
   defineLedgerScripts(redis);
-  const recount = async (
-    itemId: ItemId,
-    mode: 'look' | 'mend' | 'accept',
-    { token = '', by = '', why = '' } = {},
-  ) => toDifferences(await redis.ledgerRecount(...itemKeys(itemId), mode, token, by, why));
   const stage = (
     itemId: ItemId,
     rebuildId: string,
@@ -69,6 +52,8 @@ export function createLedgerMaintenance(redis: RedisConnection) {
     return redis.ledgerStageRebuild(...keys, rebuildId, step, ...orders);
   };
   return {
+    ...createLedgerCounts(redis),
+
     /** The item's stock key, and whether its ledger is open. */
     async standing(
       itemId: ItemId,
@@ -79,31 +64,34 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       };
     },
 
-    /** All entries, page by page. An entry that changes meanwhile is read before or after the change, or twice. */
-    async *entries(itemId: ItemId): AsyncGenerator<readonly StoredOrder[]> {
-      let cursor = '0';
-      do {
-        const [next, page] = await redis.hscan(ordersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
-        const orders: StoredOrder[] = [];
-        for (let i = 0; i < page.length; i += 2) {
-          const entry = readEntry(page[i + 1] ?? '');
-          orders.push({ requestId: page[i] as RequestId, entry });
-        }
-        yield orders;
-        cursor = next;
-      } while (cursor !== '0');
+    /** A page of entries and the cursor of the next one, "0" after the last. An entry that changes meanwhile may come twice. */
+    async page(
+      itemId: ItemId,
+      cursor: string,
+    ): Promise<{ readonly orders: readonly StoredOrder[]; readonly next: string }> {
+      const [next, page] = await redis.hscan(ordersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
+      const orders: StoredOrder[] = [];
+      for (let i = 0; i < page.length; i += 2) {
+        const entry = readEntry(page[i + 1] ?? '');
+        orders.push({ requestId: page[i] as RequestId, entry });
+      }
+      return { orders, next };
+    },
+
+    /** Which of these orders, some hundreds at most, have no entry. */
+    async withoutEntry(
+      itemId: ItemId,
+      requestIds: readonly RequestId[],
+    ): Promise<readonly RequestId[]> {
+      if (requestIds.length === 0) return [];
+      const raw = await redis.hmget(ordersKey(itemId), ...requestIds);
+      return requestIds.filter((_, index) => raw[index] === null);
     },
 
     async entry(itemId: ItemId, requestId: RequestId): Promise<StoredOrder['entry'] | undefined> {
       const raw = await redis.hget(ordersKey(itemId), requestId);
       return raw === null ? undefined : readEntry(raw);
     },
-
-    /** Compares the counts with the entries, in one instant. Throws for an entry that no script has written. */
-    compareCounts: (itemId: ItemId) => recount(itemId, 'look'),
-
-    /** Writes the counts that follow from the entries; returns what was different. */
-    mendCounts: (itemId: ItemId, who: ByHand) => recount(itemId, 'mend', who),
 
     /** Gives back the units of every hold whose lease is over. */
     async reclaimExpired(itemId: ItemId): Promise<void> {
@@ -151,11 +139,6 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       const reply = await redis.ledgerRebuild(...keys, rebuildId, token, given, units, by, why);
       return toRebuildResult(reply, itemId);
     },
-
-    /** Opens a ledger as it is in Redis, and writes the counts that follow from its entries. */
-    async accept(itemId: ItemId, token: string, { by, why }: ByHand): Promise<void> {
-      await recount(itemId, 'accept', { token, by, why });
-    },
   };
 }
 
@@ -176,18 +159,6 @@ export async function claimOrder(
   // The claim may be an undecided request's, and about to end.
   await redis.pexpire(key, retentionMs);
   return true;
-}
-
-function toDifferences(reply: unknown): CountDifference[] {
-  const flat = reply as string[];
-  if (flat[0] === '!') {
-    throw new Error(`The entry of ${flat[1] ?? ''} ${flat[2] ?? ''}: nothing was changed`);
-  }
-  const found: CountDifference[] = [];
-  for (let i = 0; i < flat.length; i += 3) {
-    found.push({ field: flat[i] ?? '', there: Number(flat[i + 1]), should: Number(flat[i + 2]) });
-  }
-  return found;
 }
 
 function anotherRebuild(itemId: ItemId): Error {

@@ -81,6 +81,7 @@ const MORE_KEYS: Readonly<Record<string, number>> = {
   ledgerRestock: 1,
   ledgerStageRebuild: 3,
   ledgerRebuild: 3,
+  ledgerRecount: 3,
 };
 
 function source(name: string): string {

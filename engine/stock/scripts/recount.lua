@@ -1,86 +1,55 @@
 --[[
-  Compare the counts with the entries, and on demand write the counts that follow from them. The free units do not follow
-  from entries: they stay, and the supply follows from both.
+  Correct counts that were compared with the entries, some hundreds a call, unless the item has changed since. The free
+  units do not follow from entries: they stay, and the supply follows from both. A lease follows from its entry.
+  After these arguments come the corrections, any number of them: a field and its number each. A field is a state, "supply",
+  "buyer <user>" or "lease <request_id>".
 
-  ARGV[1]  "look" | "mend" | "accept" (mend, and open a ledger that is not open)
-  ARGV[2]  token of the registry, for "accept"
-  ARGV[3]  operator
-  ARGV[4]  why
+  KEYS[8]   entries that a rebuild has staged         hash
+  KEYS[9]   their units by state                      hash
+  KEYS[10]  their units by user                       hash
 
-  Returns  {field, there, should be, ...} for each difference, as it was before the call
-           {"!", request_id, "cannot be read"} for an entry written by hand; nothing is changed
+  ARGV[1]  id of the item's newest event at the comparison, or "" for none
+  ARGV[2]  "mend" | "accept": open a ledger that is not open, and drop what a rebuild has staged
+  ARGV[3]  token of the registry, for "accept"
+  ARGV[4]  operator
+  ARGV[5]  why
+
+  Returns  1 corrected | 0 the item has changed since
 ]]
-local mode, token, by, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local sums = { held = 0, queued = 0, reserved = 0, sold = 0 }
-local owned, leases, total = {}, {}, 0
-local stored = redis.call('HGETALL', ordersKey)
-for index = 1, #stored, 2 do
-  local ok, entry = pcall(cjson.decode, stored[index + 1])
-  local sound = ok and type(entry) == 'table' and type(entry.user) == 'string' and type(entry.units) == 'number'
-    and entry.units > 0 and entry.units % 1 == 0 and (sums[entry.state] or entry.state == 'released')
-    and (entry.state ~= 'held' or type(entry.lease_until) == 'number')
-  if not sound then
-    return { '!', stored[index], 'cannot be read' }
-  end
-  if entry.state ~= 'released' then
-    sums[entry.state] = sums[entry.state] + entry.units
-    owned[entry.user] = (owned[entry.user] or 0) + entry.units
-    total = total + entry.units
-  end
-  if entry.state == 'held' then
-    leases[stored[index]] = entry.lease_until
-  end
+local comparedAt, mode, token, by, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local newest = redis.call('XREVRANGE', eventsKey, '+', '-', 'COUNT', 1)[1]
+if (newest and newest[1] or '') ~= comparedAt then
+  return 0
 end
-
 local free = openStock()
-sums.supply = free + total
-local differences = {}
--- Notes the differences between a flat list of names and numbers and the numbers that should be there.
-local function compare(label, flat, should)
-  local there = {}
-  for index = 1, #flat, 2 do
-    there[flat[index]] = tonumber(flat[index + 1])
-  end
-  for name, number in pairs(should) do
-    if (there[name] or 0) ~= number then
-      differences[#differences + 1] = label .. name
-      differences[#differences + 1] = whole(there[name] or 0)
-      differences[#differences + 1] = whole(number)
+for index = 6, #ARGV, 2 do
+  local field, number = ARGV[index], tonumber(ARGV[index + 1])
+  local kind, name = string.match(field, '^(%S+) (.+)$')
+  if kind == 'buyer' and number > 0 then
+    redis.call('HSET', buyersKey, name, whole(number))
+  elseif kind == 'buyer' then
+    redis.call('HDEL', buyersKey, name)
+  elseif kind == 'lease' then
+    local entry = readEntry(name)
+    if entry and entry.state == 'held' then
+      redis.call('ZADD', leasesKey, whole(entry.lease_until), name)
+    else
+      redis.call('ZREM', leasesKey, name)
     end
-  end
-  for name, number in pairs(there) do
-    if not should[name] then
-      differences[#differences + 1] = label .. name
-      differences[#differences + 1] = whole(number)
-      differences[#differences + 1] = '0'
-    end
+  elseif field ~= 'supply' then
+    redis.call('HSET', countsKey, field, whole(number))
   end
 end
-local counts = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved', 'sold', 'supply')
-compare('', {
-  'held', counts[1] or 0, 'queued', counts[2] or 0, 'reserved', counts[3] or 0, 'sold', counts[4] or 0,
-  'supply', counts[5] or 0,
-}, sums)
-compare('buyer ', redis.call('HGETALL', buyersKey), owned)
-compare('lease ', redis.call('ZRANGE', leasesKey, 0, -1, 'WITHSCORES'), leases)
-
-if mode == 'look' or (mode == 'mend' and #differences == 0) then
-  return differences
+local total = 0
+for _, units in ipairs(redis.call('HMGET', countsKey, 'held', 'queued', 'reserved', 'sold')) do
+  total = total + tonumber(units or 0)
 end
-redis.call('DEL', buyersKey, leasesKey)
-for user, units in pairs(owned) do
-  redis.call('HSET', buyersKey, user, whole(units))
-end
-for requestId, leaseUntil in pairs(leases) do
-  redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
-end
-for name, number in pairs(sums) do
-  redis.call('HSET', countsKey, name, whole(number))
-end
+redis.call('HSET', countsKey, 'supply', whole(free + total))
 if mode == 'accept' then
   redis.call('HSET', countsKey, 'opened', token)
   redis.call('HDEL', countsKey, 'opening')
+  redis.call('UNLINK', KEYS[8], KEYS[9], KEYS[10])
 end
 redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', mode == 'accept' and 'accepted' or 'recounted',
   'by', by, 'why', why, 'free', whole(free), 'units', whole(total))
-return differences
+return 1
