@@ -3,7 +3,13 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
 import { isLedgerUnreadable } from '../engine/orders/ledger';
-import { paymentKey, totalMinor, type FailureReason, type Order } from '../engine/orders/order';
+import {
+  paymentKey,
+  totalMinor,
+  type FailureReason,
+  type Order,
+  type OrderId,
+} from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
@@ -45,7 +51,7 @@ export function createOrderActivities({
       inDoubt?: boolean;
     }): Promise<ChargeResult> {
       const { order, generation, inDoubt = false } = step;
-      const key = paymentKey(order.requestId, generation);
+      const key = paymentKey(order.requestId, order.orderId, generation);
       // An earlier attempt may have charged and lost its answer: look the charge up before it is sent again.
       const mayBeCharged = inDoubt || activityInfo().attempt > 1;
       const earlier = mayBeCharged ? await provider.find(key) : undefined;
@@ -67,7 +73,8 @@ export function createOrderActivities({
     refundPayment: (step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> =>
       toldIfUnreadable(async () => {
         if (!(await ledger.isRefundable(step))) return 'kept';
-        const refund = await provider.refund(paymentKey(step.requestId, step.generation));
+        const { requestId, orderId, generation } = step;
+        const refund = await provider.refund(paymentKey(requestId, orderId, generation));
         await ledger.resolveCharge(step);
         return refund;
       }),
@@ -78,6 +85,8 @@ export function createOrderActivities({
       reason: FailureReason;
       error: string;
       generation: number;
+      /** Of the ledger's entry, or else of the record. */
+      orderId?: OrderId | undefined;
     }): Promise<void> {
       const { order, source, original } = step.input;
       const { workflowExecution, scheduledTimestampMs } = activityInfo();
@@ -85,6 +94,7 @@ export function createOrderActivities({
       await deadLetters.write({
         id: `${order.requestId}:${runId}`,
         requestId: order.requestId,
+        orderId: step.orderId,
         itemId: order.itemId,
         reason: step.reason,
         error: step.error,

@@ -224,6 +224,7 @@ function letterText(terminal: Terminal, letter: StoredDeadLetter): string {
     ['reason', { text: letter.reason, colour: 'red' }],
     ['error', letter.error],
     ['generation', letter.generation],
+    ['order id', letter.orderId ?? 'none'],
     ['run', letter.runId ?? 'none'],
     ['read from', source ? `${source.topic}:${source.partition}:${source.offset}` : 'not said'],
     ['stored at', `${letter.partition}:${letter.offset}`],

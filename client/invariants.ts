@@ -45,11 +45,14 @@ export function chargeViolations(
   entries: ItemSnapshot['entries'],
   charges: readonly Charge[],
 ): string[] {
+  const names = new Map(
+    [...entries].map(([id, { orderId }]) => [withoutGeneration(paymentKey(id, orderId, 1)), id]),
+  );
   const captured = new Map<string, Charge[]>();
   for (const charge of charges) {
     if (charge.status !== 'captured') continue;
-    // A key is the request_id, a colon and the generation.
-    const requestId = charge.key.slice(0, charge.key.lastIndexOf(':'));
+    const order = withoutGeneration(charge.key);
+    const requestId = names.get(order) ?? order;
     captured.set(requestId, [...(captured.get(requestId) ?? []), charge]);
   }
   const isSold = (id: string) => entries.get(id)?.state === 'sold';
@@ -61,7 +64,9 @@ export function chargeViolations(
     const due = totalMinor({ priceMinor: entry.priceMinor, amount: entry.units });
     const { key, amount, currency } = charge;
     const isRight =
-      key === paymentKey(id, entry.generation) && amount === due && currency === entry.currency;
+      key === paymentKey(id, entry.orderId, entry.generation) &&
+      amount === due &&
+      currency === entry.currency;
     return isRight ? [] : [`${key} (${amount} ${currency}, not ${due} ${entry.currency})`];
   });
   const unsold = [...captured.keys()].filter((id) => !isSold(id));
@@ -69,6 +74,11 @@ export function chargeViolations(
     ...named('sold orders without exactly one right charge', wrong),
     ...named('orders charged although they are not sold', unsold),
   ];
+}
+
+/** The part of a payment key that all generations of an order share. */
+function withoutGeneration(key: string): string {
+  return key.slice(0, key.lastIndexOf(':'));
 }
 
 /** Some twenty looks a second: each costs the engine one read. */

@@ -4,9 +4,14 @@ import { UnavailableError, type LogRecord } from '../engine/kafka/consumer';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import { ORDER_OUTCOME, ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
-import type { RequestId } from '../engine/orders/order';
+import type { Order, OrderId, RequestId } from '../engine/orders/order';
 import { decodeOrder, originalText } from '../engine/orders/order-record';
-import { fingerprintInMemo, orderStartOptions } from '../engine/orders/order-start';
+import {
+  fingerprintInMemo,
+  orderIdInMemo,
+  orderStartOptions,
+  type StartKind,
+} from '../engine/orders/order-start';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
 import type { Logger } from '../platform/logger';
@@ -22,7 +27,7 @@ export interface StartOrdersDeps {
   readonly starter: OrderStarter;
   readonly openOrders: OpenOrders;
   readonly deadLetters: DeadLetterWriter;
-  readonly ledger: Pick<StockLedger, 'abandon'>;
+  readonly ledger: Pick<StockLedger, 'abandon' | 'awaitsRun'>;
   /** Called once for each finished record. */
   readonly onOutcome: (outcome: RecordOutcome) => void;
   readonly logger: Logger;
@@ -85,29 +90,46 @@ async function startOrder(
   const { topic, partition, offset, value } = record;
   const source = { topic, partition, offset };
   const input = { order, source, ...originalText(value, order) };
-  const result = await startWhenThereIsRoom(input, signal, deps);
+  let result = await startWhenThereIsRoom(input, 'first', signal, deps);
+  if (isAfterAnother(result, order) && (await awaitsRun(order, deps))) {
+    result = await startWhenThereIsRoom(input, 'first-under-a-used-id', signal, deps);
+  }
   if (result.kind === 'started') return 'started';
   if (result.fingerprint === order.fingerprint) return 'repeated';
-  const { requestId, itemId, fingerprint } = order;
+  const { requestId, orderId, itemId, fingerprint } = order;
   const reason = 'request-id-reused';
   const error = 'another order has this request_id already';
-  await writeDeadLetter(record, { reason, error, requestId, itemId }, deps);
+  await writeDeadLetter(record, { reason, error, requestId, orderId, itemId }, deps);
   // After the letter: if the process dies between the two, the record is delivered again and both are repeated.
   await orUnavailable('giving back the units', () =>
-    deps.ledger.abandon({ itemId, requestId, fingerprint, reason }),
+    deps.ledger.abandon({ itemId, requestId, orderId, fingerprint, reason }),
   );
   return reason;
 }
 
+/**
+ * Whether the id has only the closed run of an earlier acceptance of the same request. That order is over and forgotten if the
+ * ledger has this one.
+ */
+function isAfterAnother(result: StartResult, { fingerprint, orderId }: Order): boolean {
+  if (result.kind === 'started' || !result.isClosed) return false;
+  return result.fingerprint === fingerprint && result.orderId !== orderId;
+}
+
+function awaitsRun(order: Order, { ledger }: StartOrdersDeps): Promise<boolean> {
+  return orUnavailable('looking the order up', () => ledger.awaitsRun(order));
+}
+
 async function startWhenThereIsRoom(
   input: OrderInput,
+  kind: FirstStart,
   signal: AbortSignal,
   { starter, openOrders }: StartOrdersDeps,
 ): Promise<StartResult> {
   await openOrders.enter(signal);
   let opened = false;
   try {
-    const result = await starter.start(input);
+    const result = await starter.start(input, kind);
     opened = result.kind === 'started';
     return result;
   } finally {
@@ -118,7 +140,7 @@ async function startWhenThereIsRoom(
 /** Writes a dead letter for a record that will never be a workflow. Its id is the place of the record. */
 async function writeDeadLetter(
   { topic, partition, offset, value }: LogRecord,
-  failure: Pick<DeadLetter, 'reason' | 'error' | 'requestId' | 'itemId'>,
+  failure: Pick<DeadLetter, 'reason' | 'error' | 'requestId' | 'orderId' | 'itemId'>,
   { deadLetters, logger }: StartOrdersDeps,
 ): Promise<void> {
   logger.warn({ topic, partition, offset, ...failure }, 'writing a dead letter for a record');
@@ -135,9 +157,9 @@ async function writeDeadLetter(
 }
 
 /** Redis and Kafka only throw when they do not answer, which is not the record's fault. */
-async function orUnavailable(what: string, use: () => Promise<void>): Promise<void> {
+async function orUnavailable<T>(what: string, use: () => Promise<T>): Promise<T> {
   try {
-    await use();
+    return await use();
   } catch (error) {
     throw new UnavailableError(`${what} has failed`, { cause: error });
   }
@@ -145,12 +167,21 @@ async function orUnavailable(what: string, use: () => Promise<void>): Promise<vo
 
 export type StartResult =
   | { readonly kind: 'started' }
-  /** The id has or had a workflow. `fingerprint` tells of which order; undefined when it is not an order workflow. */
-  | { readonly kind: 'exists'; readonly fingerprint: string | undefined };
+  | {
+      /** The id has or had a workflow. */
+      readonly kind: 'exists';
+      /** Of its order; undefined when it is not an order workflow. */
+      readonly fingerprint: string | undefined;
+      /** Undefined as well when the order is older than order ids. */
+      readonly orderId: OrderId | undefined;
+      readonly isClosed: boolean;
+    };
+
+export type FirstStart = Exclude<StartKind['kind'], 'replay'>;
 
 /** Temporal as ingest uses it. Every method throws UnavailableError without a definite answer, and may be called again. */
 export interface OrderStarter {
-  start(input: OrderInput): Promise<StartResult>;
+  start(input: OrderInput, kind?: FirstStart): Promise<StartResult>;
   /** About how many orders are under way. */
   countOpen(): Promise<number>;
 }
@@ -173,23 +204,28 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
     }
   }
 
-  async function start(input: OrderInput): Promise<StartResult> {
-    const options = orderStartOptions(input, taskQueue, { kind: 'first' });
+  async function start(input: OrderInput, kind: FirstStart = 'first'): Promise<StartResult> {
+    const options = orderStartOptions(input, taskQueue, { kind });
     try {
       await call('a start', () => client.workflow.start(ORDER_WORKFLOW, options));
       return { kind: 'started' };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      return { kind: 'exists', fingerprint: await fingerprintOf(input.order.requestId) };
+      return look(input.order.requestId);
     }
   }
 
   /** From the memo of a workflow, or from its argument when it was started by hand and has no memo. */
-  async function fingerprintOf(requestId: RequestId): Promise<string | undefined> {
-    const { memo } = await call('a description', () =>
+  async function look(requestId: RequestId): Promise<StartResult> {
+    const { memo, closeTime } = await call('a description', () =>
       client.workflow.getHandle(requestId).describe(),
     );
-    return fingerprintInMemo(memo) ?? (await fingerprintInHistory(requestId));
+    return {
+      kind: 'exists',
+      fingerprint: fingerprintInMemo(memo) ?? (await fingerprintInHistory(requestId)),
+      orderId: orderIdInMemo(memo),
+      isClosed: closeTime !== undefined,
+    };
   }
 
   async function fingerprintInHistory(requestId: RequestId): Promise<string | undefined> {
@@ -221,7 +257,7 @@ type AnyOrderInput = { readonly order?: { readonly fingerprint?: unknown } | nul
 export const FAILPOINTS = {
   starter: { start: 'start', countOpen: 'count' },
   deadLetters: { write: 'dead-letter' },
-  ledger: { abandon: 'give-back' },
+  ledger: { abandon: 'give-back', awaitsRun: 'may-start' },
   commit: 'commit',
 } as const satisfies {
   readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;

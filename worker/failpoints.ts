@@ -4,7 +4,7 @@ import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
 
 /** Ingest, the gateway and operators use the other methods. */
-type WorkerLedger = Omit<StockLedger, 'abandon' | 'cancel' | 'findOrder' | 'item'>;
+type WorkerLedger = Omit<StockLedger, 'abandon' | 'awaitsRun' | 'cancel' | 'findOrder' | 'item'>;
 
 /**
  * The failpoints of the worker, by client and method. An activity needs none of its own: between its start and its first

@@ -17,6 +17,7 @@ import {
   type OrderResult,
 } from '../engine/orders/contract';
 import { assertNever } from '../engine/orders/invariant';
+import type { OrderInLedger } from '../engine/orders/ledger';
 import {
   totalMinor,
   type FailureReason,
@@ -45,6 +46,8 @@ type Attempt =
   | OrderResult
   | {
       readonly outcome: 'not-sold';
+      /** As the ledger has it; as its record has it, where the run was not told. */
+      readonly order: Order;
       readonly reason: ReleaseReason;
       readonly error: string;
       /** 0 while nothing was reserved. */
@@ -63,15 +66,20 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
   const log = createProgressLog();
   const attempt = await sell(input, log);
   if (attempt.outcome !== 'not-sold') return attempt;
-  const { order } = input;
 
   return CancellationScope.nonCancellable(async () => {
-    const { reason, error, generation } = attempt;
+    const { order, reason, error, generation } = attempt;
     log(`not sold: ${reason} (${error})`);
     if (!attempt.nothingTaken) {
       // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
-      const released = await release(input, reason, attempt.declined ? generation : undefined, log);
-      await resolveCharges(input, released.owed, log);
+      const declined = attempt.declined ? generation : undefined;
+      const released = await release({ ...input, order }, reason, declined, log);
+      const { orderId } = released;
+      await resolveCharges({ ...input, order: { ...order, orderId } }, released.owed, log);
+      // The entry is another order's, so it does not list what this one was charged.
+      if (orderId !== order.orderId && generation > 0 && !attempt.declined) {
+        await resolveCharges({ ...input, order }, [generation], log);
+      }
       if (released.kind === 'sold') {
         log('sold after all');
         return confirmed(released);
@@ -83,7 +91,7 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
     if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
 
     await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
-      { input, reason, error, generation },
+      { input, reason, error, generation, orderId: order.orderId },
     ]);
     log('dead letter written');
     upsertSearchAttributes([{ key: ORDER_OUTCOME, value: reason }]);
@@ -92,11 +100,12 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
 }
 
 async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
-  const { order } = input;
+  let { order } = input;
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
     const reservation = await reserve(input, log);
-    await resolveCharges(input, reservation.owed, log);
+    if (reservation.kind !== 'mismatch') order = inLedger(order, reservation.order);
+    await resolveCharges({ ...input, order }, reservation.owed, log);
     switch (reservation.kind) {
       case 'reserved':
         break;
@@ -106,13 +115,11 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
       case 'cancelled':
         return cancelledByBuyer(log);
       case 'sold-out':
-        return { ...notTaken, reason: 'sold-out', error: 'no unit was left' };
-      case 'over': {
-        const error = 'a later step of this order took effect';
-        return { ...notTaken, reason: 'sale-lost', error };
-      }
+        return notTaken(order, 'sold-out', 'no unit was left');
+      case 'over':
+        return notTaken(order, 'sale-lost', 'a later step of this order took effect');
       case 'mismatch':
-        return { ...notTaken, reason: 'request-id-reused', error: 'the id is another request' };
+        return notTaken(order, 'request-id-reused', 'the id is another request');
       default:
         return assertNever(reservation);
     }
@@ -120,19 +127,20 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     log(`reserved ${units(order)}, generation ${String(generation)}`);
 
     step = { reason: 'payment-unknown', generation };
-    const payment = await charge(input, generation, again, log);
+    const payment = await charge({ ...input, order }, generation, again, log);
     if (payment.kind === 'declined') {
-      return notSold('payment-declined', `the provider said: ${payment.code}`, generation, true);
+      const error = `the provider said: ${payment.code}`;
+      return { ...notSold(order, 'payment-declined', error, generation), declined: true };
     }
     log(`charged ${payment.paymentId}`);
 
     step = { reason: 'sale-lost', generation };
-    return await confirm(input, generation, payment.paymentId, log);
+    return await confirm({ ...input, order }, generation, payment.paymentId, log);
   } catch (error) {
     // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
     const reason = isCancellation(error) ? 'cancelled' : step.reason;
-    return notSold(reason, rootMessage(error), step.generation);
+    return notSold(order, reason, rootMessage(error), step.generation);
   }
 }
 
@@ -141,6 +149,15 @@ function reserve({ order, parking }: OrderInput, log: ProgressLog) {
   const by = (step: typeof reserveStock | typeof reserveAtOnce) => () =>
     step.executeWithOptions({ summary }, [{ order, fence: Date.now() }]);
   return parking ? orPark(log, by(reserveAtOnce), by(reserveStock)) : by(reserveInTask)();
+}
+
+/**
+ * The order with the id and the price of its entry, whatever its record says. A run that was not told is older than order
+ * ids.
+ */
+function inLedger(order: Order, entry: OrderInLedger | undefined): Order {
+  const { orderId, priceMinor = order.priceMinor, currency = order.currency } = entry ?? {};
+  return { ...order, orderId, priceMinor, currency };
 }
 
 /**
@@ -179,11 +196,11 @@ function confirm(
   paymentId: string,
   log: ProgressLog,
 ): Promise<Attempt> {
-  const { itemId, requestId } = order;
+  const { itemId, requestId, orderId } = order;
   const summary = `sell ${units(order)}`;
   const by = (step: typeof confirmSale | typeof confirmAtOnce) =>
     step.executeWithOptions({ summary }, [
-      { itemId, requestId, generation, fence: Date.now(), paymentId },
+      { itemId, requestId, orderId, generation, fence: Date.now(), paymentId },
     ]);
   return CancellationScope.nonCancellable(async () => {
     const sale = await (parking
@@ -193,7 +210,9 @@ function confirm(
           return by(confirmSale);
         })
       : by(confirmInTask));
-    if (sale.kind === 'lost') return notSold('sale-lost', 'the reservation was gone', generation);
+    if (sale.kind === 'lost') {
+      return notSold(order, 'sale-lost', 'the reservation was gone', generation);
+    }
     log(`sold ${units(order)}`);
     return confirmed({ generation, paymentId });
   });
@@ -220,11 +239,11 @@ async function resolveCharges(
   generations: readonly number[],
   log: ProgressLog,
 ): Promise<void> {
-  const { itemId, requestId } = order;
+  const { itemId, requestId, orderId } = order;
   for (const generation of generations) {
     const summary = `refund ${requestId}, generation ${String(generation)}`;
     const by = (step: typeof refundPayment) => () =>
-      step.executeWithOptions({ summary }, [{ itemId, requestId, generation }]);
+      step.executeWithOptions({ summary }, [{ itemId, requestId, orderId, generation }]);
     const refund = await (parking
       ? orPark(log, by(refundAtOnce), by(refundPayment))
       : by(refundPayment)());
@@ -232,15 +251,14 @@ async function resolveCharges(
   }
 }
 
-const notTaken = { outcome: 'not-sold', generation: 0, nothingTaken: true } as const;
+type NotSold = Extract<Attempt, { readonly outcome: 'not-sold' }>;
 
-function notSold(
-  reason: ReleaseReason,
-  error: string,
-  generation: number,
-  declined = false,
-): Attempt {
-  return { outcome: 'not-sold', reason, error, generation, declined };
+function notSold(order: Order, reason: ReleaseReason, error: string, generation: number): NotSold {
+  return { outcome: 'not-sold', order, reason, error, generation };
+}
+
+function notTaken(order: Order, reason: ReleaseReason, error: string): NotSold {
+  return { ...notSold(order, reason, error, 0), nothingTaken: true };
 }
 
 function confirmed(sale: { generation: number; paymentId?: string }): OrderConfirmed {

@@ -77,9 +77,10 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     if (hold instanceof Error) return abandon(attempt, hold);
     const decision = decide(verdict.claim, hold);
     if (decision.kind === 'reject') return reject(attempt, decision, askedAt);
-    const { priceMinor, currency, acceptedAt } = decision.hold;
+    const { orderId, priceMinor, currency, acceptedAt } = decision.hold;
     const order: Order = {
       requestId,
+      orderId,
       userId,
       itemId,
       amount,
@@ -222,7 +223,7 @@ function createBatches(admission: Admission, onBatch: BuyAdmissionDeps['onBatch'
   };
 }
 
-/** Names attempts: a random word for the process, a counter within it. */
+/** Names attempts, and with them orders: a random word for the process, a counter within it. Never the same one twice. */
 function createTokens(): () => string {
   const prefix = randomBytes(9).toString('base64url');
   let count = 0;

@@ -77,6 +77,7 @@ export function letterJson(letter: StoredDeadLetter) {
   return {
     at: timeOf(letter.at) ?? null,
     request_id: letter.requestId ?? null,
+    order_id: letter.orderId ?? null,
     reason: letter.reason,
     generation: letter.generation,
     item_id: letter.itemId ?? null,

@@ -11,7 +11,7 @@ import {
   type OrderInput,
   type OrderReplay,
 } from '../orders/contract';
-import { fingerprintInMemo, orderStartOptions } from '../orders/order-start';
+import { fingerprintInMemo, orderIdInMemo, orderStartOptions } from '../orders/order-start';
 import type { TemporalAccess } from '../../platform/config/access';
 import { unavailable } from './operator';
 
@@ -79,11 +79,11 @@ function runState(
   { type, memo, status, runId, closeTime, typedSearchAttributes }: RunDescription,
   order: Order,
 ): RunState {
-  const fingerprint = fingerprintInMemo(memo);
+  const fingerprint = fingerprintInMemo(memo) ?? order.fingerprint;
+  const orderId = orderIdInMemo(memo) ?? order.orderId;
   // A workflow that was started by hand has no memo; the ledger then tells the two orders apart.
-  if (type !== ORDER_WORKFLOW || (fingerprint ?? order.fingerprint) !== order.fingerprint) {
-    return { kind: 'other-order' };
-  }
+  const isSame = fingerprint === order.fingerprint && orderId === order.orderId;
+  if (type !== ORDER_WORKFLOW || !isSame) return { kind: 'other-order' };
   switch (status.name) {
     case 'COMPLETED': {
       const isCancelled = typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';

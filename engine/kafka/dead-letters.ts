@@ -91,6 +91,7 @@ function encodeDeadLetter(letter: DeadLetter): LogEntry {
     generation: String(letter.generation),
     at: String(letter.at),
     ...(letter.requestId !== undefined && { request_id: letter.requestId }),
+    ...(letter.orderId !== undefined && { order_id: letter.orderId }),
     ...(letter.itemId !== undefined && { item_id: letter.itemId }),
     ...(letter.runId !== undefined && { run: letter.runId }),
     ...(source && {
@@ -109,6 +110,7 @@ function encodeDeadLetter(letter: DeadLetter): LogEntry {
 export function decodeDeadLetter(record: LogRecord): DeadLetter {
   const header = (name: string) => headerText(record.headers, name);
   const requestId = header('request_id');
+  const orderId = header('order_id');
   const itemId = header('item_id');
   const runId = header('run');
   const topic = header('source-topic');
@@ -121,6 +123,7 @@ export function decodeDeadLetter(record: LogRecord): DeadLetter {
     at: wholeNumber(header('at')),
     value: record.value ?? Buffer.alloc(0),
     ...(requestId !== undefined && { requestId }),
+    ...(orderId !== undefined && { orderId }),
     ...(itemId !== undefined && { itemId }),
     ...(runId !== undefined && { runId }),
     ...(topic !== undefined &&

@@ -16,9 +16,10 @@ export interface Cancellation {
 /** Whether an order is the one that was cancelled, and not a later one under the same request_id. */
 export function isCancelledBy(
   cancellation: Cancellation | undefined,
-  order: Pick<Order, 'acceptedAt'>,
+  { orderId, acceptedAt }: Pick<Order, 'orderId' | 'acceptedAt'>,
 ): cancellation is Cancellation {
-  return cancellation?.order.acceptedAt === order.acceptedAt;
+  const cancelled = cancellation?.order;
+  return cancelled?.acceptedAt === acceptedAt && cancelled.orderId === orderId;
 }
 
 /** What a cancellation has beside the fields of its order's record. */

@@ -1,5 +1,5 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type { ItemId, Order } from './order';
+import type { ItemId, Order, OrderId } from './order';
 
 /** The type name of the order workflow: what `temporal workflow start --type` takes. */
 export const ORDER_WORKFLOW = 'orderWorkflow';
@@ -62,9 +62,14 @@ export interface OrderCancelled {
 /** The failure type of an order that ended without a sale; its message is the reason. */
 export const ORDER_FAILED = 'OrderFailed';
 
-/** Memo of every order workflow. The fingerprint tells a second record of the same request from another request. */
+/**
+ * Memo of every order workflow. The fingerprint tells a second record of the same request from another request, the order id
+ * a later acceptance of the same request.
+ */
 export interface OrderMemo {
   readonly fingerprint: string;
+  /** The record's; absent in runs that are older than order ids. */
+  readonly orderId?: OrderId;
   /** Only in a run that an operator has started after a failure. */
   readonly replay?: OrderReplay;
 }

@@ -6,6 +6,8 @@ export interface DeadLetter {
   readonly id: string;
   /** Absent when the record had none that could be read. */
   readonly requestId?: string;
+  /** Absent as well for an order that is older than order ids. */
+  readonly orderId?: string | undefined;
   readonly itemId?: string;
   readonly reason: FailureReason;
   /** The error in words, for people. */

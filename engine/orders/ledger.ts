@@ -1,10 +1,12 @@
-import type { ItemId, Order, Price, ReleaseReason, RequestId } from './order';
+import type { ItemId, Order, OrderId, Price, ReleaseReason, RequestId } from './order';
 
 /** States of an order in the ledger. An order that never held anything has no entry. */
 export type LedgerState = 'held' | 'queued' | 'reserved' | 'sold' | 'released';
 
 /** The ledger's entry of one order. Times are milliseconds since the epoch on the Redis server's clock. */
 export interface LedgerEntry extends Price {
+  /** Made with the entry; absent in entries that are older than order ids. */
+  readonly orderId?: OrderId | undefined;
   readonly state: LedgerState;
   /** Units of this order, also while they are not held. */
   readonly units: number;
@@ -45,6 +47,7 @@ export function orderOf({
 }): Order {
   return {
     requestId,
+    orderId: entry.orderId,
     itemId,
     userId: entry.userId as Order['userId'],
     amount: entry.units,
@@ -86,7 +89,12 @@ export function failureReason(entry: Pick<LedgerEntry, 'state' | 'reason'>): Rel
 
 /** The result of `hold`: one atomic decision on one request. */
 export type HoldResult =
-  | ({ readonly kind: 'held'; readonly acceptedAt: number } & Price)
+  | ({
+      readonly kind: 'held';
+      readonly acceptedAt: number;
+      /** The entry's: of the attempt that made it, also where a later attempt has taken the hold over. */
+      readonly orderId: OrderId | undefined;
+    } & Price)
   /** Another attempt has a live lease, which ends in `retryAfterMs` at the latest. */
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
   | { readonly kind: 'exists'; readonly entry: LedgerEntry }
@@ -106,11 +114,18 @@ export type HoldResult =
 export type RejectResult =
   { readonly kind: 'rejected' } | Extract<HoldResult, { readonly kind: 'exists' | 'in-progress' }>;
 
+/** What of an order its entry decides: a run goes on with these, whatever its record says. */
+export type OrderInLedger = Pick<Order, 'orderId' | 'priceMinor' | 'currency'>;
+
 /**
  * The result of `reserve`. `owed` lists the unresolved charges of earlier generations, in every case; workflow histories
  * contain the field, so it keeps its first name. `again`: the generation was open already, so it may have been charged.
  */
-export type ReserveResult = { readonly owed: readonly number[] } & (
+export type ReserveResult = {
+  readonly owed: readonly number[];
+  /** Absent in histories that are older than order ids, and where the id belongs to another request. */
+  readonly order?: OrderInLedger;
+} & (
   | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
   | { readonly kind: 'sold-out' }
@@ -127,7 +142,11 @@ export interface ConfirmResult {
 }
 
 /** The result of `release`. `owed` lists all unresolved charges, and keeps its first name as in ReserveResult. */
-export type ReleaseResult = { readonly owed: readonly number[] } & (
+export type ReleaseResult = {
+  readonly owed: readonly number[];
+  /** The entry's. */
+  readonly orderId?: OrderId | undefined;
+} & (
   | {
       readonly kind: 'released';
       readonly generation: number;

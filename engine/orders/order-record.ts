@@ -7,6 +7,7 @@ import {
   ID_PATTERN,
   type ItemId,
   type Order,
+  type OrderId,
   type Purchase,
   type RequestId,
   type UserId,
@@ -20,10 +21,15 @@ const RECORD_BYTES_MAX = 16 * 1024;
 
 const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX });
 
+/** A word of the gateway's, half as long as an id may be: a payment key has both, and providers bound its length. */
+const OrderIdText = Type.String({ pattern: '^[A-Za-z0-9_.-]+$', maxLength: 64 });
+
 /** Unknown fields pass: a newer gateway may write more of them. */
 const OrderRecord = Type.Object({
   v: Type.Literal(RECORD_VERSION),
   request_id: Id,
+  /** Absent in records that are older than order ids. */
+  order_id: Type.Optional(OrderIdText),
   user_id: Id,
   item_id: Id,
   amount: Type.Integer({ minimum: 1, maximum: AMOUNT_MAX }),
@@ -50,10 +56,14 @@ export function encodeOrder(order: Order): Buffer {
   return Buffer.from(JSON.stringify(toRecord(order)));
 }
 
-export function toRecord(order: Order): Static<typeof OrderRecord> {
+/** JSON leaves out what is undefined. */
+export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_id'> & {
+  readonly order_id: string | undefined;
+} {
   return {
     v: RECORD_VERSION,
     request_id: order.requestId,
+    order_id: order.orderId,
     user_id: order.userId,
     item_id: order.itemId,
     amount: order.amount,
@@ -114,6 +124,7 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 function toOrder(record: Static<typeof OrderRecord>): Order {
   return {
     requestId: record.request_id as RequestId,
+    orderId: record.order_id as OrderId | undefined,
     userId: record.user_id as UserId,
     itemId: record.item_id as ItemId,
     amount: record.amount,

@@ -7,6 +7,12 @@ export type ItemId = Branded<'ItemId'>;
 export type UserId = Branded<'UserId'>;
 
 /**
+ * Names one acceptance of an order, for ever. A buyer may use a request_id again when every retention is over; the order id
+ * then tells the two orders apart.
+ */
+export type OrderId = Branded<'OrderId'>;
+
+/**
  * Ids are parts of Redis keys, of URL paths and of Temporal search attributes. Braces would move a key to another cluster
  * slot and white space breaks command lines, so only these characters are allowed.
  */
@@ -55,6 +61,8 @@ export interface Price {
 
 /** An admitted purchase. Its price is set at admission and never changes. */
 export interface Order extends Purchase, Price {
+  /** Absent in orders that are older than order ids. */
+  readonly orderId?: OrderId | undefined;
   /** Hash of user, item and amount: "is this the same request?" */
   readonly fingerprint: string;
   /** When the units were held, in milliseconds since the epoch. */
@@ -66,9 +74,17 @@ export function totalMinor(order: Pick<Order, 'priceMinor' | 'amount'>): number 
   return order.priceMinor * order.amount;
 }
 
-/** The key under which a provider knows a charge. A new generation is a new try; a reset run is not. */
-export function paymentKey(requestId: string, generation: number): string {
-  return `${requestId}:${String(generation)}`;
+/**
+ * The key under which a provider knows a charge. A new generation is a new try; a reset run is not. Without an order id it is
+ * the key of orders that are older than order ids, which keep it to their end.
+ */
+export function paymentKey(
+  requestId: string,
+  orderId: OrderId | undefined,
+  generation: number,
+): string {
+  const order = orderId === undefined ? requestId : `${requestId}:${orderId}`;
+  return `${order}:${String(generation)}`;
 }
 
 /** Why an accepted order failed. The order, its dead letter and the workflow's failure have the same word. */

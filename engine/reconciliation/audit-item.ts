@@ -1,4 +1,4 @@
-import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
+import { type ItemId, type Order, type OrderId, type RequestId, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { StockLedger } from '../stock/stock-ledger';
@@ -245,11 +245,14 @@ function lostRecord(facts: OrderFacts): AcceptedOrder | undefined {
 /** Charges are compared only for orders that are sold or released: those of others may still change. */
 function chargesOf({ lookUpCharges }: ReconciliationDeps, { requestId, entry }: StoredOrder) {
   if ('problem' in entry || (entry.state !== 'sold' && entry.state !== 'released')) return [];
-  return lookUpCharges(requestId, entry.generation);
+  return lookUpCharges(requestId, entry);
 }
 
-/** The charges of generations 1 to `generations` of an order. Throws when the provider gives no definite answer. */
-export type LookUpCharges = (requestId: string, generations: number) => Promise<readonly Charge[]>;
+/** The charges of all generations of an order. Throws when the provider gives no definite answer. */
+export type LookUpCharges = (
+  requestId: string,
+  entry: { readonly orderId?: OrderId | undefined; readonly generation: number },
+) => Promise<readonly Charge[]>;
 
 const LEDGER_MS_MAX = 5_000;
 
@@ -267,10 +270,10 @@ export async function createChargeLookup(
   const amounts = new Map(
     (rows as readonly { key: string; amount: number }[]).map(({ key, amount }) => [key, amount]),
   );
-  return async (requestId, generations) => {
+  return async (requestId, entry) => {
     const charges: Charge[] = [];
-    for (let generation = 1; generation <= generations; generation++) {
-      const key = paymentKey(requestId, generation);
+    for (let generation = 1; generation <= entry.generation; generation++) {
+      const key = paymentKey(requestId, entry.orderId, generation);
       const found = await provider.find(key);
       charges.push({
         generation,

@@ -61,7 +61,8 @@ async function mendOrder(
   const fence = Math.max(entry.fence, run.closedAt ?? 0);
   if (mend === 'confirm') {
     const { generation, paymentId = '' } = await runs.result(requestId, run.runId);
-    await ledger.confirm({ itemId, requestId, generation, paymentId, fence });
+    const { orderId } = entry;
+    await ledger.confirm({ itemId, requestId, orderId, generation, paymentId, fence });
   }
   if (mend === 'give-up') {
     const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
@@ -76,11 +77,11 @@ async function releaseAndRefund(
   ending: { readonly reason: 'cancelled' | 'sale-lost'; readonly fence: number },
 ): Promise<void> {
   const { itemId, requestId } = order;
-  const { owed } = await ledger.release({ order, ...ending });
+  const { owed, orderId } = await ledger.release({ order, ...ending });
   for (const generation of owed) {
-    const step = { itemId, requestId, generation };
+    const step = { itemId, requestId, orderId, generation };
     if (!(await ledger.isRefundable(step))) continue;
-    await provider.refund(paymentKey(requestId, generation));
+    await provider.refund(paymentKey(requestId, orderId, generation));
     await ledger.resolveCharge(step);
   }
 }

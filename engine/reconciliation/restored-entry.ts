@@ -6,6 +6,7 @@ import type { RunHistory } from './run-history';
 /** The entry of an accepted order without a run: its units are held for it. */
 export function queuedEntry(order: Order): LedgerEntry {
   return {
+    orderId: order.orderId,
     state: 'queued',
     units: order.amount,
     userId: order.userId,

@@ -10,6 +10,7 @@ export type HistoryEvent = NonNullable<History['events']>[number];
 
 /** What a run knew of its order's stock and money at the end of its history. */
 export interface RunHistory {
+  /** As the ledger had it, where the run was told. */
   readonly order: Order;
   /** The order's last known state in the ledger; absent: the run had no result of a step. */
   readonly known?: KnownState;
@@ -123,6 +124,11 @@ function readResult(run: RunReading, step: string, input: unknown, result: unkno
 
 function readReserve(run: RunReading, result: ReserveResult, fence: number): void {
   addGenerations(run, result.owed);
+  // Without them the entry was older than order ids, or is another request's.
+  if (result.order) {
+    const { orderId, priceMinor, currency } = result.order;
+    run.order = { ...run.order, orderId, priceMinor, currency };
+  }
   setReserveRecorded(run);
   switch (result.kind) {
     case 'reserved':

@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis';
 import type { HoldResult, RejectResult } from '../orders/ledger';
-import type { ItemId, Price, Purchase } from '../orders/order';
+import type { ItemId, OrderId, Price, Purchase } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import {
@@ -13,9 +13,12 @@ import {
   type Group,
 } from './pipelines';
 import { parseHoldResults, parseRejectResult } from './results';
-import { asOneArgument, defineAdmissionScripts } from './scripts';
+import { asOneArgument, defineAdmissionScripts, NO_ORDER_ID } from './scripts';
 
-/** One attempt to admit a purchase. `token` names the attempt: only the attempt that made a hold may undo it. */
+/**
+ * One attempt to admit a purchase. `token` names the attempt, and no other one ever: only the attempt that made a hold may
+ * undo it, and an order keeps the token of its first attempt as its order id.
+ */
 export interface Attempt extends Purchase {
   readonly fingerprint: string;
   readonly token: string;
@@ -39,6 +42,7 @@ export interface Undo extends RequestOf {
 }
 
 export interface Queued extends RequestOf {
+  readonly orderId?: OrderId | undefined;
   readonly fingerprint: string;
 }
 
@@ -64,7 +68,7 @@ export interface Admission {
   undo(attempts: readonly Undo[]): Promise<void>;
   /**
    * After the Kafka ack: held → queued, and the claims live as long as the orders. False: the entry is gone, since its
-   * lease ended and its units were reclaimed; such an order is not accepted.
+   * lease ended and its units were reclaimed, or it is a later order's; such an order is not accepted.
    */
   queue(orders: readonly Queued[]): Promise<readonly (boolean | Error)[]>;
   /**
@@ -112,7 +116,9 @@ export function createAdmission(
         ...groups.map((group) => hold(group, holdLeaseMs, defaultPrice)),
       ]);
       const claims = resultsOf(claimGroups, replies, (found) => found as (Claim | Error)[]);
-      const holds = resultsOf(groups, replies.slice(claimGroups.length), parseHoldResults);
+      const holds = resultsOf(groups, replies.slice(claimGroups.length), (found, group) =>
+        parseHoldResults(found, group.requests),
+      );
       const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
       // If this fails, the claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, dropClaims(refused));
@@ -137,8 +143,10 @@ export function createAdmission(
       const claimGroups = groupForClaims(redis, orders);
       const replies = await runCommands(redis, [
         ...groups.map(({ key: itemId, requests }): Command => {
-          const requestIds = requests.map(({ requestId }) => requestId);
-          return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(requestIds)];
+          const pairs = requests.map(
+            ({ requestId, orderId = NO_ORDER_ID }) => `${requestId} ${orderId}`,
+          );
+          return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(pairs)];
         }),
         ...claimGroups.map(({ requests }): Command => {
           const keys = requests.map(({ requestId }) => claimKey(requestId));

@@ -106,10 +106,10 @@ export function groupBy<K, T>(requests: readonly T[], keyOf: (request: T) => K):
 }
 
 /** Reads the reply to each group's command and returns the results in the order of the requests. */
-export function resultsOf<R>(
-  groups: readonly Group<unknown, unknown>[],
+export function resultsOf<R, T>(
+  groups: readonly Group<unknown, T>[],
   replies: readonly Reply[],
-  read: (reply: unknown, group: Group<unknown, unknown>) => readonly (R | Error)[],
+  read: (reply: unknown, group: Group<unknown, T>) => readonly (R | Error)[],
 ): (R | Error)[] {
   const results: (R | Error)[] = [];
   groups.forEach((group, at) => {

@@ -1,10 +1,13 @@
 import type {
   CancelResult,
   HoldResult,
+  OrderInLedger,
   RejectResult,
   ReleaseResult,
   ReserveResult,
 } from '../orders/ledger';
+import type { OrderId } from '../orders/order';
+import { NO_ORDER_ID } from './scripts';
 import { fieldOf, parseEntry, parseGenerations } from './stored-entry';
 import type { Sale, StockCounts } from '../orders/sale';
 
@@ -12,21 +15,25 @@ import type { Sale, StockCounts } from '../orders/sale';
   Parses what the scripts return. A reply that has none of the shapes in the scripts' headers is a bug, and thrown.
 */
 
-/** An element is an Error where the script failed for that attempt alone. */
-export function parseHoldResults(replies: unknown): (HoldResult | Error)[] {
-  return list(replies).map((reply) => {
-    if (typeof reply === 'string') return parseHeld(reply);
+/** The results for these attempts. An element is an Error where the script failed for that attempt alone. */
+export function parseHoldResults(
+  replies: unknown,
+  attempts: readonly { readonly token: string }[],
+): (HoldResult | Error)[] {
+  return list(replies).map((reply, at) => {
+    if (typeof reply === 'string') return parseHeld(reply, attempts[at]?.token);
     const [kind, message] = list(reply);
     return kind === 'error' ? new Error(text(message)) : parseHoldResult(reply);
   });
 }
 
-function parseHeld(reply: string): HoldResult {
-  const [kind, acceptedAt, priceMinor, currency] = reply.split(' ');
+function parseHeld(reply: string, token: string | undefined): HoldResult {
+  const [kind, acceptedAt, priceMinor, currency, orderId = token] = reply.split(' ');
   if (kind !== 'held') throw unexpected(reply);
   return {
     kind,
     acceptedAt: integer(acceptedAt),
+    orderId: orderId === NO_ORDER_ID ? undefined : (orderId as OrderId | undefined),
     priceMinor: integer(priceMinor),
     currency: text(currency),
   };
@@ -66,32 +73,46 @@ export function parseRejectResult(reply: unknown): RejectResult {
 }
 
 export function parseReserveResult(reply: unknown): ReserveResult {
-  const [kind, generation, charges, detail] = list(reply);
+  const [kind, generation, charges, detail, ...inLedger] = list(reply);
   const owed = parseGenerations(text(charges));
+  if (kind === 'mismatch') return { kind, owed };
+  const order = parseOrderInLedger(inLedger);
   switch (kind) {
     case 'reserved': {
       const again = integer(detail) === 1 && ({ again: true } as const);
-      return { kind, generation: integer(generation), owed, ...again };
+      return { kind, generation: integer(generation), owed, order, ...again };
     }
     case 'sold':
-      return toSold(generation, owed, detail);
+      return { ...toSold(generation, owed, detail), order };
     case 'sold-out':
     case 'over':
     case 'cancelled':
-    case 'mismatch':
-      return { kind, owed };
+      return { kind, owed, order };
     default:
       throw unexpected(reply);
   }
 }
 
+function parseOrderInLedger([orderId, priceMinor, currency]: readonly unknown[]): OrderInLedger {
+  return {
+    orderId: parseOrderId(orderId),
+    priceMinor: integer(priceMinor),
+    currency: text(currency),
+  };
+}
+
 export function parseReleaseResult(reply: unknown): ReleaseResult {
-  const [kind, generation, charges, detail] = list(reply);
+  const [kind, generation, charges, detail, id] = list(reply);
   const owed = parseGenerations(text(charges));
-  if (kind === 'sold') return toSold(generation, owed, detail);
+  const orderId = parseOrderId(id);
+  if (kind === 'sold') return { ...toSold(generation, owed, detail), orderId };
   if (kind !== 'released') throw unexpected(reply);
   const cancelled = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
-  return { kind, generation: integer(generation), owed, ...cancelled };
+  return { kind, generation: integer(generation), owed, orderId, ...cancelled };
+}
+
+function parseOrderId(id: unknown): OrderId | undefined {
+  return text(id) === '' ? undefined : (id as OrderId);
 }
 
 function toSold(generation: unknown, owed: readonly number[], paymentId: unknown) {

@@ -88,6 +88,9 @@ function source(name: string): string {
   return readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');
 }
 
+/** What the scripts read and write for an order that is older than order ids. */
+export const NO_ORDER_ID = '-';
+
 /**
  * A list as one argument of a script, joined by commas; no part may contain a comma. The client copies each argument of
  * a command six times, so one long argument is cheaper than many short ones.

@@ -10,11 +10,13 @@ import type { Sale, StockCounts } from '../orders/sale';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import { parseCancelResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
-import { defineLedgerScripts } from './scripts';
+import { defineLedgerScripts, NO_ORDER_ID } from './scripts';
 import { parseEntry } from './stored-entry';
 
 /** One generation of an order: each has a payment of its own. */
-export type OrderGeneration = Pick<Order, 'itemId' | 'requestId'> & { readonly generation: number };
+export type OrderGeneration = Pick<Order, 'itemId' | 'requestId' | 'orderId'> & {
+  readonly generation: number;
+};
 
 export type StockLedger = ReturnType<typeof createStockLedger>;
 
@@ -38,9 +40,9 @@ export function createStockLedger(redis: RedisConnection) {
     async confirm(
       step: OrderGeneration & { readonly fence: number; readonly paymentId: string },
     ): Promise<ConfirmResult> {
-      const { itemId, requestId, generation, fence, paymentId } = step;
-      const keys = itemKeys(itemId);
-      const reply = await redis.ledgerConfirm(...keys, requestId, generation, fence, paymentId);
+      const { itemId, requestId, orderId = NO_ORDER_ID, generation, fence, paymentId } = step;
+      const args = [requestId, generation, fence, paymentId, orderId];
+      const reply = await redis.ledgerConfirm(...itemKeys(itemId), ...args);
       return { kind: reply === 'sold' ? 'sold' : 'lost' };
     },
 
@@ -58,39 +60,46 @@ export function createStockLedger(redis: RedisConnection) {
 
     /**
      * Whether the charge of a generation may be refunded: not while the generation is reserved or sold. A released
-     * generation never comes back, so `true` stays true.
+     * generation, and one of an order whose entry is gone, never comes back, so `true` stays true.
      */
-    async isRefundable({ itemId, requestId, generation }: OrderGeneration): Promise<boolean> {
-      // In one transaction: in a lost ledger a missing entry means nothing, and `true` would refund what is sold.
-      const replies = await redis
-        .multi()
-        .hget(ordersKey(itemId), requestId)
-        .hexists(countsKey(itemId), 'opened')
-        .exec();
-      const [raw, opened] = (replies ?? []).map(([error, value]) => {
-        if (error) throw error;
-        return value;
-      });
-      if (opened !== 1) throw new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
-      if (typeof raw !== 'string') return true;
-      const { state, generation: current } = parseEntry(raw);
-      return current !== generation || (state !== 'reserved' && state !== 'sold');
+    async isRefundable(step: OrderGeneration): Promise<boolean> {
+      const { itemId, orderId, generation } = step;
+      const { entry, isOpen } = await readEntry(redis, step);
+      // In a lost ledger a missing entry means nothing, and `true` would refund what is sold.
+      if (!isOpen) throw new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
+      if (entry?.orderId !== orderId || entry?.generation !== generation) return true;
+      return entry.state !== 'reserved' && entry.state !== 'sold';
     },
 
     /** Strikes a generation from the unresolved charges, after its refund. */
-    async resolveCharge({ itemId, requestId, generation }: OrderGeneration): Promise<void> {
-      await redis.ledgerResolveCharge(...itemKeys(itemId), requestId, generation);
+    async resolveCharge(step: OrderGeneration): Promise<void> {
+      const { itemId, requestId, orderId = NO_ORDER_ID, generation } = step;
+      await redis.ledgerResolveCharge(...itemKeys(itemId), requestId, generation, orderId);
     },
 
     /**
-     * Ends a held or queued order that will never have a workflow. An entry with another fingerprint, or with a
-     * workflow, stays as it is.
+     * Whether an order waits for its first run. `true` also while the ledger is lost: a run that is started in vain does no
+     * harm, and without one the order would be forgotten.
+     */
+    async awaitsRun(order: Pick<Order, 'itemId' | 'requestId' | 'orderId'>): Promise<boolean> {
+      const { entry, isOpen } = await readEntry(redis, order);
+      if (!isOpen) return true;
+      const isWaiting = entry?.state === 'held' || entry?.state === 'queued';
+      return isWaiting && entry.orderId === order.orderId;
+    },
+
+    /**
+     * Ends a held or queued order that will never have a workflow. The entry of another order, or one with a workflow, stays
+     * as it is.
      */
     async abandon(
-      order: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'> & { reason: FailureReason },
+      order: Pick<Order, 'itemId' | 'requestId' | 'orderId' | 'fingerprint'> & {
+        reason: FailureReason;
+      },
     ): Promise<void> {
-      const { itemId, requestId, fingerprint, reason } = order;
-      await redis.ledgerAbandon(...itemKeys(itemId), requestId, fingerprint, reason);
+      const { itemId, requestId, orderId = NO_ORDER_ID, fingerprint, reason } = order;
+      const args = [requestId, fingerprint, reason, orderId];
+      await redis.ledgerAbandon(...itemKeys(itemId), ...args);
     },
 
     /**
@@ -121,9 +130,27 @@ export function createStockLedger(redis: RedisConnection) {
   };
 }
 
+/** The entry of an order, and whether its ledger is open, in one instant. */
+async function readEntry(
+  redis: RedisConnection,
+  { itemId, requestId }: Pick<Order, 'itemId' | 'requestId'>,
+): Promise<{ readonly entry: LedgerEntry | undefined; readonly isOpen: boolean }> {
+  const replies = await redis
+    .multi()
+    .hget(ordersKey(itemId), requestId)
+    .hexists(countsKey(itemId), 'opened')
+    .exec();
+  const [raw, opened] = (replies ?? []).map(([error, value]) => {
+    if (error) throw error;
+    return value;
+  });
+  return { entry: typeof raw === 'string' ? parseEntry(raw) : undefined, isOpen: opened === 1 };
+}
+
 function orderArguments(order: Order): (string | number)[] {
   const { userId, amount, fingerprint, priceMinor, currency, acceptedAt } = order;
-  return [userId, amount, fingerprint, priceMinor, currency, acceptedAt];
+  const { orderId = NO_ORDER_ID } = order;
+  return [userId, amount, fingerprint, priceMinor, currency, acceptedAt, orderId];
 }
 
 /** The first word of the error with which a script refuses to work on a ledger that is not open: new, or lost. */

@@ -1,10 +1,11 @@
 import type { LedgerEntry, LedgerState } from '../orders/ledger';
-import type { ItemId, ReleaseReason } from '../orders/order';
+import type { ItemId, OrderId, ReleaseReason } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { eventsKey, ordersKey } from './keys';
 
 /** An entry as the scripts write it. */
 interface StoredEntry {
+  readonly order_id?: OrderId | undefined;
   readonly state: LedgerState;
   readonly units: number;
   readonly user: string;
@@ -38,6 +39,7 @@ export async function entriesOf(
 export function parseEntry(raw: string): LedgerEntry {
   const stored = JSON.parse(raw) as StoredEntry;
   return {
+    orderId: stored.order_id,
     state: stored.state,
     units: stored.units,
     userId: stored.user,
@@ -95,6 +97,7 @@ const STATES: readonly unknown[] = ['held', 'queued', 'reserved', 'sold', 'relea
 /** The entry as the scripts would write it, for a ledger that is rebuilt. */
 export function formatEntry(entry: LedgerEntry): string {
   const stored: StoredEntry = {
+    order_id: entry.orderId,
     state: entry.state,
     units: entry.units,
     user: entry.userId,

@@ -11,7 +11,7 @@ import type { Instance } from './instance';
 import { hasTrait } from './orders-plan';
 import { CLAIM_MS_MAX } from './snapshot';
 
-/** Does to each `foreign` and `abandoned` order what has to be done before its buyer comes. */
+/** Does to each `foreign`, `reused` and `abandoned` order what has to be done before its buyer comes. */
 export async function prepareOrders(
   { temporal, taskQueue, redis }: Instance,
   plan: readonly BuyBody[],
@@ -23,6 +23,14 @@ export async function prepareOrders(
       const order = orderOf(other, { priceMinor: 1, currency: 'USD', acceptedAt: Date.now() });
       const options = orderStartOptions({ order }, taskQueue, { kind: 'first' });
       await temporal.workflow.start(ORDER_WORKFLOW, options);
+    }
+    if (hasTrait(body, 'reused')) {
+      // A run of the same purchase under another order id. No worker has taken it, and the item does not list it.
+      const order = orderOf(body, { priceMinor: 1, currency: 'USD', acceptedAt: Date.now() });
+      const { workflowId, args, memo } = orderStartOptions({ order }, taskQueue, { kind: 'first' });
+      const run = { workflowId, args, memo, taskQueue: `${taskQueue}-of-nobody` };
+      const handle = await temporal.workflow.start(ORDER_WORKFLOW, run);
+      await handle.terminate('the earlier order of a reused id');
     }
     if (hasTrait(body, 'abandoned')) {
       // The claim of a gateway that has died.

@@ -103,8 +103,8 @@ function findMixedUp({ runs, entries, purchases }: Snapshot): string[] {
 function findWrongCharges(snapshot: Snapshot): string[] {
   const violations: string[] = [];
   const dueByKey = new Map(
-    sold(snapshot).map(([id, { generation, units: amount }]) => [
-      paymentKey(id, generation),
+    sold(snapshot).map(([id, { orderId, generation, units: amount }]) => [
+      paymentKey(id, orderId, generation),
       amount * UNIT_PRICE,
     ]),
   );

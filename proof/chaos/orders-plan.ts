@@ -12,6 +12,8 @@ export type Trait =
   | 'lost'
   /** A workflow with the same id exists already, for another order. */
   | 'foreign'
+  /** An earlier order had the same id, and nothing is left of it but its closed workflow. */
+  | 'reused'
   /**
    * A gateway has died after it claimed the id, and its hold has expired. Its record appears in the topic after the buyer
    * has been told that the item is sold out.
@@ -54,8 +56,8 @@ export function burstUnits(orders: number): number {
 }
 
 /**
- * A burst of orders for one and two units each. A tenth is declined; every other trait has a few orders. `foreign` ones
- * come only where ingest is the victim, since starting their workflows passes the worker's failpoints; `abandoned` ones
+ * A burst of orders for one and two units each. A tenth is declined; every other trait has a few orders. `foreign` and
+ * `reused` ones come only where ingest is the victim, since they are about its starts; `abandoned` ones
  * only where the gateway is, which leaves them behind.
  */
 export function planBurst(
@@ -72,6 +74,7 @@ function traitAt(index: number, victim: ProcessName): Trait {
   if (index % 20 === 7) return 'doubtful';
   if (index % 20 === 12) return 'lost';
   if (victim === 'ingest' && index % 20 === 16) return 'foreign';
+  if (victim === 'ingest' && index % 20 === 18) return 'reused';
   if (victim === 'api' && index % 20 >= 16) return 'abandoned';
   if (index % 20 === 1) return 'cancelled';
   if (index % 20 === 5) return 'cancelled-at-once';

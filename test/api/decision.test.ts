@@ -1,5 +1,6 @@
 import { decide, type Hold } from '../../api/buy/decision';
 import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { OrderId } from '../../engine/orders/order';
 import type { Verdict } from '../../engine/stock/admission';
 
 const ENTRY: LedgerEntry = {
@@ -15,7 +16,13 @@ const ENTRY: LedgerEntry = {
   acceptedAt: 1,
   timeline: [],
 };
-const HELD: Hold = { kind: 'held', acceptedAt: 1, priceMinor: 1000, currency: 'USD' };
+const HELD: Hold = {
+  kind: 'held',
+  orderId: 'a.0' as OrderId,
+  acceptedAt: 1,
+  priceMinor: 1000,
+  currency: 'USD',
+};
 const MISMATCH: Hold = { kind: 'mismatch' };
 const EXISTS: Hold = { kind: 'exists', entry: ENTRY };
 const IN_PROGRESS: Hold = { kind: 'in-progress', retryAfterMs: 10 };

@@ -64,10 +64,11 @@ export async function startFakeEngine(flaws: Flaws = {}) {
 
   const finish = (order: FakeOrder, isDeclined: boolean) => {
     const { request_id: requestId, item_id: itemId, amount } = order.body;
-    const key = paymentKey(requestId, 1);
+    const key = paymentKey(requestId, undefined, 1);
     if (!isDeclined) {
       charge(key, 'captured', 1000 * amount);
-      if (flaws.chargesTwice?.(requestId)) charge(paymentKey(requestId, 2), 'captured', 1000);
+      if (flaws.chargesTwice?.(requestId))
+        charge(paymentKey(requestId, undefined, 2), 'captured', 1000);
       enter(order, 'sold', { generation: 1, finishedAt: Date.now() });
       return;
     }

@@ -1,3 +1,4 @@
+import type { OrderId } from '../../engine/orders/order';
 import type { Attempt } from '../../engine/stock/admission';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { CONTRACT_LEASE_MS, useItem, type AdmissionUnderTest } from './admission-item';
@@ -15,6 +16,31 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(await hold(again(first))).toMatchObject({ kind: 'held' });
       await undo(first);
       expect(await counts()).toMatchObject({ free: 2, held: 1 });
+    });
+
+    test('keeps the order id of the attempt that made the hold, also for one that takes it over', async () => {
+      const first = attempt();
+      const orderId = first.token;
+      expect(await hold(first)).toMatchObject({ orderId });
+      expect(await hold(first)).toMatchObject({ orderId });
+      await waitForLease();
+      expect(await hold(again(first))).toMatchObject({ orderId });
+      expect(await make().admission.queue([first])).toEqual([true]);
+      const found = await make().ledger.findOrder(first.requestId);
+      expect(found?.entry).toMatchObject({ state: 'queued', orderId });
+    });
+
+    test('does not queue an order by the record of an earlier one, whose hold was given away', async () => {
+      const [dead, rich] = [attempt(), attempt({ amount: 3 })];
+      await hold(dead);
+      await waitForLease();
+      await hold(rich);
+      await undo(rich);
+      const fresh = { ...again(dead), orderId: again(dead).token as OrderId };
+      expect(await hold(fresh)).toMatchObject({ kind: 'held', orderId: fresh.orderId });
+      expect(await make().admission.queue([dead])).toEqual([false]);
+      expect(await counts()).toMatchObject({ held: 1, queued: 0 });
+      expect(await make().admission.queue([fresh])).toEqual([true]);
     });
 
     test('reclaims a hold whose lease is over when an attempt finds no unit', async () => {

@@ -6,20 +6,22 @@ import {
   type StartOrdersDeps,
   type StartResult,
 } from '../../ingest/start-orders';
-import type { Order, RequestId } from '../../engine/orders/order';
+import type { Order, OrderId, RequestId } from '../../engine/orders/order';
 import type { LogRecord } from '../../engine/kafka/consumer';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { OrderInput } from '../../engine/orders/contract';
 
-/** Temporal as ingest uses it: one workflow per id for ever. No workflow ends. */
+/** Temporal as ingest uses it: one open workflow per id. None ends by itself. */
 export function createFakeStarter() {
   const workflows = new Map<RequestId, OrderInput>();
+  /** Ids whose workflow has ended. */
+  const closed = new Set<RequestId>();
   const state = { calls: 0, underWay: 0, underWayMax: 0 };
   /** The next starts throw these, in turn. */
   const errors: Error[] = [];
   const starter: OrderStarter = {
-    async start(input): Promise<StartResult> {
+    async start(input, kind): Promise<StartResult> {
       state.calls++;
       state.underWayMax = Math.max(state.underWayMax, ++state.underWay);
       await new Promise(setImmediate);
@@ -27,13 +29,18 @@ export function createFakeStarter() {
       const error = errors.shift();
       if (error) throw error;
       const existing = workflows.get(input.order.requestId);
-      if (existing) return { kind: 'exists', fingerprint: existing.order.fingerprint };
+      const isClosed = closed.has(input.order.requestId);
+      if (existing && !(isClosed && kind === 'first-under-a-used-id')) {
+        const { fingerprint, orderId } = existing.order;
+        return { kind: 'exists', fingerprint, orderId, isClosed };
+      }
+      closed.delete(input.order.requestId);
       workflows.set(input.order.requestId, input);
       return { kind: 'started' };
     },
     countOpen: () => Promise.resolve(workflows.size),
   };
-  return { starter, workflows, state, errors };
+  return { starter, workflows, closed, state, errors };
 }
 
 /** The handler of order records over fakes, and what it did. */
@@ -41,6 +48,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
   const temporal = createFakeStarter();
   const letters: DeadLetter[] = [];
   const givenBack: string[] = [];
+  const awaiting = new Set<OrderId | undefined>();
   const outcomes: RecordOutcome[] = [];
   const handle = createStartOrders({
     starter: temporal.starter,
@@ -52,6 +60,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
       },
     },
     ledger: {
+      awaitsRun: ({ orderId }) => Promise.resolve(awaiting.has(orderId)),
       abandon: ({ requestId, itemId, fingerprint, reason }) => {
         givenBack.push([requestId, itemId, fingerprint, reason].join(' '));
         return Promise.resolve();
@@ -66,6 +75,8 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
     temporal,
     letters,
     givenBack,
+    /** Orders that the ledger has queued. */
+    awaiting,
     outcomes,
     handle: (...records: LogRecord[]) => handle(records, never),
   };

@@ -1,4 +1,5 @@
 import { UnavailableError } from '../../engine/kafka/consumer';
+import type { Order, OrderId } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../support/purchases';
 import { createTestIngest, orderRecord, recordOf } from './fakes';
@@ -32,6 +33,25 @@ describe('an order record', () => {
     expect(temporal.workflows.size).toBe(1);
     expect(outcomes).toEqual(['started', 'repeated']);
     expect([letters, givenBack]).toEqual([[], []]);
+  });
+
+  test('under the id of a forgotten order is started if the ledger has it queued, and once', async () => {
+    const { temporal, handle, outcomes, letters, awaiting } = createTestIngest();
+    const [earlier, later, unknown] = ['a.1', 'b.1', 'c.1'].map((id): Order => {
+      return { ...anOrder(aPurchase({ requestId: 'used' })), orderId: id as OrderId };
+    });
+    if (!earlier || !later || !unknown) throw new Error('three orders');
+    awaiting.add(later.orderId);
+    await handle(orderRecord(earlier));
+    await handle(orderRecord(later));
+    expect(temporal.workflows.get(earlier.requestId)?.order).toEqual(earlier);
+    temporal.closed.add(earlier.requestId);
+    await handle(orderRecord(unknown));
+    await handle(orderRecord(later));
+    expect(temporal.workflows.get(earlier.requestId)?.order).toEqual(later);
+    await handle(orderRecord(later));
+    expect(outcomes).toEqual(['started', 'repeated', 'repeated', 'started', 'repeated']);
+    expect(letters).toEqual([]);
   });
 
   test('with the id of another order becomes a dead letter, and its units are given back', async () => {
@@ -106,7 +126,10 @@ describe('while a dependency is away', () => {
 
   test('a ledger that does not answer keeps the record unfinished', async () => {
     const { handle, outcomes } = createTestIngest({
-      ledger: { abandon: () => Promise.reject(new Error('Command timed out')) },
+      ledger: {
+        abandon: () => Promise.reject(new Error('Command timed out')),
+        awaitsRun: () => Promise.resolve(false),
+      },
     });
     const first = anOrder();
     const other = anOrder(aPurchase({ requestId: first.requestId, amount: 2 }));

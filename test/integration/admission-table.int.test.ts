@@ -17,7 +17,11 @@ afterAll(() => close());
 const SUPPLY = 3;
 const IN_AN_HOUR = Date.now() + 3_600_000;
 
-const hold = (purchase: Purchase) => stock.admission.claimAndHold([anAttempt(purchase)]);
+const hold = async (purchase: Purchase) => {
+  const attempt = anAttempt(purchase);
+  await stock.admission.claimAndHold([attempt]);
+  return attempt;
+};
 
 /** What brings the ledger to each answer, and what the buyer is told unless the id is claimed by another request. */
 const HOLDS = {
@@ -29,8 +33,7 @@ const HOLDS = {
   },
   exists: {
     prepare: async (purchase: Purchase) => {
-      await hold(purchase);
-      await stock.admission.queue([anAttempt(purchase)]);
+      await stock.admission.queue([await hold(purchase)]);
     },
     status: 409,
     told: { type: '/problems/duplicate-request', order: { status: 'queued' } },

@@ -3,6 +3,8 @@ import { admissionContract } from '../contract/admission.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { decodeOrder, encodeOrder } from '../../engine/orders/order-record';
 import { parseEvents } from '../../engine/stock/stored-entry';
+import { endLeases } from '../support/end-leases';
+import { makeOld } from '../support/old-entry';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -54,6 +56,21 @@ describe('the claim of a request', () => {
     const [broken, other] = await underTest.admission.claimAndHold(attempts);
     expect(messageOf(broken)).toContain('WRONGTYPE');
     expect(other).toMatchObject({ claim: 'new', hold: { kind: 'held' } });
+  });
+});
+
+describe('a hold that is older than order ids', () => {
+  test('is taken over and queued without one, and not under another', async () => {
+    const attempt = anAttempt(aPurchase({ itemId: anItem() }));
+    await underTest.setFree(attempt.itemId, 1);
+    await underTest.admission.claimAndHold([attempt]);
+    await makeOld(redis, attempt);
+    await endLeases(redis, attempt.itemId);
+    const later = anAttempt(attempt);
+    const [verdict] = await underTest.admission.claimAndHold([later]);
+    expect(verdict).toMatchObject({ claim: 'same', hold: { kind: 'held', orderId: undefined } });
+    expect(await underTest.admission.queue([later])).toEqual([false]);
+    expect(await underTest.admission.queue([anOrder(aPurchase(attempt))])).toEqual([true]);
   });
 });
 

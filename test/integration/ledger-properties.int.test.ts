@@ -41,14 +41,14 @@ type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 function someOrders(): Order[] {
   const itemId = anItem();
   return [1, 2, 1, 2].map((amount, i) =>
-    anOrder(aPurchase({ itemId, amount, userId: i < 2 ? 'ann' : 'bob' })),
+    anOrder(anAttempt(aPurchase({ itemId, amount, userId: i < 2 ? 'ann' : 'bob' }))),
   );
 }
 
 async function run(one: Command, orders: Order[]): Promise<unknown> {
   const order = orders[one.order];
   if (!order) throw new Error('no such order');
-  const attempt = anAttempt(order, order.requestId);
+  const attempt = anAttempt(order, order.orderId);
   const generation = { ...order, generation: one.generation };
   switch (one.verb) {
     case 'hold':

@@ -1,5 +1,5 @@
 import { createOrderActivities } from '../../activities/order-activities';
-import type { Order } from '../../engine/orders/order';
+import { paymentKey, type Order } from '../../engine/orders/order';
 import { isChargedInDoubt, missesTheChargeAtOnce, noAnswer } from '../support/held-up';
 import { aSignal, failureOf, useSaga } from '../support/saga';
 
@@ -82,7 +82,8 @@ describe('the money of an order', () => {
     await handle.cancel();
     expect(await failureOf(handle)).toBe('CancelledFailure');
     goOn.give();
-    const late = { key: `${order.requestId}:1`, amountMinor: 1000, currency: 'USD' };
+    const key = paymentKey(order.requestId, order.orderId, 1);
+    const late = { key, amountMinor: 1000, currency: 'USD' };
     const context = { requestId: order.requestId, itemId: order.itemId, userId: order.userId };
     await expect(money.provider.charge({ ...late, context })).resolves.toMatchObject({
       kind: 'declined',

@@ -1,4 +1,4 @@
-import type { Order } from '../../engine/orders/order';
+import { paymentKey, type Order } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import { noAnswer } from '../support/held-up';
 import { anItem, anOrder, aPurchase } from '../support/purchases';
@@ -12,15 +12,16 @@ const { money, aQueuedOrder, start, reset, lettersOf, countsOf: counts } = saga;
 describe('an order whose payment is taken', () => {
   test('is confirmed, with one charge of price times amount', async () => {
     const order = await aQueuedOrder({ supply: 3, amount: 2 });
+    const key = paymentKey(order.requestId, order.orderId, 1);
     const result = await (await start(order)).result();
     expect(result).toEqual({
       outcome: 'confirmed',
       generation: 1,
-      paymentId: `pay-${order.requestId}:1`,
+      paymentId: `pay-${key}`,
     });
     expect(await counts(order)).toMatchObject({ free: 1, reserved: 0, sold: 2, supply: 3 });
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
-    expect(money.amountOf(`${order.requestId}:1`)).toBe(2000);
+    expect(money.amountOf(key)).toBe(2000);
     expect(lettersOf(order)).toEqual([]);
   });
 

@@ -43,8 +43,8 @@ const MUTANTS = [
     'reserve without its fence',
     'ledgerReserve',
     'reserve',
-    "entry.fence > fence then\n    return { 'over'",
-    "false then\n    return { 'over'",
+    "entry.fence > fence then\n    return answer('over'",
+    "false then\n    return answer('over'",
   ],
   [
     'reserve after its own release',

@@ -4,7 +4,8 @@ import { createAuditProgressStore } from '../../engine/reconciliation/audit-prog
 import { auditStock } from '../../engine/reconciliation/audit-stock';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import { repairItem } from '../../engine/reconciliation/repair-item';
-import type { ItemId, Order } from '../../engine/orders/order';
+import type { LedgerEntry } from '../../engine/orders/ledger';
+import { paymentKey, type ItemId, type Order } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { findOpenItems } from '../../engine/stock/open-items';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
@@ -37,10 +38,10 @@ function deps() {
     runs: createOrderRuns(saga.client, saga.taskQueue),
     ledger: saga.ledger,
     provider: money.provider,
-    lookUpCharges: async (requestId: string, generations: number) =>
+    lookUpCharges: async (requestId: string, entry: Pick<LedgerEntry, 'orderId' | 'generation'>) =>
       Promise.all(
-        Array.from({ length: generations }, async (_, i) => {
-          const key = `${requestId}:${String(i + 1)}`;
+        Array.from({ length: entry.generation }, async (_, i) => {
+          const key = paymentKey(requestId, entry.orderId, i + 1);
           const found = await money.provider.find(key);
           const amountMinor = money.amountOf(key);
           const charged = found?.kind === 'charged';
@@ -193,7 +194,7 @@ describe('an audit', () => {
 
   test('names money that does not fit, and leaves it alone', async () => {
     const sold = await aSoldOrder();
-    await money.provider.refund(`${sold.requestId}:1`);
+    await money.provider.refund(paymentKey(sold.requestId, sold.orderId, 1));
     expect(await kindsOf(sold)).toEqual(['charge-missing']);
     await repaired(sold);
     expect(money.moneyOf(sold.requestId)).toEqual({ '1': 'refunded' });

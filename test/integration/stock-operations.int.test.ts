@@ -1,6 +1,6 @@
 import type { ItemId } from '../../engine/orders/order';
 import type { SaleChange } from '../../engine/stock/stock-operations';
-import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
 let stock: RedisStock;
@@ -191,11 +191,11 @@ describe('a change of the sale', () => {
   test('leaves the price of an order that was admitted before', async () => {
     await stock.open(itemId);
     await change({ priceMinor: 250, currency: 'EUR' });
-    const purchase = aPurchase({ itemId });
-    await stock.admission.claimAndHold([anAttempt(purchase)]);
+    const attempt = anAttempt(aPurchase({ itemId }));
+    await stock.admission.claimAndHold([attempt]);
     await change({ priceMinor: 999 });
-    await stock.admission.queue([anOrder(purchase)]);
-    const found = await stock.ledger.findOrder(purchase.requestId);
+    await stock.admission.queue([attempt]);
+    const found = await stock.ledger.findOrder(attempt.requestId);
     expect(found?.entry).toMatchObject({ priceMinor: 250, currency: 'EUR' });
   });
 

@@ -26,10 +26,10 @@ const buyOne = () =>
 const readItem = async () => reply(await fetch(`${open.url}/items/${itemId}`));
 
 async function queued(name: string) {
-  const order = anOrder(aPurchase({ itemId, userId: name }));
-  await stock.admission.claimAndHold([anAttempt(order)]);
-  expect(await stock.admission.queue([anAttempt(order)])).toEqual([true]);
-  return order;
+  const attempt = anAttempt(aPurchase({ itemId, userId: name }));
+  await stock.admission.claimAndHold([attempt]);
+  expect(await stock.admission.queue([attempt])).toEqual([true]);
+  return anOrder(attempt);
 }
 async function reserved(name: string) {
   const order = await queued(name);

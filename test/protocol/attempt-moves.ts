@@ -23,12 +23,13 @@ export function createAttemptMoves(ledger: ProtocolLedger, off: SagaRule | undef
             {
               name: `${token} holds`,
               apply: async () => {
-                const answer = await ledger.hold(order.name, token);
-                if (answer === 'held') {
+                const { kind, orderId = '' } = await ledger.hold(order.name, token);
+                if (kind === 'held') {
+                  order.orderIds[i] = orderId;
                   order.mayBeInTheLog = true;
                   order.toldRejected = false;
                 }
-                become(AFTER_HOLD[answer]);
+                become(AFTER_HOLD[kind]);
               },
             },
           ];
@@ -59,7 +60,8 @@ export function createAttemptMoves(ledger: ProtocolLedger, off: SagaRule | undef
             {
               name: `${token} queues and answers`,
               apply: async () => {
-                if (await ledger.queue(order.name)) order.accepted = true;
+                const queued = await ledger.queue(order.name, order.orderIds[i] ?? '');
+                if (queued) order.accepted = true;
                 become('over');
               },
             },

@@ -19,7 +19,7 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
     hold: (order, token) => both(`hold ${order}`, (ledger) => ledger.hold(order, token)),
     undo: (order, token) => both(`undo ${order}`, (ledger) => ledger.undo(order, token)),
     reject: (order) => both(`reject ${order}`, (ledger) => ledger.reject(order)),
-    queue: (order) => both(`queue ${order}`, (ledger) => ledger.queue(order)),
+    queue: (order, orderId) => both(`queue ${order}`, (ledger) => ledger.queue(order, orderId)),
     reserve: (order, fence) => both(`reserve ${order}`, (ledger) => ledger.reserve(order, fence)),
     confirm: (order, generation, fence) =>
       both(`confirm ${order}`, (ledger) => ledger.confirm(order, generation, fence)),

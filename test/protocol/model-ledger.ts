@@ -12,6 +12,8 @@ export type LedgerRule =
   | 'rejection-is-remembered';
 
 export interface Entry {
+  /** The token of the attempt that made it; absent where `reserve` or `release` did. */
+  orderId?: string | undefined;
   state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
   token?: string;
   leased?: boolean;
@@ -36,13 +38,19 @@ export interface Released {
 
 export type Cancelled = 'unknown' | 'cancelled' | 'under-way' | 'sold' | 'failed';
 
+export interface Held {
+  readonly kind: 'held' | 'in-progress' | 'exists' | 'sold-out';
+  /** Of the entry that is held. */
+  readonly orderId?: string;
+}
+
 /** The ledger as the protocol uses it; one unit an order. */
 export interface ProtocolLedger {
-  hold(order: string, token: string): Promise<'held' | 'in-progress' | 'exists' | 'sold-out'>;
+  hold(order: string, token: string): Promise<Held>;
   undo(order: string, token: string): Promise<void>;
   /** Before a rejection of a request of which an earlier attempt may be in the log. */
   reject(order: string): Promise<'rejected' | 'exists' | 'in-progress'>;
-  queue(order: string): Promise<boolean>;
+  queue(order: string, orderId: string): Promise<boolean>;
   reserve(order: string, fence: number): Promise<Reserved>;
   confirm(order: string, generation: number, fence: number): Promise<'sold' | 'lost'>;
   release(order: string, fence: number): Promise<Released>;
@@ -54,6 +62,9 @@ export interface ProtocolLedger {
   /** The whole state, for the invariants. */
   look(): Promise<{ free: number; entries: Readonly<Record<string, Entry>> }>;
 }
+
+/** The fields of an entry that no workflow has touched. */
+const NEW = { generation: 0, fence: 0, owed: [] };
 
 export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedger {
   let free = units;
@@ -71,6 +82,20 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
         free++;
       }
     }
+  }
+
+  function hold(order: string, token: string): Held {
+    const entry = entries[order];
+    if (entry && entry.state !== 'held') return { kind: 'exists' };
+    if (entry?.leased && entry.token !== token) return { kind: 'in-progress' };
+    if (!entry) {
+      reclaim();
+      if (free < 1) return { kind: 'sold-out' };
+      free--;
+    }
+    const { orderId = token } = entry ?? {};
+    entries[order] = { orderId, state: 'held', token, leased: true, ...NEW };
+    return { kind: 'held', orderId };
   }
 
   function reserve(order: string, fence: number): Reserved {
@@ -101,7 +126,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     } else {
       const no = rejected.has(order);
       if (!no) reclaim();
-      entry ??= { state: 'released', generation: 0, fence, owed: [] };
+      entry ??= { state: 'released', ...NEW, fence, owed: [] };
       entries[order] = entry;
       if (no || free < 1) {
         entry.fence = fence;
@@ -111,7 +136,8 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     }
     const owed = [...entry.owed];
     const generation = entry.generation + 1;
-    entries[order] = { state: 'reserved', generation, fence, owed: [...owed, generation] };
+    const { orderId } = entry;
+    entries[order] = { orderId, state: 'reserved', generation, fence, owed: [...owed, generation] };
     return { kind: 'reserved', generation, owed };
   }
 
@@ -144,18 +170,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     off === 'owed-is-remembered' ? { ...answer, owed: [] } : { ...answer, owed: [...answer.owed] };
 
   return {
-    hold: (order, token) => {
-      const entry = entries[order];
-      if (entry && entry.state !== 'held') return Promise.resolve('exists');
-      if (entry?.leased && entry.token !== token) return Promise.resolve('in-progress');
-      if (!entry) {
-        reclaim();
-        if (free < 1) return Promise.resolve('sold-out');
-        free--;
-      }
-      entries[order] = { state: 'held', token, leased: true, generation: 0, fence: 0, owed: [] };
-      return Promise.resolve('held');
-    },
+    hold: (order, token) => Promise.resolve(hold(order, token)),
     undo: (order, token) => {
       const entry = entries[order];
       if (entry?.state === 'held' && entry.token === token) {
@@ -170,11 +185,11 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (off !== 'rejection-is-remembered') rejected.add(order);
       return Promise.resolve('rejected');
     },
-    queue: (order) => {
+    queue: (order, orderId) => {
       const entry = entries[order];
-      if (entry?.state === 'held')
-        entries[order] = { state: 'queued', generation: 0, fence: 0, owed: [] };
-      return Promise.resolve(entry !== undefined);
+      if (entry?.orderId !== orderId) return Promise.resolve(false);
+      if (entry.state === 'held') entries[order] = { orderId, state: 'queued', ...NEW };
+      return Promise.resolve(true);
     },
     reserve: (order, fence) => Promise.resolve(forget(reserve(order, fence))),
     confirm: (order, generation, fence) => {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { ItemId, Order } from '../../engine/orders/order';
+import type { ItemId, Order, OrderId } from '../../engine/orders/order';
 import { ordersKey } from '../../engine/stock/keys';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
 import type { RedisStock } from '../support/redis-stock';
@@ -18,15 +18,21 @@ export async function createRedisProtocolLedger(
     orders.set(name, known);
     return known;
   };
-  const generationOf = (name: string, generation: number) => ({ ...orderOf(name), generation });
+  // As its runs were told. It stays, since an entry that a run has met is never removed.
+  const orderIds = new Map<string, OrderId | undefined>();
+  const generationOf = (name: string, generation: number) => ({
+    ...orderOf(name),
+    orderId: orderIds.get(name),
+    generation,
+  });
 
   return {
     async hold(name, token) {
       const [verdict] = await admission.claimAndHold([anAttempt(orderOf(name), token)]);
       if (!verdict || verdict instanceof Error) throw verdict ?? new Error('no verdict');
       const { kind } = verdict.hold;
-      if (kind === 'held' || kind === 'in-progress' || kind === 'exists' || kind === 'sold-out')
-        return kind;
+      if (kind === 'held') return { kind, orderId: verdict.hold.orderId ?? '' };
+      if (kind === 'in-progress' || kind === 'exists' || kind === 'sold-out') return { kind };
       throw new Error(`unexpected in this world: ${kind}`);
     },
     async undo(name, token) {
@@ -37,8 +43,9 @@ export async function createRedisProtocolLedger(
       if (!answer || answer instanceof Error) throw answer ?? new Error('no answer');
       return answer.kind;
     },
-    async queue(name) {
-      const [queued] = await admission.queue([orderOf(name)]);
+    async queue(name, orderId) {
+      const order = { ...orderOf(name), orderId: orderId as OrderId };
+      const [queued] = await admission.queue([order]);
       if (typeof queued !== 'boolean') throw queued ?? new Error('no answer');
       return queued;
     },
@@ -46,6 +53,7 @@ export async function createRedisProtocolLedger(
       const answer = await ledger.reserve(orderOf(name), fence);
       if (answer.kind === 'mismatch') throw new Error('one order, two fingerprints');
       const { kind, owed } = answer;
+      orderIds.set(name, answer.order?.orderId);
       return { kind, owed, generation: 'generation' in answer ? answer.generation : 0 };
     },
     confirm: async (name, generation, fence) =>
@@ -54,6 +62,7 @@ export async function createRedisProtocolLedger(
       const step = { order: orderOf(name), fence, reason: 'sale-lost' } as const;
       const answer = await ledger.release(step);
       const { kind, owed } = answer;
+      orderIds.set(name, answer.orderId);
       return { kind, owed, cancelled: kind === 'released' && answer.cancelledByBuyer === true };
     },
     async cancel(name) {
@@ -103,11 +112,13 @@ async function endLease(redis: Redis, order: Order): Promise<void> {
 
 function toEntry(raw: string): Entry {
   const stored = JSON.parse(raw) as Omit<Entry, 'owed'> & {
+    order_id?: string;
     owed: string;
     lease_until?: number;
     cancelled_by_buyer?: true;
   };
   return {
+    orderId: stored.order_id,
     state: stored.state,
     generation: stored.generation,
     fence: stored.fence,

@@ -52,6 +52,8 @@ export interface Reservation {
 export interface OrderWorld {
   readonly name: string;
   readonly attempts: ('new' | 'held' | 'acked' | 'refused' | 'over')[];
+  /** The order id that each attempt was told with its hold. */
+  readonly orderIds: string[];
   accepted: boolean;
   /** An attempt has held units, so the log may have a record of it. */
   mayBeInTheLog: boolean;
@@ -97,6 +99,7 @@ export function anOrder(
   return {
     name,
     attempts: Array.from({ length: limits.attempts }, () => 'new' as const),
+    orderIds: [],
     accepted: false,
     mayBeInTheLog: false,
     toldRejected: false,

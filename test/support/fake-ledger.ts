@@ -1,5 +1,5 @@
 import type { CancelResult, LedgerEntry, LedgerState } from '../../engine/orders/ledger';
-import type { Price, RequestId, UserId } from '../../engine/orders/order';
+import type { OrderId, Price, RequestId, UserId } from '../../engine/orders/order';
 import type { Attempt, Verdict } from '../../engine/stock/admission';
 import type { Sale, StockCounts } from '../../engine/orders/sale';
 
@@ -28,7 +28,8 @@ export function hold(item: Item | undefined, attempt: Attempt, leaseMs: number):
     }
     const renewed = { ...existing, token: attempt.token, leaseUntil: now + leaseMs };
     item.entries.set(attempt.requestId, renewed);
-    return { kind: 'held', ...priceOf(existing), acceptedAt: existing.acceptedAt };
+    const { acceptedAt, orderId } = existing;
+    return { kind: 'held', ...priceOf(existing), acceptedAt, orderId };
   }
   if (!item) return { kind: 'unopened', known: false };
   const { opensAt, closesAt } = item.sale;
@@ -56,7 +57,9 @@ function holdAfresh(
   }
   const price = priceOf({ ...DEFAULT_PRICE, ...item.sale });
   item.free -= amount;
+  const orderId = token as OrderId;
   item.entries.set(requestId, {
+    orderId,
     state: 'held',
     units: amount,
     userId,
@@ -70,7 +73,7 @@ function holdAfresh(
     leaseUntil: now + leaseMs,
     timeline: [{ at: now, state: 'held' }],
   });
-  return { kind: 'held', ...price, acceptedAt: now };
+  return { kind: 'held', ...price, acceptedAt: now, orderId };
 }
 
 function reclaim(item: Item, now: number): void {

@@ -82,6 +82,7 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     const entry = items.get(itemId)?.entries.get(requestId);
     if (!claims.has(requestId)) claims.set(requestId, claimValue(order));
     accepted.add(requestId);
+    if (entry?.orderId !== order.orderId) return false;
     if (entry?.state === 'held') items.get(itemId)?.entries.set(requestId, enter(entry, 'queued'));
     return entry !== undefined;
   };

@@ -50,7 +50,7 @@ export function createProviderUnderFault() {
       Object.fromEntries(
         [...charges]
           .filter(([key]) => key.startsWith(`${requestId}:`))
-          .map(([key, { status }]) => [key.slice(requestId.length + 1), status]),
+          .map(([key, { status }]) => [key.slice(key.lastIndexOf(':') + 1), status]),
       ),
     amountOf: (key: string) => charges.get(key)?.amountMinor,
     currencyOf: (key: string) => charges.get(key)?.currency,

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
+import type {
+  ItemId,
+  Order,
+  OrderId,
+  Purchase,
+  RequestId,
+  UserId,
+} from '../../engine/orders/order';
 import { fingerprint } from '../../engine/orders/order-record';
-import type { Attempt } from '../../engine/stock/admission';
+import type { Attempt, Queued } from '../../engine/stock/admission';
 
 /** An unused item id. The test files share one Redis. */
 export function anItem(): ItemId {
@@ -19,14 +26,24 @@ export function aPurchase(
   };
 }
 
-export function anAttempt(purchase: Purchase, token: string = randomUUID()): Attempt {
-  return { ...purchase, fingerprint: fingerprint(purchase), token };
+/** An attempt, and the order to queue if it is the first one that holds units. */
+export function anAttempt(purchase: Purchase, token: string = randomUUID()): Attempt & Queued {
+  const { requestId, userId, itemId, amount } = purchase;
+  const attempt = { requestId, userId, itemId, amount, fingerprint: fingerprint(purchase), token };
+  return { ...attempt, orderId: token as OrderId };
 }
 
-/** The order that admission creates from a purchase, at 10.00 USD a unit. */
-export function anOrder(purchase: Purchase = aPurchase()): Order {
+/** The order that admission creates from a purchase, at 10.00 USD a unit; from an attempt, under its order id. */
+export function anOrder(
+  purchase: Purchase & { readonly orderId?: OrderId | undefined } = aPurchase(),
+): Order {
+  const { requestId, orderId, userId, itemId, amount } = purchase;
   return {
-    ...purchase,
+    requestId,
+    ...(orderId !== undefined && { orderId }),
+    userId,
+    itemId,
+    amount,
     priceMinor: 1000,
     currency: 'USD',
     fingerprint: fingerprint(purchase),

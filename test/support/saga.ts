@@ -82,7 +82,7 @@ export function useSaga() {
       const attempt = anAttempt(purchase);
       await stock.admission.claimAndHold([attempt]);
       await stock.admission.queue([attempt]);
-      return anOrder(purchase);
+      return anOrder(attempt);
     },
 
     start: (

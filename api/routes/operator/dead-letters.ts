@@ -58,6 +58,10 @@ const LetterIds = Type.Array(
 const letter = {
   at: orNull(time('when it was written'), 'null: unknown'),
   request_id: orNull(text('of the order'), 'null: unreadable'),
+  order_id: orNull(
+    text('names this acceptance of the request, for ever'),
+    'null: unreadable, or older than order ids',
+  ),
   reason: oneOf(FAILURE_REASONS, 'why it failed'),
   generation: units('the try that failed; 0 when nothing was reserved'),
   item_id: orNull(text('the item'), 'null: unreadable'),
@@ -87,6 +91,7 @@ const AT = '2026-01-05T12:00:00.000Z';
 const LETTER_EXAMPLE: Static<typeof DeadLetter> = {
   at: AT,
   request_id: 'req-1',
+  order_id: 'kJ3x9QpLm2Zt.1f',
   reason: 'payment-declined',
   generation: 1,
   item_id: '101',

@@ -5,13 +5,14 @@
   ARGV[2]  generation that was charged
   ARGV[3]  fence of the step
   ARGV[4]  payment id
+  ARGV[5]  order id, or - for none
 
   Returns  "sold" | "lost"
 ]]
 local requestId, generation, fence, paymentId = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 requireLedger()
 local entry = readEntry(requestId)
-if not entry or entry.generation ~= generation then
+if not entry or not isOrder(entry, ARGV[5]) or entry.generation ~= generation then
   return 'lost'
 end
 if entry.state == 'sold' then

@@ -9,7 +9,9 @@
            None of these has a space or a comma. One argument costs the client less than a hundred.
 
   Returns  for each attempt one of
-           "held <accepted_at> <price> <currency>"   one text, which is cheaper to read than a list: most results are held
+           "held <accepted_at> <price> <currency>"   one text, which is cheaper to read than a list: most results are held.
+                                                      The order id is the token of the attempt; where it is not, it is a
+                                                      fourth word, and "-" for an entry that is older than order ids
            {"in-progress", ms until the other attempt's lease ends}
            {"exists", entry}
            {"mismatch"}
@@ -66,8 +68,9 @@ local function ownedBy(user)
   return unitsOf(user) + (bought[user] or 0)
 end
 
-local function heldResult(entry)
-  return 'held ' .. whole(entry.accepted_at) .. ' ' .. whole(entry.price) .. ' ' .. entry.currency
+local function heldResult(entry, token)
+  local text = 'held ' .. whole(entry.accepted_at) .. ' ' .. whole(entry.price) .. ' ' .. entry.currency
+  return entry.order_id == token and text or text .. ' ' .. (entry.order_id or '-')
 end
 
 local function addHeldEvents()
@@ -102,7 +105,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
     -- Written at once: a later attempt of this call may look for leases that are over.
     stored[requestId] = writeEntry(requestId, entry)
     redis.call('ZADD', leasesKey, whole(leaseUntil), requestId)
-    return heldResult(entry)
+    return heldResult(entry, token)
   end
 
   sale = sale or readSale()
@@ -138,7 +141,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   end
 
   entry = {
-    units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
+    order_id = token, units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
     generation = 0, fence = 0, owed = '', accepted_at = now,
     price = sale.price, currency = sale.currency,
   }
@@ -152,7 +155,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   leasesToWrite[#leasesToWrite + 1] = leaseUntil
   leasesToWrite[#leasesToWrite + 1] = requestId
   heldChanges[#heldChanges + 1] = changeOf(requestId, entry, free)
-  newlyHeld = newlyHeld or heldResult(entry)
+  newlyHeld = newlyHeld or heldResult(entry, token)
   return newlyHeld
 end
 

@@ -52,6 +52,21 @@ local function writeEntry(requestId, entry)
   return raw
 end
 
+-- Whether an entry is the order with this id; "-" is the id of an order that is older than order ids. Another order's entry
+-- may stand under a request_id that is used again.
+local function isOrder(entry, orderId)
+  return (entry.order_id or '-') == orderId
+end
+
+-- An order that no attempt has held.
+local function newEntry(orderId, units, user, fingerprint, price, currency, acceptedAt)
+  return {
+    order_id = orderId ~= '-' and orderId or nil, units = tonumber(units), user = user, fingerprint = fingerprint,
+    generation = 0, fence = 0, owed = '',
+    price = tonumber(price), currency = currency, accepted_at = tonumber(acceptedAt),
+  }
+end
+
 local function wholeUnits(raw)
   if not (string.find(raw, '^%d+$') and #raw <= 15) then
     error({ err = 'BADSTOCK ' .. freeKey .. ' must be a whole number of units, not ' .. string.sub(raw, 1, 40) })

@@ -1,15 +1,16 @@
 --[[
   Queue orders whose records are acknowledged: a queued order never expires.
 
-  ARGV[1]  up to a thousand request_ids, joined by commas
+  ARGV[1]  up to a thousand orders, joined by commas: "<request_id> <order id, or - for none>"
 
-  Returns  for each request_id: 1 queued or further | 0 no entry
+  Returns  for each order: 1 queued or further | 0 no entry, or another order's
 ]]
 requireLedger()
 local now = nowMs()
-local requestIds = {}
-for requestId in string.gmatch(ARGV[1], '[^,]+') do
+local requestIds, orderIds = {}, {}
+for requestId, orderId in string.gmatch(ARGV[1], '([^ ,]+) ([^,]+)') do
   requestIds[#requestIds + 1] = requestId
+  orderIds[#orderIds + 1] = orderId
 end
 local free
 local results, written, queued, isQueued, changes = {}, {}, {}, {}, {}
@@ -17,6 +18,9 @@ local queuedUnits = 0
 for index, raw in ipairs(readRawEntries(requestIds)) do
   local requestId = requestIds[index]
   local entry = raw and cjson.decode(raw)
+  if entry and not isOrder(entry, orderIds[index]) then
+    entry = nil
+  end
   if entry and entry.state == 'held' and not isQueued[requestId] then
     free = free or openStock()
     endHold(entry)

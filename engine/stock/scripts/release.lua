@@ -11,9 +11,11 @@
   ARGV[8]  price in minor units
   ARGV[9]  currency
   ARGV[10] accepted_at in ms
+  ARGV[11] order id, or - for none; it counts only where there is no entry
 
-  Returns  {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0}
-           {"sold", generation, unresolved charges, payment id or ""}
+  Returns, with the order id of the entry or "" at the end,
+           {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0, order id}
+           {"sold", generation, unresolved charges, payment id or "", order id}
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 requireLedger()
@@ -22,16 +24,13 @@ local now = nowMs()
 local entry = readEntry(requestId)
 -- The id belongs to another request: this order never held anything.
 if entry and entry.fingerprint ~= ARGV[7] then
-  return { 'released', 0, '', 0 }
+  return { 'released', 0, '', 0, '' }
 end
 if entry and entry.state == 'sold' then
-  return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
+  return { 'sold', entry.generation, entry.owed, entry.payment_id or '', entry.order_id or '' }
 end
 
-entry = entry or {
-  units = tonumber(ARGV[6]), user = ARGV[5], fingerprint = ARGV[7], generation = 0, fence = 0, owed = '',
-  price = tonumber(ARGV[8]), currency = ARGV[9], accepted_at = tonumber(ARGV[10]),
-}
+entry = entry or newEntry(ARGV[11], ARGV[6], ARGV[5], ARGV[7], ARGV[8], ARGV[9], ARGV[10])
 if declined > 0 then
   entry.owed = withoutCharge(entry.owed, declined)
 end
@@ -41,4 +40,4 @@ if entry.state ~= 'released' and entry.fence <= fence then
 end
 entry.fence = math.max(entry.fence, fence)
 writeEntry(requestId, entry)
-return { 'released', entry.generation, entry.owed, entry.cancelled_by_buyer and 1 or 0 }
+return { 'released', entry.generation, entry.owed, entry.cancelled_by_buyer and 1 or 0, entry.order_id or '' }

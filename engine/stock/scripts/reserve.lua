@@ -11,14 +11,16 @@
   ARGV[6]  price in minor units
   ARGV[7]  currency
   ARGV[8]  accepted_at in ms
+  ARGV[9]  order id, or - for none
 
-  Returns, with the unresolved charges of earlier generations as "1,2,",
-           {"reserved", generation, charges, 1 if it was reserved before, else 0}
-           {"sold", generation, charges, payment id or ""}
-           {"sold-out", 0, charges}
-           {"over", 0, charges}       too late: a later step took effect
-           {"cancelled", 0, charges}  by its buyer
-           {"mismatch", 0, ""}        the id belongs to another request
+  Returns, with the unresolved charges of earlier generations as "1,2,", and at the end the order id or "", the price and
+  the currency of the entry, which the run goes on with,
+           {"reserved", generation, charges, 1 if it was reserved before, else 0, ...}
+           {"sold", generation, charges, payment id or "", ...}
+           {"sold-out", 0, charges, "", ...}
+           {"over", 0, charges, "", ...}       too late: a later step took effect
+           {"cancelled", 0, charges, "", ...}  by its buyer
+           {"mismatch", 0, ""}                 the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local rejectionsKey = KEYS[8]
@@ -30,8 +32,12 @@ if entry and entry.fingerprint ~= fingerprint then
   return { 'mismatch', 0, '' }
 end
 
+local function answer(kind, generation, charges, detail)
+  return { kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency }
+end
+
 if entry and entry.state == 'sold' then
-  return { 'sold', entry.generation, entry.owed, entry.payment_id or '' }
+  return answer('sold', entry.generation, entry.owed, entry.payment_id or '')
 end
 -- Checked before any unit is taken, for every run. The mark is never consumed: after a lost workflow task the step is asked
 -- for again under a larger fence.
@@ -41,19 +47,19 @@ if entry and entry.cancelled_by_buyer then
     releaseOrder(requestId, entry, 'cancelled', now)
     writeEntry(requestId, entry)
   end
-  return { 'cancelled', 0, entry.owed }
+  return answer('cancelled', 0, entry.owed, '')
 end
 if entry and entry.state == 'reserved' then
   if entry.fence > fence then
-    return { 'over', 0, entry.owed }
+    return answer('over', 0, entry.owed, '')
   end
   entry.fence = fence
   writeEntry(requestId, entry)
-  return { 'reserved', entry.generation, withoutCharge(entry.owed, entry.generation), 1 }
+  return answer('reserved', entry.generation, withoutCharge(entry.owed, entry.generation), 1)
 end
 -- Released by a later step of this run, or by a later run.
 if entry and entry.state == 'released' and entry.fence >= fence then
-  return { 'over', 0, entry.owed }
+  return answer('over', 0, entry.owed, '')
 end
 
 local free = openStock()
@@ -65,10 +71,7 @@ if entry and (entry.state == 'held' or entry.state == 'queued') then
 else
   -- The rejection is never consumed: after a lost workflow task the step is asked for again, when a unit may be free.
   local rejected = redis.call('ZSCORE', rejectionsKey, requestId)
-  entry = entry or {
-    units = units, user = user, fingerprint = fingerprint, generation = 0, fence = 0, owed = '',
-    price = tonumber(ARGV[6]), currency = ARGV[7], accepted_at = tonumber(ARGV[8]),
-  }
+  entry = entry or newEntry(ARGV[9], units, user, fingerprint, ARGV[6], ARGV[7], ARGV[8])
   if not rejected and free < units then
     free = reclaim(free, units, now)
   end
@@ -82,7 +85,7 @@ else
       addEvent(requestId, entry, 'released', free)
     end
     writeEntry(requestId, entry)
-    return { 'sold-out', 0, entry.owed }
+    return answer('sold-out', 0, entry.owed, '')
   end
   free = free - units
   writeFree(free)
@@ -100,4 +103,4 @@ writeEntry(requestId, entry)
 addCount('reserved', units)
 addEvent(requestId, entry, 'reserved', free)
 trimEvents()
-return { 'reserved', entry.generation, chargesBefore, 0 }
+return answer('reserved', entry.generation, chargesBefore, 0)

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
-import { AMOUNT_MAX, type Order } from '../../../engine/orders/order';
-import { fingerprint, decodeOrder, encodeOrder } from '../../../engine/orders/order-record';
+import { AMOUNT_MAX, type Order, type OrderId } from '../../../engine/orders/order';
+import {
+  fingerprint,
+  decodeOrder,
+  encodeOrder,
+  originalText,
+} from '../../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../../support/purchases';
 
 const ORDER = anOrder(aPurchase({ requestId: 'req-1', userId: 'u1', itemId: '101', amount: 2 }));
@@ -19,6 +24,17 @@ describe('encodeOrder', () => {
       '{"v":1,"request_id":"req-1","user_id":"u1","item_id":"101","amount":2,"price_minor":1000,' +
         `"currency":"USD","fingerprint":"${ORDER.fingerprint}","accepted_at":1700000000000}`,
     );
+  });
+
+  test('writes the order id behind the request_id, and leaves the record of an order without one as it was', () => {
+    const named = encodeOrder({ ...ORDER, orderId: 'Ab-_.9z' as OrderId });
+    expect(named.toString()).toContain('"request_id":"req-1","order_id":"Ab-_.9z","user_id"');
+    for (const record of [named, encodeOrder(ORDER)]) {
+      const decoded = decodeOrder(record);
+      if (decoded.kind !== 'order') throw new Error(decoded.problem);
+      expect(encodeOrder(decoded.order)).toEqual(record);
+      expect(originalText(record, decoded.order)).toEqual({});
+    }
   });
 });
 
@@ -56,6 +72,8 @@ describe('decodeOrder', () => {
     ['half a unit', recordWith({ amount: 1.5 }), '/amount'],
     ['an item id with a brace', recordWith({ item_id: '{101}' }), '/item_id'],
     ['an id that is too long', recordWith({ user_id: 'u'.repeat(129) }), '/user_id'],
+    ['an order id with a colon', recordWith({ order_id: 'a:1' }), '/order_id'],
+    ['an order id that is too long', recordWith({ order_id: 'a'.repeat(65) }), '/order_id'],
     ['a price of zero', recordWith({ price_minor: 0 }), '/price_minor'],
     ['a total beyond exact numbers', recordWith({ price_minor: 2 ** 52 }), '/price_minor'],
     ['a lower-case currency', recordWith({ currency: 'usd' }), '/currency'],
