@@ -38,6 +38,8 @@ export interface AuditScope {
   readonly runsSince?: number;
   /** Absent: at the beginning. */
   readonly position?: AuditPosition;
+  /** When the counts were compared last. Those of a large item are compared once an hour. */
+  readonly countedAt?: number;
   /** Asked before each page. The audit can be continued from where it stopped. */
   readonly hasTime?: () => boolean;
 }
@@ -53,7 +55,7 @@ export interface AuditedItem {
   readonly next?: AuditPosition;
   /** The start of the time in which a confirmed run ended that has no entry. */
   readonly missingSince?: number;
-  /** Whether the counts were compared: not while the item is too busy, or its entries are known to be wrong. */
+  /** Whether the counts were compared: not while the item is busy, large and not due, or has entries known to be wrong. */
   readonly isCounted: boolean;
 }
 
@@ -63,6 +65,11 @@ const SECOND_LOOK_MS = 2_000;
 const CONCURRENCY = 8;
 /** Suspects of one second look. With more, the audit continues after it. */
 const SUSPECTS_MAX = 1_000;
+/** Entries that are counted in each audit. Counting a million takes half a minute of a core. */
+const COUNTED_EACH_TIME_MAX = 20_000;
+const COUNT_EVERY_MS = 3_600_000;
+/** Counting is not continued by the next step, so it may take longer than one. */
+const COUNT_MS_MAX = 5 * 60_000;
 
 /** Compares an item's ledger, workflows and charges, page by page. Changes nothing. */
 export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Promise<AuditResult> {
@@ -94,7 +101,7 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
     differences.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });
     return { ...result, differences, isCounted: false };
   }
-  const counts = await compareCounts(deps, itemId, differences);
+  const counts = await compareCounts(deps, scope, differences);
   return {
     ...result,
     differences: [...differences, ...(counts ?? [])],
@@ -116,14 +123,21 @@ const UNREGISTERED: Difference = {
 
 /** Undefined where the counts cannot be compared now. */
 async function compareCounts(
-  { repair }: ReconciliationDeps,
-  itemId: ItemId,
+  { repair, now = Date.now }: ReconciliationDeps,
+  { itemId, countedAt = 0, hasTime = () => true }: AuditScope,
   differences: readonly Difference[],
 ): Promise<Difference[] | undefined> {
+  const isDue = now() - countedAt >= COUNT_EVERY_MS;
+  if (!isDue && (await repair.size(itemId)) > COUNTED_EACH_TIME_MAX) return undefined;
   if (differences.some(({ kind }) => kind === 'entry-unreadable')) return undefined;
   // While a sold order has no entry, the entries are wrong, and counts made from them would be wrong as well.
   const isComplete = !differences.some(({ kind }) => kind === 'entry-missing');
-  const counts = await repair.compareCounts(itemId);
+  const until = now() + COUNT_MS_MAX;
+  const counts = await repair.compareCounts(itemId, () => {
+    // Not its answer, but it tells the server that the audit is alive.
+    hasTime();
+    return now() < until;
+  });
   return counts?.map(({ field, there, should }) => ({
     kind: 'counts',
     there: `${field} is ${there}`,

@@ -102,6 +102,7 @@ async function auditInTurn(
         : Math.min(since, startedAt - FINISHED_WITHIN_MS),
     runsSince: Math.min(since, before?.missingSince ?? Infinity),
     hasTime,
+    ...(before?.countedAt !== undefined && { countedAt: before.countedAt }),
     ...(before?.position && { position: before.position }),
   });
   if (result.kind === 'unknown') return undefined;
@@ -140,6 +141,10 @@ function advanced(
   const isContinued = before?.position !== undefined;
   const found: Record<string, number> = isContinued ? { ...before.found } : {};
   for (const { kind } of differences) found[kind] = (found[kind] ?? 0) + 1;
+  // What was not counted again is as it was.
+  const counts = before?.remaining['counts'];
+  if (!result.isCounted && counts !== undefined) found['counts'] = counts;
+  const countedAt = result.isCounted ? lookedAt : before?.countedAt;
   const missing = [isContinued ? before.missingSince : undefined, result.missingSince];
   const missingSince = Math.min(...missing.map((since) => since ?? Infinity));
   return {
@@ -148,6 +153,7 @@ function advanced(
     ...(result.next && { position: result.next }),
     ...completeness(before, { startedAt, isComplete: result.next === undefined }),
     ...(missingSince < Infinity && { missingSince }),
+    ...(countedAt !== undefined && { countedAt }),
     remaining: result.next ? (before?.remaining ?? {}) : found,
     found,
   };

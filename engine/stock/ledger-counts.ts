@@ -42,22 +42,20 @@ export type LedgerCounts = ReturnType<typeof createLedgerCounts>;
  */
 export function createLedgerCounts(redis: RedisConnection) {
   defineLedgerScripts(redis);
-  const isQuiet = async (itemId: ItemId, event: string) =>
-    (await lastEvent(redis, itemId)) === event;
-
   /** The numbers that differ, at most DIFFERENCES_MAX; undefined where the item has changed meanwhile. */
-  const compareOnce = async (itemId: ItemId, event: string) => {
-    const should = await sumEntries(redis, itemId, () => isQuiet(itemId, event));
+  const compareOnce = async (itemId: ItemId, event: string, goOn: () => boolean) => {
+    const isQuiet = async () => goOn() && (await lastEvent(redis, itemId)) === event;
+    const should = await sumEntries(redis, itemId, isQuiet);
     if (should === undefined) return undefined;
     const there = await readCounts(redis, itemId);
     const differences = await namedDifferences(redis, itemId, { should, there });
-    return (await isQuiet(itemId, event)) ? differences : undefined;
+    return (await isQuiet()) ? differences : undefined;
   };
 
-  const compare = async (itemId: ItemId) => {
-    for (let i = 0; i < TRIES; i++) {
+  const compare = async (itemId: ItemId, goOn: () => boolean = () => true) => {
+    for (let i = 0; i < TRIES && goOn(); i++) {
       const event = await lastEvent(redis, itemId);
-      const differences = await compareOnce(itemId, event);
+      const differences = await compareOnce(itemId, event, goOn);
       if (differences !== undefined) return { differences, event };
     }
     return undefined;
@@ -87,9 +85,15 @@ export function createLedgerCounts(redis: RedisConnection) {
   };
 
   return {
-    /** Undefined where the item never was quiet while it was counted. Throws for an entry that no script has written. */
-    compareCounts: async (itemId: ItemId): Promise<readonly CountDifference[] | undefined> =>
-      (await compare(itemId))?.differences,
+    /**
+     * Undefined where the item never was quiet while it was counted, or once `goOn` says no, which is asked before each page.
+     * Throws for an entry that no script has written.
+     */
+    compareCounts: async (
+      itemId: ItemId,
+      goOn?: () => boolean,
+    ): Promise<readonly CountDifference[] | undefined> =>
+      (await compare(itemId, goOn))?.differences,
 
     /** Writes the counts that follow from the entries; returns what was different. */
     mendCounts: (itemId: ItemId, who: ByHand) => correct(itemId, 'mend', who),

@@ -78,6 +78,9 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       return { orders, next };
     },
 
+    /** How many entries an item has. */
+    size: (itemId: ItemId): Promise<number> => redis.hlen(ordersKey(itemId)),
+
     /** Which of these orders, some hundreds at most, have no entry. */
     async withoutEntry(
       itemId: ItemId,

@@ -255,6 +255,20 @@ describe('the audit of all items', () => {
     expect((await auditOf([order.itemId], { taskQueue })).differences).toMatchObject(found);
   });
 
+  test('counts a large item once an hour, and keeps what it has found until then', async () => {
+    const order = await aSoldOrder();
+    const taskQueue = randomUUID();
+    const repair = { ...createLedgerMaintenance(saga.redis), size: () => Promise.resolve(20_001) };
+    const counts = async () =>
+      (await auditOf([order.itemId], { taskQueue, repair })).differences['counts'];
+    await saga.redis.hset(countsKey(order.itemId), 'sold', 7);
+    expect(await counts()).toBe(1);
+    await saga.redis.hset(countsKey(order.itemId), 'sold', 2);
+    expect(await counts()).toBe(1);
+    aheadMs = 3_700_000;
+    expect(await counts()).toBeUndefined();
+  });
+
   test('registers by itself an open ledger that Temporal has lost', async () => {
     const order = await saga.aQueuedOrder();
     expect((await auditOf([order.itemId])).differences).toEqual({});
