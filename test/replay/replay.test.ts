@@ -14,10 +14,11 @@ import {
 } from './history-file';
 import { REGULAR_PATHS } from './paths';
 import { AT_ONCE_PATHS } from './paths-at-once';
+import { PARKED_PATHS } from './paths-parked';
 import { without, withSwapped } from './tampered';
 
 /** Every path through the workflow, by the name of its file in histories/. */
-const PATHS = { ...REGULAR_PATHS, ...AT_ONCE_PATHS };
+const PATHS = { ...REGULAR_PATHS, ...AT_ONCE_PATHS, ...PARKED_PATHS };
 
 beforeAll(installQuietRuntime);
 

@@ -1,5 +1,6 @@
-import type { Order } from '../../engine/orders/order';
 import { ORDER_OUTCOME, PARKED } from '../../engine/orders/contract';
+import type { Order } from '../../engine/orders/order';
+import { countsKey } from '../../engine/stock/keys';
 import { eventually } from './eventually';
 import type { OrderHandle, Saga } from './saga';
 import type { Step } from './step-hooks';
@@ -10,6 +11,13 @@ const stockKey = ({ itemId }: Pick<Order, 'itemId'>) => `inventory:${itemId}`;
 export async function makeSick(saga: Saga, order: Pick<Order, 'itemId'>) {
   const free = await saga.redis.getset(stockKey(order), 'plenty');
   return () => saga.redis.set(stockKey(order), free ?? '0');
+}
+
+/** Closes the ledger of an order's item, as if Redis had lost it. Returns the way to mend it. */
+export async function loseLedger(saga: Saga, { itemId }: Pick<Order, 'itemId'>) {
+  const opened = await saga.redis.hget(countsKey(itemId), 'opened');
+  await saga.redis.hdel(countsKey(itemId), 'opened');
+  return () => saga.redis.hset(countsKey(itemId), 'opened', opened ?? '1');
 }
 
 /** Waits until a run is parked in a step: its attribute says so, and the server retries the step. */

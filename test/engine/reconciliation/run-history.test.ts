@@ -92,6 +92,32 @@ describe('the entry that is restored from the history of a run', () => {
     });
   });
 
+  test('owes nothing for an order that was parked before it reserved anything', () => {
+    const parked = eventsUpTo('parked-and-confirmed', 'ACTIVITY_TASK_SCHEDULED');
+    expect(restoredEntry([historyOf('parked-and-confirmed', parked)])).toMatchObject({
+      state: 'queued',
+      generation: 0,
+      unresolvedCharges: [],
+    });
+    expect(restoredEntry([historyOf('parked-and-confirmed')])).toMatchObject({
+      state: 'sold',
+      generation: 1,
+      unresolvedCharges: [],
+    });
+  });
+
+  test('owes a generation where a task was lost before the order was parked', () => {
+    const events = historyFromJSON(readHistory('parked-and-confirmed')).events ?? [];
+    const parked = eventsUpTo('parked-and-confirmed', 'ACTIVITY_TASK_SCHEDULED');
+    const lost = { eventTime: null, workflowTaskTimedOutEventAttributes: {} };
+    const history = [...events.slice(0, 3), lost, ...events.slice(3, parked)];
+    expect(restoredEntry([readRunHistory(history as typeof events)])).toMatchObject({
+      state: 'queued',
+      generation: 1,
+      unresolvedCharges: [1],
+    });
+  });
+
   test('is reserved and owed in the middle of a charge, under a fence that later steps pass', () => {
     const whole = readHistory('payment-unknown');
     const charging = eventsUpTo('payment-unknown', 'ACTIVITY_TASK_SCHEDULED');
