@@ -71,13 +71,30 @@ export function createDeadlines(lengthMs: number) {
 }
 
 /**
- * Allows each user so many requests within so many seconds of the first of them. It counts in the memory of this process,
- * so a decision costs no round trip; behind N gateways a user may send N times as many.
+ * Users whose requests are counted at once: some tens of MB. user_ids can be invented, and a record lives for as long as
+ * the limit is set to.
  */
-export function createRateLimit(limit: { readonly requests: number; readonly seconds: number }) {
+const LIMITED_USERS_MAX = 100_000;
+
+/**
+ * Allows each user so many requests within so many seconds of the first of them. It counts in the memory of this process,
+ * so a decision costs no round trip; behind N gateways a user may send N times as many. Beyond `usersMax` the user who was
+ * seen first is forgotten.
+ */
+export function createRateLimit(
+  limit: { readonly requests: number; readonly seconds: number },
+  usersMax = LIMITED_USERS_MAX,
+) {
   const limiter = new RateLimiterMemory({ points: limit.requests, duration: limit.seconds });
+  const users = new Set<UserId>();
   /** Counts one request. Undefined when it may pass, else the milliseconds until the next one may. */
   return async (userId: UserId): Promise<number | undefined> => {
+    users.add(userId);
+    const [first] = users;
+    if (users.size > usersMax && first !== undefined) {
+      users.delete(first);
+      await limiter.delete(first);
+    }
     try {
       await limiter.consume(userId);
       return undefined;
