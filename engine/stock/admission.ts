@@ -241,11 +241,15 @@ function hold(
 type Claim = string | null;
 
 /**
- * Whether this attempt made its claim and the script then refused to hold, because the item's stock or sale was mistyped.
- * That answer is definite, so the claim is dropped, and the buyer may try again.
+ * Whether this attempt made its claim and the hold was then refused, because the item's stock or sale was mistyped, Redis is
+ * full, or more leases are over than one call reclaims. That answer is definite, so the claim is dropped, and the buyer may try again.
  */
 function wasRefused(claimed?: Claim | Error, held: HoldResult | Error = NO_RESULT): boolean {
-  return claimed === null && held instanceof Error && /^BAD(STOCK|SALE) /.test(held.message);
+  return (
+    claimed === null &&
+    held instanceof Error &&
+    /^(BADSTOCK|BADSALE|OOM|RECLAIMING) /.test(held.message)
+  );
 }
 
 function toVerdict(

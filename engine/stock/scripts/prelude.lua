@@ -17,8 +17,8 @@ local leasesKey, saleKey, eventsKey = KEYS[5], KEYS[6], KEYS[7]
 
 -- Entries of the stream, each with the changes of one call. About a day of a busy item; readers that need more follow it.
 local EVENTS_MAX = 100000
--- A buyer waits while leases are reclaimed: a few at a time.
-local RECLAIM_MAX = 20
+-- Leases that are reclaimed at a time.
+local RECLAIM_PAGE = 20
 -- An order that is retried without end keeps only its last steps.
 local TIMELINE_LENGTH_MAX = 1000
 
@@ -173,10 +173,11 @@ local function releaseOrder(requestId, entry, reason, now)
   addEvent(requestId, entry, 'released', free)
 end
 
--- Removes holds whose lease is over until enough units are free; returns the free units. Removed entries are also removed
--- from `stored`, the entries that the caller has read before, by request_id.
-local function reclaim(free, units, now, stored)
-  local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_MAX)
+-- Removes holds whose lease is over, a page of them, until enough units are free; returns the free units, and whether more
+-- such holds may be left. Removed entries are also removed from `stored`, the entries that the caller has read before, by
+-- request_id.
+local function reclaimPage(free, units, now, stored)
+  local expired = redis.call('ZRANGE', leasesKey, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RECLAIM_PAGE)
   for _, requestId in ipairs(expired) do
     if free >= units then
       break
@@ -194,6 +195,16 @@ local function reclaim(free, units, now, stored)
       writeFree(free)
     end
     redis.call('ZREM', leasesKey, requestId)
+  end
+  return free, #expired == RECLAIM_PAGE
+end
+
+-- The same until enough units are free or no such hold is left. The buyer waits; each hold returns a unit at least, so that
+-- there are no more of them than units wanted.
+local function reclaim(free, units, now, stored)
+  local more = true
+  while free < units and more do
+    free, more = reclaimPage(free, units, now, stored)
   end
   return free
 end

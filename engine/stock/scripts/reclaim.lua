@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Reclaim the units of holds whose lease is over: a few at a time, the oldest first.
 
@@ -5,5 +6,5 @@
 ]]
 local now = nowMs()
 requireLedger()
-reclaim(openStock(), math.huge, now)
+reclaimPage(openStock(), math.huge, now)
 return redis.call('ZCOUNT', leasesKey, '-inf', whole(now))
