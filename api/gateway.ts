@@ -5,6 +5,7 @@ import type { LedgerOpener } from '../engine/stock/ledger-opener';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
 import type { Logger } from '../platform/logger';
+import type { RedisMemory } from '../platform/redis-memory';
 import { createApp } from './app';
 import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
@@ -60,6 +61,8 @@ export interface GatewayParts {
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;
+  /** Absent, in tests: there is always room. */
+  readonly redisMemory?: Pick<RedisMemory, 'isNearlyFull' | 'warnings'> | undefined;
   readonly defaultPrice: Price;
   /** Absent: no trace links. */
   readonly trace?: TraceTarget | undefined;
@@ -93,7 +96,7 @@ export function createGateway(parts: GatewayParts) {
 
   const inFlight = createInFlight(limits.buysInFlightMax ?? BUYS_IN_FLIGHT_MAX);
   const own = {
-    health: createHealth(parts.probes, isClosing),
+    health: createHealth(parts.probes, isClosing, parts.redisMemory?.warnings),
     metrics: createMetrics(inFlight.count),
   };
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;
@@ -106,6 +109,7 @@ export function createGateway(parts: GatewayParts) {
     publisher: parts.publisher,
     inFlight,
     isClosing,
+    isRedisNearlyFull: parts.redisMemory?.isNearlyFull ?? (() => false),
     view,
     errors,
     readBody,

@@ -14,12 +14,17 @@ export type Probe = () => boolean | Promise<boolean>;
 
 export type Health = ReturnType<typeof createHealth>;
 
-export function createHealth(probes: Readonly<Record<string, Probe>>, isClosing: () => boolean) {
+export function createHealth(
+  probes: Readonly<Record<string, Probe>>,
+  isClosing: () => boolean,
+  warningsNow: () => readonly string[] = () => [],
+) {
   const report = async (): Promise<ReadyReport> => {
     const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
     const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
     const ready = !isClosing() && Object.values(dependencies).every(Boolean);
-    return { ready, dependencies };
+    const warnings = warningsNow();
+    return { ready, dependencies, ...(warnings.length > 0 && { warnings }) };
   };
   return {
     /** GET /livez: the process runs. It asks no dependency, because a restart would not repair one. */

@@ -16,6 +16,7 @@ import { createFailpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
 import { connectFailFastRedis, watchRedisDurability } from '../platform/redis';
+import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
 import * as calls from './failpoints';
 import { createGateway } from './gateway';
@@ -57,6 +58,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const admissionRedis = connectFailFastRedis(config.redis, logger);
   onShutdown('redis of purchases', () => admissionRedis.quit());
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
+  const redisMemory = watchRedisMemory(redis, logger);
+  onShutdown('the watch of the memory of redis', redisMemory.stop);
 
   // A purchase calls Temporal only for an item whose ledger is not open yet.
   const temporal = createLazyTemporalClient(config.temporal);
@@ -99,6 +102,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     claim,
     cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
     probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
+    redisMemory,
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,

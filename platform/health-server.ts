@@ -9,10 +9,11 @@ export interface Health {
   readonly moreMetrics?: () => Promise<string>;
 }
 
-/** `ready` is the verdict; `dependencies` says which of them reply. */
+/** `ready` is the verdict; `dependencies` says which of them reply, `warnings` what is wrong though all of them do. */
 export interface ReadyReport {
   readonly ready: boolean;
   readonly dependencies: Readonly<Record<string, boolean>>;
+  readonly warnings?: readonly string[];
 }
 
 /**

@@ -260,7 +260,8 @@ export function watchRedisDurability(
   }
 }
 
-function addrOf({ options }: Redis): string {
+/** The address of one server, as messages show it. */
+export function addrOf({ options }: Redis): string {
   return `${options.host ?? ''}:${String(options.port ?? '')}`;
 }
 

@@ -37,6 +37,8 @@ export interface BuyDeps extends BuyAdmissionDeps {
   readonly readBody: ReadBody;
   readonly inFlight: InFlight;
   readonly isClosing: () => boolean;
+  /** Then no units are held, so that the orders under way have the room that is left. */
+  readonly isRedisNearlyFull: () => boolean;
   /** Absent: users may send as many requests as the gateway can take. */
   readonly rateLimit: ReturnType<typeof createRateLimit> | undefined;
   /** Milliseconds; only tests shorten it. */
@@ -62,6 +64,10 @@ export function createBuy(deps: BuyDeps) {
     const { requestId } = purchase;
     const retryAfterMs = rateLimit && (await rateLimit(purchase.userId));
     if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
+    if (deps.isRedisNearlyFull()) {
+      deps.errors.report('Redis is nearly full', undefined);
+      return problem('not-accepted', { requestId, detail: NEARLY_FULL });
+    }
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
@@ -88,6 +94,9 @@ export function createBuy(deps: BuyDeps) {
 
   return { respond, whenPublished };
 }
+
+const NEARLY_FULL =
+  'The store of the stock is nearly full: nothing is sold until there is room. This attempt bought nothing.';
 
 type Published =
   /** Acknowledged and queued: the order will reach an outcome. */

@@ -11,6 +11,11 @@ export const ReadyReport = object({
   dependencies: Type.Record(Type.String(), Type.Boolean(), {
     description: 'whether each dependency answers',
   }),
+  warnings: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'why purchases are refused although every dependency answers',
+    }),
+  ),
 });
 
 export const ProblemExplanation = object({

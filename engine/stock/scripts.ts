@@ -57,7 +57,7 @@ export function defineLedgerScripts(
   for (const command of commands) {
     redis.defineCommand(command, {
       numberOfKeys: numberOfKeys(command),
-      lua: `${prelude}\n${source(SCRIPTS[command])}`,
+      lua: withPrelude(prelude, source(SCRIPTS[command])),
     });
   }
 }
@@ -83,6 +83,16 @@ const MORE_KEYS: Readonly<Record<string, number>> = {
   ledgerRebuild: 3,
   ledgerRecount: 3,
 };
+
+/**
+ * Puts the prelude in front of a script, behind its flags if it has any. A script with `allow-oom` also runs on a full
+ * Redis: it ends an order, or takes it further, and needs next to no room. Redis knows flags since version 7, as it knows
+ * the claims' SET with NX and GET.
+ */
+function withPrelude(prelude: string, script: string): string {
+  const [flags = ''] = /^#!lua .*\n/.exec(script) ?? [];
+  return `${flags}${prelude}\n${script.slice(flags.length)}`;
+}
 
 function source(name: string): string {
   return readFileSync(join(__dirname, 'scripts', `${name}.lua`), 'utf8');

@@ -81,6 +81,8 @@ export function serverArgs(port: number, dataDir: string): string[] {
     'auto-aof-rewrite-min-size': '256mb',
     // Evicting keys would be losing orders.
     'maxmemory-policy': 'noeviction',
+    // More than a sale on one machine needs. The gateway stops selling before a limit is reached, so there has to be one.
+    maxmemory: '4gb',
     // The append-only file holds everything; snapshots beside it would only cost.
     save: '',
     daemonize: 'no',

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Release an order that never gets a workflow, because its id belongs to another order.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Cancel an order for its buyer: a queued order is released, a reserved order is marked for its workflow. The mark stays in
   the entry, so that no later run reserves the order again.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Sell the units of an order: the money of this generation is taken.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Queue orders whose records are acknowledged: a queued order never expires.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Release an order: its units go back and its generation is closed, unless it is sold.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Reserve an order's units for its workflow, and open a generation for its charge.
 

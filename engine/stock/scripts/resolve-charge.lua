@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Strike a generation from the unresolved charges: its money was refunded, or was never taken.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Undo a hold, as if it had never been made: only the attempt that made it, and only while the order is held.
 
