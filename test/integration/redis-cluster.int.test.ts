@@ -17,6 +17,7 @@ import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { redisStockOn, type RedisStock } from '../support/redis-stock';
 import { makeCertificates } from '../support/secured/certificates';
 import {
+  PASSWORD,
   startRedisCluster,
   type ClusterNode,
   type RedisCluster,
@@ -118,6 +119,63 @@ describe('the ledger on a Redis Cluster', () => {
       { hold: { kind: 'unopened', known: true } },
       { hold: { kind: 'unopened', known: false } },
     ]);
+  });
+});
+
+describe('a slot on the move between two nodes', () => {
+  /** Begins the move of an item's slot; `move` takes one key over, as a resharding does one after the other. */
+  async function beginMove() {
+    const [, from, to] = cluster.nodes;
+    if (!from || !to) throw new Error('there are three');
+    const purchase = purchaseOn(from);
+    const slot = keysOf(purchase).item;
+    const idOf = async ({ redis }: ClusterNode) => String(await redis.call('CLUSTER', 'MYID'));
+    const [fromId, toId] = [await idOf(from), await idOf(to)];
+    await patient.setFree(purchase.itemId, 5);
+    await to.redis.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
+    await from.redis.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
+    const { host = '', port = 0 } = to.redis.options;
+    return {
+      purchase,
+      keys: async () => (await from.redis.call('CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[],
+      move: (key: string) =>
+        from.redis.call('MIGRATE', host, port, key, 0, 5_000, 'AUTH', PASSWORD),
+      finish: async () => {
+        for (const { redis } of [to, ...cluster.nodes]) {
+          await redis.call('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
+        }
+      },
+    };
+  }
+
+  test('gives no wrong answer while keys are missing at either node, and sells when it has moved', async () => {
+    const { purchase, keys, move, finish } = await beginMove();
+    const { itemId } = purchase;
+    const answers: string[] = [];
+    const attempt = async () => {
+      const one = anAttempt(aPurchase({ itemId, userId: `u${answers.length}` }));
+      const [verdict] = await door.admission.claimAndHold([one]);
+      answers.push(
+        verdict instanceof Error
+          ? (verdict.message.split(' ')[0] ?? '')
+          : (verdict?.hold.kind ?? ''),
+      );
+    };
+    await attempt();
+    for (let left = await keys(); left.length > 0; left = await keys()) {
+      await move(left[0] ?? '');
+      await attempt();
+    }
+    await finish();
+    await eventually('it is sold at the new node', async () => {
+      await attempt();
+      return answers.at(-1) === 'held';
+    });
+    const held = answers.filter((answer) => answer === 'held').length;
+    expect(await patient.countsOf(itemId)).toMatchObject({ free: 5 - held, held, supply: 5 });
+    expect(
+      answers.filter((answer) => !['held', 'TRYAGAIN', 'ASK', 'MOVED'].includes(answer)),
+    ).toEqual([]);
   });
 });
 
