@@ -358,6 +358,8 @@ function refusalText(result: Exclude<SaleChangeResult, { kind: 'changed' }>, ite
   switch (result.kind) {
     case 'unknown-item':
       return `${itemId} is not on sale: "flash-sale stock set ${itemId} 0" makes it known without selling any.`;
+    case 'stale':
+      return `${itemId} has ${result.free} free units by now.`;
     case 'window': {
       const [opens, closes] = [new Date(result.opensAt), new Date(result.closesAt)];
       return `The sale would end (${closes.toISOString()}) before it starts (${opens.toISOString()}).`;

@@ -49,6 +49,8 @@ export interface SaleChange {
 export type SaleChangeResult =
   | { readonly kind: 'changed' }
   | { readonly kind: 'unknown-item' }
+  /** There are not as many free units as the operator has seen. */
+  | { readonly kind: 'stale'; readonly free: number }
   /** The sale would end before it starts. */
   | { readonly kind: 'window'; readonly opensAt: number; readonly closesAt: number }
   /** So many users own more than the limit, one of them `most` units. */
@@ -80,16 +82,27 @@ export function createStockOperations(redis: RedisConnection) {
       return orUnreadable(redis.ledgerRestock(...keys, ...args).then(parseRestockResult));
     },
 
-    /** Applies the whole change or nothing. `force`: also where users own more than the new limit. */
+    /**
+     * Applies the whole change or nothing. `force`: also where users own more than the new limit. `expectedFree`: the free
+     * units that the operator has seen; with any other number, nothing is changed.
+     */
     changeSale(
       itemId: ItemId,
       sale: SaleChange,
-      { by, force = false }: { readonly by: string; readonly force?: boolean },
+      {
+        by,
+        force = false,
+        expectedFree,
+      }: {
+        readonly by: string;
+        readonly force?: boolean;
+        readonly expectedFree?: number | undefined;
+      },
     ): Promise<SaleChangeResult> {
       const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = sale;
       const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt].map(saleArgument);
       const send = (isAllowed: boolean) => {
-        const args = [...fields, isAllowed ? 1 : 0, by];
+        const args = [...fields, isAllowed ? 1 : 0, by, expectedFree ?? ''];
         return redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult);
       };
       const change = async (): Promise<SaleChangeResult> => {
@@ -164,6 +177,8 @@ function parseSaleChangeResult(
     case 'changed':
     case 'unknown-item':
       return { kind };
+    case 'stale':
+      return { kind, free: integer(first) };
     case 'window':
       return { kind, opensAt: integer(first), closesAt: integer(second) };
     case 'units-owned':

@@ -44,6 +44,10 @@ describe('the items of operators', () => {
     const stale = await restock('"100"');
     expect([stale.status, type(stale)]).toEqual([412, 'stale-stock']);
     expect(stale.body).toMatchObject({ free: 73, expected: 100 });
+    answers.change = { kind: 'stale', free: 73 };
+    const sale = { price_minor: 5, by: 'ann' };
+    const changed = await ask('PUT', '/items/101', sale, undefined, { 'if-match': '"100"' });
+    expect([changed.status, changed.body]).toMatchObject([412, { free: 73, expected: 100 }]);
     for (const wrong of ['100', 'W/"100"', '"1", "2"', '"abc"']) {
       expect([wrong, (await restock(wrong)).status]).toEqual([wrong, 400]);
     }

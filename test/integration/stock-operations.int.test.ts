@@ -231,6 +231,15 @@ describe('a change of the sale', () => {
     expect(await change({ priceMinor: 5 })).toEqual({ kind: 'changed' });
   });
 
+  test('that was decided on a stale number of free units is refused with the real one, and changes nothing', async () => {
+    const before = await everything();
+    const at = (expectedFree: number) =>
+      stock.operations.changeSale(itemId, { priceMinor: 250 }, { by: 'ann', expectedFree });
+    expect(await at(9)).toEqual({ kind: 'stale', free: 10 });
+    expect(await everything()).toBe(before);
+    expect(await at(10)).toEqual({ kind: 'changed' });
+  });
+
   test('of an unknown item is refused, and leaves no key behind', async () => {
     itemId = anItem();
     expect(await change({ priceMinor: 250 })).toEqual({ kind: 'unknown-item' });

@@ -72,8 +72,8 @@ const putSale = operatorRoute({
   id: 'operatorPutSale',
   summary: 'Change how an item is sold',
   description:
-    'Changes the price, limit and opening times that the body names, all of them or none; null unsets one. Accepted orders keep their price.',
-  parameters: [ITEM_ID],
+    'Changes the price, limit and opening times that the body names, all of them or none; null unsets one. With If-Match, only if the free units are still those. Accepted orders keep their price.',
+  parameters: [ITEM_ID, IF_MATCH],
   body: {
     schema: SaleRequest,
     example: { price_minor: 1000, currency: 'USD', units_per_user: 2, by: 'ann' },
@@ -84,17 +84,20 @@ const putSale = operatorRoute({
     example: ITEM_EXAMPLE,
     headers: FREE_TAG,
   },
-  problems: ['unknown-item', 'units-owned', 'unreadable-stock'],
-  handle: async (operator, { params, body }) => {
+  problems: ['unknown-item', 'stale-stock', 'units-owned', 'unreadable-stock'],
+  handle: async (operator, { params, body, ifMatch }) => {
     const itemId = itemIdOf(params);
     const change = saleChange(body);
-    const who = { by: body.by, force: body.force === true };
-    const result = await readFromRedis(operator.operations.changeSale(itemId, change, who));
+    const expectedFree = expectedUnits(ifMatch);
+    const how = { by: body.by, force: body.force === true, expectedFree };
+    const result = await readFromRedis(operator.operations.changeSale(itemId, change, how));
     switch (result.kind) {
       case 'changed':
         return itemResponse(operator, itemId);
       case 'unknown-item':
         return unknownItem(itemId);
+      case 'stale':
+        return problem('stale-stock', { members: { free: result.free, expected: expectedFree } });
       case 'window':
         throw invalid({ path: '/closes_at', message: 'must be later than opens_at' });
       case 'units-owned': {

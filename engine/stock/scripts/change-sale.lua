@@ -8,8 +8,10 @@
   ARGV[5]  closing, in ms since the epoch
   ARGV[6]  1 to allow users who own more than the limit, or after the caller has looked for them
   ARGV[7]  operator
+  ARGV[8]  the free units that the operator has seen, or "" for any number
 
   Returns  {"changed"}
+           {"stale", free units}          not the number that the operator has seen
            {"unknown-item"}
            {"window", opening, closing}   the sale would end before it starts
            {"units-owned", users above the limit, units of the user with the most}
@@ -32,6 +34,11 @@ end
 
 if redis.call('EXISTS', freeKey) == 0 and redis.call('HEXISTS', countsKey, 'opened') == 0 then
   return { 'unknown-item' }
+end
+local seen = tonumber(ARGV[8])
+local free = seen and wholeUnits(redis.call('GET', freeKey) or '0')
+if free ~= seen then
+  return { 'stale', free }
 end
 local opensAt, closesAt = numberAfter('opens_at'), numberAfter('closes_at')
 if opensAt and closesAt and closesAt <= opensAt then
