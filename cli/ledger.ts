@@ -11,7 +11,7 @@ import {
   readOrders,
 } from '../engine/kafka/read-log';
 import { assertNever } from '../engine/orders/invariant';
-import type { Order } from '../engine/orders/order';
+import type { ItemId, Order, RequestId } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
@@ -25,6 +25,7 @@ import { createOrderHistory, type HistoryGap } from '../engine/reconciliation/or
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
 import { rebuildLedger } from '../engine/reconciliation/rebuild-ledger';
 import { repairItem } from '../engine/reconciliation/repair-item';
+import { restoreCancelled } from '../engine/reconciliation/restore-cancelled';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createLedgerOpening } from '../engine/stock/ledger-opener';
@@ -126,11 +127,12 @@ function createClients(
   };
   const provider = createHttpPaymentProvider({ baseUrl: payments, timeoutMs: PAYMENT_MS_MAX });
   const runs = createOrderRuns(client, taskQueue);
+  const cancellationsOf = (itemId: ItemId, requestIds?: ReadonlySet<RequestId>) =>
+    readCancellations(kafka, cancellationsTopic, itemId, requestIds).catch(noLog);
   const history = createOrderHistory({
     runs,
     readOrders: (itemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
-    readCancellations: (itemId) =>
-      readCancellations(kafka, cancellationsTopic, itemId).catch(noLog),
+    readCancellations: cancellationsOf,
     logReachesBackTo: (sinceMs) => logReachesBackTo(kafka, ordersTopic, sinceMs).catch(noLog),
   });
   return {
@@ -142,6 +144,7 @@ function createClients(
     registry: createLedgerRegistry(client, taskQueue),
     runs,
     history,
+    readCancellations: cancellationsOf,
     claim: (order: Parameters<typeof claimOrder>[1]) => claimOrder(redis, order, orderRetentionMs),
     isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
     findRecords: (orders: Parameters<typeof findRecords>[2]) =>
@@ -317,6 +320,7 @@ async function open(clients: Clients, options: OpenOptions): Promise<ExitCode> {
     const state = isOpen ? 'is open already' : 'was never opened: the first purchase opens it';
     throw refused(`The ledger of item ${itemId} ${state}. Nothing was changed.`);
   }
+  await restoreCancelled(clients, itemId);
   await repair.accept(itemId, token, { by, why });
   const document = { item_id: itemId, outcome: 'opened', free: Number(free ?? 0) };
   const text = `The ledger of item ${itemId} is open as it stands: ${free ?? 'no'} units free.\n`;

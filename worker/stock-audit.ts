@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { Gauge } from 'prom-client';
 import { createProducer } from '../engine/kafka/kafka-client';
-import { findRecords, isLogRead } from '../engine/kafka/read-log';
+import { findRecords, isLogRead, readCancellations } from '../engine/kafka/read-log';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
 import type { ItemId, Order } from '../engine/orders/order';
@@ -83,6 +83,8 @@ export function createStockAudit(clients: {
       lookUpCharges: await createChargeLookup(provider, config.paymentUrl),
       isLogRead: () => isLogRead(kafka, config.ordersTopic, config.consumerGroup),
       findRecords: (orders) => findRecords(kafka, config.ordersTopic, orders),
+      readCancellations: (itemId, requestIds) =>
+        readCancellations(kafka, config.cancellationsTopic, itemId, requestIds),
       appendOrder,
       wait: (ms) => sleep(ms),
       progress,

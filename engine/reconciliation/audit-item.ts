@@ -1,3 +1,4 @@
+import type { Cancellations } from '../kafka/read-log';
 import { type ItemId, type Order, type OrderId, type RequestId, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
@@ -12,7 +13,10 @@ export interface ReconciliationDeps {
   readonly repair: LedgerMaintenance;
   readonly opening: Pick<LedgerOpening, 'begin'>;
   readonly registry: Pick<LedgerRegistry, 'find' | 'register'>;
-  readonly ledger: Pick<StockLedger, 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'>;
+  readonly ledger: Pick<
+    StockLedger,
+    'confirm' | 'release' | 'cancel' | 'isRefundable' | 'resolveCharge'
+  >;
   readonly runs: OrderRuns;
   readonly provider: Pick<PaymentProvider, 'refund'>;
   readonly lookUpCharges: LookUpCharges;
@@ -20,6 +24,11 @@ export interface ReconciliationDeps {
   readonly isLogRead: () => Promise<boolean>;
   /** Which of these orders the log has a record of. */
   readonly findRecords: (orders: readonly AcceptedOrder[]) => Promise<ReadonlySet<string>>;
+  /** The cancellations of some orders of an item. */
+  readonly readCancellations: (
+    itemId: ItemId,
+    requestIds: ReadonlySet<RequestId>,
+  ) => Promise<Cancellations>;
   readonly appendOrder: (order: Order) => Promise<unknown>;
   readonly wait: (ms: number) => Promise<unknown>;
   readonly now?: () => number;

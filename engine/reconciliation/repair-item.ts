@@ -1,3 +1,5 @@
+import type { Cancellations } from '../kafka/read-log';
+import { isCancelledBy } from '../orders/cancellation-record';
 import { orderOf } from '../orders/ledger';
 import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
 import type { ByHand } from '../stock/ledger-counts';
@@ -15,6 +17,7 @@ export async function repairItem(
   }: ByHand & { readonly itemId: ItemId; readonly differences: readonly Difference[] },
 ): Promise<void> {
   const done = new Set<Mend>();
+  const cancellations = await cancellationsOf(deps, itemId, differences);
   for (const { mend, requestId } of differences) {
     if (mend === undefined) continue;
     if (requestId === undefined || mend === 'reclaim') {
@@ -22,9 +25,23 @@ export async function repairItem(
       if (!done.has(mend)) await mendItem(deps, itemId, mend, who);
       done.add(mend);
     } else {
-      await mendOrder(deps, { itemId, requestId: requestId as RequestId }, mend, who);
+      const order = { itemId, requestId: requestId as RequestId };
+      await mendOrder({ ...deps, cancellations }, order, mend, who);
     }
   }
+}
+
+/** The cancellations of the orders that would be started. The log is read for them alone. */
+async function cancellationsOf(
+  { readCancellations }: ReconciliationDeps,
+  itemId: ItemId,
+  differences: readonly Difference[],
+): Promise<Cancellations> {
+  const started = differences.filter(
+    ({ mend }) => mend === 'append-record' || mend === 'start-again',
+  );
+  if (started.length === 0) return new Map();
+  return readCancellations(itemId, new Set(started.map(({ requestId }) => requestId as RequestId)));
 }
 
 async function mendItem(
@@ -39,7 +56,7 @@ async function mendItem(
 }
 
 async function mendOrder(
-  deps: ReconciliationDeps,
+  deps: ReconciliationDeps & { readonly cancellations: Cancellations },
   { itemId, requestId }: { readonly itemId: ItemId; readonly requestId: RequestId },
   mend: Mend,
   who: ByHand,
@@ -48,9 +65,13 @@ async function mendOrder(
   const entry = await repair.entry(itemId, requestId);
   if (entry === undefined || 'problem' in entry) return;
   const order = orderOf({ itemId, requestId, entry });
+  // The ledger has forgotten it: an order that is queued ends here, and the run of a reserved one finds the mark.
+  const isCancelled = isCancelledBy(deps.cancellations.get(requestId), order);
+  if (isCancelled) await ledger.cancel(order);
   // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started. An order that was
   // reserved or cancelled since the audit needs none.
-  if (mend === 'append-record' && entry.state === 'queued' && entry.generation === 0) {
+  const isUntouched = entry.state === 'queued' && entry.generation === 0;
+  if (mend === 'append-record' && isUntouched && !isCancelled) {
     await deps.appendOrder(order);
   }
   // The new run continues the same generation, so it uses the same payment key and cannot charge twice.

@@ -142,6 +142,15 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       const reply = await redis.ledgerRebuild(...keys, rebuildId, token, given, units, by, why);
       return toRebuildResult(reply, itemId);
     },
+
+    /** Writes some hundred entries into a lost ledger, for `accept` to count. */
+    async restoreEntries(
+      itemId: ItemId,
+      entries: ReadonlyMap<RequestId, LedgerEntry>,
+    ): Promise<void> {
+      const orders = [...entries].flatMap(([requestId, entry]) => [requestId, formatEntry(entry)]);
+      await redis.ledgerRestoreEntries(...itemKeys(itemId), ...orders);
+    },
   };
 }
 

@@ -19,6 +19,7 @@ const SCRIPTS = {
   ledgerOpen: 'open',
   ledgerStageRebuild: 'stage-rebuild',
   ledgerRebuild: 'rebuild',
+  ledgerRestoreEntries: 'restore-entries',
   ledgerRecount: 'recount',
   ledgerReclaim: 'reclaim',
   ledgerRestock: 'restock',

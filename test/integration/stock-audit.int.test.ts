@@ -4,8 +4,9 @@ import { createAuditProgressStore } from '../../engine/reconciliation/audit-prog
 import { auditStock } from '../../engine/reconciliation/audit-stock';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import { repairItem } from '../../engine/reconciliation/repair-item';
-import type { LedgerEntry } from '../../engine/orders/ledger';
-import { paymentKey, type ItemId, type Order } from '../../engine/orders/order';
+import type { Cancellation } from '../../engine/orders/cancellation-record';
+import { orderOf, type LedgerEntry } from '../../engine/orders/ledger';
+import { paymentKey, type ItemId, type Order, type RequestId } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { findOpenItems } from '../../engine/stock/open-items';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
@@ -24,7 +25,9 @@ const appended: Order[] = [];
 const logged = new Set<string>();
 /** How far the audit's clock is ahead, so that a test need not wait for an order to grow old. */
 let aheadMs = 0;
+const cancellations = new Map<RequestId, Cancellation>();
 beforeEach(() => {
+  cancellations.clear();
   aheadMs = 0;
   appended.length = 0;
   logged.clear();
@@ -50,6 +53,7 @@ function deps() {
       ),
     isLogRead: () => Promise.resolve(true),
     findRecords: () => Promise.resolve(logged),
+    readCancellations: () => Promise.resolve(cancellations),
     appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
     wait: () => Promise.resolve(),
     now: () => Date.now() + aheadMs,
@@ -302,6 +306,20 @@ describe('a repair', () => {
     await repaired(order);
     const acceptedAt = (await saga.entryOf(order))?.acceptedAt;
     expect(appended).toEqual([{ ...order, acceptedAt }]);
+  });
+
+  test('cancels a queued order whose buyer was told so, instead of appending its record', async () => {
+    const order = await aRegisteredOrder();
+    aheadMs = 120_000;
+    const entry = await saga.entryOf(order);
+    if (!entry) throw new Error('no entry');
+    const cancelled = orderOf({ ...order, entry });
+    const cancellation = { at: entry.acceptedAt, generation: 0, unresolvedCharges: [] };
+    cancellations.set(order.requestId, { ...cancellation, order: cancelled });
+    await repaired(order);
+    expect(appended).toEqual([]);
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+    expect(await differencesOf(order)).toEqual([]);
   });
 
   test('appends nothing by itself for an order whose workflow was terminated and deleted', async () => {
