@@ -63,13 +63,17 @@ export function createOrderLookup({
 
   return async (requestId) => {
     const claimed = await readFromRedis(ledger.findOrder(requestId), requestId);
-    if (claimed || !findItem || misses.has(requestId)) return claimed;
+    // A request that took the id of another order while that had no claim. The order of the id is the other one.
+    const isReused = claimed?.entry.reason === 'request-id-reused';
+    if ((claimed && !isReused) || !findItem || misses.has(requestId)) return claimed;
     const same = running.get(requestId);
     if (same) return same;
     if (running.size >= LOOKUPS_MAX || !hasRoom()) {
       throw unanswered('Temporal is asked for too many orders already', requestId);
     }
-    const started = lookUp(requestId, findItem).finally(() => running.delete(requestId));
+    const started = lookUp(requestId, findItem)
+      .then((found) => found ?? claimed)
+      .finally(() => running.delete(requestId));
     running.set(requestId, started);
     return started;
   };

@@ -13,10 +13,12 @@ import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
 import { anItem } from '../support/purchases';
 import { redisStockOn } from '../support/redis-stock';
+import { temporalCli } from '../support/temporal-cli';
 
 const ROOT = join(__dirname, '..', '..');
 /** Longer than a test takes to step in, shorter than its patience. */
 const SLOW_MS = 5_000;
+const SLOW_RULES = [{ kind: 'slow', operation: 'charge', delayMs: SLOW_MS, keyPrefix: 'slow' }];
 
 let engine: Engine;
 let connection: Connection;
@@ -35,10 +37,7 @@ async function anOrder(name: string, gateway = engine.gateway) {
   // Its ledger is open already: a gateway without Temporal cannot open one.
   await redisStockOn(engine.redis).setFree(itemId, 3);
   const request_id = `${name}-${itemId}`;
-  await misbehave({
-    declineRate: 0,
-    rules: [{ kind: 'slow', operation: 'charge', delayMs: SLOW_MS, keyPrefix: 'slow' }],
-  });
+  await misbehave({ declineRate: 0, rules: SLOW_RULES });
   const answer = await buy(gateway, { user_id: 'u1', item_id: itemId, amount: 1, request_id });
   expect(answer.status).toBe(202);
   return { itemId, request_id };
@@ -104,50 +103,59 @@ test('an order that is cancelled before ingest reads it is never charged, and it
   expect(letters.json()).toEqual([]);
 });
 
-test.each([
+/** An order of a registered item, whose ledger can be lost. */
+async function anAcceptedOrder(name: string): Promise<Order> {
+  const itemId = anItem();
+  const request_id = `${name}-${itemId}`;
+  await misbehave({ declineRate: 0, rules: SLOW_RULES });
+  await engine.redis.set(`inventory:${itemId}`, 3);
+  const body = { user_id: 'u1', item_id: itemId, amount: 1, request_id };
+  expect((await buy(engine.gateway, body)).status).toBe(202);
+  return { itemId, request_id };
+}
+
+/** Takes everything of the item from Redis, and lets an operator say how it goes on. */
+async function loseLedger({ itemId, request_id }: Order, ...words: string[]): Promise<void> {
+  await engine.redis.del(...itemKeys(itemId), `idempotency:${request_id}`);
+  await engine.redis.set(`inventory:${itemId}`, 3);
+  const [command = '', ...units] = words;
+  const why = ['--why', 'Redis was lost'];
+  const mended = await flashSale(engine, 'stock', command, itemId, ...units, ...why);
+  expect(mended).toMatchObject({ code: 0 });
+}
+
+describe.each([
   ['rebuilt', ['rebuild', '--supply', '3']],
   ['opened as it stands', ['open']],
-])(
-  'a cancelled order stays cancelled when its ledger is lost and %s before ingest reads it',
-  async (_, [command = '', ...units]) => {
-    const itemId = anItem();
-    const inventory = `inventory:${itemId}`;
-    const order = { itemId, request_id: `unread-${itemId}` };
-    await misbehave({ declineRate: 0 });
-    await engine.redis.set(inventory, 3);
+])('an order stays cancelled when its ledger is lost and %s', (_, words) => {
+  test('before ingest has read its record', async () => {
     await engine.process.ingest.kill('SIGSTOP');
-    const { status } = await buy(engine.gateway, {
-      user_id: 'u1',
-      item_id: itemId,
-      amount: 1,
-      request_id: order.request_id,
-    });
+    const order = await anAcceptedOrder('unread');
     const answer = await cancel(order);
-    await engine.redis.del(...itemKeys(itemId), `idempotency:${order.request_id}`);
-    await engine.redis.set(inventory, 3);
-    const mended = await flashSale(
-      engine,
-      'stock',
-      command,
-      itemId,
-      ...units,
-      '--why',
-      'Redis was lost',
-    );
-    await engine.process.ingest.kill('SIGCONT');
-    expect([status, answer.status, mended]).toEqual([
-      202,
-      200,
-      expect.objectContaining({ code: 0 }),
-    ]);
+    await loseLedger(order, ...words).finally(() => engine.process.ingest.kill('SIGCONT'));
+    expect(answer.status).toBe(200);
     const handle = new Client({ connection }).workflow.getHandle(order.request_id);
     await eventually('its workflow is started', () => handle.describe());
     expect(await handle.result()).toEqual({ outcome: 'cancelled' });
     expect(await readCharges(engine.payments, order.request_id)).toEqual([]);
     await expectGivenBack(order);
     expect(await cancel(order)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
-  },
-);
+  });
+
+  test('and its run, which it was cancelled from, is reset', async () => {
+    const order = await anAcceptedOrder('slow');
+    await becomes(order, 'reserved');
+    expect((await cancel(order)).status).toBe(200);
+    const handle = new Client({ connection }).workflow.getHandle(order.request_id);
+    await handle.result().catch(() => undefined);
+    await loseLedger(order, ...words);
+    const which = ['--workflow-id', order.request_id, '--type', 'FirstWorkflowTask'];
+    await temporalCli('workflow', 'reset', ...which, '--reason', 'a test');
+    await handle.result().catch(() => undefined);
+    await expectGivenBack(order);
+    expect(await cancel(order)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+  });
+});
 
 test('the command cancels an order, and reports when it is too late', async () => {
   const slow = await anOrder('slow');
