@@ -7,7 +7,7 @@ import { createProducer } from '../engine/kafka/kafka-client';
 import { findRecords, isLogRead, readCancellations } from '../engine/kafka/read-log';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
-import type { ItemId, Order } from '../engine/orders/order';
+import type { Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
 import { createChargeLookup } from '../engine/reconciliation/audit-item';
@@ -19,6 +19,7 @@ import {
 } from '../engine/reconciliation/audit-stock';
 import { DIFFERENCE_KINDS } from '../engine/reconciliation/compare-order';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
+import { registerLedgers } from '../engine/reconciliation/register-ledgers';
 import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { LedgerOpening } from '../engine/stock/ledger-opener';
 import { findOpenItems } from '../engine/stock/open-items';
@@ -29,8 +30,8 @@ import type { Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
 
 const CLOSE_MS_MAX = 5_000;
-/** All keys of Redis are looked at so often, for ledgers that Temporal has lost. */
-const FIND_OPEN_EVERY_MS = 3_600_000;
+/** Set-up looks for ledgers that Temporal has lost when it is run; a worker does so this often. It looks at all keys. */
+const FIND_LOST_EVERY_MS = 3_600_000;
 
 /** The audit of all items, on the connections of this worker. Its findings go into the log and the metrics. */
 export function createStockAudit(clients: {
@@ -50,11 +51,14 @@ export function createStockAudit(clients: {
   const progress = createAuditProgressStore(redis, config.taskQueue);
   const showSummary = createAuditMetrics();
 
-  let open = { at: 0, items: [] as readonly ItemId[] };
-  const findOpen = async (): Promise<readonly ItemId[]> => {
-    if (Date.now() - open.at < FIND_OPEN_EVERY_MS) return open.items;
-    open = { at: Date.now(), items: await findOpenItems(redis) };
-    return open.items;
+  let foundAt = Date.now();
+  const registerLost = async (): Promise<void> => {
+    if (Date.now() - foundAt < FIND_LOST_EVERY_MS) return;
+    foundAt = Date.now();
+    const known = new Set(await registry.items());
+    const unknown = (await findOpenItems(redis)).filter((itemId) => !known.has(itemId));
+    const items = await registerLedgers({ opening, registry }, unknown);
+    if (items.length > 0) logger.warn({ items }, 'Temporal had lost these ledgers');
   };
 
   /** A producer of its own: a lost record is rare, and an idle connection for it costs more than opening one. */
@@ -73,6 +77,7 @@ export function createStockAudit(clients: {
   };
 
   return async () => {
+    await registerLost();
     const summary = await auditStock({
       ledger,
       provider,
@@ -88,7 +93,6 @@ export function createStockAudit(clients: {
       appendOrder,
       wait: (ms) => sleep(ms),
       progress,
-      findOpenItems: findOpen,
       heartbeat: () => {
         heartbeat();
       },

@@ -29,10 +29,10 @@ const STEP_MS_MAX = 40_000;
 const FAILED_NAMED_MAX = 20;
 
 /**
- * Repairs that need no decision: an expired hold belongs to no order, a record that is appended twice starts one workflow,
- * and an open ledger is registered under the token that it has. All other differences are left to an operator.
+ * Repairs that need no decision: an expired hold belongs to no order, and a record that is appended twice starts one
+ * workflow. All other differences are left to an operator.
  */
-const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record', 'register'];
+const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record'];
 
 type StockAuditDeps = ReconciliationDeps & {
   readonly registry: Pick<LedgerRegistry, 'items'>;
@@ -46,8 +46,6 @@ type StockAuditDeps = ReconciliationDeps & {
   readonly onFailure: (failure: { readonly itemId: ItemId; readonly error: unknown }) => void;
   /** Called before each page. */
   readonly heartbeat: () => void;
-  /** Items with an open ledger in Redis, for those that Temporal has lost. */
-  readonly findOpenItems: () => Promise<readonly ItemId[]>;
 };
 
 /**
@@ -58,7 +56,7 @@ export async function auditStock(deps: StockAuditDeps): Promise<AuditSummary> {
   const { registry, progress, now = Date.now, heartbeat } = deps;
   const deadline = now() + STEP_MS_MAX;
   const known = new Map(await progress.read());
-  const items = new Set([...(await registry.items()), ...(await deps.findOpenItems())]);
+  const items = new Set(await registry.items());
   await progress.forget([...known.keys()].filter((itemId) => !items.has(itemId)));
   const lookedAt = (itemId: ItemId) => known.get(itemId)?.lookedAt ?? 0;
   const inTurn = [...items].sort((one, other) => lookedAt(one) - lookedAt(other));

@@ -8,7 +8,6 @@ import type { Cancellation } from '../../engine/orders/cancellation-record';
 import { orderOf, type LedgerEntry } from '../../engine/orders/ledger';
 import { paymentKey, type ItemId, type Order, type RequestId } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
-import { findOpenItems } from '../../engine/stock/open-items';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
 import { createLedgerOpening } from '../../engine/stock/ledger-opener';
 import { createLedgerMaintenance } from '../../engine/stock/ledger-maintenance';
@@ -108,7 +107,6 @@ async function auditOf(
     ...more,
     registry: { ...deps().registry, items: () => Promise.resolve(itemIds) },
     progress: createAuditProgressStore(saga.redis, taskQueue),
-    findOpenItems: () => Promise.resolve([]),
     onItem: () => undefined,
     onFailure: ({ itemId }) => failures.push(itemId),
     heartbeat: () => undefined,
@@ -271,16 +269,6 @@ describe('the audit of all items', () => {
     expect(await counts()).toBe(1);
     aheadMs = 3_700_000;
     expect(await counts()).toBeUndefined();
-  });
-
-  test('registers by itself an open ledger that Temporal has lost', async () => {
-    const order = await saga.aQueuedOrder();
-    expect((await auditOf([order.itemId])).differences).toEqual({});
-    expect(await deps().registry.registration(order.itemId)).toMatchObject({
-      token: TOKEN,
-      isAgain: true,
-    });
-    expect(await findOpenItems(saga.redis)).toContain(order.itemId);
   });
 });
 
