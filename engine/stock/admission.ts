@@ -1,7 +1,7 @@
-import { Cluster } from 'ioredis';
 import type { HoldResult, RejectResult } from '../orders/ledger';
 import type { ItemId, OrderId, Price, Purchase } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
+import { groupForClaims, keepCommand } from './claims';
 import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
 import {
   groupBy,
@@ -148,26 +148,10 @@ export function createAdmission(
           );
           return ['ledgerQueue', ...itemKeys(itemId), asOneArgument(pairs)];
         }),
-        ...claimGroups.map(({ requests }): Command => {
-          const keys = requests.map(({ requestId }) => claimKey(requestId));
-          return ['prolongClaims', keys.length, ...keys, orderRetentionMs];
-        }),
+        // A rejected attempt of the same request may have dropped the claim. The claim of another request stays.
+        ...claimGroups.map((group) => keepCommand(group, orderRetentionMs)),
       ]);
-      const queued = resultsOf(groups, replies, (found) =>
-        (found as number[]).map((known) => known === 1),
-      );
-      const prolonged = resultsOf(
-        claimGroups,
-        replies.slice(groups.length),
-        (found) => found as number[],
-      );
-      // A rejected attempt of the same request has just dropped the claim. The claim of another request stays.
-      const missing = orders.filter((_, i) => prolonged[i] === 0);
-      const claimAgain = missing.map((order): Command => {
-        return ['set', claimKey(order.requestId), claimValue(order), 'PX', orderRetentionMs, 'NX'];
-      });
-      if (claimAgain.length > 0) await runCommands(redis, claimAgain);
-      return queued;
+      return resultsOf(groups, replies, (found) => (found as number[]).map((known) => known === 1));
     },
 
     async reject(requests) {
@@ -209,14 +193,6 @@ async function areKnown(
 
 function groupByItem<T extends RequestOf>(requests: readonly T[]): Group<ItemId, T>[] {
   return groupBy(requests, ({ itemId }) => itemId);
-}
-
-/**
- * All claims in one call, since the client spends more on a command than on its bytes. On a Cluster one call for each
- * claim: a call touches one slot, and each claim has its own.
- */
-function groupForClaims<T extends RequestOf>(redis: RedisConnection, requests: readonly T[]) {
-  return groupBy(requests, redis instanceof Cluster ? ({ requestId }) => requestId : () => '');
 }
 
 function claim(requests: readonly Attempt[], ttlMs: number): Command {

@@ -29,7 +29,7 @@ const SCRIPTS = {
 /** The scripts of claims, which belong to no item. They take the number of their keys first. */
 const CLAIM_SCRIPTS = {
   claim: 'claim',
-  prolongClaims: 'prolong-claims',
+  keepClaims: 'keep-claims',
   dropClaims: 'drop-claims',
 } as const;
 
@@ -44,7 +44,7 @@ type LedgerCommands<Context extends ClientContext> = Readonly<
 declare module 'ioredis' {
   interface RedisCommander<Context> extends LedgerCommands<Context> {
     claim(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
-    prolongClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    keepClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     dropClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
   }
 }
@@ -66,6 +66,10 @@ export function defineLedgerScripts(
 /** Defines only what the gateway calls: the client puts every script that it knows into every pipeline. */
 export function defineAdmissionScripts(redis: RedisConnection): void {
   defineLedgerScripts(redis, ['ledgerHold', 'ledgerUndo', 'ledgerQueue', 'ledgerReject']);
+  defineClaimScripts(redis);
+}
+
+export function defineClaimScripts(redis: RedisConnection): void {
   for (const [command, name] of Object.entries(CLAIM_SCRIPTS)) {
     redis.defineCommand(command, { lua: source(name) });
   }

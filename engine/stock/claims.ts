@@ -1,0 +1,48 @@
+import { Cluster } from 'ioredis';
+import type { Order } from '../orders/order';
+import type { RedisConnection } from '../../platform/redis';
+import { claimKey, claimValue } from './keys';
+import { groupBy, resultsOf, runCommands, type Command, type Group } from './pipelines';
+import { asOneArgument, defineClaimScripts } from './scripts';
+
+/** An order by what its claim says. */
+export type Claimed = Pick<Order, 'requestId' | 'itemId' | 'fingerprint'>;
+
+export interface ClaimKeeper {
+  /**
+   * Lets the claims of accepted orders live as long as the orders, and makes those that are missing; the claim of another
+   * request stays as it is. One round trip. Throws when Redis has not answered for all; may be called again.
+   */
+  keepClaims(orders: readonly Claimed[]): Promise<void>;
+}
+
+/** Keeps the claims of orders that are carried on by others than the gateway, which may have died. */
+export function createClaimKeeper(redis: RedisConnection, orderRetentionMs: number): ClaimKeeper {
+  defineClaimScripts(redis);
+  return {
+    async keepClaims(orders) {
+      const groups = groupForClaims(redis, orders);
+      const commands = groups.map((group) => keepCommand(group, orderRetentionMs));
+      const replies = await runCommands(redis, commands);
+      const kept = resultsOf(groups, replies, (found) => found as (number | Error)[]);
+      const cause = kept.find((one) => one instanceof Error);
+      if (cause) throw new Error('Redis did not keep every claim', { cause });
+    },
+  };
+}
+
+export function keepCommand({ requests }: Group<unknown, Claimed>, ttlMs: number): Command {
+  const keys = requests.map(({ requestId }) => claimKey(requestId));
+  return ['keepClaims', keys.length, ...keys, ttlMs, asOneArgument(requests.map(claimValue))];
+}
+
+/**
+ * All claims in one call, since the client spends more on a command than on its bytes. On a Cluster one call for each
+ * claim: a call touches one slot, and each claim has its own.
+ */
+export function groupForClaims<T extends Pick<Order, 'requestId'>>(
+  redis: RedisConnection,
+  requests: readonly T[],
+): Group<string, T>[] {
+  return groupBy(requests, redis instanceof Cluster ? ({ requestId }) => requestId : () => '');
+}

@@ -1,0 +1,23 @@
+--[[
+  Keep the claims of accepted orders: make those that are missing, prolong the others. The claim of another request stays
+  as it is. Keys as in claim.lua.
+
+  ARGV[1]  how long they live from now on, in ms
+  ARGV[2]  the value of each claim, joined by commas
+
+  Returns  for each: 1 kept | 0 another request has the id | the error of this claim
+]]
+local kept = {}
+for value in string.gmatch(ARGV[2], '[^,]+') do
+  local index = #kept + 1
+  local key = KEYS[index]
+  local before = redis.pcall('SET', key, value, 'PX', ARGV[1], 'NX', 'GET')
+  if before == false then
+    kept[index] = 1
+  elseif before == value then
+    kept[index] = redis.call('PEXPIRE', key, ARGV[1])
+  else
+    kept[index] = type(before) == 'table' and before or 0
+  end
+end
+return kept
