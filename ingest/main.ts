@@ -5,6 +5,7 @@ import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
+import { createClaimKeeper } from '../engine/stock/claims';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadIngestConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
@@ -14,6 +15,7 @@ import { createLogger } from '../platform/logger';
 import { connectRetryingRedis } from '../platform/redis';
 import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
 import { within } from '../platform/until';
+import { createKeptClaims } from './kept-claims';
 import { createOpenOrders } from './open-orders';
 import { createOrderStarter, createStartOrders, FAILPOINTS } from './start-orders';
 
@@ -38,6 +40,8 @@ async function main(): Promise<void> {
   onShutdown('redis', () => redis.quit());
   const stock = createStockLedger(redis);
   const ledger = failpoints.around(stock, FAILPOINTS.ledger);
+  const keeper = createClaimKeeper(redis, config.orderRetentionMs);
+  const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
   await checkTopic(kafka, ordersTopic, { production, logger });
@@ -57,6 +61,7 @@ async function main(): Promise<void> {
   const openOrders = createOpenOrders({
     max: config.openOrdersMax,
     countOpen: () => starter.countOpen(),
+    logger,
   });
 
   const records = new Counter({
@@ -72,11 +77,12 @@ async function main(): Promise<void> {
     },
   });
 
-  const handle = createStartOrders({
+  const handler = createStartOrders({
     starter,
     openOrders,
     deadLetters,
     ledger,
+    claims,
     onOutcome: (outcome) => {
       records.inc({ outcome });
     },
@@ -87,9 +93,12 @@ async function main(): Promise<void> {
     topic: ordersTopic,
     groupId: config.consumerGroup,
     logger,
-    handle,
+    handler,
     onDead: fail,
-    aroundCommit: (commit) => failpoints.between(FAILPOINTS.commit, commit),
+    aroundCommit: async (commit) => {
+      await claims.flush();
+      await failpoints.between(FAILPOINTS.commit, commit);
+    },
   });
   onShutdown('consumer', () => consumer.stop());
 

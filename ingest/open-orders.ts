@@ -1,67 +1,77 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { UnavailableError } from '../engine/kafka/consumer';
+import { performance } from 'node:perf_hooks';
+import type { ItemId } from '../engine/orders/order';
+import type { Logger } from '../platform/logger';
+import { describeError } from '../platform/user-error';
 
 export type OpenOrders = ReturnType<typeof createOpenOrders>;
 
 /**
- * Keeps the number of orders under way near `max`, so that a burst drains steadily through the worker's cache. Counts
- * what the server says plus what this process started since, and asks the server only while a start waits. The bound is
- * approximate: the server's count lags, and other ingest processes are only seen through it.
+ * Of `max`, what is kept for items that have few open orders: without it such an item waits until the orders of a hot one
+ * are done. The same part of that is what one item may take of it.
+ */
+const HEADROOM = 0.1;
+
+/**
+ * Keeps the number of orders under way near `max`, so that a burst drains steadily through the worker's cache, and lets
+ * no item fill it. Counts what the server says plus what this process started since, and asks the server only while
+ * orders are started. The bound is approximate: the server's count lags, and other ingest processes are only seen
+ * through it.
  */
 export function createOpenOrders(options: {
   readonly max: number;
   /** Asks the server. The result may be a second or more old. */
   readonly countOpen: () => Promise<number>;
+  readonly logger: Logger;
   /** How long a count stays valid, in ms. A second of starts is few against any sensible bound. */
   readonly countEveryMs?: number;
+  /** In ms, and never back: an hour's step of the wall clock would stop the counting for an hour. */
   readonly now?: () => number;
-  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }) {
-  const {
-    max,
-    countOpen,
-    countEveryMs = 1_000,
-    now = Date.now,
-    wait = sleepUntilAborted,
-  } = options;
-  let counted = 0;
-  let countedAt = -Infinity;
+  const { max, countOpen, logger, countEveryMs = 1_000, now = () => performance.now() } = options;
+  const headroom = Math.floor(max * HEADROOM);
+  const fewMax = Math.max(1, Math.floor(headroom * HEADROOM));
+  const perItem = createShares();
+  /** Undefined before the first count. */
+  let counted: number | undefined;
+  let askedAt = -Infinity;
+  let counting = false;
   /** Started since the last count was asked for. */
   let openedSince = 0;
   /** Admitted, and not known yet whether they became workflows. */
   let entering = 0;
-  let counting: Promise<void> | undefined;
-  const estimate = () => counted + openedSince + entering;
+  const estimate = () => (counted ?? 0) + openedSince + entering;
 
+  /** Until it succeeds again the estimate only grows, so a server that cannot count stops ingest at the bound. */
   async function count(): Promise<void> {
-    const askedAt = now();
+    counting = true;
+    askedAt = now();
     const openedBefore = openedSince;
     try {
       counted = await countOpen();
-      countedAt = askedAt;
       openedSince -= openedBefore;
+      perItem.shrinkTo(estimate());
+    } catch (error) {
+      logger.warn({ error: describeError(error) }, 'open orders cannot be counted');
     } finally {
-      counting = undefined;
+      counting = false;
     }
   }
 
   return {
-    /** Waits for room and takes it. Throws UnavailableError when the count fails or `signal` ends the wait. */
-    enter: async (signal: AbortSignal): Promise<void> => {
-      while (!signal.aborted) {
-        if (now() - countedAt >= countEveryMs) await (counting ??= count());
-        if (estimate() < max) {
-          entering++;
-          return;
-        }
-        await wait(countEveryMs, signal);
-      }
-      throw new UnavailableError('stopped while waiting for open orders to finish');
+    /** Takes a place for an order of the item if there is one. */
+    enter: (itemId: ItemId): boolean => {
+      if (!counting && now() - askedAt >= countEveryMs) void count();
+      if (counted === undefined || estimate() >= max) return false;
+      if (estimate() >= max - headroom && perItem.get(itemId) >= fewMax) return false;
+      entering++;
+      perItem.add(itemId, 1);
+      return true;
     },
     /** Ends what `enter` began. `opened`: a workflow was started. */
-    leave: (opened: boolean): void => {
+    leave: (itemId: ItemId, opened: boolean): void => {
       entering--;
       if (opened) openedSince++;
+      else perItem.add(itemId, -1);
     },
     /** Orders under way, as far as this process knows. */
     get estimate() {
@@ -70,7 +80,29 @@ export function createOpenOrders(options: {
   };
 }
 
-/** Rejects only when the signal fires, which ends the wait early. */
-async function sleepUntilAborted(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
+/** Less than half an order is none. */
+const SHARE_MIN = 0.5;
+
+/**
+ * About how many open orders each item has. The server does not count by item, so the orders that this process has
+ * started are cut down, all items alike, to as many as are open: an item that starts none sinks as others start.
+ */
+function createShares() {
+  const shares = new Map<ItemId, number>();
+  const get = (itemId: ItemId) => shares.get(itemId) ?? 0;
+  const set = (itemId: ItemId, share: number) => {
+    if (share < SHARE_MIN) shares.delete(itemId);
+    else shares.set(itemId, share);
+  };
+  return {
+    get,
+    add: (itemId: ItemId, orders: number): void => {
+      set(itemId, get(itemId) + orders);
+    },
+    shrinkTo: (open: number): void => {
+      const all = [...shares.values()].reduce((sum, share) => sum + share, 0);
+      if (all <= open) return;
+      for (const [itemId, share] of shares) set(itemId, (share * open) / all);
+    },
+  };
 }

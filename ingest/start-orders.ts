@@ -1,10 +1,10 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { UnavailableError, type LogRecord } from '../engine/kafka/consumer';
+import { UnavailableError, type LogRecord, type RecordHandler } from '../engine/kafka/consumer';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import { ORDER_OUTCOME, ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
-import type { Order, OrderId, RequestId } from '../engine/orders/order';
+import type { ItemId, Order, OrderId, RequestId } from '../engine/orders/order';
 import { decodeOrder, originalText } from '../engine/orders/order-record';
 import {
   fingerprintInMemo,
@@ -15,10 +15,8 @@ import {
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
 import type { Logger } from '../platform/logger';
+import type { KeptClaims } from './kept-claims';
 import type { OpenOrders } from './open-orders';
-
-/** Starts of one chunk under way at once: enough to hide the round trip, too few to overload the server. */
-const STARTS_AT_ONCE = 20;
 
 /** What became of a record. */
 export type RecordOutcome = 'started' | 'repeated' | 'invalid-record' | 'request-id-reused';
@@ -28,58 +26,33 @@ export interface StartOrdersDeps {
   readonly openOrders: OpenOrders;
   readonly deadLetters: DeadLetterWriter;
   readonly ledger: Pick<StockLedger, 'abandon' | 'awaitsRun'>;
+  readonly claims: Pick<KeptClaims, 'keep'>;
   /** Called once for each finished record. */
   readonly onOutcome: (outcome: RecordOutcome) => void;
   readonly logger: Logger;
 }
 
+/** Records that are no orders wait in a queue of their own. No item has this id. */
+const NO_ITEM = '';
+
 /**
  * Makes the handler of order records: each becomes one workflow, or one dead letter if it can never become a workflow.
- * Throws UnavailableError while a dependency is away. The same chunk given again continues where it stopped.
+ * Items take turns.
  */
-export function createStartOrders(deps: StartOrdersDeps) {
-  // Kept across the attempts of a chunk, so that one slow record does not make the others ask Temporal again.
-  const finished = new WeakSet<LogRecord>();
-
-  return async (records: readonly LogRecord[], signal: AbortSignal): Promise<void> => {
-    const groups = groupByKey(records.filter((record) => !finished.has(record))).values();
-    let stopped = false;
-    async function work(): Promise<void> {
-      // All workers share the iterator: each takes the next group.
-      for (const group of groups) for (const record of group) if (!stopped) await finish(record);
-    }
-    async function finish(record: LogRecord): Promise<void> {
-      try {
-        const outcome = await startOrder(record, signal, deps);
-        finished.add(record);
-        deps.onOutcome(outcome);
-      } catch (error) {
-        stopped = true;
-        throw error;
-      }
-    }
-    // Waits for all workers, also after a failure: none may still run when the chunk is given again.
-    const results = await Promise.allSettled(Array.from({ length: STARTS_AT_ONCE }, work));
-    const failure = results.find((result) => result.status === 'rejected');
-    if (failure) throw failure.reason;
+export function createStartOrders(deps: StartOrdersDeps): RecordHandler {
+  return {
+    queueOf: ({ value }) => {
+      const decoded = decodeOrder(value);
+      return decoded.kind === 'order' ? decoded.order.itemId : NO_ITEM;
+    },
+    admit: (queue) => queue === NO_ITEM || deps.openOrders.enter(queue as ItemId),
+    handle: async (record) => {
+      deps.onOutcome(await startOrder(record, deps));
+    },
   };
 }
 
-/** Of two records with one id the first in the log is the order, so they must not be started in parallel. */
-function groupByKey(records: readonly LogRecord[]): readonly LogRecord[][] {
-  const groups = new Map<unknown, LogRecord[]>();
-  for (const record of records) {
-    const key = record.key?.toString() ?? record;
-    groups.set(key, [...(groups.get(key) ?? []), record]);
-  }
-  return [...groups.values()];
-}
-
-async function startOrder(
-  record: LogRecord,
-  signal: AbortSignal,
-  deps: StartOrdersDeps,
-): Promise<RecordOutcome> {
+async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<RecordOutcome> {
   const decoded = decodeOrder(record.value);
   if (decoded.kind === 'invalid') {
     const { problem, ...ids } = decoded;
@@ -90,12 +63,11 @@ async function startOrder(
   const { topic, partition, offset, value } = record;
   const source = { topic, partition, offset };
   const input = { order, source, ...originalText(value, order) };
-  let result = await startWhenThereIsRoom(input, 'first', signal, deps);
-  if (isAfterAnother(result, order) && (await awaitsRun(order, deps))) {
-    result = await startWhenThereIsRoom(input, 'first-under-a-used-id', signal, deps);
+  const result = await start(input, deps);
+  if (result.kind === 'started' || result.fingerprint === order.fingerprint) {
+    deps.claims.keep(order);
+    return result.kind === 'started' ? 'started' : 'repeated';
   }
-  if (result.kind === 'started') return 'started';
-  if (result.fingerprint === order.fingerprint) return 'repeated';
   const { requestId, orderId, itemId, fingerprint } = order;
   const reason = 'request-id-reused';
   const error = 'another order has this request_id already';
@@ -120,20 +92,20 @@ function awaitsRun(order: Order, { ledger }: StartOrdersDeps): Promise<boolean> 
   return orUnavailable('looking the order up', () => ledger.awaitsRun(order));
 }
 
-async function startWhenThereIsRoom(
-  input: OrderInput,
-  kind: FirstStart,
-  signal: AbortSignal,
-  { starter, openOrders }: StartOrdersDeps,
-): Promise<StartResult> {
-  await openOrders.enter(signal);
+/** The place among the open orders was taken by `admit`. */
+async function start(input: OrderInput, deps: StartOrdersDeps): Promise<StartResult> {
+  const { starter, openOrders } = deps;
+  const { order } = input;
   let opened = false;
   try {
-    const result = await starter.start(input, kind);
+    let result = await starter.start(input, 'first');
+    if (isAfterAnother(result, order) && (await awaitsRun(order, deps))) {
+      result = await starter.start(input, 'first-under-a-used-id');
+    }
     opened = result.kind === 'started';
     return result;
   } finally {
-    openOrders.leave(opened);
+    openOrders.leave(order.itemId, opened);
   }
 }
 
@@ -258,10 +230,12 @@ export const FAILPOINTS = {
   starter: { start: 'start', countOpen: 'count' },
   deadLetters: { write: 'dead-letter' },
   ledger: { abandon: 'give-back', awaitsRun: 'may-start' },
+  claims: { keepClaims: 'claim' },
   commit: 'commit',
 } as const satisfies {
   readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;
   readonly deadLetters: Record<keyof DeadLetterWriter, Call<'ingest'>>;
   readonly ledger: Record<keyof StartOrdersDeps['ledger'], Call<'ingest'>>;
+  readonly claims: Record<'keepClaims', Call<'ingest'>>;
   readonly commit: Call<'ingest'>;
 };

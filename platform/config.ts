@@ -36,6 +36,8 @@ export function loadIngestConfig(env: Env) {
     ...readProcess(read, 9101),
     ...readConnections(read),
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
+    /** How long the claim of an accepted order lives. */
+    orderRetentionMs: readClaimLifetimes(read).orderRetentionMs,
     /** Orders that may be open in Temporal at once. */
     openOrdersMax: read.integer('OPEN_ORDERS_MAX', 500, { min: 1, max: 100_000 }),
   });

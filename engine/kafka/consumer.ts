@@ -1,39 +1,48 @@
-import type { Consumer, Kafka } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { Logger } from '../../platform/logger';
 import { within } from '../../platform/until';
-import { BATCH_TIMING, consumeBatch, lagGauge, type BatchContext } from './consume-batch';
+import { createCommits, lagGauge } from './commits';
+import { createDispatcher, type RecordHandler } from './dispatcher';
+import { createAssignment } from './partition-log';
 
-export { UnavailableError, type LogRecord } from './consume-batch';
+export { UnavailableError, type RecordHandler } from './dispatcher';
+export type { LogRecord } from './partition-log';
 
-/** A few chunks: with more, a member that is about to leave would take long to finish and commit its batch. */
-const FETCH_BYTES_PER_PARTITION = 64 * 1024;
-const PARTITIONS_AT_ONCE = 3;
-const STOP_MS_MAX = 10_000;
+/** A few hundred orders. One fetch of each partition may exceed the bound of what waits. */
+const FETCH_BYTES_PER_PARTITION = 256 * 1024;
+const HEARTBEAT_EVERY_MS = 1_000;
+/** More than a start may take; finishing, committing and leaving fit into a shutdown together. */
+const STOP_MS_MAX = 6_000;
 
 /**
- * Consumes a topic at least once and skips nothing: an offset is committed only after its chunk is finished, kafkajs
- * commits nothing by itself, and a commit that fails is thrown so that the chunk is delivered again. Throws when Kafka
- * cannot be reached or has no such topic.
+ * Consumes a topic at least once and skips nothing. kafkajs fetches again only when all batches of a fetch are returned,
+ * so a batch is only read into memory, within a bound, and its records are handled in turn by queue. An offset is
+ * committed when every record below it is finished. Throws when Kafka cannot be reached or has no such topic.
  */
 export async function startConsumer(options: {
   readonly kafka: Kafka;
   readonly topic: string;
   readonly groupId: string;
   readonly logger: Logger;
-  readonly handle: BatchContext['handle'];
+  readonly handler: RecordHandler;
   /** Called once when only a new process can continue to consume. */
   readonly onDead: (error: Error) => void;
-  /** How long `stop` waits for chunks in progress. */
+  /** How long `stop` waits for records in progress. */
   readonly stopMsMax?: number;
-  readonly aroundCommit?: BatchContext['aroundCommit'];
+  /**
+   * Calls `commit` once, when what belongs to the records below the offsets is done. UnavailableError: not now, nothing
+   * is committed.
+   */
+  readonly aroundCommit?: (commit: () => Promise<void>) => Promise<void>;
 }) {
-  const { kafka, topic, groupId, logger, handle, onDead, aroundCommit } = options;
+  const { kafka, topic, groupId, logger, handler, onDead, aroundCommit = call } = options;
   const { stopMsMax = STOP_MS_MAX } = options;
   const consumer = kafka.consumer({
     groupId,
     sessionTimeout: 10_000,
     rebalanceTimeout: 15_000,
-    heartbeatInterval: BATCH_TIMING.heartbeatEveryMs,
+    heartbeatInterval: HEARTBEAT_EVERY_MS,
     // Here and not at the client: there kafkajs ignores the age and overrides the retries.
     metadataMaxAge: 5_000,
     retry: { retries: 5 },
@@ -42,12 +51,41 @@ export async function startConsumer(options: {
     allowAutoTopicCreation: false,
   });
   const watchdog = watchConsumer(consumer, onDead);
-  const stopping = new AbortController();
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    logger.info({ partitions: payload.memberAssignment[topic] ?? [] }, 'joined the consumer group');
+  const dispatcher = createDispatcher({ handler, logger });
+  const assignment = createAssignment(consumer, topic, logger);
+  const commits = createCommits({ topic, assignment, logger, aroundCommit });
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
+    const partitions = memberAssignment[topic] ?? [];
+    logger.info({ partitions }, 'joined the consumer group');
+    assignment.assign(partitions, memberId);
     // Partitions that moved to another member would keep their last lag for ever.
     lagGauge().reset();
   });
+  let stopped: Promise<void> | undefined;
+
+  async function readBatch(payload: EachBatchPayload): Promise<void> {
+    commits.use((offsets) => payload.commitOffsetsIfNecessary(offsets));
+    // Until the member leaves it must go on with its heartbeats, which kafkajs sends between two fetches.
+    if (stopped) {
+      await Promise.race([stopped, sleep(HEARTBEAT_EVERY_MS)]);
+      return;
+    }
+    if (!payload.isRunning() || payload.isStale()) return;
+    const { batch } = payload;
+    const partition = assignment.partitions.get(batch.partition);
+    const last = batch.messages.at(-1);
+    // Not assigned any more, or not yet: it is fetched again by the member that has it.
+    if (!partition || !last) return;
+    const accepted = partition.accept(batch);
+    switch (accepted.kind) {
+      case 'gap':
+        consumer.seek({ topic, partition: batch.partition, offset: accepted.from });
+        break;
+      case 'read':
+        payload.resolveOffset(last.offset);
+        dispatcher.add(accepted.records, partition);
+    }
+  }
 
   async function leave(): Promise<void> {
     watchdog.stop();
@@ -59,15 +97,22 @@ export async function startConsumer(options: {
     }
   }
 
+  /** After `disconnect` kafkajs commits nothing, so the last commit comes before it. */
+  async function finish(): Promise<void> {
+    const again = (error: unknown) => {
+      logger.warn({ err: error }, 'some records will be delivered again');
+    };
+    await within(dispatcher.stop(), stopMsMax, 'finishing the records in progress').catch(again);
+    await within(commits.stop(), stopMsMax, 'the last commit').catch(again);
+  }
+
   try {
     await consumer.connect();
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
-      eachBatch: (payload) =>
-        consumeBatch(payload, { handle, logger, aroundCommit, stopping: stopping.signal }),
+      eachBatch: readBatch,
     });
   } catch (error) {
     await leave();
@@ -78,13 +123,15 @@ export async function startConsumer(options: {
     get joined() {
       return watchdog.joined;
     },
-    /** Finishes and commits the chunks in progress, within a bound, and leaves the group. */
-    stop: (): Promise<void> => {
-      stopping.abort();
-      return leave();
+    /** Finishes the records in progress and commits, within a bound, and leaves the group. */
+    stop: async (): Promise<void> => {
+      await (stopped ??= finish());
+      await leave();
     },
   };
 }
+
+const call = (commit: () => Promise<void>) => commit();
 
 /** Crashes in a row, without joining the group in between, after which only a new process helps. */
 const CRASHES_MAX = 5;

@@ -59,6 +59,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     'dead-letter': { order: 'foreign', burstHit: 2 },
     'give-back': { order: 'foreign', burstHit: 2 },
     'may-start': { order: 'reused', burstHit: 2 },
+    claim: { burstHit: 2 },
     commit: { burstHit: 3 },
   },
   worker: {

@@ -50,9 +50,15 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
   const givenBack: string[] = [];
   const awaiting = new Set<OrderId | undefined>();
   const outcomes: RecordOutcome[] = [];
-  const handle = createStartOrders({
+  const claims: string[] = [];
+  const handler = createStartOrders({
     starter: temporal.starter,
-    openOrders: { enter: () => Promise.resolve(), leave: () => undefined, estimate: 0 },
+    openOrders: { enter: () => true, leave: () => undefined, estimate: 0 },
+    claims: {
+      keep: ({ requestId, itemId, fingerprint }) => {
+        claims.push([requestId, itemId, fingerprint].join(' '));
+      },
+    },
     deadLetters: {
       write: (letter) => {
         letters.push(letter);
@@ -70,15 +76,19 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
     logger: pino({ level: 'silent' }),
     ...overrides,
   });
-  const never = new AbortController().signal;
   return {
     temporal,
     letters,
     givenBack,
     /** Orders that the ledger has queued. */
     awaiting,
+    claims,
     outcomes,
-    handle: (...records: LogRecord[]) => handle(records, never),
+    handler,
+    /** Hands over one record after the other, as if they had one key. */
+    handle: async (...records: LogRecord[]): Promise<void> => {
+      for (const record of records) await handler.handle(record);
+    },
   };
 }
 

@@ -1,108 +1,181 @@
-import { createOpenOrders } from '../../ingest/open-orders';
+import { pino } from 'pino';
 import { UnavailableError } from '../../engine/kafka/consumer';
+import type { ItemId } from '../../engine/orders/order';
+import { createOpenOrders } from '../../ingest/open-orders';
 
+const HOT = 'hot' as ItemId;
+const QUIET = 'quiet' as ItemId;
 const SECOND = 1_000;
 
-/** A server with `open` orders, a clock that only waiting moves, and the bound under test. */
+/** A server with `open` orders, a clock that only the test moves, and the bound under test. */
 function bounded(max: number) {
-  const server = { open: 0, asked: 0, nowMs: 0 };
+  const server = { open: 0, asked: 0, away: false };
+  const clock = { nowMs: 0 };
   const openOrders = createOpenOrders({
     max,
-    countEveryMs: SECOND,
-    now: () => server.nowMs,
+    now: () => clock.nowMs,
     countOpen: () => {
       server.asked++;
-      return Promise.resolve(server.open);
+      return server.away
+        ? Promise.reject(new UnavailableError('Temporal is away'))
+        : Promise.resolve(server.open);
     },
-    wait: (ms) => {
-      server.nowMs += ms;
-      server.open = Math.max(0, server.open - 1);
-      return Promise.resolve();
-    },
+    logger: pino({ level: 'silent' }),
   });
-  return { server, openOrders, never: new AbortController().signal };
+  const nextCount = async () => {
+    clock.nowMs += SECOND;
+    if (openOrders.enter(QUIET)) openOrders.leave(QUIET, false);
+    await new Promise(setImmediate);
+  };
+  /** Starts orders of an item until there is no place for one more. */
+  const fill = (itemId: ItemId): number => {
+    for (let started = 0; ; started++) {
+      if (!openOrders.enter(itemId)) return started;
+      openOrders.leave(itemId, true);
+    }
+  };
+  return { server, clock, openOrders, nextCount, fill };
 }
 
 describe('createOpenOrders', () => {
-  test('admits as many as there is room for, and asks the server once', async () => {
-    const { server, openOrders, never } = bounded(3);
-    for (let i = 0; i < 3; i++) {
-      await openOrders.enter(never);
-      openOrders.leave(true);
-    }
-    expect(openOrders.estimate).toBe(3);
-    expect(server).toMatchObject({ asked: 1, nowMs: 0 });
-  });
-
-  test('waits at the bound until the server counts fewer orders', async () => {
-    const { server, openOrders, never } = bounded(3);
-    server.open = 5;
-    await openOrders.enter(never);
-    expect(server.nowMs).toBe(3 * SECOND);
-  });
-
-  test('counts orders that are entering, so that concurrent ones do not exceed the bound', async () => {
-    const { server, openOrders, never } = bounded(2);
+  test('admits none before the first count, then as many as there is room for', async () => {
+    const { server, openOrders, nextCount, fill } = bounded(3);
     server.open = 1;
-    await openOrders.enter(never);
-    expect(openOrders.estimate).toBe(2);
-    await openOrders.enter(never);
-    expect(server.nowMs).toBeGreaterThan(0);
+    expect(openOrders.enter(HOT)).toBe(false);
+    await nextCount();
+    expect(fill(HOT)).toBe(2);
+    expect(openOrders.estimate).toBe(3);
   });
 
-  test('frees the place when no workflow was started', async () => {
-    const { openOrders, never } = bounded(1);
-    await openOrders.enter(never);
-    openOrders.leave(false);
-    await openOrders.enter(never);
-    expect(openOrders.estimate).toBe(1);
+  test('admits again when the server counts fewer orders', async () => {
+    const { server, nextCount, fill } = bounded(3);
+    await nextCount();
+    expect(fill(HOT)).toBe(3);
+    server.open = 3;
+    await nextCount();
+    expect(fill(HOT)).toBe(0);
+    server.open = 1;
+    await nextCount();
+    expect(fill(HOT)).toBe(2);
+  });
+
+  test('counts orders that are entering, and frees the place when no workflow was started', async () => {
+    const { openOrders, nextCount } = bounded(1);
+    await nextCount();
+    expect(openOrders.enter(HOT)).toBe(true);
+    expect(openOrders.enter(QUIET)).toBe(false);
+    openOrders.leave(HOT, false);
+    expect(openOrders.enter(QUIET)).toBe(true);
   });
 
   test('keeps the starts from while the server was counting', async () => {
     let answer: (open: number) => void = () => undefined;
+    const clock = { nowMs: 0 };
     const openOrders = createOpenOrders({
       max: 10,
-      countEveryMs: 0,
+      now: () => clock.nowMs,
       countOpen: () => new Promise<number>((resolve) => (answer = resolve)),
+      logger: pino({ level: 'silent' }),
     });
-    const never = new AbortController().signal;
-    const first = openOrders.enter(never);
-    answer(0);
-    await first;
-    const second = openOrders.enter(never);
-    openOrders.leave(true);
-    answer(0);
-    await second;
+    const counted = async (open: number) => {
+      answer(open);
+      await new Promise(setImmediate);
+    };
+    openOrders.enter(HOT);
+    await counted(0);
+    openOrders.enter(HOT);
+    openOrders.leave(HOT, true);
+    clock.nowMs += SECOND;
+    // Asks for a count, and is started while the server counts.
+    openOrders.enter(HOT);
+    openOrders.leave(HOT, true);
+    await counted(1);
     expect(openOrders.estimate).toBe(2);
   });
 
-  test('asks once for many that enter together', async () => {
-    const { server, openOrders, never } = bounded(100);
-    await Promise.all(Array.from({ length: 60 }, () => openOrders.enter(never)));
+  test('asks the server at most once a second, and only while orders are started', async () => {
+    const { server, clock, openOrders, nextCount } = bounded(100);
+    await nextCount();
+    for (let i = 0; i < 60; i++) openOrders.enter(HOT);
+    expect(server.asked).toBe(1);
+    clock.nowMs += 60 * SECOND;
     expect(server.asked).toBe(1);
   });
 
-  test('throws when the count fails, and asks again the next time', async () => {
-    let away = true;
-    const openOrders = createOpenOrders({
-      max: 1,
-      countOpen: () =>
-        away ? Promise.reject(new UnavailableError('Temporal is away')) : Promise.resolve(0),
-    });
-    const never = new AbortController().signal;
-    await expect(openOrders.enter(never)).rejects.toBeInstanceOf(UnavailableError);
-    away = false;
-    await openOrders.enter(never);
-    expect(openOrders.estimate).toBe(1);
+  test('goes on to its bound while the server cannot count, and asks again', async () => {
+    const { server, nextCount, fill } = bounded(5);
+    await nextCount();
+    server.away = true;
+    await nextCount();
+    expect(fill(HOT)).toBe(5);
+    await nextCount();
+    expect(fill(HOT)).toBe(0);
+    server.away = false;
+    await nextCount();
+    expect(fill(HOT)).toBe(5);
   });
 
-  test('ends the wait when the process stops', async () => {
-    const stopping = new AbortController();
-    const openOrders = createOpenOrders({ max: 1, countOpen: () => Promise.resolve(1) });
-    const waiting = openOrders.enter(stopping.signal);
-    setImmediate(() => {
-      stopping.abort();
+  test('goes on counting when the wall clock steps back by an hour', async () => {
+    const wall = jest.spyOn(Date, 'now');
+    const openOrders = createOpenOrders({
+      max: 1,
+      countEveryMs: 5,
+      countOpen: () => Promise.resolve(0),
+      logger: pino({ level: 'silent' }),
     });
-    await expect(waiting).rejects.toBeInstanceOf(UnavailableError);
+    const startsOne = async () => {
+      for (let tries = 0; tries < 20; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        if (!openOrders.enter(HOT)) continue;
+        openOrders.leave(HOT, true);
+        return true;
+      }
+      return false;
+    };
+    const before = Date.now();
+    await expect(startsOne()).resolves.toBe(true);
+    wall.mockReturnValue(before - 3_600_000);
+    await expect(startsOne()).resolves.toBe(true);
+    wall.mockRestore();
+  });
+});
+
+describe('a hot item', () => {
+  test('leaves a tenth of the places to items that have few open orders', async () => {
+    const { openOrders, nextCount, fill } = bounded(500);
+    await nextCount();
+    expect(fill(HOT)).toBe(450);
+    for (let item = 0; item < 50; item++) {
+      const quiet = `quiet-${item}` as ItemId;
+      expect(openOrders.enter(quiet)).toBe(true);
+      openOrders.leave(quiet, true);
+    }
+    expect(openOrders.enter(QUIET)).toBe(false);
+  });
+
+  test('may start no more when its orders stay open, however long ago they were started', async () => {
+    const { server, nextCount, fill } = bounded(500);
+    await nextCount();
+    fill(HOT);
+    server.open = 450;
+    for (let minute = 0; minute < 60; minute++) await nextCount();
+    expect(fill(HOT)).toBe(0);
+    expect(fill(QUIET)).toBe(5);
+  });
+
+  test('counts as quiet again once others have started as many orders as are open', async () => {
+    const { server, nextCount, fill } = bounded(500);
+    await nextCount();
+    const other = 'other' as ItemId;
+    fill(HOT);
+    for (let round = 0; round < 8; round++) {
+      server.open = 0;
+      await nextCount();
+      fill(other);
+      server.open = 450;
+      await nextCount();
+    }
+    expect(fill(other)).toBe(0);
+    expect(fill(HOT)).toBe(5);
   });
 });

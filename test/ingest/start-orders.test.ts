@@ -4,14 +4,13 @@ import { encodeOrder } from '../../engine/orders/order-record';
 import { anOrder, aPurchase } from '../support/purchases';
 import { createTestIngest, orderRecord, recordOf } from './fakes';
 
-const orders = (count: number) => Array.from({ length: count }, () => anOrder());
-
 describe('an order record', () => {
   test('becomes one workflow that knows its place in the log', async () => {
-    const { temporal, handle, outcomes } = createTestIngest();
+    const { temporal, handle, outcomes, claims } = createTestIngest();
     const order = anOrder();
     const record = orderRecord(order);
     await handle(record);
+    expect(claims).toEqual([`${order.requestId} ${order.itemId} ${order.fingerprint}`]);
     const source = { topic: 'orders', partition: 2, offset: record.offset };
     expect([...temporal.workflows.values()]).toEqual([{ order, source }]);
     expect(outcomes).toEqual(['started']);
@@ -26,11 +25,12 @@ describe('an order record', () => {
   });
 
   test('that is repeated is finished without a second workflow or a letter', async () => {
-    const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
+    const { temporal, handle, outcomes, letters, givenBack, claims } = createTestIngest();
     const order = anOrder();
     await handle(orderRecord(order));
     await handle(orderRecord(order));
     expect(temporal.workflows.size).toBe(1);
+    expect(claims).toHaveLength(2);
     expect(outcomes).toEqual(['started', 'repeated']);
     expect([letters, givenBack]).toEqual([[], []]);
   });
@@ -55,7 +55,7 @@ describe('an order record', () => {
   });
 
   test('with the id of another order becomes a dead letter, and its units are given back', async () => {
-    const { temporal, handle, outcomes, letters, givenBack } = createTestIngest();
+    const { temporal, handle, outcomes, letters, givenBack, claims } = createTestIngest();
     const first = anOrder();
     const other = anOrder(aPurchase({ requestId: first.requestId, itemId: '202', amount: 3 }));
     await handle(orderRecord(first));
@@ -73,6 +73,7 @@ describe('an order record', () => {
     });
     expect(givenBack).toEqual([`${first.requestId} 202 ${other.fingerprint} request-id-reused`]);
     expect(outcomes.at(-1)).toBe('request-id-reused');
+    expect(claims).toEqual([`${first.requestId} ${first.itemId} ${first.fingerprint}`]);
   });
 });
 
@@ -106,22 +107,15 @@ describe('an invalid record', () => {
 });
 
 describe('while a dependency is away', () => {
-  test('no order becomes a dead letter, and the chunk given again continues where it stopped', async () => {
-    const { temporal, handle, letters } = createTestIngest();
-    const records = orders(50).map(orderRecord);
+  test('an order is not finished, becomes no dead letter, and is started when it is given again', async () => {
+    const { temporal, handle, letters, outcomes, claims } = createTestIngest();
+    const record = orderRecord(anOrder());
     temporal.errors.push(new UnavailableError('RESOURCE_EXHAUSTED'));
-    await expect(handle(...records)).rejects.toBeInstanceOf(UnavailableError);
-    await handle(...records);
-    expect(temporal.workflows.size).toBe(50);
-    expect(temporal.state.calls).toBe(51);
+    await expect(handle(record)).rejects.toBeInstanceOf(UnavailableError);
+    expect([outcomes, claims]).toEqual([[], []]);
+    await handle(record);
+    expect(outcomes).toEqual(['started']);
     expect(letters).toEqual([]);
-  });
-
-  test('no start of the chunk is still under way when the handler throws', async () => {
-    const { temporal, handle } = createTestIngest();
-    temporal.errors.push(new UnavailableError('Temporal is away'));
-    await expect(handle(...orders(50).map(orderRecord))).rejects.toThrow();
-    expect(temporal.state.underWay).toBe(0);
   });
 
   test('a ledger that does not answer keeps the record unfinished', async () => {
@@ -139,22 +133,33 @@ describe('while a dependency is away', () => {
   });
 });
 
-describe('a chunk', () => {
-  test('is started twenty at a time', async () => {
-    const { temporal, handle } = createTestIngest();
-    await handle(...orders(50).map(orderRecord));
-    expect(temporal.state.underWayMax).toBe(20);
+describe('the queue of a record', () => {
+  test('is its item, so that items take turns', () => {
+    const { handler } = createTestIngest();
+    expect(handler.queueOf(orderRecord(anOrder(aPurchase({ itemId: '202' }))))).toBe('202');
   });
 
-  test('starts records with one key one after the other, in the order of the log', async () => {
-    const { temporal, handle, letters } = createTestIngest();
-    const first = anOrder();
-    const second = anOrder({ ...first, amount: 2 });
-    const key = Buffer.from(first.requestId);
-    const records = [first, second].map((order) => ({ ...orderRecord(order), key }));
-    await handle(...records);
-    expect(temporal.state.underWayMax).toBe(1);
-    expect(temporal.workflows.get(first.requestId)?.order).toEqual(first);
-    expect(letters.map(({ value }) => value)).toEqual([records[1]?.value]);
+  test('is one of its own for records that are no orders, which wait for no open order to end', () => {
+    const full = { enter: () => false, leave: () => undefined, estimate: 0 };
+    const { handler } = createTestIngest({ openOrders: full });
+    const poison = handler.queueOf(recordOf(Buffer.from('poison')));
+    expect(poison).toBe('');
+    expect(handler.admit(poison)).toBe(true);
+    expect(handler.admit('202')).toBe(false);
+  });
+});
+
+describe('the place among the open orders', () => {
+  test('is kept by an order that was started, and left by any other', async () => {
+    const left: string[] = [];
+    const leave = (itemId: string, opened: boolean) => left.push(`${itemId} ${opened}`);
+    const { temporal, handle } = createTestIngest({
+      openOrders: { enter: () => true, leave, estimate: 0 },
+    });
+    const record = orderRecord(anOrder(aPurchase({ itemId: '202' })));
+    temporal.errors.push(new UnavailableError('Temporal is away'));
+    await expect(handle(record)).rejects.toThrow();
+    await handle(record, record);
+    expect(left).toEqual(['202 false', '202 true', '202 false']);
   });
 });

@@ -5,8 +5,10 @@
 import { paymentKey, type Order, type Purchase } from '../../engine/orders/order';
 import { createOrderStarter } from '../../ingest/start-orders';
 import { decodeOrder } from '../../engine/orders/order-record';
+import { createClaimKeeper } from '../../engine/stock/claims';
 import { claimKey } from '../../engine/stock/keys';
-import { buy, openGateway, until, type OpenGateway } from '../api/open-gateway';
+import { createKeptClaims } from '../../ingest/kept-claims';
+import { buy, openGateway, reply, until, type OpenGateway } from '../api/open-gateway';
 import { createTestIngest, recordOf } from '../ingest/fakes';
 import { endLeases } from '../support/end-leases';
 import { openGatewayOnRedis } from '../support/gateway-on-redis';
@@ -25,6 +27,7 @@ beforeAll(async () => {
 afterAll(() => close());
 
 const SUPPLY = 3;
+const ORDER_RETENTION_MS = 3_600_000;
 
 async function aPurchaseOnSale(amount = 1): Promise<Purchase> {
   const purchase = aPurchase({ itemId: anItem(), amount });
@@ -50,8 +53,11 @@ function keyOf([record]: ReturnType<typeof recordsOf>): string {
 /** Hands records to an ingest, and answers what it has done with each. */
 async function ingest(...records: ReturnType<typeof recordsOf>) {
   const starter = createOrderStarter(saga.client, saga.taskQueue);
-  const { handle, outcomes, letters } = createTestIngest({ starter, ledger: stock.ledger });
+  const claims = createKeptClaims(createClaimKeeper(stock.redis, ORDER_RETENTION_MS));
+  const { ledger } = stock;
+  const { handle, outcomes, letters } = createTestIngest({ starter, ledger, claims });
   await handle(...records);
+  await claims.flush();
   return { outcomes, letters };
 }
 
@@ -101,6 +107,24 @@ describe('an order whose gateway crashed between the append and the queueing', (
     expect(await stock.countsOf(purchase.itemId)).toMatchObject({ free: 2, held: 0, sold: 1 });
   });
 
+  test('is found, and its id is taken, after the claim of the gateway has expired', async () => {
+    const purchase = await aPurchaseOnSale();
+    const records = await dieBeforeQueue(purchase);
+    await ingest(...records);
+    expect(await stock.redis.pttl(claimKey(purchase.requestId))).toBeGreaterThan(
+      ORDER_RETENTION_MS - 60_000,
+    );
+    await expect(resultOf(purchase)).resolves.toMatchObject({ outcome: 'confirmed' });
+
+    // An ingest that was away for longer than the claim makes it again.
+    await stock.redis.del(claimKey(purchase.requestId));
+    await ingest(...records);
+    const shown = await reply(await fetch(`${open.url}/orders/${purchase.requestId}`));
+    expect(shown).toMatchObject({ status: 200, body: { status: 'confirmed' } });
+    const other = { ...(await aPurchaseOnSale(2)), requestId: purchase.requestId };
+    expect((await buyAs(other)).status).toBe(422);
+  });
+
   test('is accepted by the retry once its lease is over, and its two records are one order', async () => {
     const purchase = await aPurchaseOnSale();
     const first = await dieBeforeQueue(purchase);
@@ -133,6 +157,11 @@ describe('an id whose claim has expired while its order lives', () => {
     expect(letters).toMatchObject([
       { reason: 'request-id-reused', requestId: purchase.requestId, itemId: elsewhere.itemId },
     ]);
+    // Its own record again: the claim is another request's by now, and stays.
+    const claim = await stock.redis.get(claimKey(purchase.requestId));
+    expect((await ingest(...mine)).outcomes).toEqual(['repeated']);
+    expect(await stock.redis.get(claimKey(purchase.requestId))).toBe(claim);
+    expect(claim).toContain(elsewhere.itemId);
     await expect(resultOf(purchase)).resolves.toMatchObject({ outcome: 'confirmed' });
     expect(await stock.countsOf(elsewhere.itemId)).toMatchObject({ free: SUPPLY, queued: 0 });
     expect(await stock.countsOf(purchase.itemId)).toMatchObject({ free: 2, sold: 1 });

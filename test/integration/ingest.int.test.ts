@@ -124,7 +124,7 @@ describe('ingest, from Kafka to Temporal', () => {
       topic: ordersTopic,
       groupId: randomUUID(),
       logger,
-      handle: (records) => ingest.handle(...records),
+      handler: ingest.handler,
       onDead: () => undefined,
     });
     log.closing.push(() => consumer.stop());

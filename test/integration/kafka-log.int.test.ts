@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { startConsumer, type LogRecord } from '../../engine/kafka/consumer';
+import { startConsumer, type LogRecord, type RecordHandler } from '../../engine/kafka/consumer';
 import { NotAppendedError, type LogEntry } from '../../engine/kafka/safe-producer';
 import {
   DEAD_LETTER_PARTITIONS,
@@ -19,18 +19,21 @@ afterEach(() => log.closeAll());
 const entry = (name: string): LogEntry => ({ key: name, value: Buffer.from(name) });
 const names = (count: number) => Array.from({ length: count }, (_, i) => `order-${i}`);
 
+type Handle = RecordHandler['handle'];
+
+/** All records in one queue. */
+const handlerOf = (handle: Handle): RecordHandler => {
+  return { queueOf: () => '', admit: () => true, handle };
+};
+
 /** A member of `groupId` whose records `handle` finishes. */
-async function member(
-  topic: string,
-  groupId: string,
-  handle: Parameters<typeof startConsumer>[0]['handle'],
-) {
+async function member(topic: string, groupId: string, handle: Handle) {
   const consumer = await startConsumer({
     kafka: log.kafka(),
     topic,
     groupId,
     logger,
-    handle,
+    handler: handlerOf(handle),
     onDead: () => undefined,
   });
   log.closing.push(() => consumer.stop());
@@ -79,8 +82,8 @@ describe('append, then a consumer', () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const seen: LogRecord[] = [];
-    await member(ordersTopic, randomUUID(), (records) => {
-      seen.push(...records);
+    await member(ordersTopic, randomUUID(), (record) => {
+      seen.push(record);
       return Promise.resolve();
     });
     const value = createHash('sha256').update('any bytes').digest();
@@ -117,29 +120,29 @@ describe('startConsumer', () => {
     const groupId = randomUUID();
     await producer.append(entry('a'));
     const first: string[] = [];
-    const dying = await member(ordersTopic, groupId, (records) => {
-      first.push(...records.map(({ key }) => String(key)));
+    const dying = await member(ordersTopic, groupId, ({ key }) => {
+      first.push(String(key));
       return Promise.reject(new Error('dies between its work and the commit'));
     });
     await eventually('the first delivery', () => first.length > 0);
     await dying.stop();
 
     const second: string[] = [];
-    await member(ordersTopic, groupId, (records) => {
-      second.push(...records.map(({ key }) => String(key)));
+    await member(ordersTopic, groupId, ({ key }) => {
+      second.push(String(key));
       return Promise.resolve();
     });
     await eventually('the second delivery', () => second.length > 0);
     expect(second).toEqual(['a']);
   });
 
-  test('continues behind the last finished chunk after a stop', async () => {
+  test('continues behind the last finished record after a stop', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const groupId = randomUUID();
     const seen: string[] = [];
-    const handle = (records: readonly LogRecord[]) => {
-      seen.push(...records.map(({ key }) => String(key)));
+    const handle: Handle = ({ key }) => {
+      seen.push(String(key));
       return Promise.resolve();
     };
     const first = await member(ordersTopic, groupId, handle);
@@ -157,10 +160,12 @@ describe('startConsumer', () => {
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const groupId = randomUUID();
     const seen = [new Set<string>(), new Set<string>()] as const;
-    const slowly = (keys: Set<string>) => async (records: readonly LogRecord[]) => {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      for (const { key } of records) keys.add(String(key));
-    };
+    const slowly =
+      (keys: Set<string>): Handle =>
+      async ({ key }) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        keys.add(String(key));
+      };
     const wanted: string[] = [];
     const enough = new AbortController();
     const appending = (async () => {
@@ -187,7 +192,7 @@ describe('startConsumer', () => {
     });
   });
 
-  test('stops within its bound while a chunk hangs, and commits nothing of it', async () => {
+  test('stops within its bound while a record hangs, and does not commit it', async () => {
     const { ordersTopic } = await log.topics();
     const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
     const groupId = randomUUID();
@@ -201,10 +206,10 @@ describe('startConsumer', () => {
       groupId,
       logger,
       onDead: () => undefined,
-      handle: () => {
+      handler: handlerOf(() => {
         delivered = true;
         return hanging;
-      },
+      }),
       stopMsMax: 300,
     });
     await eventually('the delivery', () => delivered);
@@ -218,5 +223,54 @@ describe('startConsumer', () => {
       const answer = withAdmin(log.kafka(), (admin) => admin.describeGroups([groupId]));
       return (await answer).groups.every(({ members }) => members.length === 0);
     });
+  });
+
+  test('handles a record of a quiet queue long before a thousand that stand before it in the log', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    await Promise.all(names(2_000).map((name) => producer.append(entry(`hot-${name}`))));
+    await producer.append(entry('quiet'));
+    const seen: string[] = [];
+    const consumer = await startConsumer({
+      kafka: log.kafka(),
+      topic: ordersTopic,
+      groupId: randomUUID(),
+      logger,
+      onDead: () => undefined,
+      handler: {
+        queueOf: ({ key }) => String(key).split('-')[0] ?? '',
+        admit: () => true,
+        handle: async ({ key }) => {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          seen.push(String(key));
+        },
+      },
+    });
+    log.closing.push(() => consumer.stop());
+    await eventually('the quiet one', () => seen.includes('quiet'));
+    expect(seen.length).toBeLessThan(1_000);
+  });
+
+  test('skips nothing when it joins again while thousands of records wait, and handles few again', async () => {
+    const { ordersTopic } = await log.topics();
+    const producer = await log.producer(ordersTopic, ORDERS_PARTITIONS);
+    const groupId = randomUUID();
+    const wanted = names(3_000);
+    await Promise.all(wanted.map((name) => producer.append(entry(name))));
+    const seen: string[] = [];
+    const slowly: Handle = async ({ key }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      seen.push(String(key));
+    };
+    await member(ordersTopic, groupId, slowly);
+    await eventually('the first at work', () => seen.length > 200);
+    // Each join of another member makes this one join again, and each leave.
+    for (let joins = 0; joins < 2; joins++) {
+      const other = await member(ordersTopic, groupId, slowly);
+      await eventually('both at work', () => seen.length > 500 * (joins + 1));
+      await other.stop();
+    }
+    await eventually('all records', () => new Set(seen).size === wanted.length, 60_000);
+    expect(seen.length - wanted.length).toBeLessThan(500);
   });
 });

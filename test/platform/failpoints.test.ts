@@ -72,6 +72,7 @@ describe('the points', () => {
       ...Object.values(INGEST.starter),
       ...Object.values(INGEST.deadLetters),
       ...Object.values(INGEST.ledger),
+      ...Object.values(INGEST.claims),
       INGEST.commit,
     ],
     worker: [
