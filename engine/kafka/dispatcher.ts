@@ -38,8 +38,6 @@ interface Task extends Waiting {
   failures: number;
 }
 
-export type Dispatcher = ReturnType<typeof createDispatcher>;
-
 /**
  * Hands records to the handler, some at a time and in turn by queue, so that neither the backlog nor the trouble of one
  * queue delays the others.

@@ -6,8 +6,6 @@ export interface Waiting {
   readonly key: string | undefined;
 }
 
-export type FairQueues<T extends Waiting> = ReturnType<typeof createFairQueues<T>>;
-
 /** Queues that are served in turn, each in the order of arrival, so that a long one does not delay a short one. */
 export function createFairQueues<T extends Waiting>() {
   /** In the order of their turns. No queue here is empty. */

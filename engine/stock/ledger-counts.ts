@@ -34,8 +34,6 @@ const DIFFERENCES_MAX = 500;
 /** An item that is busy is quiet for the few milliseconds that a small ledger takes. */
 const TRIES = 5;
 
-export type LedgerCounts = ReturnType<typeof createLedgerCounts>;
-
 /**
  * Compares an item's counts with its entries, in pages. Every change of a count is in the item's stream of events: the
  * comparison counts only if the last event before it is still the last one after it.
