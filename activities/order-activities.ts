@@ -2,7 +2,7 @@ import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
-import { isLedgerUnreadable } from '../engine/orders/ledger';
+import { isLedgerUnreadable, type ReservingRun } from '../engine/orders/ledger';
 import {
   paymentKey,
   totalMinor,
@@ -30,14 +30,26 @@ export function createOrderActivities({
   ledger,
   provider,
   deadLetters,
+  orderRetentionMs,
 }: {
   readonly ledger: StockLedger;
   readonly provider: PaymentProvider;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
+  /** How long the ledger has the entry of an order, at least. */
+  readonly orderRetentionMs: number;
 }) {
   return {
-    reserveStock: (step: { order: Order; fence: number }) =>
-      toldIfUnreadable(() => ledger.reserve(step.order, step.fence)),
+    reserveStock: (step: {
+      order: Order;
+      fence: number;
+      /** Absent in steps of old workers, as is the run. */
+      start?: ReservingRun['start'];
+      runId?: string;
+    }) => {
+      const { order, fence, start = 'again', runId = '' } = step;
+      const run = { start, runId, acceptedMsMax: orderRetentionMs };
+      return toldIfUnreadable(() => ledger.reserve(order, fence, run));
+    },
     confirmSale: (step: Parameters<StockLedger['confirm']>[0]) =>
       toldIfUnreadable(() => ledger.confirm(step)),
     releaseStock: (step: Parameters<StockLedger['release']>[0]) =>

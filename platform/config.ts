@@ -55,6 +55,8 @@ export function loadWorkerConfig(env: Env) {
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     /** Time between two audits of all items; 0: no audits. */
     auditEveryMs: read.integer('AUDIT_EVERY', 60, { min: 0, max: 86_400 }) * 1000,
+    /** A record that is older starts no order which the ledger does not know. */
+    orderRetentionMs: readOrderRetention(read) * 1000,
   });
 }
 
@@ -138,13 +140,18 @@ function readFailpoints(read: Reader, mode: 'development' | 'production') {
  */
 function readClaimLifetimes(read: Reader) {
   const ttl = read.integer('IDEMPOTENCY_TTL', 600, { min: 30, max: 86_400 });
-  const retention = read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
+  const retention = readOrderRetention(read);
   if (retention < 2 * ttl) {
     read.fail(
       `ORDER_RETENTION must be at least twice IDEMPOTENCY_TTL, so ${String(2 * ttl)}, not ${String(retention)}`,
     );
   }
   return { claimTtlMs: ttl * 1000, orderRetentionMs: retention * 1000 };
+}
+
+/** How long an accepted order is found by its request_id, in seconds. */
+function readOrderRetention(read: Reader): number {
+  return read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
 }
 
 /** How many purchases one user may request within so many seconds at each gateway; undefined: no limit. */

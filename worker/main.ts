@@ -65,7 +65,8 @@ async function main(): Promise<void> {
     timeoutMs: PAYMENT_MS_MAX,
   });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
-  const clients = { ledger, provider, deadLetters };
+  const { orderRetentionMs } = config;
+  const clients = { ledger, provider, deadLetters, orderRetentionMs };
 
   const auditStock = createStockAudit({
     config,

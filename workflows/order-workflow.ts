@@ -6,6 +6,7 @@ import {
   setCurrentDetails,
   TemporalFailure,
   upsertSearchAttributes,
+  workflowInfo,
 } from '@temporalio/workflow';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import {
@@ -56,6 +57,8 @@ type Attempt =
       readonly declined?: boolean;
       /** This run has taken nothing, so it gives nothing back. */
       readonly nothingTaken?: boolean;
+      /** The failure is an earlier run's, which has left its dead letter. */
+      readonly hasLetter?: boolean;
     };
 
 /**
@@ -90,10 +93,12 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
     }
     if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
 
-    await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
-      { input, reason, error, generation, orderId: order.orderId },
-    ]);
-    log('dead letter written');
+    if (!attempt.hasLetter) {
+      await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
+        { input, reason, error, generation, orderId: order.orderId },
+      ]);
+      log('dead letter written');
+    }
     upsertSearchAttributes([{ key: ORDER_OUTCOME, value: reason }]);
     throw orderFailed(reason, error);
   });
@@ -104,7 +109,9 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
     const reservation = await reserve(input, log);
-    if (reservation.kind !== 'mismatch') order = inLedger(order, reservation.order);
+    if (reservation.kind !== 'mismatch' && reservation.kind !== 'expired') {
+      order = inLedger(order, reservation.order);
+    }
     await resolveCharges({ ...input, order }, reservation.owed, log);
     switch (reservation.kind) {
       case 'reserved':
@@ -116,6 +123,16 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
         return cancelledByBuyer(log);
       case 'sold-out':
         return notTaken(order, 'sold-out', 'no unit was left');
+      case 'limit':
+        return notTaken(order, 'purchase-limit', 'its buyer may have no more units');
+      case 'ended': {
+        const { reason } = reservation;
+        if (reason === 'cancelled') return cancelledByBuyer(log);
+        const error = 'it failed before, and its record was read again';
+        return { ...notTaken(order, reason, error), hasLetter: true };
+      }
+      case 'expired':
+        return notTaken(order, 'sale-lost', 'accepted too long ago, and the ledger has no entry');
       case 'over':
         return notTaken(order, 'sale-lost', 'a later step of this order took effect');
       case 'mismatch':
@@ -144,11 +161,23 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   }
 }
 
-function reserve({ order, parking }: OrderInput, log: ProgressLog) {
+function reserve(input: OrderInput, log: ProgressLog) {
+  const { order, parking } = input;
+  const run = { start: startOf(input), runId: workflowInfo().runId };
   const summary = `reserve ${units(order)}`;
   const by = (step: typeof reserveStock | typeof reserveAtOnce) => () =>
-    step.executeWithOptions({ summary }, [{ order, fence: Date.now() }]);
+    step.executeWithOptions({ summary }, [{ order, fence: Date.now(), ...run }]);
   return parking ? orPark(log, by(reserveAtOnce), by(reserveStock)) : by(reserveInTask)();
+}
+
+/**
+ * A record may be read again when its run is forgotten, and then tries nothing again. A replay and a reset do, and so does a
+ * start by hand, which has no source.
+ */
+function startOf({ source }: OrderInput): 'first' | 'again' {
+  const { runId, firstExecutionRunId, memo } = workflowInfo();
+  const isReplay = memo?.['replay'] !== undefined;
+  return source && !isReplay && runId === firstExecutionRunId ? 'first' : 'again';
 }
 
 /**

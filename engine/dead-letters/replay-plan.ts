@@ -78,6 +78,7 @@ const RETRYABLE: readonly FailureReason[] = [
   'payment-declined',
   'payment-unknown',
   'sold-out',
+  'purchase-limit',
   'sale-lost',
 ];
 

@@ -129,6 +129,12 @@ export type ReserveResult = {
   | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
   | { readonly kind: 'sold-out' }
+  /** The buyer may have no more units of the item. */
+  | { readonly kind: 'limit' }
+  /** A first start met an order that was released before: it stays as it is, and has its dead letter. */
+  | { readonly kind: 'ended'; readonly reason: ReleaseReason }
+  /** A first start of a record so old that the ledger need not have its entry any more; nothing is reserved. */
+  | { readonly kind: 'expired' }
   /** Too late: a later step, perhaps of a later run, has taken effect. */
   | { readonly kind: 'over' }
   /** The buyer has cancelled the order; nothing is reserved. */
@@ -136,6 +142,19 @@ export type ReserveResult = {
   /** The id belongs to another request: this order never held anything. */
   | { readonly kind: 'mismatch' }
 );
+
+/** The run that asks to reserve. */
+export interface ReservingRun {
+  /**
+   * `first`: the first start of a record, which may have been read again. `again`: a replay, a reset or a start by hand, which
+   * tries a failed order again.
+   */
+  readonly start: 'first' | 'again';
+  /** Empty where it is not known. */
+  readonly runId: string;
+  /** How long ago an order may have been accepted of which the ledger has no entry, in ms; for first starts. */
+  readonly acceptedMsMax: number;
+}
 
 export interface ConfirmResult {
   readonly kind: 'sold' | 'lost';

@@ -92,6 +92,7 @@ export const FAILURE_REASONS = [
   'payment-declined',
   'payment-unknown',
   'sold-out',
+  'purchase-limit',
   'sale-lost',
   'request-id-reused',
   'invalid-record',

@@ -142,6 +142,14 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
     case 'sold-out':
       run.known = { state: 'released', reason: 'sold-out' };
       break;
+    case 'limit':
+      run.known = { state: 'released', reason: 'purchase-limit' };
+      break;
+    case 'ended':
+      run.known = { state: 'released', reason: result.reason };
+      break;
+    case 'expired':
+      break;
     case 'over':
       run.isLate = true;
       break;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ReservingRun } from '../orders/ledger';
 import type { ItemId, Order } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from './keys';
@@ -119,14 +120,14 @@ export function createLedgerOpening(redis: RedisConnection) {
 export function createOpeningLedger(ledger: StockLedger, opener: LedgerOpener): StockLedger {
   return {
     ...ledger,
-    async reserve(order: Order, fence: number) {
+    async reserve(order: Order, fence: number, run: ReservingRun) {
       try {
-        return await ledger.reserve(order, fence);
+        return await ledger.reserve(order, fence, run);
       } catch (error) {
         if (!isLedgerNotOpen(error)) throw error;
         const { itemId } = order;
         const standing = await opener.resolve({ itemId, known: true });
-        if (standing === 'opened') return ledger.reserve(order, fence);
+        if (standing === 'opened') return ledger.reserve(order, fence, run);
         throw new Error(`The ledger of item ${itemId} is lost: its orders wait for a rebuild`, {
           cause: error,
         });

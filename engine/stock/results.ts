@@ -6,7 +6,7 @@ import type {
   ReleaseResult,
   ReserveResult,
 } from '../orders/ledger';
-import type { OrderId } from '../orders/order';
+import type { OrderId, ReleaseReason } from '../orders/order';
 import { NO_ORDER_ID } from './scripts';
 import { fieldOf, parseEntry, parseGenerations } from './stored-entry';
 import type { Sale, StockCounts } from '../orders/sale';
@@ -75,7 +75,7 @@ export function parseRejectResult(reply: unknown): RejectResult {
 export function parseReserveResult(reply: unknown): ReserveResult {
   const [kind, generation, charges, detail, ...inLedger] = list(reply);
   const owed = parseGenerations(text(charges));
-  if (kind === 'mismatch') return { kind, owed };
+  if (kind === 'mismatch' || kind === 'expired') return { kind, owed };
   const order = parseOrderInLedger(inLedger);
   switch (kind) {
     case 'reserved': {
@@ -84,7 +84,10 @@ export function parseReserveResult(reply: unknown): ReserveResult {
     }
     case 'sold':
       return { ...toSold(generation, owed, detail), order };
+    case 'ended':
+      return { kind, owed, order, reason: text(detail) as ReleaseReason };
     case 'sold-out':
+    case 'limit':
     case 'over':
     case 'cancelled':
       return { kind, owed, order };

@@ -4,6 +4,7 @@ import type {
   LedgerEntry,
   ReleaseResult,
   ReserveResult,
+  ReservingRun,
 } from '../orders/ledger';
 import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../orders/order';
 import type { Sale, StockCounts } from '../orders/sale';
@@ -29,12 +30,15 @@ export type StockLedger = ReturnType<typeof createStockLedger>;
 export function createStockLedger(redis: RedisConnection) {
   defineLedgerScripts(redis);
   return {
-    async reserve(order: Order, fence: number): Promise<ReserveResult> {
+    async reserve(
+      order: Order,
+      fence: number,
+      { start, runId, acceptedMsMax }: ReservingRun = BY_HAND,
+    ): Promise<ReserveResult> {
       const { itemId, requestId } = order;
       const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
-      return parseReserveResult(
-        await redis.ledgerReserve(...keys, requestId, fence, ...orderArguments(order)),
-      );
+      const args = [requestId, fence, ...orderArguments(order), start, runId, acceptedMsMax];
+      return parseReserveResult(await redis.ledgerReserve(...keys, ...args));
     },
 
     async confirm(
@@ -129,6 +133,8 @@ export function createStockLedger(redis: RedisConnection) {
     },
   };
 }
+
+const BY_HAND: ReservingRun = { start: 'again', runId: '', acceptedMsMax: 0 };
 
 /** The entry of an order, and whether its ledger is open, in one instant. */
 async function readEntry(

@@ -24,6 +24,8 @@ interface StoredEntry {
   readonly finished_at?: number | undefined;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;
+  /** The run that reserve has refused; only that script reads it. */
+  readonly run?: string | undefined;
 }
 
 /** Every entry of an item's ledger, by request_id. For items of a size that fits into one reply. */

@@ -1,4 +1,4 @@
-import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import { ORDER_OUTCOME, ORDER_WORKFLOW } from '../../engine/orders/contract';
 import { paymentKey, type Order } from '../../engine/orders/order';
 import { orderStartOptions, type StartKind } from '../../engine/orders/order-start';
 import { claimKey, ordersKey } from '../../engine/stock/keys';
@@ -93,5 +93,53 @@ describe('an order that is older than order ids', () => {
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'confirmed', generation: 2 });
     expect(money.moneyOf(requestId)).toEqual({ '1': 'declined', '2': 'captured' });
     expect(money.amountOf(`${requestId}:2`)).toBe(1000);
+  });
+});
+
+describe('a log that is read again when the runs are forgotten', () => {
+  const declined = async () => {
+    const order = await anAcceptedOrder();
+    money.declineIf((key) => key.startsWith(`${order.requestId}:`));
+    await failureOf(await start(order));
+    money.declineIf(() => false);
+    return order;
+  };
+
+  test('charges no failed order again: it fails as before, with the letter that it has', async () => {
+    const order = await declined();
+    const handle = await startForgotten(order);
+    expect(await failureOf(handle)).toBe('payment-declined');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'declined' });
+    expect(saga.lettersOf(order)).toHaveLength(1);
+    const { typedSearchAttributes } = await handle.describe();
+    expect(typedSearchAttributes.get(ORDER_OUTCOME)).toBe('payment-declined');
+  });
+
+  test('leaves a cancelled order cancelled, and a sold one sold', async () => {
+    const [cancelled, sold] = [await anAcceptedOrder(), await anAcceptedOrder()];
+    await saga.ledger.release({ order: cancelled, fence: 1, reason: 'cancelled' });
+    await (await start(sold)).result();
+    await expect((await start(cancelled)).result()).resolves.toEqual({ outcome: 'cancelled' });
+    await expect((await startForgotten(sold)).result()).resolves.toMatchObject({
+      outcome: 'confirmed',
+    });
+    expect(money.moneyOf(cancelled.requestId)).toEqual({});
+    expect(money.moneyOf(sold.requestId)).toEqual({ '1': 'captured' });
+  });
+
+  test('still lets a reset run and a replay try a failed order again', async () => {
+    const [reset, replayed] = [await declined(), await declined()];
+    await expect((await saga.reset(reset)).result()).resolves.toMatchObject({ generation: 2 });
+    const replay = { by: 'ann', why: 'the card was renewed' };
+    const handle = await start(replayed, { kind: 'replay', replay });
+    await expect(handle.result()).resolves.toMatchObject({ generation: 2 });
+  });
+
+  test('starts nothing that was accepted too long ago for the ledger to know it, and says so', async () => {
+    const order = { ...(await anAcceptedOrder()), acceptedAt: 1_700_000_000_000 };
+    await saga.redis.hdel(ordersKey(order.itemId), order.requestId);
+    expect(await failureOf(await start(order))).toBe('sale-lost');
+    expect(money.moneyOf(order.requestId)).toEqual({});
+    expect(saga.lettersOf(order)).toMatchObject([{ reason: 'sale-lost', orderId: order.orderId }]);
   });
 });

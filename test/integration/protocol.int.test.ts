@@ -50,8 +50,8 @@ const MUTANTS = [
     'reserve after its own release',
     'ledgerReserve',
     'reserve',
-    "entry.state == 'released' and entry.fence >= fence",
-    'false',
+    'entry.fence >= fence then',
+    'false then',
   ],
   [
     'a generation that is not owed',

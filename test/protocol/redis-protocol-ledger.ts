@@ -51,8 +51,10 @@ export async function createRedisProtocolLedger(
     },
     async reserve(name, fence) {
       const answer = await ledger.reserve(orderOf(name), fence);
-      if (answer.kind === 'mismatch') throw new Error('one order, two fingerprints');
       const { kind, owed } = answer;
+      if (kind === 'mismatch' || kind === 'limit' || kind === 'ended' || kind === 'expired') {
+        throw new Error(`unexpected in this world: ${kind}`);
+      }
       orderIds.set(name, answer.order?.orderId);
       return { kind, owed, generation: 'generation' in answer ? answer.generation : 0 };
     },

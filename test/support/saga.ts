@@ -20,6 +20,7 @@ export type EventId = NonNullable<ResetRequest['workflowTaskFinishEventId']>;
 export type Saga = ReturnType<typeof useSaga>;
 
 const WORKFLOW_TASK_COMPLETED = 7;
+const ORDER_RETENTION_MS = 604_800_000;
 
 /**
  * The order workflow in a test file: the real worker on the real Temporal and Redis, a provider and dead letters in memory
@@ -39,7 +40,12 @@ export function useSaga() {
       return Promise.resolve();
     },
   };
-  const clients = () => ({ ledger: stock.ledger, provider: money.provider, deadLetters });
+  const clients = () => ({
+    ledger: stock.ledger,
+    provider: money.provider,
+    deadLetters,
+    orderRetentionMs: ORDER_RETENTION_MS,
+  });
   const temporal = useWorker(clients, steps.around);
   afterAll(() => stock.redis.quit());
   const handleOf = (order: Order, runId?: string): OrderHandle =>

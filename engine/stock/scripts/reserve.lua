@@ -13,17 +13,24 @@
   ARGV[7]  currency
   ARGV[8]  accepted_at in ms
   ARGV[9]  order id, or - for none
+  ARGV[10] "first": the first start of a record | "again": a replay, a reset or a start by hand
+  ARGV[11] run id, or nothing
+  ARGV[12] how long ago an order may have been accepted of which there is no entry, in ms; only for "first"
 
   Returns, with the unresolved charges of earlier generations as "1,2,", and at the end the order id or "", the price and
   the currency of the entry, which the run goes on with,
            {"reserved", generation, charges, 1 if it was reserved before, else 0, ...}
            {"sold", generation, charges, payment id or "", ...}
            {"sold-out", 0, charges, "", ...}
+           {"limit", 0, charges, "", ...}      the user may have no more units
+           {"ended", 0, charges, reason, ...}  released before: a first start tries nothing again
+           {"expired", 0, ""}                  a first start of a record that is too old
            {"over", 0, charges, "", ...}       too late: a later step took effect
            {"cancelled", 0, charges, "", ...}  by its buyer
            {"mismatch", 0, ""}                 the id belongs to another request
 ]]
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local isFirst, runId = ARGV[10] == 'first', ARGV[11]
 local rejectionsKey = KEYS[8]
 requireLedger()
 local now = nowMs()
@@ -58,9 +65,43 @@ if entry and entry.state == 'reserved' then
   writeEntry(requestId, entry)
   return answer('reserved', entry.generation, withoutCharge(entry.owed, entry.generation), 1)
 end
--- Released by a later step of this run, or by a later run.
-if entry and entry.state == 'released' and entry.fence >= fence then
-  return answer('over', 0, entry.owed, '')
+if entry and entry.state == 'released' then
+  -- This run was refused before, and the answer or the task in which it asked was lost.
+  if entry.run == runId and (isFirst or entry.fence == fence) then
+    return answer(entry.reason == 'purchase-limit' and 'limit' or 'sold-out', 0, entry.owed, '')
+  end
+  -- The record was read again: the order has failed, and nobody has asked for another try.
+  if isFirst then
+    return answer('ended', 0, entry.owed, entry.reason)
+  end
+  -- Released by a later step of this run, or by a later run.
+  if entry.fence >= fence then
+    return answer('over', 0, entry.owed, '')
+  end
+end
+if not entry and isFirst and now - tonumber(ARGV[8]) > tonumber(ARGV[12]) then
+  return { 'expired', 0, '' }
+end
+
+-- Why a user gets no units; nil where the units are there, or are when leases that are over have been reclaimed.
+local function refusal(free)
+  -- The rejection is never consumed: after a lost workflow task the step is asked for again, when a unit may be free.
+  if redis.call('ZSCORE', rejectionsKey, requestId) then
+    return 'sold-out', free
+  end
+  local limit, owned = allowance(user)
+  -- A dead attempt of this user counts against the limit until it is reclaimed.
+  if limit and owned + units > limit then
+    free = reclaim(free, math.huge, now)
+    limit, owned = allowance(user)
+    if owned + units > limit then
+      return 'limit', free
+    end
+  end
+  if free < units then
+    free = reclaim(free, units, now)
+  end
+  return free < units and 'sold-out' or nil, free
 end
 
 local free = openStock()
@@ -70,23 +111,18 @@ if entry and (entry.state == 'held' or entry.state == 'queued') then
   -- The buyer has asked again since the rejection, and got a hold.
   redis.call('ZREM', rejectionsKey, requestId)
 else
-  -- The rejection is never consumed: after a lost workflow task the step is asked for again, when a unit may be free.
-  local rejected = redis.call('ZSCORE', rejectionsKey, requestId)
   entry = entry or newEntry(ARGV[9], units, user, fingerprint, ARGV[6], ARGV[7], ARGV[8])
-  if not rejected and free < units then
-    free = reclaim(free, units, now)
-  end
-  local limit, owned = allowance(user)
-  if rejected or free < units or (limit and owned + units > limit) then
+  local refused
+  refused, free = refusal(free)
+  if refused then
     entry.fence = fence
-    if entry.state == nil then
-      entry.reason = 'sold-out'
-      entry.finished_at = now
-      enter(entry, 'released', now)
-      addEvent(requestId, entry, 'released', free)
-    end
+    entry.run = runId ~= '' and runId or nil
+    entry.reason = refused == 'limit' and 'purchase-limit' or 'sold-out'
+    entry.finished_at = now
+    enter(entry, 'released', now)
+    addEvent(requestId, entry, 'released', free)
     writeEntry(requestId, entry)
-    return answer('sold-out', 0, entry.owed, '')
+    return answer(refused, 0, entry.owed, '')
   end
   free = free - units
   writeFree(free)
@@ -96,6 +132,7 @@ end
 local chargesBefore = entry.owed
 entry.generation = entry.generation + 1
 entry.fence = fence
+entry.run = nil
 entry.reason = nil
 entry.finished_at = nil
 addUnresolvedCharge(entry, entry.generation)
