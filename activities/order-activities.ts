@@ -11,6 +11,12 @@ import {
   type OrderId,
 } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
+import {
+  foreignCharge,
+  refundOwnCharge,
+  type DueCharge,
+  type ForeignCharge,
+} from '../engine/payments/own-charge';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
@@ -31,12 +37,15 @@ export function createOrderActivities({
   provider,
   deadLetters,
   orderRetentionMs,
+  onForeignCharge,
 }: {
   readonly ledger: StockLedger;
   readonly provider: PaymentProvider;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
   /** How long the ledger has the entry of an order, at least. */
   readonly orderRetentionMs: number;
+  /** Called where a payment key holds the charge of another order: an operator has to look at it. */
+  readonly onForeignCharge: (foreign: ForeignCharge) => void;
 }) {
   return {
     reserveStock: (step: {
@@ -61,34 +70,45 @@ export function createOrderActivities({
       generation: number;
       /** An earlier call may have charged the generation and got no answer. Absent in old orders. */
       inDoubt?: boolean;
-    }): Promise<ChargeResult> {
+    }): Promise<ChargeResult | ForeignCharge> {
       const { order, generation, inDoubt = false } = step;
       const key = paymentKey(order.requestId, order.orderId, generation);
       // An earlier attempt may have charged and lost its answer: look the charge up before it is sent again.
       const mayBeCharged = inDoubt || activityInfo().attempt > 1;
       const earlier = mayBeCharged ? await provider.find(key) : undefined;
-      return (
-        earlier ??
-        provider.charge({
-          key,
-          amountMinor: totalMinor(order),
-          currency: order.currency,
-          context: { requestId: order.requestId, itemId: order.itemId, userId: order.userId },
-        })
-      );
+      const due = { key, amountMinor: totalMinor(order), currency: order.currency };
+      const foreign = foreignCharge(earlier, due);
+      if (foreign) {
+        onForeignCharge(foreign);
+        return foreign;
+      }
+      const { requestId, itemId, userId } = order;
+      return earlier ?? provider.charge({ ...due, context: { requestId, itemId, userId } });
     },
 
     /**
      * Resolves the charge of one generation: refunds it, or blocks its key so that it can never succeed. A reserved or sold
      * generation is kept. The charge is struck after the refund: a crash in between only repeats the refund.
      */
-    refundPayment: (step: OrderGeneration): Promise<'refunded' | 'nothing' | 'kept'> =>
+    refundPayment: (
+      step: OrderGeneration & {
+        /** Absent in steps of old workers. */
+        due?: Pick<DueCharge, 'amountMinor' | 'currency'>;
+      },
+    ): Promise<'refunded' | 'nothing' | 'kept' | 'foreign'> =>
       toldIfUnreadable(async () => {
         if (!(await ledger.isRefundable(step))) return 'kept';
-        const { requestId, orderId, generation } = step;
-        const refund = await provider.refund(paymentKey(requestId, orderId, generation));
+        const { requestId, orderId, generation, due } = step;
+        const key = paymentKey(requestId, orderId, generation);
+        // Only the key of an order without an id can be another order's: its request_id may have been used again.
+        const refund =
+          due && orderId === undefined
+            ? await refundOwnCharge(provider, { key, ...due })
+            : await provider.refund(key);
         await ledger.resolveCharge(step);
-        return refund;
+        if (typeof refund === 'string') return refund;
+        onForeignCharge(refund);
+        return refund.kind;
       }),
 
     /** Returns once Kafka has acknowledged the letter. A retry writes it again under the same id. */

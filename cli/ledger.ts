@@ -154,7 +154,7 @@ function createClients(
         orders.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
     provider,
-    createChargeLookup: () => createChargeLookup(provider, payments),
+    lookUpCharges: createChargeLookup(provider),
     wait: (ms: number) => sleep(ms),
   };
 }
@@ -171,12 +171,11 @@ async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode>
   const { terminal, by } = clients;
   const { repair, json } = options;
   const itemId = parseItemId(options.item);
-  const deps = { ...clients, lookUpCharges: await clients.createChargeLookup() };
   const compare = async () => {
     let orders = 0;
     const differences: Difference[] = [];
     for (let position: AuditPosition | undefined; ;) {
-      const answer = await auditItem(deps, { itemId, ...(position && { position }) });
+      const answer = await auditItem(clients, { itemId, ...(position && { position }) });
       if (answer.kind === 'unknown') {
         throw refused(`Nothing is sold under ${itemId}, and nothing ever was.`);
       }
@@ -190,7 +189,7 @@ async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode>
   const mendable = differences.filter(({ mend }) => mend !== undefined);
   let left = differences;
   if (repair && mendable.length > 0) {
-    await repairItem(deps, { itemId, differences: mendable, by, why: 'stock audit --repair' });
+    await repairItem(clients, { itemId, differences: mendable, by, why: 'stock audit --repair' });
     if (!json) for (const line of mendable) terminal.out(`mending   ${differenceText(line)}\n`);
     left = (await compare()).differences;
   }

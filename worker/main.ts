@@ -1,11 +1,13 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { Client } from '@temporalio/client';
+import { Counter } from 'prom-client';
 import { createOrderWorker } from '../activities/order-worker';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import type { ForeignCharge } from '../engine/payments/own-charge';
 import {
   createLedgerOpener,
   createLedgerOpening,
@@ -66,7 +68,20 @@ async function main(): Promise<void> {
   });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
   const { orderRetentionMs } = config;
-  const clients = { ledger, provider, deadLetters, orderRetentionMs };
+  const foreignCharges = new Counter({
+    name: 'flash_sale_foreign_charges_total',
+    help: 'Payment keys of an order that were found to hold the charge of another one',
+  });
+  const clients = {
+    ledger,
+    provider,
+    deadLetters,
+    orderRetentionMs,
+    onForeignCharge: (foreign: ForeignCharge) => {
+      foreignCharges.inc();
+      logger.error(foreign, 'a payment key holds the charge of another order');
+    },
+  };
 
   const auditStock = createStockAudit({
     config,

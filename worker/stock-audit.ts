@@ -85,7 +85,7 @@ export function createStockAudit(clients: {
       opening,
       registry,
       runs,
-      lookUpCharges: await createChargeLookup(provider, config.paymentUrl),
+      lookUpCharges: createChargeLookup(provider),
       isLogRead: () => isLogRead(kafka, config.ordersTopic, config.consumerGroup),
       findRecords: (orders) => findRecords(kafka, config.ordersTopic, orders),
       readCancellations: (itemId, requestIds) =>

@@ -53,8 +53,8 @@ type Attempt =
       readonly error: string;
       /** 0 while nothing was reserved. */
       readonly generation: number;
-      /** The provider has declined the generation for certain: there is no charge to resolve. */
-      readonly declined?: boolean;
+      /** The provider has declined the generation, or its key is another order's: there is no charge to resolve. */
+      readonly nothingCharged?: boolean;
       /** This run has taken nothing, so it gives nothing back. */
       readonly nothingTaken?: boolean;
       /** The failure is an earlier run's, which has left its dead letter. */
@@ -75,12 +75,12 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
     log(`not sold: ${reason} (${error})`);
     if (!attempt.nothingTaken) {
       // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
-      const declined = attempt.declined ? generation : undefined;
-      const released = await release({ ...input, order }, reason, declined, log);
+      const settled = attempt.nothingCharged ? generation : undefined;
+      const released = await release({ ...input, order }, reason, settled, log);
       const { orderId } = released;
       await resolveCharges({ ...input, order: { ...order, orderId } }, released.owed, log);
       // The entry is another order's, so it does not list what this one was charged.
-      if (orderId !== order.orderId && generation > 0 && !attempt.declined) {
+      if (orderId !== order.orderId && generation > 0 && !attempt.nothingCharged) {
         await resolveCharges({ ...input, order }, [generation], log);
       }
       if (released.kind === 'sold') {
@@ -147,7 +147,12 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     const payment = await charge({ ...input, order }, generation, again, log);
     if (payment.kind === 'declined') {
       const error = `the provider said: ${payment.code}`;
-      return { ...notSold(order, 'payment-declined', error, generation), declined: true };
+      const failed = notSold(order, 'payment-declined', error, generation);
+      return { ...failed, nothingCharged: true };
+    }
+    if (payment.kind === 'foreign') {
+      const failed = notSold(order, 'payment-unknown', payment.error, generation);
+      return { ...failed, nothingCharged: true };
     }
     log(`charged ${payment.paymentId}`);
 
@@ -247,7 +252,7 @@ function confirm(
   });
 }
 
-/** `declined`: the provider has declined this generation for certain. */
+/** `declined`: nothing is charged for this generation for certain, so its charge needs no settling. */
 function release(
   { order, parking }: OrderInput,
   reason: ReleaseReason,
@@ -268,11 +273,12 @@ async function resolveCharges(
   generations: readonly number[],
   log: ProgressLog,
 ): Promise<void> {
-  const { itemId, requestId, orderId } = order;
+  const { itemId, requestId, orderId, currency } = order;
+  const due = { amountMinor: totalMinor(order), currency };
   for (const generation of generations) {
     const summary = `refund ${requestId}, generation ${String(generation)}`;
     const by = (step: typeof refundPayment) => () =>
-      step.executeWithOptions({ summary }, [{ itemId, requestId, orderId, generation }]);
+      step.executeWithOptions({ summary }, [{ itemId, requestId, orderId, generation, due }]);
     const refund = await (parking
       ? orPark(log, by(refundAtOnce), by(refundPayment))
       : by(refundPayment)());

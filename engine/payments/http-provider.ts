@@ -1,4 +1,4 @@
-import type { ChargeResult, PaymentProvider } from './payment-provider';
+import type { ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
 
 /**
  * The payment provider behind the simulator's HTTP interface. `timeoutMs` bounds a request with its response. Connections
@@ -42,7 +42,7 @@ export function createHttpPaymentProvider({
       const reply = await send('GET', `/charges/${encodeURIComponent(key)}`);
       // A 404 without this type may come from a wrong address or a proxy.
       if (reply.status === 404 && fieldsOf(reply)['type'] === 'unknown-charge') return undefined;
-      return parseCharge(key, reply);
+      return parseFound(key, reply);
     },
 
     async refund(key) {
@@ -70,6 +70,14 @@ function parseCharge(key: string, reply: Reply): ChargeResult {
   const isDeclined = status === 'declined' || status === 'refunded' || status === 'blocked';
   if (isDeclined && typeof code === 'string') return { kind: 'declined', code };
   throw unreadable(reply);
+}
+
+function parseFound(key: string, reply: Reply): FoundCharge {
+  const result = parseCharge(key, reply);
+  if (result.kind === 'declined') return result;
+  const { amount: amountMinor, currency } = fieldsOf(reply);
+  if (typeof amountMinor !== 'number' || typeof currency !== 'string') throw unreadable(reply);
+  return { ...result, amountMinor, currency };
 }
 
 function checkOk({ call, status, text }: Reply): void {

@@ -18,6 +18,11 @@ export type ChargeResult =
   /** Final: no money moved, and none will under this key. `code` is the provider's reason. */
   | { readonly kind: 'declined'; readonly code: string };
 
+/** A charge that was looked up, with what was taken. */
+export type FoundCharge =
+  | (Extract<ChargeResult, { readonly kind: 'charged' }> & Pick<Charge, 'amountMinor' | 'currency'>)
+  | Extract<ChargeResult, { readonly kind: 'declined' }>;
+
 /**
  * The payment port. Every method may be called again with the same key at any time, and throws when it has no definite
  * result; the caller then retries.
@@ -26,7 +31,7 @@ export interface PaymentProvider {
   /** Takes the money once per key. A key that was charged or declined before returns the same result. */
   charge(charge: Charge): Promise<ChargeResult>;
   /** The state of a key; undefined when the provider never saw it. A refunded or blocked key is `declined`. */
-  find(key: string): Promise<ChargeResult | undefined>;
+  find(key: string): Promise<FoundCharge | undefined>;
   /**
    * Makes sure that the key holds no money and never will: voids or refunds a charge, and blocks a key that was never
    * seen, so that a charge still on its way fails. `nothing`: there was no money.

@@ -28,7 +28,7 @@
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
 import Stripe from 'stripe';
-import type { Charge, ChargeResult, PaymentProvider } from './payment-provider';
+import type { Charge, ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
 
 /**
  * The price of an intent before its charge is known: any that Stripe accepts, but always the same, because Stripe compares
@@ -72,9 +72,12 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
     return resultOf(intent);
   };
 
-  const find = async (key: string): Promise<ChargeResult | undefined> => {
+  const find = async (key: string): Promise<FoundCharge | undefined> => {
     const intent = await intentOf(key);
-    return isUntouched(intent) ? undefined : resultOf(intent);
+    if (isUntouched(intent)) return undefined;
+    const result = resultOf(intent);
+    if (result.kind === 'declined') return result;
+    return { ...result, amountMinor: intent.amount, currency: intent.currency.toUpperCase() };
   };
 
   const refund = async (key: string): Promise<'refunded' | 'nothing'> => {

@@ -18,7 +18,7 @@ export interface ReconciliationDeps {
     'confirm' | 'release' | 'cancel' | 'isRefundable' | 'resolveCharge'
   >;
   readonly runs: OrderRuns;
-  readonly provider: Pick<PaymentProvider, 'refund'>;
+  readonly provider: Pick<PaymentProvider, 'find' | 'refund'>;
   readonly lookUpCharges: LookUpCharges;
   /** Whether ingest has read every record that the orders topic holds now. */
   readonly isLogRead: () => Promise<boolean>;
@@ -277,33 +277,18 @@ export type LookUpCharges = (
   entry: { readonly orderId?: OrderId | undefined; readonly generation: number },
 ) => Promise<readonly Charge[]>;
 
-const LEDGER_MS_MAX = 5_000;
-
-/**
- * Looks charges up key by key. The payment port returns no amounts; they come from the simulator's `GET /ledger`, where
- * `paymentUrl` has one.
- */
-export async function createChargeLookup(
-  provider: Pick<PaymentProvider, 'find'>,
-  paymentUrl: string,
-): Promise<LookUpCharges> {
-  const signal = AbortSignal.timeout(LEDGER_MS_MAX);
-  const response = await fetch(`${paymentUrl}/ledger`, { signal });
-  const rows = response.status === 200 ? await response.json() : [];
-  const amounts = new Map(
-    (rows as readonly { key: string; amount: number }[]).map(({ key, amount }) => [key, amount]),
-  );
+/** Looks charges up key by key. */
+export function createChargeLookup(provider: Pick<PaymentProvider, 'find'>): LookUpCharges {
   return async (requestId, entry) => {
     const charges: Charge[] = [];
     for (let generation = 1; generation <= entry.generation; generation++) {
       const key = paymentKey(requestId, entry.orderId, generation);
       const found = await provider.find(key);
-      charges.push({
-        generation,
-        charged: found?.kind === 'charged',
-        paymentId: found?.kind === 'charged' ? found.paymentId : undefined,
-        amountMinor: amounts.get(key),
-      });
+      charges.push(
+        found?.kind === 'charged'
+          ? { ...found, generation, charged: true }
+          : { generation, charged: false },
+      );
     }
     return charges;
   };

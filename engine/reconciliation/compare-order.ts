@@ -43,8 +43,9 @@ export interface Charge {
   /** Whether the key holds money. */
   readonly charged: boolean;
   readonly paymentId?: string | undefined;
-  /** Absent where the provider does not tell it. */
+  /** Present where it is charged, as is the currency. */
   readonly amountMinor?: number | undefined;
+  readonly currency?: string | undefined;
 }
 
 export interface OrderFacts {
@@ -181,8 +182,9 @@ function compareCharges(entry: LedgerEntry, charges: readonly Charge[]): Differe
   if (!sale.charged) {
     return [...found, { kind: 'charge-missing', there: 'sold and not charged', should }];
   }
-  if (sale.amountMinor !== undefined && sale.amountMinor !== total) {
-    found.push({ kind: 'charge-amount', there: `charged ${sale.amountMinor}`, should });
+  if (sale.amountMinor !== total || sale.currency !== currency) {
+    const there = `charged ${String(sale.amountMinor)} ${String(sale.currency)}`;
+    found.push({ kind: 'charge-amount', there, should });
   }
   if (
     sale.paymentId !== undefined &&

@@ -1,7 +1,8 @@
 import type { Cancellations } from '../kafka/read-log';
 import { isCancelledBy } from '../orders/cancellation-record';
 import { orderOf } from '../orders/ledger';
-import { type ItemId, type Order, type RequestId, paymentKey } from '../orders/order';
+import { type ItemId, type Order, type RequestId, paymentKey, totalMinor } from '../orders/order';
+import { refundOwnCharge } from '../payments/own-charge';
 import type { ByHand } from '../stock/ledger-counts';
 import type { ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
@@ -102,7 +103,10 @@ async function releaseAndRefund(
   for (const generation of owed) {
     const step = { itemId, requestId, orderId, generation };
     if (!(await ledger.isRefundable(step))) continue;
-    await provider.refund(paymentKey(requestId, orderId, generation));
+    const key = paymentKey(requestId, orderId, generation);
+    // The charge of another order stays, and is still found by the next audit.
+    const due = { key, amountMinor: totalMinor(order), currency: order.currency };
+    await refundOwnCharge(provider, due);
     await ledger.resolveCharge(step);
   }
 }

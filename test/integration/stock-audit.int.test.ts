@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { auditItem } from '../../engine/reconciliation/audit-item';
+import { auditItem, createChargeLookup } from '../../engine/reconciliation/audit-item';
 import { createAuditProgressStore } from '../../engine/reconciliation/audit-progress';
 import { auditStock } from '../../engine/reconciliation/audit-stock';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import { repairItem } from '../../engine/reconciliation/repair-item';
 import type { Cancellation } from '../../engine/orders/cancellation-record';
-import { orderOf, type LedgerEntry } from '../../engine/orders/ledger';
+import { orderOf } from '../../engine/orders/ledger';
 import { paymentKey, type ItemId, type Order, type RequestId } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
@@ -40,16 +40,7 @@ function deps() {
     runs: createOrderRuns(saga.client, saga.taskQueue),
     ledger: saga.ledger,
     provider: money.provider,
-    lookUpCharges: async (requestId: string, entry: Pick<LedgerEntry, 'orderId' | 'generation'>) =>
-      Promise.all(
-        Array.from({ length: entry.generation }, async (_, i) => {
-          const key = paymentKey(requestId, entry.orderId, i + 1);
-          const found = await money.provider.find(key);
-          const amountMinor = money.amountOf(key);
-          const charged = found?.kind === 'charged';
-          return { generation: i + 1, charged, ...(amountMinor !== undefined && { amountMinor }) };
-        }),
-      ),
+    lookUpCharges: createChargeLookup(money.provider),
     isLogRead: () => Promise.resolve(true),
     findRecords: () => Promise.resolve(logged),
     readCancellations: () => Promise.resolve(cancellations),

@@ -84,10 +84,8 @@ describe('a declined order', () => {
     await becomes(requestId, 'confirmed');
     await expectBalance(engine, sale);
     const charges = await readCharges(engine.payments, `${requestId}:`);
-    expect(charges.map(({ key, status }) => `${key} ${status}`).sort()).toEqual([
-      `${requestId}:1 declined`,
-      `${requestId}:2 captured`,
-    ]);
+    const generations = charges.map(({ key, status }) => `${key.split(':')[2] ?? ''} ${status}`);
+    expect(generations.sort()).toEqual(['1 declined', '2 captured']);
     const { memo } = await new Client({ connection }).workflow.getHandle(requestId).describe();
     expect(memo).toMatchObject({ replay: { why: 'the card was renewed' } });
     expect(await lettersOf(itemId)).toEqual([]);

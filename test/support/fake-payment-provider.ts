@@ -56,7 +56,13 @@ export function createFakePaymentProvider(): FakePaymentProvider {
 
   return {
     charge: (charge) => perform('charge', () => decide(charge)),
-    find: (key) => perform('find', () => charges.get(key)?.result),
+    find: (key) =>
+      perform('find', () => {
+        const known = charges.get(key);
+        if (known?.result.kind !== 'charged') return known?.result;
+        const { amountMinor, currency = '' } = known;
+        return { ...known.result, amountMinor, currency };
+      }),
     refund: (key) =>
       perform('refund', () => {
         const known = charges.get(key);

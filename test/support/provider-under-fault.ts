@@ -18,7 +18,12 @@ export function createProviderUnderFault() {
 
   const provider: PaymentProvider = {
     async charge({ key, amountMinor, currency }) {
-      const status = charges.get(key)?.status ?? (declines(key) ? 'declined' : 'captured');
+      const known = charges.get(key);
+      const isTaken = known && known.status !== 'blocked';
+      if (isTaken && (known.amountMinor !== amountMinor || known.currency !== currency)) {
+        throw new Error(`${key} is taken`);
+      }
+      const status = known?.status ?? (declines(key) ? 'declined' : 'captured');
       charges.set(key, { status, amountMinor, currency });
       await faults.shift()?.('charge', key);
       return resultOf(key, status);
@@ -26,7 +31,10 @@ export function createProviderUnderFault() {
     async find(key) {
       await faults.shift()?.('find', key);
       const found = charges.get(key);
-      return found && resultOf(key, found.status);
+      if (!found) return undefined;
+      const { status, amountMinor, currency } = found;
+      const result = resultOf(key, status);
+      return result.kind === 'charged' ? { ...result, amountMinor, currency } : result;
     },
     async refund(key) {
       await faults.shift()?.('refund', key);

@@ -2,6 +2,7 @@ import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import type { Order } from '../../engine/orders/order';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
+import type { ForeignCharge } from '../../engine/payments/own-charge';
 import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../engine/orders/contract';
 import { orderStartOptions } from '../../engine/orders/order-start';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
@@ -32,6 +33,7 @@ export function useSaga() {
     stock = openRedisStock();
   });
   const letters: DeadLetter[] = [];
+  const foreign: string[] = [];
   const money = createProviderUnderFault();
   const steps = createStepHooks();
   const deadLetters = {
@@ -45,6 +47,7 @@ export function useSaga() {
     provider: money.provider,
     deadLetters,
     orderRetentionMs: ORDER_RETENTION_MS,
+    onForeignCharge: ({ error }: ForeignCharge) => foreign.push(error),
   });
   const temporal = useWorker(clients, steps.around);
   afterAll(() => stock.redis.quit());
@@ -53,6 +56,8 @@ export function useSaga() {
 
   return {
     money,
+    /** The errors of charges of other orders that were found. */
+    foreign,
     /** Hooks for an order's next calls of a step, one for each call: before it takes effect, or before its result is returned. */
     onStep: steps.on,
     get clients() {

@@ -212,8 +212,9 @@ function decodeKey(raw: string): string {
   return parseKey(key);
 }
 
-function chargeBody({ key, status, payment_id, code }: ChargeRecord) {
-  return status === 'captured' ? { key, status, payment_id } : { key, status, code };
+function chargeBody({ key, status, payment_id, code, amount, currency }: ChargeRecord) {
+  const detail = status === 'captured' ? { payment_id } : { code };
+  return { key, status, ...detail, amount, currency };
 }
 
 function ledgerRow({ key, status, amount, currency, at }: ChargeRecord) {

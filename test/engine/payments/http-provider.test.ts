@@ -49,6 +49,14 @@ describe('the HTTP payment provider', () => {
     }
   });
 
+  it('finds no charge whose amount or currency it is not told', async () => {
+    const found = { key: 'k1', status: 'captured', payment_id: 'p', amount: 1000, currency: 'USD' };
+    for (const missing of ['amount', 'currency']) {
+      const provider = await providerAnswered(200, JSON.stringify({ ...found, [missing]: null }));
+      await expect(provider.find('k1')).rejects.toThrow('cannot be read');
+    }
+  });
+
   it('does not take every 404 for an unseen key', async () => {
     const provider = await providerAnswered(404, '{"type":"not-found"}');
     await expect(provider.find('k1')).rejects.toThrow('answered 404');

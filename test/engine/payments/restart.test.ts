@@ -1,6 +1,7 @@
 import { appendFile, readFile, writeFile, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createHttpPaymentProvider } from '../../../engine/payments/http-provider';
+import type { ChargeResult } from '../../../engine/payments/payment-provider';
 import { createSimulator } from '../../../engine/payments/simulator/simulator';
 import { newCharge } from './payment-provider.contract';
 import { clientOf, newLedgerFile, until } from './running-simulator';
@@ -92,7 +93,7 @@ describe('the simulator as a process', () => {
       baseUrl: `http://127.0.0.1:${port}`,
       timeoutMs: 10_000,
     });
-    const answered = new Map<string, unknown>();
+    const answered = new Map<string, ChargeResult>();
     for (let kill = 0; kill < 3; kill += 1) {
       const simulator = await runSimulator(options);
       const enough = answered.size + 100;
@@ -112,7 +113,7 @@ describe('the simulator as a process', () => {
 
     const simulator = await runSimulator(options);
     const found = [...answered].map(async ([key, answer]) => {
-      await expect(provider.find(key)).resolves.toEqual(answer);
+      await expect(provider.find(key)).resolves.toMatchObject(answer);
     });
     await Promise.all(found);
     await simulator.end('SIGTERM');

@@ -3,13 +3,14 @@ import type { OrderRun } from '../../../engine/reconciliation/order-runs';
 import type { LedgerEntry } from '../../../engine/orders/ledger';
 
 const NOW = 1_700_000_600_000;
+const UNITS = 2;
 const LONG_AGO = NOW - 500_000;
 const A_WEEK = 7 * 24 * 3_600_000;
 
 function anEntry(fields: Partial<LedgerEntry>): LedgerEntry {
   return {
     state: 'queued',
-    units: 2,
+    units: UNITS,
     userId: 'u1',
     fingerprint: 'f',
     generation: fields.state === undefined || fields.state === 'queued' ? 0 : 1,
@@ -44,8 +45,8 @@ function compare(facts: Partial<OrderFacts>): string[] {
   return compareOrder(whole).map(({ kind, mend }) => (mend ? `${kind}: ${mend}` : kind));
 }
 
-const charged = (generation = 1, amountMinor?: number) => [
-  { generation, charged: true, paymentId: 'p', ...(amountMinor !== undefined && { amountMinor }) },
+const charged = (generation = 1, amountMinor = UNITS * 500, currency = 'USD') => [
+  { generation, charged: true, paymentId: 'p', amountMinor, currency },
 ];
 
 describe('an order whose ledger, workflow and charges agree', () => {
@@ -152,6 +153,11 @@ describe('an order whose ledger, workflow and charges differ', () => {
     [
       'sold for another amount',
       { entry: anEntry({ state: 'sold' }), charges: charged(1, 999) },
+      ['charge-amount'],
+    ],
+    [
+      'sold for another currency',
+      { entry: anEntry({ state: 'sold' }), charges: charged(1, UNITS * 500, 'EUR') },
       ['charge-amount'],
     ],
     [

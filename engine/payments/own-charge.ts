@@ -1,0 +1,31 @@
+import type { Charge, FoundCharge, PaymentProvider } from './payment-provider';
+
+/** What an order is charged under a key, and no other charge: keys of old orders may be used again. */
+export type DueCharge = Pick<Charge, 'key' | 'amountMinor' | 'currency'>;
+
+/** Under the key of a charge there is another one: the order is not paid by it, and may not give it back. */
+export interface ForeignCharge {
+  readonly kind: 'foreign';
+  readonly error: string;
+}
+
+/** Whether a charge that was found under an order's key is another order's. */
+export function foreignCharge(
+  found: FoundCharge | undefined,
+  due: DueCharge,
+): ForeignCharge | undefined {
+  if (found?.kind !== 'charged') return undefined;
+  const { amountMinor, currency, paymentId } = found;
+  if (amountMinor === due.amountMinor && currency === due.currency) return undefined;
+  const there = `${paymentId}: ${String(amountMinor)} ${currency}`;
+  const should = `${String(due.amountMinor)} ${due.currency} (minor units)`;
+  return { kind: 'foreign', error: `the key ${due.key} holds ${there}, not ${should}` };
+}
+
+/** Refunds the charge that is due under a key, or blocks the key. A foreign charge stays as it is. */
+export async function refundOwnCharge(
+  provider: Pick<PaymentProvider, 'find' | 'refund'>,
+  due: DueCharge,
+): Promise<'refunded' | 'nothing' | ForeignCharge> {
+  return foreignCharge(await provider.find(due.key), due) ?? provider.refund(due.key);
+}
