@@ -10,6 +10,7 @@ import { resultText, type SuiteResult } from './report';
 import { crowd } from './suites/crowd';
 import { door } from './suites/door';
 import { drain } from './suites/drain';
+import { fairness } from './suites/fairness';
 import { overload } from './suites/overload';
 import { duplicate, invalid, soldOut } from './suites/rejections';
 import { scale } from './suites/scale';
@@ -28,6 +29,7 @@ const SUITES = {
   duplicate,
   invalid,
   drain,
+  fairness,
   crowd,
   overload,
   scale,
@@ -89,7 +91,7 @@ function parseOptions(args: readonly string[]) {
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option(
       '--orders <sizes>',
-      'sizes of the drain suite (default: 500,2000,10000); of years (default: 1000000)',
+      'sizes of drain (default: 500,2000,10000), fairness (10000) and years (1000000)',
       parseCounts,
     )
     .option(
