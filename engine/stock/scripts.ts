@@ -54,13 +54,24 @@ export function defineLedgerScripts(
   redis: RedisConnection,
   commands: readonly ScriptCommand[] = Object.keys(SCRIPTS) as ScriptCommand[],
 ): void {
-  const prelude = source('prelude');
   for (const command of commands) {
-    redis.defineCommand(command, {
-      numberOfKeys: numberOfKeys(command),
-      lua: withPrelude(prelude, source(SCRIPTS[command])),
-    });
+    redis.defineCommand(command, { numberOfKeys: numberOfKeys(command), lua: scriptOf(command) });
   }
+}
+
+/** Every script as Redis has it, by its name. */
+export function allScripts(): ReadonlyMap<string, string> {
+  const scripts = new Map<string, string>(
+    Object.values(CLAIM_SCRIPTS).map((name) => [name, source(name)]),
+  );
+  for (const command of Object.keys(SCRIPTS) as ScriptCommand[]) {
+    scripts.set(SCRIPTS[command], scriptOf(command));
+  }
+  return scripts;
+}
+
+function scriptOf(command: ScriptCommand): string {
+  return withPrelude(source('prelude'), source(SCRIPTS[command]));
 }
 
 /** Defines only what the gateway calls: the client puts every script that it knows into every pipeline. */
