@@ -4,6 +4,7 @@ import { UnavailableError, type LogRecord, type RecordHandler } from '../engine/
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import { ORDER_OUTCOME, ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
+import { isLedgerUnreadable } from '../engine/orders/ledger';
 import type { ItemId, Order, OrderId, RequestId } from '../engine/orders/order';
 import { decodeOrder, originalText } from '../engine/orders/order-record';
 import {
@@ -73,10 +74,27 @@ async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<Rec
   const error = 'another order has this request_id already';
   await writeDeadLetter(record, { reason, error, requestId, orderId, itemId }, deps);
   // After the letter: if the process dies between the two, the record is delivered again and both are repeated.
-  await orUnavailable('giving back the units', () =>
-    deps.ledger.abandon({ itemId, requestId, orderId, fingerprint, reason }),
-  );
+  await giveBack({ itemId, requestId, orderId, fingerprint, reason }, deps);
   return reason;
+}
+
+/** A ledger that cannot be read keeps no record waiting: only an operator can mend it, and the letter tells of the order. */
+async function giveBack(
+  order: Parameters<StockLedger['abandon']>[0],
+  { ledger, logger }: StartOrdersDeps,
+): Promise<void> {
+  try {
+    await ledger.abandon(order);
+  } catch (error) {
+    if (!isLedgerUnreadable(error)) {
+      throw new UnavailableError('giving back the units has failed', { cause: error });
+    }
+    const { itemId, requestId } = order;
+    logger.warn(
+      { err: error, itemId, requestId },
+      'the units of a refused order are not given back',
+    );
+  }
 }
 
 /**

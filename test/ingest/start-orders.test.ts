@@ -133,6 +133,23 @@ describe('while a dependency is away', () => {
   });
 });
 
+test.each(['NOLEDGER the ledger is not open', 'BADSTOCK must be a whole number of units'])(
+  'a ledger that cannot be read (%s) does not hold up the partition of a refused record',
+  async (problem) => {
+    const { handle, outcomes, letters } = createTestIngest({
+      ledger: {
+        abandon: () => Promise.reject(new Error(problem)),
+        awaitsRun: () => Promise.resolve(false),
+      },
+    });
+    const first = anOrder();
+    const other = anOrder(aPurchase({ requestId: first.requestId, amount: 2 }));
+    await handle(orderRecord(first), orderRecord(other));
+    expect(outcomes).toEqual(['started', 'request-id-reused']);
+    expect(letters).toHaveLength(1);
+  },
+);
+
 describe('the queue of a record', () => {
   test('is its item, so that items take turns', () => {
     const { handler } = createTestIngest();
