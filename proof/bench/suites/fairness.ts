@@ -22,10 +22,12 @@ const CONNECTIONS = 64;
 const COPIES = [1, 2];
 const QUIET_ITEMS = [1, 50];
 const PROBES = 20;
+/** Each probe is an order of one in ten of many quiet items, in turn: all at once would be a backlog of their own. */
+const TENTH = 10;
 
 /**
- * A hot item has a backlog; the others have an order now and then, all at the same moment. How long the last of these
- * takes, and what all items together reach of the rate that the hot one has alone just before.
+ * A hot item has a backlog, the others have an order now and then: how long the last order of a probe takes, and what all
+ * items together reach of the rate that the hot one has alone just before.
  */
 export const fairness: Suite = {
   about: 'orders of quiet items behind the backlog of a hot one',
@@ -79,53 +81,58 @@ async function drainWithProbes(
 ) {
   const { redis, signal } = bench;
   const { port } = engine.api;
-  const items = [];
+  const quiet: Bought[] = [];
   for (let n = 0; n < quietItems; n++) {
-    const purchases = freshPurchases(await putOnSale(redis, PROBES + 1));
+    const one: Bought = { purchases: freshPurchases(await putOnSale(redis, PROBES + 1)), sent: [] };
     // An item's first purchase opens its ledger, which no probe is to wait for.
-    await buyOne(port, purchases, PROBES);
-    items.push(purchases);
+    await buyOne(port, one, PROBES);
+    quiet.push(one);
   }
-  const hot = freshPurchases(await putOnSale(redis, size));
-  await buyAll(bench, { port, connections: CONNECTIONS, purchases: hot, count: size });
-  const hotItem = { itemId: hot.itemId as ItemId, size, pids: [] };
-  const drained = watchDrain(bench, hotItem);
+  const purchases = freshPurchases(await putOnSale(redis, size));
+  const hot: Bought = { purchases, sent: Array.from({ length: size }, (_, n) => n) };
+  await buyAll(bench, { port, connections: CONNECTIONS, purchases, count: size });
+  const drained = watchDrain(bench, { itemId: itemOf(hot), size, pids: [] });
   for (let n = 0; n < PROBES; n++) {
-    await Promise.all(items.map((purchases) => buyOne(port, purchases, n)));
+    const probed = quiet.filter((_, i) => quietItems < TENTH || i % TENTH === n % TENTH);
+    await Promise.all(probed.map((one) => buyOne(port, one, n)));
     await sleep(everyMs, undefined, { signal });
   }
   await drained;
-  for (const { itemId } of items) {
-    await watchDrain(bench, { itemId: itemId as ItemId, size: PROBES + 1, pids: [] });
-  }
-  const waits = Array.from({ length: PROBES }, () => 0);
+  const probesMs = Array.from({ length: PROBES }, () => 0);
   const finished: number[] = [];
   const violations: string[] = [];
-  for (const { itemId, prefix } of [hot, ...items]) {
-    const supply = prefix === hot.prefix ? size : PROBES + 1;
-    const { entries } = await readSnapshot(redis, itemId as ItemId);
+  for (const one of [hot, ...quiet]) {
+    const supply = one === hot ? size : PROBES + 1;
+    const itemId = itemOf(one);
+    await watchDrain(bench, { itemId, size: supply, pids: [] });
+    const { entries } = await readSnapshot(redis, itemId);
     for (const { finishedAt = NaN } of entries.values()) finished.push(finishedAt);
-    const accepted = Array.from({ length: supply }, (_, n) => `${prefix}-${n}`);
-    const sale = { itemId: itemId as ItemId, supply, accepted, prefix };
-    violations.push(...(await findViolations(redis, { ...sale, paymentUrl: engine.paymentUrl })));
-    if (prefix === hot.prefix) continue;
-    for (let n = 0; n < PROBES; n++) {
+    const { prefix } = one.purchases;
+    const accepted = one.sent.map((n) => `${prefix}-${n}`);
+    const sale = { itemId, supply, accepted, prefix, paymentUrl: engine.paymentUrl };
+    violations.push(...(await findViolations(redis, sale)));
+    for (const n of one === hot ? [] : one.sent.filter((sent) => sent < PROBES)) {
       const { acceptedAt = NaN, finishedAt = NaN } = entries.get(`${prefix}-${n}`) ?? {};
-      waits[n] = Math.max(waits[n] ?? 0, finishedAt - acceptedAt);
+      probesMs[n] = Math.max(probesMs[n] ?? 0, finishedAt - acceptedAt);
     }
   }
-  const hotEntries = [...(await readSnapshot(redis, hot.itemId as ItemId)).entries.values()];
+  const hotEntries = [...(await readSnapshot(redis, itemOf(hot))).entries.values()];
   const from = Math.min(...hotEntries.map(({ acceptedAt }) => acceptedAt));
   const to = Math.max(...hotEntries.map(({ finishedAt = NaN }) => finishedAt));
   const done = finished.filter((at) => at >= from && at <= to).length;
-  return { probesMs: waits, rate: (done / (to - from)) * 1_000, violations };
+  return { probesMs, rate: (done / (to - from)) * 1_000, violations };
 }
 
-async function buyOne(
-  port: number,
-  purchases: ReturnType<typeof freshPurchases>,
-  n: number,
-): Promise<void> {
+interface Bought {
+  readonly purchases: ReturnType<typeof freshPurchases>;
+  /** Which of the purchases. */
+  readonly sent: number[];
+}
+
+const itemOf = ({ purchases }: Bought) => purchases.itemId as ItemId;
+
+async function buyOne(port: number, { purchases, sent }: Bought, n: number): Promise<void> {
+  sent.push(n);
   const response = await fetch(`http://127.0.0.1:${port}/buy`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
