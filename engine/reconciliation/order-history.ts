@@ -4,7 +4,7 @@ import type { ItemId, Order, RequestId } from '../orders/order';
 import type { LedgerRegistration } from '../stock/ledger-registry';
 import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
-import { cancelledEntry, queuedEntry, restoredEntry } from './restored-entry';
+import { cancelledEntry, queuedEntry, refusedEntry, restoredEntry } from './restored-entry';
 
 /** What is known of orders outside the ledger. An archive can take the place of Temporal and the log. */
 export interface OrderHistory {
@@ -84,12 +84,16 @@ export function createOrderHistory({
           const order = logged.get(requestId);
           const cancellation = cancellations.get(requestId);
           const histories = await readRuns(requestId, runIds.get(requestId));
-          const isYoung = order !== undefined && order.acceptedAt >= runsKnownSince;
-          const queued = histories.length === 0 && isYoung ? queuedEntry(order) : undefined;
-          const restored = restoredEntry(histories) ?? queued;
+          // A run that was looked up by the id may be another item's order.
+          const ofItem = histories.filter((run) => run.order.itemId === itemId);
+          const isWithoutRun = order !== undefined && ofItem.length === 0;
+          // No run of this order is forgotten, so it waits, or ingest refuses it where the id has another order's run.
+          const isKnown = isWithoutRun && order.acceptedAt >= runsKnownSince;
+          const entryOf = histories.length === 0 ? queuedEntry : refusedEntry;
+          const restored = restoredEntry(ofItem) ?? (isKnown ? entryOf(order) : undefined);
           const entry = cancellation ? cancelledEntry(cancellation, restored) : restored;
           if (entry) entries.set(requestId, entry);
-          else if (order && histories.length === 0) forgotten.push(requestId);
+          else if (isWithoutRun) forgotten.push(requestId);
         });
         await onEntries(entries);
       }

@@ -21,6 +21,19 @@ export function queuedEntry(order: Order): LedgerEntry {
   };
 }
 
+/** The entry of an accepted order that ingest refused: it never held anything under an id that is another item's. */
+export function refusedEntry(order: Order): LedgerEntry {
+  const queued = queuedEntry(order);
+  const at = order.acceptedAt;
+  return {
+    ...queued,
+    state: 'released',
+    reason: 'request-id-reused',
+    finishedAt: at,
+    timeline: [...queued.timeline, { at, state: 'released' }],
+  };
+}
+
 /**
  * The entry of an order whose buyer was told that it is cancelled: no later run reserves it again. `restored` is what log
  * and runs say of the request_id. A sale stays, and so does the entry of a later order under the same id.
@@ -49,14 +62,17 @@ export function cancelledEntry(
 /**
  * The entry of an order from the histories of its runs, oldest first; undefined where the id belongs to another request.
  * Where the histories leave a doubt about money, the generation counts as unresolved: resolving it twice changes nothing.
- * So does the next generation, where a run may have opened and charged it unrecorded.
+ * So does the next generation, where a run may have opened and charged it unrecorded. Of an order that was accepted again
+ * under its id, the entry is the acceptance that was sold, or else the last one: charges of another have other keys.
  */
 export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | undefined {
-  const runs = histories.filter(({ isOtherOrder }) => !isOtherOrder);
-  const last = runs.at(-1);
-  if (!last) return undefined;
+  const all = histories.filter(({ isOtherOrder }) => !isOtherOrder);
   // A sale is final, whatever a later run was told.
-  const sold = runs.find(({ known }) => known?.state === 'sold');
+  const sold = all.find(({ known }) => known?.state === 'sold');
+  const last = sold ?? all.findLast(({ isTold }) => isTold) ?? all.at(-1);
+  if (!last) return undefined;
+  // A run that was not told its order may have charged for this one.
+  const runs = all.filter((run) => !run.isTold || run.order.orderId === last.order.orderId);
   const { known, finishedAt } = sold ?? runs.findLast((run) => run.known !== undefined) ?? last;
   const named = new Set(runs.flatMap((run) => [...run.generations]));
   const isInDoubt = !sold && runs.some(({ mayHaveCharged }) => mayHaveCharged);

@@ -12,6 +12,8 @@ export type HistoryEvent = NonNullable<History['events']>[number];
 export interface RunHistory {
   /** As the ledger had it, where the run was told. */
   readonly order: Order;
+  /** Whether the ledger told the run its order. Of an order that was accepted twice, the record may name the other one. */
+  readonly isTold: boolean;
   /** The order's last known state in the ledger; absent: the run had no result of a step. */
   readonly known?: KnownState;
   /**
@@ -46,6 +48,7 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
   const input = payload(events[0]?.workflowExecutionStartedEventAttributes?.input) as OrderInput;
   const run: RunReading = {
     order: input.order,
+    isTold: false,
     mayHaveCharged: false,
     isOtherOrder: false,
     cancelledByBuyer: false,
@@ -129,6 +132,7 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
     const { orderId, priceMinor, currency } = result.order;
     run.order = { ...run.order, orderId, priceMinor, currency };
   }
+  run.isTold = result.kind !== 'mismatch';
   setReserveRecorded(run);
   switch (result.kind) {
     case 'reserved':
@@ -178,6 +182,11 @@ interface ReleaseInput {
 
 function readRelease(run: RunReading, result: ReleaseResult, step: ReleaseInput): void {
   addGenerations(run, [...result.owed, result.generation]);
+  // A run that was cancelled before it reserved anything.
+  if (!run.isTold && result.orderId !== undefined) {
+    run.order = { ...run.order, orderId: result.orderId };
+  }
+  run.isTold = true;
   if (result.kind === 'sold') {
     setSold(run, result.generation, result.paymentId);
     return;

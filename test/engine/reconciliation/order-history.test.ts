@@ -1,4 +1,3 @@
-import type { LedgerEntry } from '../../../engine/orders/ledger';
 import type { ItemId, Order } from '../../../engine/orders/order';
 import { createOrderHistory } from '../../../engine/reconciliation/order-history';
 import type { RunHistory } from '../../../engine/reconciliation/run-history';
@@ -16,6 +15,7 @@ const order = (requestId: string, acceptedAt: number): Order => ({
 
 const soldRun = (of: Order): RunHistory => ({
   order: of,
+  isTold: true,
   known: { state: 'sold', generation: 1, paymentId: 'p' },
   mayHaveCharged: false,
   isOtherOrder: false,
@@ -26,37 +26,49 @@ const soldRun = (of: Order): RunHistory => ({
   finishedAt: of.acceptedAt,
 });
 
-/** A week of closed runs, and a log as old as `logSince`. */
+/**
+ * A week of closed runs, and a log as old as `logSince`. `runsElsewhere`: runs of other items' orders, which the listing of
+ * this item does not show.
+ */
 async function restore({
   logged = [],
   withRuns = [],
+  runsElsewhere = [],
   openedAgoMs,
   isAgain = false,
   logAgoMs = Infinity,
 }: {
   logged?: readonly Order[];
   withRuns?: readonly Order[];
+  runsElsewhere?: readonly Order[];
   openedAgoMs: number;
   isAgain?: boolean;
   logAgoMs?: number;
 }) {
   const byId = new Map(withRuns.map((one) => [one.requestId, one]));
+  const elsewhere = new Map(runsElsewhere.map((one) => [one.requestId, one]));
   const history = createOrderHistory({
     runs: {
       keptMs: () => Promise.resolve(7 * DAY),
       runIds: () => Promise.resolve(new Map([...byId.keys()].map((id) => [id, ['run']]))),
-      look: () => Promise.resolve(undefined),
-      history: (requestId) => Promise.resolve(soldRun(byId.get(requestId) as Order)),
+      look: (requestId) =>
+        Promise.resolve(
+          elsewhere.has(requestId)
+            ? { status: 'confirmed', runId: 'run', fingerprint: undefined }
+            : undefined,
+        ),
+      history: (requestId) =>
+        Promise.resolve(soldRun((byId.get(requestId) ?? elsewhere.get(requestId)) as Order)),
     },
     readOrders: () => Promise.resolve(new Map(logged.map((one) => [one.requestId, one]))),
     readCancellations: () => Promise.resolve(new Map()),
     logReachesBackTo: (sinceMs) => Promise.resolve(NOW - logAgoMs <= sinceMs),
     now: () => NOW,
   });
-  const entries = new Map<string, LedgerEntry['state']>();
+  const entries = new Map<string, string>();
   const item = { itemId: ITEM, token: 't', at: NOW - openedAgoMs, isAgain };
   const gaps = await history.restore(item, (chunk) => {
-    for (const [requestId, { state }] of chunk) entries.set(requestId, state);
+    for (const [requestId, { state, reason }] of chunk) entries.set(requestId, reason ?? state);
     return Promise.resolve();
   });
   return { gaps: gaps.map(({ kind }) => kind), entries: Object.fromEntries(entries) };
@@ -99,5 +111,27 @@ describe('the history of an item', () => {
     expect(await restore({ openedAgoMs: DAY, isAgain: true, logAgoMs: 7 * DAY })).toMatchObject({
       gaps: ['log-begins-late'],
     });
+  });
+
+  test("has a gap when an old record has no run any more and its id is another item's by now", async () => {
+    const elsewhere = { ...order('used-again', NOW - DAY), itemId: '202' as ItemId };
+    expect(
+      await restore({
+        openedAgoMs: 31 * DAY,
+        logged: [order('used-again', NOW - 20 * DAY)],
+        runsElsewhere: [elsewhere],
+      }),
+    ).toEqual({ gaps: ['runs-forgotten'], entries: {} });
+  });
+
+  test("has the order that ingest refused, because its id was another item's, as refused", async () => {
+    const elsewhere = { ...order('refused', NOW - 2 * DAY), itemId: '202' as ItemId };
+    expect(
+      await restore({
+        openedAgoMs: 31 * DAY,
+        logged: [order('refused', NOW - DAY)],
+        runsElsewhere: [elsewhere],
+      }),
+    ).toEqual({ gaps: [], entries: { refused: 'request-id-reused' } });
   });
 });

@@ -1,5 +1,6 @@
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils';
-import { readRunHistory } from '../../../engine/reconciliation/run-history';
+import type { OrderId } from '../../../engine/orders/order';
+import { readRunHistory, type RunHistory } from '../../../engine/reconciliation/run-history';
 import { restoredEntry } from '../../../engine/reconciliation/restored-entry';
 import { readHistory } from '../../replay/history-file';
 
@@ -7,6 +8,10 @@ import { readHistory } from '../../replay/history-file';
 function historyOf(name: string, events?: number) {
   const history = historyFromJSON(readHistory(name));
   return readRunHistory((history.events ?? []).slice(0, events));
+}
+
+function acceptance(orderId: OrderId, run: RunHistory): RunHistory {
+  return { ...run, order: { ...run.order, orderId } };
 }
 
 const eventsUpTo = (name: string, type: string) =>
@@ -148,6 +153,32 @@ describe('the entry that is restored from the history of a run', () => {
     expect(restoredEntry([historyOf('payment-unknown'), waiting])).toMatchObject({
       state: 'released',
       generation: 1,
+    });
+  });
+
+  test('is of one acceptance of its order: charges of another are not its own', () => {
+    const [first, second] = ['first' as OrderId, 'second' as OrderId];
+    const refunded = acceptance(first, historyOf('payment-unknown'));
+    const charging = eventsUpTo('payment-unknown', 'ACTIVITY_TASK_SCHEDULED');
+    const inDoubt = acceptance(second, historyOf('payment-unknown', charging));
+    const owed = { orderId: second, state: 'reserved', generation: 1, unresolvedCharges: [1] };
+    expect(restoredEntry([refunded, inDoubt])).toMatchObject(owed);
+    const sold = acceptance(first, historyOf('confirmed'));
+    expect(restoredEntry([sold, inDoubt])).toMatchObject({
+      orderId: first,
+      state: 'sold',
+      unresolvedCharges: [],
+    });
+  });
+
+  test('has the charge in doubt of a run that was not told its order', () => {
+    const told = acceptance('told' as OrderId, historyOf('payment-declined'));
+    const untold = acceptance('of-its-record' as OrderId, historyOf('at-once-confirmed', 3));
+    expect(restoredEntry([told, untold])).toMatchObject({
+      orderId: 'told',
+      state: 'released',
+      generation: 2,
+      unresolvedCharges: [2],
     });
   });
 });
