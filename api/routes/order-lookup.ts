@@ -3,7 +3,7 @@ import { ITEM_ID, ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import type { Queued } from '../../engine/stock/admission';
-import type { StockLedger } from '../../engine/stock/stock-ledger';
+import { isLedgerNotOpen, type StockLedger } from '../../engine/stock/stock-ledger';
 import { readFromRedis, RequestError, type ErrorLog } from '../http/errors';
 
 /** Questions to Temporal at once, and in a second. A lost claim is rare; made-up ids must not become a load on Temporal. */
@@ -19,7 +19,10 @@ export interface FoundOrder {
   readonly entry: LedgerEntry;
 }
 
-/** Finds the entry of an order; undefined when the ledger has none. Throws a RequestError when that cannot be told. */
+/**
+ * Finds the entry of an order; undefined when the ledger has none. Throws a RequestError when that cannot be told, as while
+ * the ledger of its item is lost.
+ */
 export type OrderLookup = (requestId: RequestId) => Promise<FoundOrder | undefined>;
 
 /**
@@ -45,11 +48,20 @@ export function createOrderLookup({
   const hasRoom = createBudget(LOOKUPS_PER_SECOND, now);
   const running = new Map<RequestId, Promise<FoundOrder | undefined>>();
 
+  const read = (requestId: RequestId, itemId?: ItemId) =>
+    readFromRedis(
+      ledger.findOrder(requestId, itemId).catch((error: unknown) => {
+        if (isLedgerNotOpen(error)) return 'ledger-lost' as const;
+        throw error;
+      }),
+      requestId,
+    );
+
   const lookUp = async (requestId: RequestId, find: FindItem) => {
     const itemId = await find(requestId).catch((cause: unknown) => {
       throw unanswered('Temporal gave no answer', requestId, cause);
     });
-    const found = itemId && (await readFromRedis(ledger.findOrder(requestId, itemId), requestId));
+    const found = itemId && unlessLost(await read(requestId, itemId), requestId);
     if (!found) {
       misses.add(requestId);
       return undefined;
@@ -62,21 +74,28 @@ export function createOrderLookup({
   };
 
   return async (requestId) => {
-    const claimed = await readFromRedis(ledger.findOrder(requestId), requestId);
-    // A request that took the id of another order while that had no claim. The order of the id is the other one.
-    const isReused = claimed?.entry.reason === 'request-id-reused';
-    if ((claimed && !isReused) || !findItem || misses.has(requestId)) return claimed;
+    const claimed = await read(requestId);
+    // The claim may be another request's, which took the id of this order while that had no claim, or was rejected and has
+    // left its claim behind.
+    const isReused = claimed !== 'ledger-lost' && claimed?.entry.reason === 'request-id-reused';
+    const isFound = claimed !== 'ledger-lost' && claimed !== undefined && !isReused;
+    if (isFound || !findItem || misses.has(requestId)) return unlessLost(claimed, requestId);
     const same = running.get(requestId);
     if (same) return same;
     if (running.size >= LOOKUPS_MAX || !hasRoom()) {
       throw unanswered('Temporal is asked for too many orders already', requestId);
     }
     const started = lookUp(requestId, findItem)
-      .then((found) => found ?? claimed)
+      .then((found) => found ?? unlessLost(claimed, requestId))
       .finally(() => running.delete(requestId));
     running.set(requestId, started);
     return started;
   };
+}
+
+function unlessLost<T>(found: T | 'ledger-lost', requestId: RequestId): T {
+  if (found === 'ledger-lost') throw unanswered('The ledger of the item is lost', requestId);
+  return found;
 }
 
 function unanswered(message: string, requestId: RequestId, cause?: unknown): RequestError {

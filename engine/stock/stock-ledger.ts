@@ -70,7 +70,7 @@ export function createStockLedger(redis: RedisConnection) {
       const { itemId, orderId, generation } = step;
       const { entry, isOpen } = await readEntry(redis, step);
       // In a lost ledger a missing entry means nothing, and `true` would refund what is sold.
-      if (!isOpen) throw new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
+      if (!isOpen) throw notOpen(itemId);
       if (entry?.orderId !== orderId || entry?.generation !== generation) return true;
       return entry.state !== 'reserved' && entry.state !== 'sold';
     },
@@ -115,7 +115,10 @@ export function createStockLedger(redis: RedisConnection) {
       return parseCancelResult(await redis.ledgerCancel(...itemKeys(itemId), requestId, userId));
     },
 
-    /** The entry of an order, in the ledger that its claim names unless the item is known; undefined when there is none. */
+    /**
+     * The entry of an order, in the ledger that its claim names unless the item is known; undefined when there is none. Throws
+     * when the ledger is not open, see `isLedgerNotOpen`: then a missing entry means nothing.
+     */
     async findOrder(
       requestId: RequestId,
       known?: ItemId,
@@ -124,7 +127,10 @@ export function createStockLedger(redis: RedisConnection) {
       if (claim === null) return undefined;
       const itemId = known ?? (claim.slice(claim.indexOf('|') + 1) as ItemId);
       const raw = await redis.hget(ordersKey(itemId), requestId);
-      return raw === null ? undefined : { itemId, entry: parseEntry(raw) };
+      if (raw !== null) return { itemId, entry: parseEntry(raw) };
+      const { entry, isOpen } = await readEntry(redis, { itemId, requestId });
+      if (!isOpen) throw notOpen(itemId);
+      return entry && { itemId, entry };
     },
 
     /** Undefined for an unknown item. */
@@ -161,6 +167,10 @@ function orderArguments(order: Order): (string | number)[] {
 
 /** The first word of the error with which a script refuses to work on a ledger that is not open: new, or lost. */
 const NOT_OPEN = 'NOLEDGER';
+
+function notOpen(itemId: ItemId): Error {
+  return new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
+}
 
 /** Whether a call failed because the item's ledger is not open. */
 export function isLedgerNotOpen(error: unknown): boolean {

@@ -97,6 +97,35 @@ describe('an id that another request has taken while its order had no claim, and
   });
 });
 
+describe('while the ledger of an item is lost', () => {
+  const LOST = '102' as ItemId;
+  const expectUnanswered = async () => {
+    expect(await get('/orders/req-1')).toMatchObject({
+      status: 503,
+      body: { type: '/problems/not-accepted' },
+    });
+    expect(await get('/orders/req-1/events')).toMatchObject({ status: 503 });
+    expect(await del('/orders/req-1?user_id=u1')).toMatchObject({
+      status: 503,
+      body: { type: '/problems/outcome-unknown' },
+    });
+  };
+
+  test('an order that has a claim is not called unknown', async () => {
+    open.stock.claim('req-1', `print|${LOST}`);
+    await expectUnanswered();
+  });
+
+  test('an order that has a run is not called unknown, and is found when the ledger is there again', async () => {
+    temporal = () => Promise.resolve(LOST);
+    await expectUnanswered();
+    await open.stock.setFree(LOST, 1);
+    await buy(open, { item_id: LOST });
+    open.stock.dropClaim('req-1');
+    expect(await get('/orders/req-1')).toMatchObject({ status: 200, body: { item_id: LOST } });
+  });
+});
+
 describe('while Temporal gives no answer', () => {
   beforeEach(() => {
     temporal = () => Promise.reject(new Error('away'));

@@ -128,3 +128,15 @@ describe('an item whose stock key vanishes', () => {
     expect(verdict).toMatchObject({ hold: { kind: 'unopened', known: false } });
   });
 });
+
+describe('an item that has lost all its keys', () => {
+  test('has orders that are neither shown as unknown nor cancelled', async () => {
+    const { requestId } = await queued('ann');
+    await stock.redis.del(...itemKeys(itemId));
+    const order = `${open.url}/orders/${requestId}`;
+    expect((await fetch(order)).status).toBe(503);
+    expect((await fetch(`${order}?user_id=ann`, { method: 'DELETE' })).status).toBe(503);
+    await stock.open(itemId);
+    expect((await fetch(order)).status).toBe(404);
+  });
+});

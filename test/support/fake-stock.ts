@@ -17,7 +17,7 @@ import type { Sale } from '../../engine/orders/sale';
  * - it has one process and one clock: nothing is lost or slow, and no call fails (wrap it to make one fail);
  * - claims never expire, and expired holds are reclaimed all at once, not a few at a time;
  * - a queued entry keeps the end of its former lease;
- * - an item's ledger is open as soon as it has stock, and is never lost;
+ * - an item's ledger is open as soon as it has stock;
  * - it writes no events and has no reserve, confirm or release, which would read the rejections: `force` puts an order into
  *   a later state.
  */
@@ -111,8 +111,11 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
     ledger: {
       findOrder: (requestId: RequestId, known?: ItemId) => {
         const itemId = known ?? (claims.get(requestId)?.split('|')[1] as ItemId | undefined);
-        const entry = itemId && items.get(itemId)?.entries.get(requestId);
-        return Promise.resolve(itemId && entry && { itemId, entry });
+        if (itemId === undefined) return Promise.resolve(undefined);
+        const item = items.get(itemId);
+        if (!item) return Promise.reject(new Error(`NOLEDGER the ledger of ${itemId} is not open`));
+        const entry = item.entries.get(requestId);
+        return Promise.resolve(entry && { itemId, entry });
       },
       item: (itemId) => {
         const item = items.get(itemId);
