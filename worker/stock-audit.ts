@@ -55,10 +55,15 @@ export function createStockAudit(clients: {
   const registerLost = async (): Promise<void> => {
     if (Date.now() - foundAt < FIND_LOST_EVERY_MS) return;
     foundAt = Date.now();
-    const known = new Set(await registry.items());
-    const unknown = (await findOpenItems(redis)).filter((itemId) => !known.has(itemId));
-    const items = await registerLedgers({ opening, registry }, unknown);
-    if (items.length > 0) logger.warn({ items }, 'Temporal had lost these ledgers');
+    try {
+      const known = new Set(await registry.items());
+      const unknown = (await findOpenItems(redis)).filter((itemId) => !known.has(itemId));
+      const items = await registerLedgers({ opening, registry }, unknown);
+      if (items.length > 0) logger.warn({ items }, 'Temporal had lost these ledgers');
+    } catch (error) {
+      // One node of a Cluster that is away does not keep the other items from being audited.
+      logger.error({ err: error }, 'ledgers that Temporal has lost were not looked for');
+    }
   };
 
   /** A producer of its own: a lost record is rare, and an idle connection for it costs more than opening one. */

@@ -105,6 +105,10 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
   };
   if (token === undefined) differences.push(UNREGISTERED);
   if (next !== undefined) return { ...result, differences, isCounted: false, next };
+  if (free === null) {
+    const there = `no key inventory:${itemId}, so that no unit is free`;
+    differences.push({ kind: 'stock-missing', there, should: 'the free units' });
+  }
   if (free !== null && !/^\d{1,15}$/.test(free)) {
     const there = `inventory:${itemId} is ${JSON.stringify(free.slice(0, 40))}`;
     differences.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });

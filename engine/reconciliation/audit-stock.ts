@@ -78,7 +78,13 @@ export async function auditStock(deps: StockAuditDeps): Promise<AuditSummary> {
       deps.onFailure({ itemId, error });
       known.set(itemId, { ...(before ?? beginning(now())), lookedAt: now() });
     }
-    await progress.write(itemId, known.get(itemId) ?? beginning(now()));
+    try {
+      await progress.write(itemId, known.get(itemId) ?? beginning(now()));
+    } catch (error) {
+      // A full Redis refuses it, for every item. The next step looks at the item again.
+      if (!failed.includes(itemId)) failed.push(itemId);
+      deps.onFailure({ itemId, error });
+    }
   }
   return summaryOf({ items, known, failed, orders });
 }

@@ -6,6 +6,7 @@ import type { OrderRun } from './order-runs';
 export const DIFFERENCE_KINDS = [
   'ledger-lost',
   'ledger-unregistered',
+  'stock-missing',
   'stock-unreadable',
   'entry-unreadable',
   'entry-missing',
