@@ -61,12 +61,16 @@ const LISTING_MS_MAX = 300_000;
 export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
 
-  const listed = async (query: string): Promise<WorkflowExecutionInfo[]> => {
-    const runs: WorkflowExecutionInfo[] = [];
+  /** `keep` takes from each run what the caller needs: a whole one is kilobytes, and an item may have a million. */
+  const listed = async <T>(
+    query: string,
+    keep: (run: WorkflowExecutionInfo) => T,
+  ): Promise<T[]> => {
+    const kept: T[] = [];
     await client.withDeadline(Date.now() + LISTING_MS_MAX, async () => {
-      for await (const run of client.workflow.list({ query })) runs.push(run);
+      for await (const run of client.workflow.list({ query })) kept.push(keep(run));
     });
-    return runs;
+    return kept;
   };
 
   const look: OrderRuns['look'] = async (requestId) => {
@@ -89,7 +93,7 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       for (let start = 0; start < wanted.length; start += IDS_PER_QUERY) {
         const ids = wanted.slice(start, start + IDS_PER_QUERY).map((id) => `'${id}'`);
         const query = `WorkflowType = '${ORDER_WORKFLOW}' AND WorkflowId IN (${ids.join(', ')})`;
-        runs.push(...(await listed(query)));
+        runs.push(...(await listed(query, (run) => run)));
       }
       return new Map(inOrder(runs).map((run) => [run.workflowId as RequestId, orderRun(run)]));
     },
@@ -129,7 +133,12 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
     runIds: async (itemId) => {
       const runs = new Map<RequestId, string[]>();
       const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
-      for (const { workflowId, runId } of inOrder(await listed(query))) {
+      const listedRuns = await listed(query, ({ workflowId, runId, startTime }) => ({
+        workflowId,
+        runId,
+        startTime,
+      }));
+      for (const { workflowId, runId } of inOrder(listedRuns)) {
         const requestId = workflowId as RequestId;
         runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
       }
@@ -144,7 +153,7 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
   };
 }
 
-function inOrder(runs: WorkflowExecutionInfo[]): WorkflowExecutionInfo[] {
+function inOrder<T extends Pick<WorkflowExecutionInfo, 'startTime'>>(runs: T[]): T[] {
   return runs.sort((one, other) => one.startTime.getTime() - other.startTime.getTime());
 }
 
