@@ -13,13 +13,18 @@ export interface Cancellation {
   readonly unresolvedCharges: readonly number[];
 }
 
-/** Whether an order is the one that was cancelled, and not a later one under the same request_id. */
+/**
+ * Whether an order is the one that was cancelled, and not a later one under the same request_id. Of an order that was accepted
+ * again, because its first record had no answer, the log may name the first acceptance and the cancellation the last one.
+ */
 export function isCancelledBy(
   cancellation: Cancellation | undefined,
-  { orderId, acceptedAt }: Pick<Order, 'orderId' | 'acceptedAt'>,
+  { orderId, acceptedAt, fingerprint }: Pick<Order, 'orderId' | 'acceptedAt' | 'fingerprint'>,
 ): cancellation is Cancellation {
   const cancelled = cancellation?.order;
-  return cancelled?.acceptedAt === acceptedAt && cancelled.orderId === orderId;
+  if (cancelled?.fingerprint !== fingerprint) return false;
+  if (orderId !== undefined && cancelled.orderId === orderId) return true;
+  return cancelled.acceptedAt >= acceptedAt;
 }
 
 /** What a cancellation has beside the fields of its order's record. */

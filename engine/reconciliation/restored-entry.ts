@@ -46,10 +46,19 @@ export function cancelledEntry(
   },
 ): LedgerEntry {
   const { at, generation } = cancellation;
-  const { state, timeline } = restored;
+  const { state, timeline, unresolvedCharges } = restored;
   if (state === 'sold' || !isCancelledBy(cancellation, restored)) return restored;
+  // No run was told which acceptance it was: the cancellation knows.
+  const isUntold = state === 'held' || state === 'queued';
+  const { orderId, acceptedAt, priceMinor, currency } = isUntold ? cancellation.order : restored;
+  const charges = isUntold ? cancellation.unresolvedCharges : [];
   return {
     ...restored,
+    orderId,
+    acceptedAt,
+    priceMinor,
+    currency,
+    unresolvedCharges: [...new Set([...unresolvedCharges, ...charges])],
     state: 'released',
     reason: 'cancelled',
     cancelledByBuyer: true,

@@ -1,5 +1,6 @@
+import type { Cancellation } from '../../../engine/orders/cancellation-record';
 import type { LedgerEntry } from '../../../engine/orders/ledger';
-import type { Order, RequestId } from '../../../engine/orders/order';
+import type { Order, OrderId, RequestId } from '../../../engine/orders/order';
 import { createOrderHistory } from '../../../engine/reconciliation/order-history';
 import { rebuildLedger, type RebuildDeps } from '../../../engine/reconciliation/rebuild-ledger';
 import { cancelledEntry } from '../../../engine/reconciliation/restored-entry';
@@ -8,7 +9,7 @@ import { anOrder } from '../../support/purchases';
 const ORDER = anOrder();
 const { itemId, requestId } = ORDER;
 const AT = ORDER.acceptedAt + 500;
-const CANCELLATION = { order: ORDER, at: AT, generation: 0, unresolvedCharges: [] };
+const CANCELLATION: Cancellation = { order: ORDER, at: AT, generation: 0, unresolvedCharges: [] };
 
 /** Rebuilds a ledger whose orders are in the log alone, and returns its entries. */
 async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATION]) {
@@ -57,6 +58,14 @@ describe('a rebuilt ledger', () => {
     expect((await rebuiltFrom([])).get(requestId)).toMatchObject(CANCELLED);
   });
 
+  test('has an order as cancelled that was accepted twice, though the log names the first acceptance', async () => {
+    const first = { ...ORDER, orderId: 'first' as OrderId };
+    const second = { ...ORDER, orderId: 'second' as OrderId, acceptedAt: ORDER.acceptedAt + 100 };
+    const cancellation = { ...CANCELLATION, order: second, generation: 1, unresolvedCharges: [1] };
+    const entry = (await rebuiltFrom([first], [cancellation])).get(requestId);
+    expect(entry).toMatchObject({ ...CANCELLED, orderId: 'second', unresolvedCharges: [1] });
+  });
+
   test('has other orders as queued', async () => {
     const other = anOrder();
     const entries = await rebuiltFrom([ORDER, other].map((order) => ({ ...order, itemId })));
@@ -91,6 +100,18 @@ describe('the entry of a cancelled order', () => {
   test('stays sold, since its money was taken', () => {
     const sold: LedgerEntry = { ...reserved, state: 'sold' };
     expect(cancelledEntry(CANCELLATION, sold)).toBe(sold);
+  });
+
+  test('is that of the same order id, whenever its record says that it was accepted', () => {
+    const orderId = 'told' as OrderId;
+    const cancellation = { ...CANCELLATION, order: { ...ORDER, orderId } };
+    const told: LedgerEntry = { ...reserved, orderId, acceptedAt: ORDER.acceptedAt - 100 };
+    expect(cancelledEntry(cancellation, told)).toMatchObject({ ...CANCELLED, orderId });
+  });
+
+  test('is not that of another request', () => {
+    const other: LedgerEntry = { ...reserved, state: 'queued', fingerprint: 'another' };
+    expect(cancelledEntry(CANCELLATION, other)).toBe(other);
   });
 
   test('is not that of a later order under the same request_id', () => {

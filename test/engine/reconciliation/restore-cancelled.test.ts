@@ -1,5 +1,5 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
-import type { RequestId } from '../../../engine/orders/order';
+import type { OrderId, RequestId } from '../../../engine/orders/order';
 import { restoreCancelled } from '../../../engine/reconciliation/restore-cancelled';
 import { queuedEntry } from '../../../engine/reconciliation/restored-entry';
 import { anOrder, aPurchase } from '../../support/purchases';
@@ -58,4 +58,15 @@ test('an order that the old copy still has as queued is cancelled, and a sold on
   const { written } = await restoredInto(stored);
   expect(written.get('req-0' as RequestId)).toMatchObject(CANCELLED);
   expect(written.get('req-1' as RequestId)).toMatchObject({ state: 'sold' });
+});
+
+test('an order that the old copy has under the id of an earlier acceptance is cancelled', async () => {
+  const stored = new Map(
+    orders.slice(0, 1).map((order) => {
+      const earlier = { ...order, orderId: 'earlier' as OrderId, acceptedAt: order.acceptedAt - 1 };
+      return [order.requestId, { ...queuedEntry(earlier), state: 'held' as const }];
+    }),
+  );
+  const { written } = await restoredInto(stored);
+  expect(written.get('req-0' as RequestId)).toMatchObject(CANCELLED);
 });
