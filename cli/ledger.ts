@@ -131,7 +131,8 @@ function createClients(
     readCancellations(kafka, cancellationsTopic, itemId, requestIds).catch(noLog);
   const history = createOrderHistory({
     runs,
-    readOrders: (itemId) => readOrders(kafka, ordersTopic, itemId).catch(noLog),
+    readOrders: (itemId) =>
+      readOrders(kafka, { topic: ordersTopic, groupId: consumerGroup }, itemId).catch(noLog),
     readCancellations: cancellationsOf,
     logReachesBackTo: (sinceMs) => logReachesBackTo(kafka, ordersTopic, sinceMs).catch(noLog),
   });
@@ -297,7 +298,7 @@ function gapText(gap: HistoryGap): string {
     case 'log-begins-late':
       return `The log does not go back to its first order, and Temporal may have forgotten workflows that ended before ${since}.`;
     case 'runs-forgotten':
-      return `${gap.orders} orders in the log, ${gap.example} among them, were accepted before ${since} and have no workflow any more: each may have been sold.`;
+      return `${gap.orders} orders in the log, ${gap.example} among them, were accepted before ${since} or had a workflow already, and have none any more: each may have been sold.`;
     default:
       return assertNever(gap);
   }

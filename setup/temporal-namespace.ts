@@ -1,6 +1,7 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { TemporalAccess } from '../platform/config/access';
+import { raiseRetention } from '../engine/orders/run-retention';
 import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
 import { until } from '../platform/until';
 import { UserError } from '../platform/user-error';
@@ -70,11 +71,16 @@ async function extendRetention(
   namespace: string,
   report: (line: string) => void,
 ) {
-  const { config } = await connection.workflowService.describeNamespace({ namespace });
-  if (tsToMs(config?.workflowExecutionRetentionTtl) >= RETENTION_MS) return;
+  const { config, namespaceInfo } = await connection.workflowService.describeNamespace({
+    namespace,
+  });
+  const keptMs = tsToMs(config?.workflowExecutionRetentionTtl);
+  if (keptMs >= RETENTION_MS) return;
   try {
     await connection.workflowService.updateNamespace({
       namespace,
+      // A rebuild must not take a run for one that never was, because it was forgotten under the shorter retention.
+      updateInfo: { data: raiseRetention({ keptMs, data: namespaceInfo?.data ?? {} }, Date.now()) },
       config: { workflowExecutionRetentionTtl: msToTs(RETENTION_MS) },
     });
   } catch (error) {

@@ -10,19 +10,27 @@ import { withAdmin } from './topics';
 /** A rebuild may have a long log to read. This only bounds a Kafka that stops answering. */
 const READ_ORDERS_MS_MAX = 300_000;
 
+export interface LoggedOrder {
+  readonly order: Order;
+  /** Whether ingest has finished its record, so that it has started a workflow or refused the order. */
+  readonly isFinished: boolean;
+}
+
 /** All orders of an item in the log, by id. Of two records with one id the first counts, as at ingest. */
 export async function readOrders(
   kafka: Kafka,
-  topic: string,
+  { topic, groupId }: { readonly topic: string; readonly groupId: string },
   itemId: ItemId,
-): Promise<ReadonlyMap<RequestId, Order>> {
-  const orders = new Map<RequestId, Order>();
+): Promise<ReadonlyMap<RequestId, LoggedOrder>> {
+  const orders = new Map<RequestId, LoggedOrder>();
+  const committed = await withAdmin(kafka, (admin) => committedOffsets(admin, topic, groupId));
   const options = { fromOffset: '0', msMax: READ_ORDERS_MS_MAX };
-  await readLog(kafka, topic, options, ({ value }) => {
+  await readLog(kafka, topic, options, ({ value, partition, offset }) => {
     const decoded = decodeOrder(value);
     if (decoded.kind !== 'order' || decoded.order.itemId !== itemId) return;
     const { order } = decoded;
-    if (!orders.has(order.requestId)) orders.set(order.requestId, order);
+    if (orders.has(order.requestId)) return;
+    orders.set(order.requestId, { order, isFinished: BigInt(offset) < committed(partition) });
   });
   return orders;
 }
@@ -94,16 +102,19 @@ export function logReachesBackTo(kafka: Kafka, topic: string, sinceMs: number): 
 export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise<boolean> {
   return withAdmin(kafka, async (admin) => {
     const ends = await admin.fetchTopicOffsets(topic);
-    const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
-    const committed = new Map(
-      group?.partitions.map(({ partition, offset }) => [partition, offset]),
-    );
+    const committed = await committedOffsets(admin, topic, groupId);
     // A partition without a committed offset (-1) was not read, unless it is empty.
     return ends.every(
-      ({ partition, low, high }) =>
-        low === high || BigInt(committed.get(partition) ?? -1) >= BigInt(high),
+      ({ partition, low, high }) => low === high || committed(partition) >= BigInt(high),
     );
   });
+}
+
+/** Where a group goes on in each partition; -1: it has finished nothing. */
+async function committedOffsets(admin: Admin, topic: string, groupId: string) {
+  const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  const offsets = new Map(group?.partitions.map(({ partition, offset }) => [partition, offset]));
+  return (partition: number) => BigInt(offsets.get(partition) ?? -1);
 }
 
 /** Closing waits for the current fetch. With kafkajs's 5 s, an idle broker delays the end of every read by so much. */

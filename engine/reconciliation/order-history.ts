@@ -1,6 +1,6 @@
-import type { Cancellations } from '../kafka/read-log';
+import type { Cancellations, LoggedOrder } from '../kafka/read-log';
 import type { LedgerEntry } from '../orders/ledger';
-import type { ItemId, Order, RequestId } from '../orders/order';
+import type { ItemId, RequestId } from '../orders/order';
 import type { LedgerRegistration } from '../stock/ledger-registry';
 import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
@@ -21,7 +21,10 @@ export interface OrderHistory {
 export type HistoryGap =
   /** The log does not go back to the item's first order, and Temporal has forgotten runs of that time. */
   | { readonly kind: 'log-begins-late'; readonly runsKnownSince: number }
-  /** Accepted before `runsKnownSince`, and without a run: they may have been sold, and their runs forgotten. */
+  /**
+   * Without a run, although accepted before `runsKnownSince` or finished by ingest: they may have been sold, and their runs
+   * forgotten.
+   */
   | {
       readonly kind: 'runs-forgotten';
       readonly orders: number;
@@ -46,7 +49,7 @@ export function createOrderHistory({
 }: {
   readonly runs: Pick<OrderRuns, 'keptMs' | 'runIds' | 'look' | 'history'>;
   /** All orders of an item in the log. */
-  readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, Order>>;
+  readonly readOrders: (itemId: ItemId) => Promise<ReadonlyMap<RequestId, LoggedOrder>>;
   readonly readCancellations: (itemId: ItemId) => Promise<Cancellations>;
   /** Whether the log still has every record since a time, in ms since the epoch. */
   readonly logReachesBackTo: (sinceMs: number) => Promise<boolean>;
@@ -73,6 +76,7 @@ export function createOrderHistory({
         gaps.push({ kind: 'log-begins-late', runsKnownSince });
       }
 
+      // Before the runs: a record that ingest has finished by now has had its run.
       const logged = await readOrders(itemId);
       const cancellations = await readCancellations(itemId);
       const runIds = await runs.runIds(itemId);
@@ -81,14 +85,15 @@ export function createOrderHistory({
       for (const requestIds of chunks([...all])) {
         const entries = new Map<RequestId, LedgerEntry>();
         await forEachConcurrently(requestIds, CONCURRENCY, async (requestId) => {
-          const order = logged.get(requestId);
+          const { order, isFinished = false } = logged.get(requestId) ?? {};
           const cancellation = cancellations.get(requestId);
           const histories = await readRuns(requestId, runIds.get(requestId));
           // A run that was looked up by the id may be another item's order.
           const ofItem = histories.filter((run) => run.order.itemId === itemId);
           const isWithoutRun = order !== undefined && ofItem.length === 0;
-          // No run of this order is forgotten, so it waits, or ingest refuses it where the id has another order's run.
-          const isKnown = isWithoutRun && order.acceptedAt >= runsKnownSince;
+          const isYoung = isWithoutRun && order.acceptedAt >= runsKnownSince;
+          // The order waits for ingest, or ingest refuses it where the id has another order's run.
+          const isKnown = isYoung && (histories.length > 0 || !isFinished);
           const entryOf = histories.length === 0 ? queuedEntry : refusedEntry;
           const restored = restoredEntry(ofItem) ?? (isKnown ? entryOf(order) : undefined);
           const entry = cancellation ? cancelledEntry(cancellation, restored) : restored;

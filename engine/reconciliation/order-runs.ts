@@ -13,6 +13,7 @@ import {
   type OrderReplay,
 } from '../orders/contract';
 import { fingerprintInMemo, orderStartOptions } from '../orders/order-start';
+import { runsKeptMs } from '../orders/run-retention';
 import { readRunHistory, type RunHistory } from './run-history';
 
 /** The state of an order's latest run. */
@@ -34,7 +35,7 @@ export interface OrderRuns {
   /** The orders whose runs were confirmed in a span of time, page by page, from the listing. */
   confirmed(itemId: ItemId, span: TimeSpan): AsyncIterable<readonly RequestId[]>;
   countConfirmed(itemId: ItemId, span: TimeSpan): Promise<number>;
-  /** How long a run that has ended is kept. */
+  /** How long a run that has ended is kept, at least: also one that ended before the retention was raised. */
   keptMs(): Promise<number>;
   /** The result of an order's confirmed run. */
   result(requestId: RequestId, runId: string): Promise<OrderConfirmed>;
@@ -114,8 +115,11 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
 
     keptMs: async () => {
       const { namespace } = client.options;
-      const { config } = await call(() => client.workflowService.describeNamespace({ namespace }));
-      return tsToMs(config?.workflowExecutionRetentionTtl);
+      const { config, namespaceInfo } = await call(() =>
+        client.workflowService.describeNamespace({ namespace }),
+      );
+      const keptMs = tsToMs(config?.workflowExecutionRetentionTtl);
+      return runsKeptMs({ keptMs, data: namespaceInfo?.data ?? {} }, Date.now());
     },
 
     result: (requestId, runId) =>

@@ -34,6 +34,7 @@ async function restore({
   logged = [],
   withRuns = [],
   runsElsewhere = [],
+  finished = [],
   openedAgoMs,
   isAgain = false,
   logAgoMs = Infinity,
@@ -41,6 +42,7 @@ async function restore({
   logged?: readonly Order[];
   withRuns?: readonly Order[];
   runsElsewhere?: readonly Order[];
+  finished?: readonly Order[];
   openedAgoMs: number;
   isAgain?: boolean;
   logAgoMs?: number;
@@ -60,7 +62,12 @@ async function restore({
       history: (requestId) =>
         Promise.resolve(soldRun((byId.get(requestId) ?? elsewhere.get(requestId)) as Order)),
     },
-    readOrders: () => Promise.resolve(new Map(logged.map((one) => [one.requestId, one]))),
+    readOrders: () =>
+      Promise.resolve(
+        new Map(
+          logged.map((one) => [one.requestId, { order: one, isFinished: finished.includes(one) }]),
+        ),
+      ),
     readCancellations: () => Promise.resolve(new Map()),
     logReachesBackTo: (sinceMs) => Promise.resolve(NOW - logAgoMs <= sinceMs),
     now: () => NOW,
@@ -100,6 +107,14 @@ describe('the history of an item', () => {
     expect(await restore({ openedAgoMs: 31 * DAY, logged: [order('old', NOW - 8 * DAY)] })).toEqual(
       { gaps: ['runs-forgotten'], entries: {} },
     );
+  });
+
+  test('has a gap when ingest has finished a young record, and its run is gone', async () => {
+    const young = order('young', NOW - HOUR);
+    expect(await restore({ openedAgoMs: 2 * DAY, logged: [young], finished: [young] })).toEqual({
+      gaps: ['runs-forgotten'],
+      entries: {},
+    });
   });
 
   test('takes nothing for granted that is older than a repeated registration', async () => {

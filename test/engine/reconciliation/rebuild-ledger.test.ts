@@ -21,7 +21,10 @@ async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATI
       look: () => Promise.resolve(undefined),
       history: () => Promise.reject(new Error('there is no run')),
     },
-    readOrders: () => Promise.resolve(new Map(logged.map((order) => [order.requestId, order]))),
+    readOrders: () =>
+      Promise.resolve(
+        new Map(logged.map((order) => [order.requestId, { order, isFinished: false }])),
+      ),
     readCancellations: () =>
       Promise.resolve(new Map(cancellations.map((one) => [one.order.requestId, one]))),
     logReachesBackTo: () => Promise.resolve(true),
