@@ -40,7 +40,7 @@ async function main(): Promise<void> {
   onShutdown('redis', () => redis.quit());
   const stock = createStockLedger(redis);
   const ledger = failpoints.around(stock, FAILPOINTS.ledger);
-  const keeper = createClaimKeeper(redis, config.orderRetentionMs);
+  const keeper = createClaimKeeper(redis, config.orderRetentionMs, logger);
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);

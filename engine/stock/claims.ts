@@ -1,4 +1,5 @@
 import { Cluster } from 'ioredis';
+import type { Logger } from '../../platform/logger';
 import type { Order } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, claimValue } from './keys';
@@ -11,22 +12,29 @@ export type Claimed = Pick<Order, 'requestId' | 'itemId' | 'fingerprint'>;
 export interface ClaimKeeper {
   /**
    * Lets the claims of accepted orders live as long as the orders, and makes those that are missing; the claim of another
-   * request stays as it is. One round trip. Throws when Redis has not answered for all; may be called again.
+   * request, and one that Redis refuses by itself, stays as it is. One round trip. Throws when Redis has not answered for all; may be called again.
    */
   keepClaims(orders: readonly Claimed[]): Promise<void>;
 }
 
 /** Keeps the claims of orders that are carried on by others than the gateway, which may have died. */
-export function createClaimKeeper(redis: RedisConnection, orderRetentionMs: number): ClaimKeeper {
+export function createClaimKeeper(
+  redis: RedisConnection,
+  orderRetentionMs: number,
+  logger: Logger,
+): ClaimKeeper {
   defineClaimScripts(redis);
   return {
     async keepClaims(orders) {
       const groups = groupForClaims(redis, orders);
       const commands = groups.map((group) => keepCommand(group, orderRetentionMs));
       const replies = await runCommands(redis, commands);
+      const unanswered = replies.find(([error]) => error)?.[0];
+      if (unanswered) throw new Error('Redis did not keep every claim', { cause: unanswered });
       const kept = resultsOf(groups, replies, (found) => found as (number | Error)[]);
-      const cause = kept.find((one) => one instanceof Error);
-      if (cause) throw new Error('Redis did not keep every claim', { cause });
+      // Its key holds something else. No retry changes that, and no commit may wait for it.
+      const refused = kept.find((one) => one instanceof Error);
+      if (refused) logger.error({ err: refused }, 'a claim cannot be kept');
     },
   };
 }

@@ -2,6 +2,7 @@
  * What becomes of an admission that was cut short, forgotten or overtaken: a gateway on the real Redis, whose records are
  * read from a fake log and handed to ingest, and the saga on the real Temporal.
  */
+import { createLogger } from '../../platform/logger';
 import { paymentKey, type Order, type Purchase } from '../../engine/orders/order';
 import { createOrderStarter } from '../../ingest/start-orders';
 import { decodeOrder } from '../../engine/orders/order-record';
@@ -53,7 +54,8 @@ function keyOf([record]: ReturnType<typeof recordsOf>): string {
 /** Hands records to an ingest, and answers what it has done with each. */
 async function ingest(...records: ReturnType<typeof recordsOf>) {
   const starter = createOrderStarter(saga.client, saga.taskQueue);
-  const claims = createKeptClaims(createClaimKeeper(stock.redis, ORDER_RETENTION_MS));
+  const logger = createLogger('test', 'silent');
+  const claims = createKeptClaims(createClaimKeeper(stock.redis, ORDER_RETENTION_MS, logger));
   const { ledger } = stock;
   const { handle, outcomes, letters } = createTestIngest({ starter, ledger, claims });
   await handle(...records);

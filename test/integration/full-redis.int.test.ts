@@ -3,6 +3,7 @@ import { createLogger } from '../../platform/logger';
 import { watchRedisMemory, type RedisMemory } from '../../platform/redis-memory';
 import { startRedis } from '../../stack/components/redis';
 import type { ItemId } from '../../engine/orders/order';
+import { createClaimKeeper } from '../../engine/stock/claims';
 import { claimKey } from '../../engine/stock/keys';
 import { buy, openGateway, reply, type OpenGateway } from '../api/open-gateway';
 import { eventually } from '../support/eventually';
@@ -88,6 +89,16 @@ describe('a full Redis', () => {
       sold: 1,
       supply: 20,
     });
+  });
+
+  test('keeps the claims of accepted orders, without which ingest commits nothing', async () => {
+    const logger = createLogger('test', 'silent');
+    const claims = createClaimKeeper(redis, 60_000, logger);
+    const orders = [anOrder(), anOrder()] as const;
+    await redis.hset(claimKey(orders[0].requestId), 'written', 'by hand');
+    await limitTo(1.1);
+    await claims.keepClaims(orders);
+    expect(await redis.get(claimKey(orders[1].requestId))).toContain(orders[1].fingerprint);
   });
 
   test('refuses a hold for certain, and leaves no claim', async () => {

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Keep the claims of accepted orders: make those that are missing, prolong the others. The claim of another request stays
   as it is. Keys as in claim.lua.
