@@ -51,6 +51,18 @@ describe('the first start of a record that is read again', () => {
     },
   );
 
+  // A task was lost after its run had reserved the order, and a repair or another run released it meanwhile: nobody has
+  // written this run's letter.
+  test('of the run that reserved the order comes too late, and is no second reading', async () => {
+    const order = await anUnheldOrder(1);
+    await stock.ledger.reserve(order, 10, first());
+    await stock.ledger.release({ order, fence: 11, reason: 'sale-lost' });
+    const told = await stock.ledger.reserve(order, 20, first());
+    expect(told).toMatchObject({ kind: 'over', owed: [1] });
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 1, reserved: 0 });
+    expect(await stock.ledger.reserve(order, 21, first('run-2'))).toMatchObject({ kind: 'ended' });
+  });
+
   test('goes on with a reserved order, and finds a sold one sold', async () => {
     const order = await anUnheldOrder(1);
     await stock.ledger.reserve(order, 10, first());

@@ -25,6 +25,7 @@ end
 local now = nowMs()
 local free = openStock()
 entry.fence = fence
+entry.run = nil
 entry.payment_id = paymentId
 entry.finished_at = now
 entry.owed = withoutCharge(entry.owed, generation)

@@ -33,6 +33,9 @@
 -- Pages of leases: a thousand leases take about 15 ms.
 local LIMIT_PAGES_MAX = 50
 
+-- What a run is told again that was refused with the reason.
+local REFUSALS = { ['sold-out'] = 'sold-out', ['purchase-limit'] = 'limit' }
+
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local isFirst, runId = ARGV[10] == 'first', ARGV[11]
 local rejectionsKey = KEYS[8]
@@ -66,20 +69,23 @@ if entry and entry.state == 'reserved' then
     return answer('over', 0, entry.owed, '')
   end
   entry.fence = fence
+  entry.run = runId ~= '' and runId or nil
   writeEntry(requestId, entry)
   return answer('reserved', entry.generation, withoutCharge(entry.owed, entry.generation), 1)
 end
 if entry and entry.state == 'released' then
-  -- This run was refused before, and the answer or the task in which it asked was lost.
-  if entry.run == runId and (isFirst or entry.fence == fence) then
-    return answer(entry.reason == 'purchase-limit' and 'limit' or 'sold-out', 0, entry.owed, '')
+  -- This run has asked before, and the answer or the task in which it asked was lost.
+  local isRepeat = entry.run == runId
+  local refused = REFUSALS[entry.reason]
+  if isRepeat and refused and (isFirst or entry.fence == fence) then
+    return answer(refused, 0, entry.owed, '')
   end
   -- The record was read again: the order has failed, and nobody has asked for another try.
-  if isFirst then
+  if isFirst and not isRepeat then
     return answer('ended', 0, entry.owed, entry.reason)
   end
-  -- Released by a later step of this run, or by a later run.
-  if entry.fence >= fence then
+  -- Released by a later step of this run, by a later run or by a repair.
+  if isFirst or entry.fence >= fence then
     return answer('over', 0, entry.owed, '')
   end
 end
@@ -141,7 +147,7 @@ end
 local chargesBefore = entry.owed
 entry.generation = entry.generation + 1
 entry.fence = fence
-entry.run = nil
+entry.run = runId ~= '' and runId or nil
 entry.reason = nil
 entry.finished_at = nil
 addUnresolvedCharge(entry, entry.generation)
