@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyBody } from '../../client/gateway';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import { fingerprint } from '../../engine/orders/order-record';
-import type { LedgerEntry } from '../../engine/orders/ledger';
+import { isLedgerUnreadable, type LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
 import { orderStartOptions } from '../../engine/orders/order-start';
 import { claimKey, claimValue } from '../../engine/stock/keys';
@@ -69,7 +69,12 @@ export async function releaseLost(
   while (open.length > 0 && !signal.aborted) {
     const left: BuyBody[] = [];
     for (const body of open) {
-      const entry = (await ledger.findOrder(body.request_id as RequestId))?.entry;
+      const found = await ledger.findOrder(body.request_id as RequestId).catch((error: unknown) => {
+        // The first purchase of the item opens its ledger.
+        if (isLedgerUnreadable(error)) return undefined;
+        throw error;
+      });
+      const entry = found?.entry;
       if (!entry || entry.state === 'held' || entry.state === 'queued') left.push(body);
       if (entry?.state !== 'reserved') continue;
       const order = orderOf(body, entry);
