@@ -144,11 +144,12 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
       setSold(run, result.generation, result.paymentId);
       break;
     case 'sold-out':
-      run.known = { state: 'released', reason: 'sold-out' };
+    case 'limit': {
+      const reason = result.kind === 'limit' ? 'purchase-limit' : 'sold-out';
+      run.fence = Math.max(run.fence, fence);
+      run.known = { state: 'released', reason };
       break;
-    case 'limit':
-      run.known = { state: 'released', reason: 'purchase-limit' };
-      break;
+    }
     case 'ended':
       run.known = { state: 'released', reason: result.reason };
       break;

@@ -57,6 +57,10 @@ describe('the entry that is restored from the history of a run', () => {
     expect(restoredEntry([historyOf(name)])).toMatchObject(entry);
   });
 
+  test('has the fence of the step that was refused: an earlier try at it comes too late', () => {
+    expect(historyOf('sold-out').fence).toBeGreaterThan(0);
+  });
+
   test('is none for a run whose id was another request', () => {
     expect(restoredEntry([historyOf('request-id-reused')])).toBeUndefined();
   });
