@@ -109,13 +109,13 @@ export function createCancelOrder({
       return problem('invalid-request', { requestId, detail });
     }
     const result = await cancel({ requestId, userId });
-    if (result?.kind === 'cancelled') {
-      const value = encodeCancellation(cancellationOf(requestId, result));
-      const appended = cancellations.append({ key: requestId, value });
-      const bounded = within(appended, appendDeadlineMs, 'recording a cancellation');
-      await orUnknown('Kafka', requestId, bounded);
-    }
-    return toResponse(requestId, result, view);
+    if (result?.kind !== 'cancelled') return toResponse(requestId, result, view);
+    const value = encodeCancellation(cancellationOf(requestId, result));
+    const appended = cancellations.append({ key: requestId, value });
+    const bounded = within(appended, appendDeadlineMs, 'recording a cancellation');
+    await orUnknown('Kafka', requestId, bounded);
+    // The ledger may have been lost, and rebuilt from a log that did not have the cancellation yet.
+    return toResponse(requestId, await cancel({ requestId, userId }), view);
   };
 }
 

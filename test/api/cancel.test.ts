@@ -3,6 +3,7 @@ import type { CancelWorkflow } from '../../api/routes/cancel-order';
 import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { decodeCancellation } from '../../engine/orders/cancellation-record';
 import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { RequestId } from '../../engine/orders/order';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
 let open: OpenGateway;
@@ -207,6 +208,29 @@ describe('DELETE /orders/<request_id> and the log of cancellations', () => {
     expect(await cancel(impatient)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
     await impatient.close();
   });
+});
+
+test('a cancellation whose ledger was lost and rebuilt before Kafka had it is made again before the 200', async () => {
+  let isRebuilt = false;
+  const gateway = await openGateway({
+    change: ({ stock }) => ({
+      ledger: {
+        ...stock.ledger,
+        cancel: async (order) => {
+          const result = await stock.ledger.cancel(order);
+          // The rebuild has read the log, which has no cancellation yet.
+          if (!isRebuilt) stock.force('req-1', { state: 'queued' });
+          isRebuilt = true;
+          return result;
+        },
+      },
+    }),
+  });
+  await buy(gateway);
+  expect(await cancel(gateway)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+  const found = await gateway.stock.ledger.findOrder('req-1' as RequestId);
+  expect(found?.entry.state).toBe('released');
+  await gateway.close();
 });
 
 describe('DELETE /orders/<request_id> with a dependency away', () => {
