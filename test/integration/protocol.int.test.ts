@@ -4,6 +4,7 @@ import { inLockstep } from '../protocol/lockstep';
 import { createModelLedger } from '../protocol/model-ledger';
 import { createWorld } from '../protocol/protocol';
 import { createRedisProtocolLedger } from '../protocol/redis-protocol-ledger';
+import { AN_AFTERNOON, YEARS, type Scenario } from '../protocol/scenarios';
 import { numberOfKeys } from '../../engine/stock/scripts';
 import { walkWorlds } from '../protocol/walk';
 import { anItem } from '../support/purchases';
@@ -20,22 +21,49 @@ beforeAll(() => {
 afterAll(() => stock.redis.quit());
 
 describe(`the real scripts under the protocol's moves (seed ${SEED})`, () => {
-  test(`do what the model does, and keep its promises, in ${WALKS} random walks`, async () => {
-    let previous: { remove: () => Promise<void> } | undefined;
-    const walked = await walkWorlds(
-      async () => {
-        await previous?.remove();
-        const real = await createRedisProtocolLedger(stock, anItem());
-        previous = real;
-        return createWorld(inLockstep(createModelLedger(1), real));
-      },
-      { walks: WALKS, seed: SEED },
-    );
-    await previous?.remove();
-    expect(walked.violation).toBeUndefined();
-    expect(walked.walks).toBe(WALKS);
-  }, 3_600_000);
+  test.each([
+    ['in one sale', [AN_AFTERNOON]],
+    ['through the years', YEARS],
+  ])(
+    `do what the model does, and keep its promises %s, in ${WALKS} random walks`,
+    async (_name, scenarios) => {
+      let previous: Lockstep | undefined;
+      const walked = await walkWorlds(
+        async (walk) => {
+          await previous?.remove();
+          previous = await createLockstep(stock, scenarios[walk % scenarios.length]);
+          return previous.world;
+        },
+        { walks: WALKS, seed: SEED },
+      );
+      await previous?.remove();
+      expect(walked.violation).toBeUndefined();
+      expect(walked.walks).toBe(WALKS);
+    },
+    3_600_000,
+  );
 });
+
+type Lockstep = Awaited<ReturnType<typeof createLockstep>>;
+
+/** A world whose ledgers are the model and the scripts at once. */
+async function createLockstep(real: RedisStock, scenario: Scenario = AN_AFTERNOON) {
+  const ledgers = new Map<string, Awaited<ReturnType<typeof createRedisProtocolLedger>>>();
+  for (const { item } of scenario.orders) {
+    if (!ledgers.has(item)) ledgers.set(item, await createRedisProtocolLedger(real, anItem()));
+  }
+  const ledgerOf = (item: string) => {
+    const ledger = ledgers.get(item);
+    if (!ledger) throw new Error(`no ledger of ${item}`);
+    return inLockstep(createModelLedger(1), ledger);
+  };
+  return {
+    world: createWorld(ledgerOf, undefined, scenario),
+    remove: async () => {
+      for (const ledger of ledgers.values()) await ledger.remove();
+    },
+  };
+}
 
 /** One line of one script, changed as a hasty hand might change it. */
 const MUTANTS = [
@@ -52,6 +80,13 @@ const MUTANTS = [
     'reserve',
     'entry.fence >= fence then',
     'false then',
+  ],
+  [
+    'a first start that tries a failed order again',
+    'ledgerReserve',
+    'reserve',
+    "if isFirst then\n    return answer('ended'",
+    "if false then\n    return answer('ended'",
   ],
   [
     'a generation that is not owed',
@@ -114,10 +149,9 @@ describe(`a mutant of the scripts is caught: (seed ${SEED})`, () => {
       });
       try {
         const walk = walkWorlds(
-          async () =>
-            createWorld(
-              inLockstep(createModelLedger(1), await createRedisProtocolLedger(mutant, anItem())),
-            ),
+          async (walk) =>
+            (await createLockstep(mutant, [AN_AFTERNOON, ...YEARS][walk % (1 + YEARS.length)]))
+              .world,
           { walks: Infinity, seed: SEED, msMax: 30_000 },
         );
         await expect(

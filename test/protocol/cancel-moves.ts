@@ -1,25 +1,78 @@
-import type { ProtocolLedger } from './model-ledger';
-import { inWorld, type Move, type OrderWorld, type Run } from './world';
+import type { LedgerOf } from './model-ledger';
+import { orderOf } from './saga-model';
+import {
+  canServe,
+  inWorld,
+  type Move,
+  type OrderWorld,
+  type Run,
+  type SagaRule,
+  type Surroundings,
+} from './world';
 
 /**
- * A buyer who cancels: the gateway calls the ledger and, for a reserved order, Temporal, unless it crashes in between. The
- * run obeys until the money is taken, and the buyer may ask again.
+ * A buyer who cancels: the gateway calls the ledger and, for a reserved order, Temporal; an order that the ledger has
+ * cancelled is recorded in the log before the buyer is told. The gateway may crash in between, and the buyer may ask again.
+ * The run obeys until the money is taken.
  */
-export function createCancelMoves(ledger: ProtocolLedger, compensate: (run: Run) => void) {
+export function createCancelMoves(
+  ledgerOf: LedgerOf,
+  around: Surroundings,
+  { compensate, off }: { compensate: (run: Run) => void; off: SagaRule | undefined },
+) {
+  const cancel = async (order: OrderWorld) => {
+    const ledger = ledgerOf(order.name);
+    order.cancels++;
+    const verdict = await ledger.cancel(order.name);
+    order.cancelling = verdict === 'under-way';
+    const entry = (await ledger.look()).entries[order.name];
+    if (verdict !== 'cancelled' || !entry) return;
+    const { orderId, generation, owed } = entry;
+    order.cancelled = {
+      order: orderOf(order, orderId),
+      at: 0,
+      generation,
+      unresolvedCharges: [...owed],
+    };
+  };
   return (order: OrderWorld): Move[] => {
     const moves: Move[] = [];
-    const { name, run } = order;
-    if (order.cancels < order.cancelsMax && order.appended > 0) {
+    const { name, run, cancelled } = order;
+    if (order.cancels < order.cancelsMax && order.mayBeInTheLog && canServe(around, order)) {
       moves.push({
         name: `the buyer of ${name} cancels`,
-        apply: async () => {
-          order.cancels++;
-          const verdict = await ledger.cancel(name);
-          if (verdict === 'cancelled') order.toldCancelled = true;
-          order.cancelling = verdict === 'under-way';
-        },
+        apply: () => cancel(order),
         optional: true,
       });
+    }
+    if (cancelled) {
+      moves.push(
+        inWorld(`the cancellation of ${name} is recorded`, () => {
+          order.cancelled = undefined;
+          if (off !== 'cancellation-is-in-the-log') order.cancellations.push(cancelled);
+          if (off === 'cancelled-twice') order.toldCancelled = true;
+          else order.recorded = true;
+        }),
+        inWorld(`the gateway dies before it records that ${name} is cancelled`, () => {
+          order.cancelled = undefined;
+        }),
+      );
+    }
+    if (order.recorded) {
+      moves.push(
+        {
+          name: `the buyer of ${name} is told that it is cancelled`,
+          apply: async () => {
+            order.recorded = false;
+            // The ledger may have been lost and rebuilt between its verdict and the record.
+            if (!canServe(around, order)) return;
+            if ((await ledgerOf(name).cancel(name)) === 'cancelled') order.toldCancelled = true;
+          },
+        },
+        inWorld(`the gateway dies before it tells that ${name} is cancelled`, () => {
+          order.recorded = false;
+        }),
+      );
     }
     if (order.cancelling) {
       moves.push(

@@ -20,15 +20,18 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
     undo: (order, token) => both(`undo ${order}`, (ledger) => ledger.undo(order, token)),
     reject: (order) => both(`reject ${order}`, (ledger) => ledger.reject(order)),
     queue: (order, orderId) => both(`queue ${order}`, (ledger) => ledger.queue(order, orderId)),
-    reserve: (order, fence) => both(`reserve ${order}`, (ledger) => ledger.reserve(order, fence)),
-    confirm: (order, generation, fence) =>
-      both(`confirm ${order}`, (ledger) => ledger.confirm(order, generation, fence)),
-    release: (order, fence) => both(`release ${order}`, (ledger) => ledger.release(order, fence)),
+    reserve: (order, step) => both(`reserve ${order}`, (ledger) => ledger.reserve(order, step)),
+    confirm: (order, step) => both(`confirm ${order}`, (ledger) => ledger.confirm(order, step)),
+    release: (order, step) => both(`release ${order}`, (ledger) => ledger.release(order, step)),
+    abandon: (order, orderId) =>
+      both(`abandon ${order}`, (ledger) => ledger.abandon(order, orderId)),
     cancel: (order) => both(`cancel ${order}`, (ledger) => ledger.cancel(order)),
     isRefundable: (order, generation) =>
       both(`is refundable ${order}`, (ledger) => ledger.isRefundable(order, generation)),
     resolveCharge: (order, generation) =>
       both(`resolve charge ${order}`, (ledger) => ledger.resolveCharge(order, generation)),
+    lose: () => both('lose', (ledger) => ledger.lose()),
+    rebuild: (entries, supply) => both('rebuild', (ledger) => ledger.rebuild(entries, supply)),
     endLease: (order) => both(`end lease ${order}`, (ledger) => ledger.endLease(order)),
     look: () => real.look(),
   };

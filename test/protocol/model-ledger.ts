@@ -1,3 +1,5 @@
+import type { LedgerEntry } from '../../engine/orders/ledger';
+
 /**
  * A model of the ledger's rules for a few orders of one item, in memory, small enough for a million walks. Each rule can be
  * switched off, to show that the walks notice it. It has no users, prices, sale windows, events or clocks: a test ends a lease
@@ -9,11 +11,12 @@ export type LedgerRule =
   | 'owed-is-remembered'
   | 'queued-never-expires'
   | 'cancellation-is-remembered'
-  | 'rejection-is-remembered';
+  | 'rejection-is-remembered'
+  | 'first-start-ends-with-its-order'
+  | 'run-that-ended-it-is-remembered';
 
 export interface Entry {
-  /** The token of the attempt that made it; absent where `reserve` or `release` did. */
-  orderId?: string | undefined;
+  orderId: string;
   state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
   token?: string;
   leased?: boolean;
@@ -22,16 +25,37 @@ export interface Entry {
   owed: number[];
   /** Its buyer has cancelled it. */
   cancelled?: boolean;
+  /** The run that was told `sold-out`. */
+  endedBy?: string | undefined;
+}
+
+/** A step of a run. `orderId` counts only where there is no entry. */
+export interface ReserveStep {
+  readonly orderId: string;
+  readonly fence: number;
+  /** A run from the log, not a replay or a reset. */
+  readonly isFirst: boolean;
+  readonly run: string;
+}
+
+/** One generation of an order. */
+export interface Generation {
+  readonly orderId: string;
+  readonly generation: number;
 }
 
 export interface Reserved {
-  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over' | 'cancelled';
+  /** `ended`: a first start has met the end of its order. */
+  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over' | 'cancelled' | 'ended';
+  /** The entry's. */
+  readonly orderId: string;
   readonly generation: number;
   readonly owed: readonly number[];
 }
 
 export interface Released {
   readonly kind: 'released' | 'sold';
+  readonly orderId: string;
   readonly owed: readonly number[];
   readonly cancelled: boolean;
 }
@@ -51,17 +75,29 @@ export interface ProtocolLedger {
   /** Before a rejection of a request of which an earlier attempt may be in the log. */
   reject(order: string): Promise<'rejected' | 'exists' | 'in-progress'>;
   queue(order: string, orderId: string): Promise<boolean>;
-  reserve(order: string, fence: number): Promise<Reserved>;
-  confirm(order: string, generation: number, fence: number): Promise<'sold' | 'lost'>;
-  release(order: string, fence: number): Promise<Released>;
+  reserve(order: string, step: ReserveStep): Promise<Reserved>;
+  confirm(order: string, step: Generation & { readonly fence: number }): Promise<'sold' | 'lost'>;
+  release(order: string, step: Omit<ReserveStep, 'isFirst' | 'run'>): Promise<Released>;
+  /** Ends a held or queued order that will never have a run. */
+  abandon(order: string, orderId: string): Promise<void>;
   cancel(order: string): Promise<Cancelled>;
   /** Whether the generation may be refunded. */
-  isRefundable(order: string, generation: number): Promise<boolean>;
-  resolveCharge(order: string, generation: number): Promise<void>;
+  isRefundable(order: string, generation: Generation): Promise<boolean>;
+  resolveCharge(order: string, generation: Generation): Promise<void>;
+  /** Redis loses everything. */
+  lose(): Promise<void>;
+  /** Replaces a lost ledger. */
+  rebuild(
+    entries: ReadonlyMap<string, LedgerEntry>,
+    supply: number,
+  ): Promise<'rebuilt' | 'too-small'>;
   endLease(order: string): Promise<void>;
   /** The whole state, for the invariants. */
   look(): Promise<{ free: number; entries: Readonly<Record<string, Entry>> }>;
 }
+
+/** The ledger of an order's item. */
+export type LedgerOf = (order: string) => ProtocolLedger;
 
 /** The fields of an entry that no workflow has touched. */
 const NEW = { generation: 0, fence: 0, owed: [] };
@@ -70,8 +106,12 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
   let free = units;
   const entries: Record<string, Entry> = {};
   const rejected = new Set<string>();
-  const refundableIs = (entry: Entry | undefined, generation: number) =>
-    !(entry?.generation === generation && (entry.state === 'reserved' || entry.state === 'sold'));
+  const isEntryOf = (entry: Entry | undefined, orderId: string): entry is Entry =>
+    entry?.orderId === orderId;
+  const refundableIs = (entry: Entry | undefined, { orderId, generation }: Generation) =>
+    !isEntryOf(entry, orderId) ||
+    entry.generation !== generation ||
+    (entry.state !== 'reserved' && entry.state !== 'sold');
 
   function reclaim(): void {
     for (const [order, entry] of Object.entries(entries)) {
@@ -98,60 +138,80 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     return { kind: 'held', orderId };
   }
 
-  function reserve(order: string, fence: number): Reserved {
-    let entry = entries[order];
+  function reserve(order: string, step: ReserveStep): Reserved {
+    const { fence, isFirst, run } = step;
     const unfenced = off === 'reserve-respects-fence';
-    if (entry?.state === 'sold')
-      return { kind: 'sold', generation: entry.generation, owed: entry.owed };
-    if (entry?.cancelled) {
+    const entry = entries[order];
+    const answer = (kind: Reserved['kind'], { orderId, owed }: Entry): Reserved => {
+      return { kind, orderId, generation: 0, owed };
+    };
+    if (!entry) return reserveAfresh(order, step, newEntry(step));
+    const { orderId, generation } = entry;
+    if (entry.state === 'sold') return { kind: 'sold', orderId, generation, owed: entry.owed };
+    if (entry.cancelled) {
       if (entry.state === 'reserved' && entry.fence <= fence) {
         free++;
         entry.state = 'released';
         entry.fence = fence;
       }
-      return { kind: 'cancelled', generation: 0, owed: entry.owed };
+      return answer('cancelled', entry);
     }
-    if (entry?.state === 'reserved') {
-      if (entry.fence > fence && !unfenced)
-        return { kind: 'over', generation: 0, owed: entry.owed };
+    if (entry.state === 'reserved') {
+      if (entry.fence > fence && !unfenced) return answer('over', entry);
       entry.fence = Math.max(entry.fence, fence);
-      const { generation } = entry;
-      return { kind: 'reserved', generation, owed: entry.owed.filter((one) => one !== generation) };
+      const owed = entry.owed.filter((one) => one !== generation);
+      return { kind: 'reserved', orderId, generation, owed };
     }
-    if (entry?.state === 'released' && entry.fence >= fence && !unfenced) {
-      return { kind: 'over', generation: 0, owed: entry.owed };
+    if (entry.state === 'released') {
+      const isOwnRefusal = entry.endedBy === run && off !== 'run-that-ended-it-is-remembered';
+      if (isOwnRefusal && (isFirst || entry.fence === fence)) return answer('sold-out', entry);
+      if (isFirst && off !== 'first-start-ends-with-its-order') return answer('ended', entry);
+      if (entry.fence >= fence && !unfenced) return answer('over', entry);
+      return reserveAfresh(order, step, entry);
     }
-    if (entry?.state === 'held' || entry?.state === 'queued') {
-      rejected.delete(order);
-    } else {
-      const no = rejected.has(order);
-      if (!no) reclaim();
-      entry ??= { state: 'released', ...NEW, fence, owed: [] };
-      entries[order] = entry;
-      if (no || free < 1) {
-        entry.fence = fence;
-        return { kind: 'sold-out', generation: 0, owed: entry.owed };
-      }
-      free--;
-    }
-    const owed = [...entry.owed];
-    const generation = entry.generation + 1;
-    const { orderId } = entry;
-    entries[order] = { orderId, state: 'reserved', generation, fence, owed: [...owed, generation] };
-    return { kind: 'reserved', generation, owed };
+    rejected.delete(order);
+    return open(order, entry, fence);
   }
 
-  function release(order: string, fence: number): Released {
-    const entry = (entries[order] ??= { state: 'released', generation: 0, fence, owed: [] });
+  /** Takes a unit for an order that has none. */
+  function reserveAfresh(order: string, { fence, run }: ReserveStep, entry: Entry): Reserved {
+    const no = rejected.has(order);
+    if (!no) reclaim();
+    entries[order] = entry;
+    if (no || free < 1) {
+      entry.fence = fence;
+      entry.endedBy = run;
+      return { kind: 'sold-out', orderId: entry.orderId, generation: 0, owed: entry.owed };
+    }
+    free--;
+    return open(order, entry, fence);
+  }
+
+  /** Opens the next generation. */
+  function open(order: string, { orderId, owed: before, generation: last }: Entry, fence: number) {
+    const owed = [...before];
+    const generation = last + 1;
+    entries[order] = { orderId, state: 'reserved', generation, fence, owed: [...owed, generation] };
+    return { kind: 'reserved', orderId, generation, owed } as const;
+  }
+
+  function newEntry({ orderId, fence }: Pick<ReserveStep, 'orderId' | 'fence'>): Entry {
+    return { orderId, state: 'released', ...NEW, fence };
+  }
+
+  function release(order: string, step: Pick<ReserveStep, 'orderId' | 'fence'>): Released {
+    const { fence } = step;
+    const entry = (entries[order] ??= newEntry(step));
+    const { orderId } = entry;
     if (entry.state === 'sold' && off !== 'release-tells-sold')
-      return { kind: 'sold', owed: entry.owed, cancelled: false };
+      return { kind: 'sold', orderId, owed: entry.owed, cancelled: false };
     if (entry.state !== 'released' && entry.state !== 'sold' && entry.fence <= fence) {
       free++;
       entries[order] = { ...entry, state: 'released', fence };
     }
     const after = entries[order] ?? entry;
     after.fence = Math.max(after.fence, fence);
-    return { kind: 'released', owed: after.owed, cancelled: after.cancelled === true };
+    return { kind: 'released', orderId, owed: after.owed, cancelled: after.cancelled === true };
   }
 
   function cancel(order: string): Cancelled {
@@ -191,25 +251,47 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (entry.state === 'held') entries[order] = { orderId, state: 'queued', ...NEW };
       return Promise.resolve(true);
     },
-    reserve: (order, fence) => Promise.resolve(forget(reserve(order, fence))),
-    confirm: (order, generation, fence) => {
+    reserve: (order, step) => Promise.resolve(forget(reserve(order, step))),
+    confirm: (order, { orderId, generation, fence }) => {
       const entry = entries[order];
-      if (entry?.generation !== generation) return Promise.resolve('lost');
+      if (!isEntryOf(entry, orderId) || entry.generation !== generation)
+        return Promise.resolve('lost');
       if (entry.state === 'sold') return Promise.resolve('sold');
       if (entry.state !== 'reserved' || entry.fence > fence) return Promise.resolve('lost');
       const owed = entry.owed.filter((one) => one !== generation);
       entries[order] = { ...entry, state: 'sold', fence, owed };
       return Promise.resolve('sold');
     },
-    release: (order, fence) => Promise.resolve(forget(release(order, fence))),
+    release: (order, step) => Promise.resolve(forget(release(order, step))),
+    abandon: (order, orderId) => {
+      const entry = entries[order];
+      if (isEntryOf(entry, orderId) && (entry.state === 'held' || entry.state === 'queued')) {
+        entries[order] = { orderId, state: 'released', ...NEW };
+        free++;
+      }
+      return Promise.resolve();
+    },
     cancel: (order) => Promise.resolve(cancel(order)),
     isRefundable: (order, generation) => Promise.resolve(refundableIs(entries[order], generation)),
     resolveCharge: (order, generation) => {
       const entry = entries[order];
-      if (entry && refundableIs(entry, generation)) {
-        entry.owed = entry.owed.filter((one) => one !== generation);
+      if (isEntryOf(entry, generation.orderId) && refundableIs(entry, generation)) {
+        entry.owed = entry.owed.filter((one) => one !== generation.generation);
       }
       return Promise.resolve();
+    },
+    lose: () => {
+      for (const order of Object.keys(entries)) Reflect.deleteProperty(entries, order);
+      rejected.clear();
+      free = 0;
+      return Promise.resolve();
+    },
+    rebuild: (restored, supply) => {
+      const taken = [...restored.values()].filter(({ state }) => state !== 'released').length;
+      if (taken > supply) return Promise.resolve('too-small');
+      for (const [order, entry] of restored) entries[order] = fromRestored(entry);
+      free = supply - taken;
+      return Promise.resolve('rebuilt');
     },
     endLease: (order) => {
       const entry = entries[order];
@@ -218,4 +300,10 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     },
     look: () => Promise.resolve({ free, entries }),
   };
+}
+
+function fromRestored(entry: LedgerEntry): Entry {
+  const { orderId = '', state, generation, fence, unresolvedCharges, cancelledByBuyer } = entry;
+  const restored = { orderId, state, generation, fence, owed: [...unresolvedCharges] };
+  return cancelledByBuyer ? { ...restored, cancelled: true } : restored;
 }

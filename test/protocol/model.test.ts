@@ -1,7 +1,8 @@
 import { createModelLedger, type LedgerRule } from './model-ledger';
 import { createWorld } from './protocol';
 import { walkWorlds } from './walk';
-import type { SagaRule } from './world';
+import { YEARS } from './scenarios';
+import type { SagaRule, World } from './world';
 
 /** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
 const WALKS = Number(process.env['PROTOCOL_WALKS'] ?? 20_000);
@@ -11,10 +12,16 @@ const NOTICED_MS_MAX = 60_000;
 
 describe(`the protocol (seed ${SEED})`, () => {
   test(`keeps its promises in ${WALKS} random walks`, async () => {
-    const walked = await walkWorlds(() => createWorld(createModelLedger(1)), {
+    const walked = await walkWorlds(() => createWorld(() => createModelLedger(1)), {
       walks: WALKS,
       seed: SEED,
     });
+    expect(walked.violation).toBeUndefined();
+    expect(walked.walks).toBe(WALKS);
+  }, 3_600_000);
+
+  test(`keeps them through the years in ${WALKS} random walks`, async () => {
+    const walked = await walkWorlds(inTheYears(), { walks: WALKS, seed: SEED });
     expect(walked.violation).toBeUndefined();
     expect(walked.walks).toBe(WALKS);
   }, 3_600_000);
@@ -26,16 +33,10 @@ describe(`the protocol (seed ${SEED})`, () => {
     'queued-never-expires',
     'cancellation-is-remembered',
     'rejection-is-remembered',
+    'run-that-ended-it-is-remembered',
   ])(
     'needs the rule of the ledger %s',
-    async (rule) => {
-      const walked = await walkWorlds(() => createWorld(createModelLedger(1, rule)), {
-        walks: Infinity,
-        seed: SEED,
-        msMax: NOTICED_MS_MAX,
-      });
-      expect(walked.violation?.what).toEqual(expect.any(String));
-    },
+    (rule) => expectNoticed(() => createWorld(() => createModelLedger(1, rule))),
     90_000,
   );
 
@@ -47,14 +48,42 @@ describe(`the protocol (seed ${SEED})`, () => {
     'payment-key-per-generation-not-run',
   ])(
     'needs the rule of the saga %s',
-    async (rule) => {
-      const walked = await walkWorlds(() => createWorld(createModelLedger(1), rule), {
-        walks: Infinity,
-        seed: SEED,
-        msMax: NOTICED_MS_MAX,
-      });
-      expect(walked.violation?.what).toEqual(expect.any(String));
-    },
+    (rule) => expectNoticed(() => createWorld(() => createModelLedger(1), rule)),
+    90_000,
+  );
+
+  test.each<LedgerRule>(['first-start-ends-with-its-order'])(
+    'needs the rule of the ledger %s through the years',
+    (rule) => expectNoticed(inTheYears({ rule })),
+    90_000,
+  );
+
+  test.each<SagaRule>([
+    'payment-key-has-order-id',
+    'found-charge-is-compared',
+    'unreadable-ledger-parks',
+    'cancellation-is-in-the-log',
+    'cancelled-twice',
+    'rebuild-needs-the-whole-history',
+    'audit-appends-what-nobody-ended',
+  ])(
+    'needs the rule of the saga %s through the years',
+    (off) => expectNoticed(inTheYears({ off })),
     90_000,
   );
 });
+
+/** Each walk takes the next scenario. */
+function inTheYears({ rule, off }: { rule?: LedgerRule; off?: SagaRule } = {}) {
+  return (walk: number) =>
+    createWorld(() => createModelLedger(1, rule), off, YEARS[walk % YEARS.length]);
+}
+
+async function expectNoticed(makeWorld: (walk: number) => World): Promise<void> {
+  const walked = await walkWorlds(makeWorld, {
+    walks: Infinity,
+    seed: SEED,
+    msMax: NOTICED_MS_MAX,
+  });
+  expect(walked.violation?.what).toEqual(expect.any(String));
+}

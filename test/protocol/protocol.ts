@@ -2,45 +2,75 @@ import { createAttemptMoves } from './attempt-moves';
 import { createCancelMoves } from './cancel-moves';
 import type { ProtocolLedger } from './model-ledger';
 import { createSagaModel } from './saga-model';
+import { AN_AFTERNOON, type Scenario } from './scenarios';
+import { createTimeMoves } from './time-moves';
 import {
   anOrder,
+  canServe,
   inWorld,
   type Move,
   type OrderWorld,
   type Reservation,
   type SagaRule,
   type Step,
+  type Surroundings,
   type World,
 } from './world';
 
-const ORDERS = ['A', 'B'] as const;
-
-/** Tried at once, and then again under a fence of its own, while the first try may still take effect. */
-const PARKING_STEPS: ReadonlySet<Step> = new Set(['reserve', 'confirm', 'release']);
-
 /**
- * Two orders, one unit, and all failures: gateway attempts that crash on any line, repeated records, activities that run late,
- * twice or lose their result, runs whose steps fail, buyers who cancel, and runs that are reset to their first task or to
- * just after their reservation, up to four runs of one order. A walk makes one possible move after the other until none is
- * left.
+ * Two orders, one unit of each item, and all failures: gateway attempts that crash on any line, repeated records, activities
+ * that run late, twice or lose their result, runs whose steps fail, buyers who cancel, and runs that are reset to their first
+ * task or to just after their reservation, up to four runs of one order; and the troubles of the scenario. A walk makes one
+ * possible move after the other until none is left.
  */
-export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
-  const orders = ORDERS.map((name, i) => anOrder(name, i === 0 ? FIRST : SECOND));
-  const { keys, calls, effect, compensate, startRun, send, waitsFor } = createSagaModel(
-    ledger,
-    off,
-  );
-  const attemptMoves = createAttemptMoves(ledger, off);
-  const cancelMoves = createCancelMoves(ledger, compensate);
+export function createWorld(
+  ledgerOfItem: (item: string) => ProtocolLedger,
+  off?: SagaRule,
+  scenario: Scenario = AN_AFTERNOON,
+): World {
+  const orders = scenario.orders.map((plan) => anOrder(plan));
+  const items = [...new Set(orders.map(({ item }) => item))];
+  const ledgers = new Map(items.map((item) => [item, ledgerOfItem(item)]));
+  const itemOf = new Map(orders.map(({ name, item }) => [name, item]));
+  const ledgerOf = (name: string): ProtocolLedger => {
+    const ledger = ledgers.get(itemOf.get(name) ?? '');
+    if (!ledger) throw new Error(`no ledger has ${name}`);
+    return ledger;
+  };
+  const around: Surroundings = {
+    claims: new Map(),
+    workflows: new Map(),
+    lost: new Set(),
+    sick: new Set(),
+    left: { ...scenario.trouble },
+  };
+  const saga = createSagaModel(ledgerOf, around, off);
+  const { payments, calls, effect, compensate, startRun, startFromLog, send, waitsFor } = saga;
+  const attemptMoves = createAttemptMoves(ledgerOf, around, off);
+  const cancelMoves = createCancelMoves(ledgerOf, around, { compensate, off });
+  const timeMoves = createTimeMoves(ledgerOf, around, { orders, saga, off });
+  const orderOfCall = (name: string) => orders.find((order) => order.name === name);
+
+  /** Whether the runs of other orders leave a slot for a step in a workflow task. */
+  function hasSlot(order: OrderWorld): boolean {
+    const taken = calls.filter((call) => {
+      const other = orderOfCall(call.order);
+      return other && other !== order && saga.isInTask(call, other);
+    });
+    return taken.length < scenario.slots;
+  }
 
   function runMoves(order: OrderWorld): Move[] {
     const { run } = order;
     if (!run) return [];
+    const isServed = canServe(around, order);
     const waiting = calls.filter(
       (call) => call.order === order.name && waitsFor(order, call),
     ).length;
     const moves: Move[] = [];
-    if (waiting === 0 || (run.retries < order.retriesMax && waiting < 2)) {
+    const isInTask = (run.step === 'reserve' || run.step === 'confirm') && !run.parked;
+    const canAsk = run.parked ? isServed : !isInTask || hasSlot(order);
+    if (canAsk && (waiting === 0 || (run.retries < order.retriesMax && waiting < 2))) {
       for (const charged of run.step === 'charge'
         ? (['captured', 'declined'] as const)
         : (['captured'] as const)) {
@@ -52,33 +82,35 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
         );
       }
     }
-    if (
-      waiting > 0 &&
-      (run.step === 'reserve' || run.step === 'charge' || run.step === 'confirm')
-    ) {
+    if (waiting > 0 && ASKED_ANEW.has(run.step) && run.retries < order.retriesMax) {
       moves.push(
-        inWorld(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
-          compensate(run);
-        }),
-      );
-    }
-    if (waiting > 0 && PARKING_STEPS.has(run.step) && run.retries < order.retriesMax) {
-      moves.push(
-        inWorld(`${order.name}.${String(run.number)} parks in ${run.step}`, () => {
+        inWorld(`${order.name}.${String(run.number)} asks anew to ${run.step}`, () => {
           run.retries++;
           run.asked = '';
           run.fence = 0;
         }),
       );
     }
+    const mayGiveUp = run.step === 'charge' || run.step === 'confirm' || run.step === 'reserve';
+    if (waiting > 0 && mayGiveUp && isServed) {
+      moves.push(
+        inWorld(`${order.name}.${String(run.number)} gives up on ${run.step}`, () => {
+          compensate(run);
+        }),
+      );
+    }
     return moves;
   }
 
+  /** A reset of a run that Temporal has, or a replay of an order of which it has none. */
   function resetMoves(order: OrderWorld): Move[] {
     if (order.runs === 0 || order.runs >= order.runsMax) return [];
+    const owner = around.workflows.get(order.request);
+    if (owner !== order.name && (owner !== undefined || !order.hasFailed)) return [];
+    const orderId = order.histories[0]?.order.orderId ?? order.orderIds[0] ?? '';
     const reset = (name: string, from?: Reservation): Move => ({
       ...inWorld(name, () => {
-        startRun(order, from);
+        startRun(order, 'operator', { orderId, ...(from && { from }) });
       }),
       optional: true,
     });
@@ -89,17 +121,17 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
 
   function callMoves(): Move[] {
     return calls.flatMap((call, i): Move[] => {
-      const order = orders.find(({ name }) => name === call.order);
-      if (!order) return [];
+      const order = orderOfCall(call.order);
+      if (!order || saga.mustWait(call, order)) return [];
       const title = `${call.order}.${String(call.runNumber)} ${call.step} g${String(call.generation)}`;
       const moves: Move[] = [
         {
           name: `${title} takes effect`,
           apply: async () => {
             calls.splice(i, 1);
-            const then = await effect(call);
+            const then = await effect(call, order);
             const run = waitsFor(order, call);
-            if (run) then(run, order);
+            if (run) then(run);
           },
         },
       ];
@@ -110,7 +142,7 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
           apply: async () => {
             run.retries++;
             calls.splice(i, 1);
-            await effect(call);
+            await effect(call, order);
           },
         });
       }
@@ -118,12 +150,29 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
     });
   }
 
+  function ingestMoves(order: OrderWorld): Move[] {
+    const record = order.log[order.consumed];
+    const owner = around.workflows.get(order.request) ?? order.name;
+    // Another order has the id: the units of this one go back, which needs its ledger.
+    if (!record || (owner !== order.name && !canServe(around, order))) return [];
+    return [
+      {
+        name: `ingest reads ${order.name}`,
+        apply: async () => {
+          order.consumed++;
+          await startFromLog(order, record);
+        },
+      },
+    ];
+  }
+
   return {
     async moves() {
-      const { entries } = await ledger.look();
       const moves = callMoves();
       for (const order of orders) {
-        if (entries[order.name]?.state === 'held' && entries[order.name]?.leased) {
+        const ledger = ledgerOf(order.name);
+        const entry = (await ledger.look()).entries[order.name];
+        if (entry?.state === 'held' && entry.leased) {
           moves.push({
             name: `the lease of ${order.name} ends`,
             apply: () => ledger.endLease(order.name),
@@ -131,61 +180,82 @@ export function createWorld(ledger: ProtocolLedger, off?: SagaRule): World {
           });
         }
         moves.push(...attemptMoves(order), ...runMoves(order), ...resetMoves(order));
-        moves.push(...cancelMoves(order));
-        if (order.consumed < order.appended) {
-          moves.push(
-            inWorld(`ingest reads ${order.name}`, () => {
-              order.consumed++;
-              if (order.runs === 0) startRun(order);
-            }),
-          );
-        }
+        moves.push(...cancelMoves(order), ...ingestMoves(order));
       }
+      moves.push(...(await timeMoves()));
       return moves;
     },
 
     async violation() {
-      const { free, entries } = await ledger.look();
-      const taken = Object.values(entries).filter(({ state }) => state !== 'released').length;
-      if (free + taken !== 1)
-        return `free ${String(free)} + taken ${String(taken)} is not the supply of 1`;
-      const forgotten = orders.find(({ name, accepted }) => accepted && !entries[name]);
-      if (forgotten) return `${forgotten.name} was answered 202 and has no entry`;
-      const revived = orders.find(
-        ({ name, toldCancelled }) => toldCancelled && entries[name]?.state !== 'released',
-      );
-      const undead = orders.find(
-        ({ name, toldRejected }) => toldRejected && LIVE.has(entries[name]?.state ?? 'released'),
-      );
-      if (undead) return `${undead.name} is alive, though its buyer was told that there is no unit`;
-      return (
-        revived && `${revived.name} is not released, though its buyer was told it is cancelled`
-      );
+      if (around.broken !== undefined) return around.broken;
+      for (const [item, ledger] of ledgers) {
+        if (around.lost.has(item)) continue;
+        const { free, entries } = await ledger.look();
+        const taken = Object.values(entries).filter(({ state }) => state !== 'released').length;
+        if (free + taken !== 1)
+          return `${item}: free ${String(free)} + taken ${String(taken)} is not the supply of 1`;
+        for (const { name, accepted, toldCancelled, toldRejected } of orders) {
+          if (itemOf.get(name) !== item) continue;
+          const state = entries[name]?.state;
+          if (accepted && !state) return `${name} was answered 202 and has no entry`;
+          if (toldRejected && LIVE.has(state ?? 'released'))
+            return `${name} is alive, though its buyer was told that there is no unit`;
+          if (toldCancelled && state !== 'released')
+            return `${name} is not released, though its buyer was told it is cancelled`;
+        }
+      }
+      return undefined;
     },
 
     async violationAtEnd() {
-      const { entries } = await ledger.look();
-      for (const { name, accepted, outcome } of orders) {
-        const state = entries[name]?.state;
-        const captured = [...keys].filter(
-          ([key, status]) => key.startsWith(`${name}:`) && status === 'captured',
-        );
-        if (accepted && !outcome) return `${name} was accepted and has no outcome`;
-        if ((state === 'sold') !== (outcome === 'confirmed'))
-          return `${name} is ${String(state)} but ${String(outcome)}`;
-        if (captured.length !== (state === 'sold' ? 1 : 0)) {
-          return `${name} is ${String(state)} with ${String(captured.length)} charges`;
-        }
-        if (entries[name]?.cancelled && state === 'released' && outcome !== 'cancelled')
-          return `${name} was cancelled by its buyer but ${String(outcome)}`;
-        if (state === 'queued' || state === 'reserved') return `${name} was left ${state}`;
+      for (const item of items) {
+        const paid = orders.filter((order) => order.item === item && !order.wasTerminated);
+        const captured = paid.flatMap(({ name }) => capturedBy(name));
+        if (captured.length > 1) return `${item}: ${String(captured.length)} charges for one unit`;
+      }
+      for (const order of orders) {
+        const { name, toldCancelled, wasTerminated, outcome } = order;
+        if (toldCancelled && !wasTerminated && capturedBy(name).length > 0)
+          return `${name} was charged, though its buyer was told it is cancelled`;
+        // A run that was terminated has left its order as it was; the ledger of a sick item may still be mended.
+        if ((order.isEndedByOperator && !outcome) || !canServe(around, order)) continue;
+        const violation = await violationOfOrder(order);
+        if (violation !== undefined) return violation;
       }
       return undefined;
     },
   };
-}
-const LIVE = new Set<string>(['queued', 'reserved', 'sold']);
 
-/** Everything happens to the first order; the second one competes for the same unit. */
-const FIRST = { attempts: 3, runsMax: 4, retriesMax: 2, cancelsMax: 2 };
-const SECOND = { attempts: 1, runsMax: 2, retriesMax: 1, cancelsMax: 1 };
+  async function violationOfOrder(order: OrderWorld): Promise<string | undefined> {
+    const { name, accepted, outcome, letters, wasTerminated } = order;
+    const entry = (await ledgerOf(name).look()).entries[name];
+    const state = entry?.state;
+    const captured = capturedBy(name).length;
+    // It was cancelled before it had a run, and the log has lost its record.
+    if (entry?.cancelled && state === 'released' && !outcome && order.log.length === 0)
+      return undefined;
+    if (accepted && !outcome) return `${name} was accepted and has no outcome`;
+    if ((state === 'sold') !== (outcome === 'confirmed'))
+      return `${name} is ${String(state)} but ${String(outcome)}`;
+    if (captured !== (state === 'sold' ? 1 : 0))
+      return `${name} is ${String(state)} with ${String(captured)} charges`;
+    if (entry?.cancelled && state === 'released' && outcome !== 'cancelled')
+      return `${name} was cancelled by its buyer but ${String(outcome)}`;
+    if (state === 'queued' || state === 'reserved') return `${name} was left ${state}`;
+    if (outcome === 'failed' && letters === 0 && !wasTerminated)
+      return `${name} has failed without a dead letter`;
+    return undefined;
+  }
+
+  function capturedBy(name: string) {
+    return [...payments.values()].filter(({ by, status }) => by === name && status === 'captured');
+  }
+}
+
+/**
+ * Asked for again under a fence of its own, by a task after a lost one or because the step parks, while the first try may
+ * still take effect.
+ */
+const ASKED_ANEW: ReadonlySet<Step> = new Set(['reserve', 'confirm', 'release']);
+
+const LIVE = new Set<string>(['queued', 'reserved', 'sold']);

@@ -1,16 +1,17 @@
 import type { Redis } from 'ioredis';
 import type { ItemId, Order, OrderId } from '../../engine/orders/order';
-import { ordersKey } from '../../engine/stock/keys';
+import { itemKeys, ordersKey, rejectionsKey } from '../../engine/stock/keys';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
-import type { RedisStock } from '../support/redis-stock';
-import type { Entry, ProtocolLedger } from './model-ledger';
+import { TOKEN, type RedisStock } from '../support/redis-stock';
+import type { Entry, Generation, ProtocolLedger } from './model-ledger';
 
 /** The protocol's ledger on the real scripts: an item of its own, one unit, orders of one unit each. */
 export async function createRedisProtocolLedger(
-  { redis, admission, ledger, setFree }: RedisStock,
+  { redis, admission, ledger, maintenance, setFree }: RedisStock,
   itemId: ItemId,
 ): Promise<ProtocolLedger & { readonly remove: () => Promise<void> }> {
   await setFree(itemId, 1);
+  const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
   const orders = new Map<string, Order>();
   const orderOf = (name: string): Order => {
     const known =
@@ -18,11 +19,12 @@ export async function createRedisProtocolLedger(
     orders.set(name, known);
     return known;
   };
-  // As its runs were told. It stays, since an entry that a run has met is never removed.
-  const orderIds = new Map<string, OrderId | undefined>();
-  const generationOf = (name: string, generation: number) => ({
+  const withId = (name: string, orderId: string): Order => ({
     ...orderOf(name),
-    orderId: orderIds.get(name),
+    orderId: orderId as OrderId,
+  });
+  const generationOf = (name: string, { orderId, generation }: Generation) => ({
+    ...withId(name, orderId),
     generation,
   });
 
@@ -44,29 +46,32 @@ export async function createRedisProtocolLedger(
       return answer.kind;
     },
     async queue(name, orderId) {
-      const order = { ...orderOf(name), orderId: orderId as OrderId };
-      const [queued] = await admission.queue([order]);
+      const [queued] = await admission.queue([withId(name, orderId)]);
       if (typeof queued !== 'boolean') throw queued ?? new Error('no answer');
       return queued;
     },
-    async reserve(name, fence) {
-      const answer = await ledger.reserve(orderOf(name), fence);
+    async reserve(name, { orderId, fence, isFirst, run }) {
+      const start = isFirst ? 'first' : 'again';
+      const asking = { start, runId: run, acceptedMsMax: Number.MAX_SAFE_INTEGER } as const;
+      const answer = await ledger.reserve(withId(name, orderId), fence, asking);
       const { kind, owed } = answer;
-      if (kind === 'mismatch' || kind === 'limit' || kind === 'ended' || kind === 'expired') {
+      if (kind === 'mismatch' || kind === 'limit' || kind === 'expired') {
         throw new Error(`unexpected in this world: ${kind}`);
       }
-      orderIds.set(name, answer.order?.orderId);
-      return { kind, owed, generation: 'generation' in answer ? answer.generation : 0 };
+      const generation = 'generation' in answer ? answer.generation : 0;
+      return { kind, owed, orderId: answer.order?.orderId ?? '', generation };
     },
-    confirm: async (name, generation, fence) =>
+    confirm: async (name, { fence, ...generation }) =>
       (await ledger.confirm({ ...generationOf(name, generation), fence, paymentId: 'p' })).kind,
-    async release(name, fence) {
-      const step = { order: orderOf(name), fence, reason: 'sale-lost' } as const;
+    async release(name, { orderId, fence }) {
+      const step = { order: withId(name, orderId), fence, reason: 'sale-lost' } as const;
       const answer = await ledger.release(step);
       const { kind, owed } = answer;
-      orderIds.set(name, answer.orderId);
-      return { kind, owed, cancelled: kind === 'released' && answer.cancelledByBuyer === true };
+      const cancelled = kind === 'released' && answer.cancelledByBuyer === true;
+      return { kind, owed, orderId: answer.orderId ?? '', cancelled };
     },
+    abandon: (name, orderId) =>
+      ledger.abandon({ ...withId(name, orderId), reason: 'request-id-reused' }),
     async cancel(name) {
       const { kind } = await ledger.cancel(orderOf(name));
       if (kind === 'not-the-buyer') throw new Error('one order, two buyers');
@@ -74,6 +79,21 @@ export async function createRedisProtocolLedger(
     },
     isRefundable: (name, generation) => ledger.isRefundable(generationOf(name, generation)),
     resolveCharge: (name, generation) => ledger.resolveCharge(generationOf(name, generation)),
+    async lose() {
+      await redis.del(...keys);
+    },
+    async rebuild(entries, supply) {
+      const rebuildId = await maintenance.beginRebuild(itemId);
+      const restored = [...entries].map(([name, entry]) => {
+        const { requestId, userId, fingerprint } = orderOf(name);
+        return [requestId, { ...entry, userId, fingerprint }] as const;
+      });
+      await maintenance.stageEntries(itemId, rebuildId, new Map(restored));
+      const ledger = { rebuildId, token: TOKEN, given: 'supply', units: supply } as const;
+      const { kind } = await maintenance.finishRebuild(itemId, { ...ledger, by: 'a', why: 'test' });
+      if (kind === 'open') throw new Error('the ledger was not lost');
+      return kind;
+    },
     endLease: (name) => endLease(redis, orderOf(name)),
     async look() {
       const [free, stored] = await Promise.all([
@@ -88,13 +108,8 @@ export async function createRedisProtocolLedger(
       return { free: Number(free), entries };
     },
     async remove() {
-      const keys = ['orders', 'counts', 'buyers', 'leases', 'sale', 'events', 'rejections'];
       const claims = [...orders.values()].map(({ requestId }) => `idempotency:${requestId}`);
-      await redis.del(
-        `inventory:${itemId}`,
-        ...keys.map((key) => `{inventory:${itemId}}:${key}`),
-        ...claims,
-      );
+      await redis.del(...keys, ...claims);
     },
   };
 }
@@ -113,18 +128,20 @@ async function endLease(redis: Redis, order: Order): Promise<void> {
 }
 
 function toEntry(raw: string): Entry {
-  const stored = JSON.parse(raw) as Omit<Entry, 'owed'> & {
+  const stored = JSON.parse(raw) as Omit<Entry, 'owed' | 'orderId'> & {
     order_id?: string;
     owed: string;
     lease_until?: number;
     cancelled_by_buyer?: true;
+    run?: string;
   };
   return {
-    orderId: stored.order_id,
+    orderId: stored.order_id ?? '',
     state: stored.state,
     generation: stored.generation,
     fence: stored.fence,
     owed: stored.owed.split(',').filter(Boolean).map(Number),
+    ...(stored.run !== undefined && { endedBy: stored.run }),
     ...(stored.cancelled_by_buyer && { cancelled: true }),
     ...(stored.token !== undefined && { token: stored.token, leased: stored.lease_until !== 1 }),
   };

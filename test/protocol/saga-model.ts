@@ -1,91 +1,163 @@
-import type { ProtocolLedger, Reserved } from './model-ledger';
-import type {
-  Call,
-  Charged,
-  End,
-  Outcome,
-  OrderWorld,
-  Reservation,
-  Run,
-  SagaRule,
-  Step,
+import type { ItemId, Order, OrderId, RequestId, UserId } from '../../engine/orders/order';
+import type { LedgerOf, Reserved } from './model-ledger';
+import {
+  canServe,
+  type Call,
+  type Charged,
+  type End,
+  type KnownToRun,
+  type OrderRecord,
+  type Outcome,
+  type OrderWorld,
+  type Reservation,
+  type Run,
+  type SagaRule,
+  type StartedBy,
+  type Step,
+  type Surroundings,
 } from './world';
 
+/** A payment key at the provider, and the order that was charged first under it. */
+interface Payment {
+  status: 'captured' | 'declined' | 'refunded' | 'blocked';
+  readonly by: string;
+  readonly price: number;
+}
+
 /** A model of the workflow and the payment provider: the calls of a run, their effects, and what the run does with the results. */
-export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
-  const keys = new Map<string, 'captured' | 'declined' | 'refunded' | 'blocked'>();
+export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: SagaRule) {
+  const payments = new Map<string, Payment>();
   const calls: Call[] = [];
   let clock = 0;
 
-  const keyOf = (call: Call, generation: number) =>
-    off === 'payment-key-per-generation-not-run'
-      ? `${call.order}:run-${String(call.runNumber)}`
-      : `${call.order}:${String(generation)}`;
+  const keyOf = (call: Call, { request, isOlderThanOrderIds }: OrderWorld) => {
+    if (off === 'payment-key-per-generation-not-run') {
+      return `${request}:run-${String(call.runNumber)}`;
+    }
+    const hasOrderId = !isOlderThanOrderIds && off !== 'payment-key-has-order-id';
+    const order = hasOrderId ? `${request}:${call.orderId}` : request;
+    return `${order}:${String(call.generation)}`;
+  };
 
-  function charge(call: Call): Charged {
-    const key = keyOf(call, call.generation);
-    const status = keys.get(key) ?? call.charged;
-    keys.set(key, status);
+  /** `fault`: there is a charge of another amount, which is not this order's. */
+  function charge(call: Call, order: OrderWorld): Charged | 'fault' {
+    const key = keyOf(call, order);
+    const known = payments.get(key);
+    if (known && known.price !== order.price && off !== 'found-charge-is-compared') return 'fault';
+    const status = known?.status ?? call.charged;
+    if (!known) payments.set(key, { status, by: order.name, price: order.price });
+    if (!known && status === 'captured' && call.startedBy === 'log') {
+      if (order.hasFailed) around.broken = `${order.name} had failed and was charged from the log`;
+      if (order.isRevived)
+        around.broken = `the audit has charged ${order.name}, which an operator had ended`;
+    }
     return status === 'captured' ? 'captured' : 'declined';
   }
 
-  async function refund(call: Call): Promise<void> {
-    if (
-      off !== 'release-before-refund' &&
-      !(await ledger.isRefundable(call.order, call.generation))
-    )
-      return;
-    const key = keyOf(call, call.generation);
-    const status = keys.get(key);
-    if (status === 'captured') keys.set(key, 'refunded');
-    else if (!status && off !== 'refund-blocks-unseen-key') keys.set(key, 'blocked');
-    await ledger.resolveCharge(call.order, call.generation);
+  async function refund(call: Call, order: OrderWorld): Promise<'kept' | 'resolved'> {
+    const ledger = ledgerOf(call.order);
+    if (off !== 'release-before-refund' && !(await ledger.isRefundable(call.order, call)))
+      return 'kept';
+    const key = keyOf(call, order);
+    const known = payments.get(key);
+    if (!known) {
+      if (off !== 'refund-blocks-unseen-key')
+        payments.set(key, { status: 'blocked', by: order.name, price: order.price });
+    } else if (known.status === 'captured' && known.price === order.price) {
+      known.status = 'refunded';
+    }
+    await ledger.resolveCharge(call.order, call);
+    return 'resolved';
   }
 
   /** Lets one call take effect; returns what the run does with the result. */
-  async function effect(call: Call): Promise<(run: Run, order: OrderWorld) => void> {
+  async function effect(call: Call, order: OrderWorld): Promise<(run: Run) => void> {
+    const ledger = ledgerOf(call.order);
     switch (call.step) {
       case 'reserve': {
-        const { kind, generation, owed } = await ledger.reserve(call.order, call.fence);
-        return (run, order) => {
-          run.owed = [...owed];
-          run.generation = generation;
-          if (kind === 'reserved')
-            order.reservation = { generation, owed: [...owed], runFence: run.runFence };
-          goOn(run, order, AFTER_RESERVE[kind]);
-        };
+        const run = `${call.order}.${String(call.run)}`;
+        const step = { ...call, isFirst: call.startedBy === 'log', run };
+        return afterReserve(await ledger.reserve(call.order, step), call, order);
       }
       case 'charge': {
-        const charged = charge(call);
+        const charged = charge(call, order);
         return (run) => {
           run.step = charged === 'captured' ? 'confirm' : compensation();
-          run.compensating = charged === 'declined';
+          run.compensating = charged !== 'captured';
           if (run.step === 'resolve') run.owed = [run.generation];
         };
       }
       case 'confirm': {
-        const answer = await ledger.confirm(call.order, call.generation, call.fence);
-        return (run, order) => {
-          if (answer === 'sold') end(order, 'confirmed');
-          else compensate(run);
+        const answer = await ledger.confirm(call.order, call);
+        return (run) => {
+          if (answer === 'lost') {
+            compensate(run);
+            return;
+          }
+          knows(run, { state: 'sold', generation: call.generation, paymentId: 'p' }, call.fence);
+          end(order, 'confirmed');
         };
       }
       case 'release': {
-        const { kind, owed, cancelled } = await ledger.release(call.order, call.fence);
-        return (run, order) => {
+        const { kind, orderId, owed, cancelled } = await ledger.release(call.order, call);
+        return (run) => {
+          run.orderId = orderId;
+          if (!run.history.isTold) isTold(run, orderId);
+          const { generation } = run;
+          if (kind === 'sold') knows(run, { state: 'sold', generation, paymentId: 'p' }, 0);
+          else {
+            knows(run, { state: 'released', reason: 'sale-lost' }, call.fence, owed);
+            if (cancelled) run.history.cancelledByBuyer = true;
+            for (const one of run.history.generations)
+              if (!owed.includes(one)) run.history.resolved.add(one);
+          }
           run.owed = off === 'release-before-refund' ? [] : [...owed];
           goOn(run, order, kind === 'sold' ? 'confirmed' : cancelled ? 'cancelled' : 'failed');
         };
       }
-      case 'resolve':
-        await refund(call);
-        return (run, order) => {
+      case 'resolve': {
+        const resolved = await refund(call, order);
+        return (run) => {
+          if (resolved === 'resolved') run.history.resolved.add(call.generation);
           run.owed.shift();
           if (off === 'release-before-refund' && run.then === 'failed' && run.owed.length === 0)
             run.step = 'release';
           else goOn(run, order, run.then);
         };
+      }
     }
+  }
+
+  function afterReserve(answer: Reserved, call: Call, order: OrderWorld) {
+    const { kind, orderId, generation, owed } = answer;
+    return (run: Run) => {
+      run.owed = [...owed];
+      run.generation = generation;
+      run.orderId = orderId;
+      run.parked = false;
+      isTold(run, orderId);
+      if (kind === 'reserved') {
+        knows(run, { state: 'reserved', generation }, call.fence, [...owed, generation]);
+        const history = copyOf(run.history);
+        order.reservation = {
+          orderId,
+          generation,
+          owed: [...owed],
+          runFence: run.runFence,
+          history,
+        };
+      } else if (kind === 'sold') {
+        knows(run, { state: 'sold', generation, paymentId: 'p' }, 0, [...owed, generation]);
+      } else if (kind === 'over') {
+        knows(run, undefined, 0, owed);
+      } else {
+        const fence = kind === 'sold-out' ? call.fence : 0;
+        knows(run, { state: 'released', reason: 'sold-out' }, fence, owed);
+      }
+      if (kind === 'cancelled') run.history.cancelledByBuyer = true;
+      if (kind === 'ended') run.foundEnded = true;
+      goOn(run, order, AFTER_RESERVE[kind]);
+    };
   }
 
   /** The first step of compensation: release, with the refunds after it. */
@@ -94,6 +166,7 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   }
 
   function compensate(run: Run): void {
+    run.parked = false;
     run.step = compensation();
     run.compensating = true;
     if (run.step !== 'resolve') return;
@@ -110,17 +183,36 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   }
 
   function end(order: OrderWorld, outcome: Outcome): void {
+    if (outcome === 'failed') {
+      if (!order.run?.foundEnded) order.letters++;
+      order.hasFailed = true;
+    }
     order.outcome = outcome;
     order.run = undefined;
   }
 
-  function startRun(order: OrderWorld, from?: Reservation): void {
+  function startRun(
+    order: OrderWorld,
+    startedBy: StartedBy,
+    { orderId, from }: { readonly orderId: string; readonly from?: Reservation },
+  ): void {
+    const history = from ? copyOf(from.history) : newHistory(order, orderId);
     order.runs++;
     order.outcome = undefined;
+    around.workflows.set(order.request, order.name);
+    order.histories.push(history);
+    if (startedBy === 'operator') {
+      order.hasFailed = false;
+      order.isEndedByOperator = false;
+      order.isRevived = false;
+    }
     order.run = {
       id: ++clock,
       number: order.runs,
       runFence: from?.runFence ?? order.runs,
+      startedBy,
+      history,
+      orderId: from?.orderId ?? orderId,
       step: !from ? 'reserve' : from.owed.length > 0 ? 'resolve' : 'charge',
       generation: from?.generation ?? 0,
       owed: [...(from?.owed ?? [])],
@@ -130,7 +222,36 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
       retries: 0,
       cancelRequested: false,
       compensating: false,
+      parked: false,
+      foundEnded: false,
     };
+  }
+
+  /** Ingest has a record: it becomes a run, is one already, or has the request_id of another order. */
+  async function startFromLog(order: OrderWorld, record: OrderRecord): Promise<void> {
+    const { name, request } = order;
+    const owner = around.workflows.get(request);
+    if (owner === name || owner === undefined) {
+      if (owner === name && !(await awaitsRun(order, record))) return;
+      if (record.revives) order.isRevived = true;
+      startRun(order, 'log', record);
+      return;
+    }
+    order.letters++;
+    await ledgerOf(name).abandon(name, record.orderId);
+    const entry = (await ledgerOf(name).look()).entries[name];
+    if (entry?.state !== 'released' || order.outcome) return;
+    order.outcome = entry.cancelled ? 'cancelled' : 'failed';
+    order.hasFailed = !entry.cancelled;
+  }
+
+  async function awaitsRun(order: OrderWorld, { orderId }: OrderRecord): Promise<boolean> {
+    if (order.run) return false;
+    const last = order.histories.at(-1)?.order.orderId;
+    if (last === orderId) return false;
+    if (around.lost.has(order.item)) return true;
+    const entry = (await ledgerOf(order.name).look()).entries[order.name];
+    return entry?.orderId === orderId && (entry.state === 'held' || entry.state === 'queued');
   }
 
   function send(order: OrderWorld, run: Run, charged: Charged): void {
@@ -141,8 +262,10 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
     }
     calls.push({
       order: order.name,
+      orderId: run.orderId,
       run: run.id,
       runNumber: run.number,
+      startedBy: run.startedBy,
       step: run.step,
       generation: run.step === 'resolve' ? (run.owed[0] ?? 0) : run.generation,
       fence: off === 'fence-per-step' ? run.runFence : run.fence,
@@ -154,19 +277,102 @@ export function createSagaModel(ledger: ProtocolLedger, off?: SagaRule) {
   /** Whether the run that made the call still waits for this result. */
   function waitsFor(order: OrderWorld, call: Call): Run | undefined {
     const { run } = order;
-    if (run?.id !== call.run || run.step !== call.step || run.fence !== call.asked)
-      return undefined;
+    if (run?.id !== call.run || run.step !== call.step) return undefined;
+    if (call.asked !== run.fence) return undefined;
     if (call.step === 'resolve' && run.owed[0] !== call.generation) return undefined;
     return run;
   }
 
-  return { keys, calls, effect, compensate, startRun, send, waitsFor };
+  /** The step fails for as long as the ledger cannot be read: the run parks. */
+  function park(order: OrderWorld, run: Run): void {
+    run.parked = true;
+    const others = calls.filter((call) => waitsFor(order, call) !== run);
+    calls.splice(0, calls.length, ...others);
+  }
+
+  /** A step that runs in a workflow task, and so in a slot of a worker, unless the order is parked. */
+  const isInTask = (call: Call, order: OrderWorld) =>
+    IN_TASK.includes(call.step) && waitsFor(order, call)?.parked === false;
+
+  /** Whether the call needs a ledger that cannot be used now. */
+  const mustWait = (call: Call, order: OrderWorld) =>
+    call.step !== 'charge' && !canServe(around, order);
+
+  return {
+    payments,
+    calls,
+    effect,
+    compensate,
+    startRun,
+    startFromLog,
+    send,
+    waitsFor,
+    park,
+    isInTask,
+    mustWait,
+  };
 }
+
+export type SagaModel = ReturnType<typeof createSagaModel>;
+
+const IN_TASK: readonly Step[] = ['reserve', 'confirm'];
 
 const AFTER_RESERVE = {
   reserved: 'charge',
   sold: 'confirmed',
   'sold-out': 'failed',
   over: 'failed',
+  ended: 'failed',
   cancelled: 'cancelled',
 } as const satisfies Record<Reserved['kind'], End>;
+
+/** What the history of a run has once a result of its is recorded. */
+function knows(
+  { history }: Run,
+  known: KnownToRun['known'],
+  fence: number,
+  generations: readonly number[] = [],
+): void {
+  for (const generation of generations) if (generation > 0) history.generations.add(generation);
+  history.fence = Math.max(history.fence, fence);
+  if (known) history.known = known;
+}
+
+function isTold({ history }: Run, orderId: string): void {
+  history.isTold = true;
+  history.order = { ...history.order, orderId: orderId as OrderId };
+}
+
+function newHistory(order: OrderWorld, orderId: string): KnownToRun {
+  return {
+    order: orderOf(order, orderId),
+    isTold: false,
+    cancelledByBuyer: false,
+    fence: 0,
+    generations: new Set(),
+    resolved: new Set(),
+  };
+}
+
+function copyOf(history: KnownToRun): KnownToRun {
+  return {
+    ...history,
+    generations: new Set(history.generations),
+    resolved: new Set(history.resolved),
+  };
+}
+
+/** The order of an attempt's record. Each order id has a time of acceptance of its own. */
+export function orderOf({ name, item, price }: OrderWorld, orderId: string): Order {
+  return {
+    requestId: name as RequestId,
+    orderId: orderId as OrderId,
+    userId: 'u' as UserId,
+    itemId: item as ItemId,
+    amount: 1,
+    priceMinor: price,
+    currency: 'USD',
+    fingerprint: name,
+    acceptedAt: Number(orderId.slice(name.length)),
+  };
+}

@@ -1,14 +1,28 @@
+import type { Cancellation } from '../../engine/orders/cancellation-record';
+import type { Order } from '../../engine/orders/order';
+import type { KnownState } from '../../engine/reconciliation/run-history';
+
 export type SagaRule =
   | 'release-before-refund'
   | 'fence-per-step'
   | 'queue-before-answer'
   | 'refund-blocks-unseen-key'
-  | 'payment-key-per-generation-not-run';
+  | 'payment-key-per-generation-not-run'
+  | 'payment-key-has-order-id'
+  | 'found-charge-is-compared'
+  | 'unreadable-ledger-parks'
+  | 'cancellation-is-in-the-log'
+  | 'cancelled-twice'
+  | 'rebuild-needs-the-whole-history'
+  | 'audit-appends-what-nobody-ended';
 
 export type Step = 'reserve' | 'resolve' | 'charge' | 'confirm' | 'release';
 export type End = 'charge' | Outcome;
 export type Outcome = 'confirmed' | 'failed' | 'cancelled';
 export type Charged = 'captured' | 'declined';
+
+/** From the log, or by an operator: a replay or a reset. */
+export type StartedBy = 'log' | 'operator';
 
 export interface Run {
   readonly id: number;
@@ -16,12 +30,17 @@ export interface Run {
   readonly number: number;
   /** The fence if there were one for each run: a run that is reset late inherits it from its history. */
   readonly runFence: number;
+  readonly startedBy: StartedBy;
+  /** What a rebuild reads of it. */
+  readonly history: KnownToRun;
+  /** The ledger's, once the run was told; until then its record's. */
+  orderId: string;
   step: Step;
   generation: number;
   owed: number[];
   /** The next step once every charge is resolved. */
   then: End;
-  /** What is asked for. A retry has the fence of its first try; a parked step asks again under a fence of its own. */
+  /** The number of this step, so that a retry has the fence of its first try. */
   asked: string;
   fence: number;
   retries: number;
@@ -29,28 +48,53 @@ export interface Run {
   cancelRequested: boolean;
   /** It compensates, which nothing cancels. */
   compensating: boolean;
+  /** The ledger cannot be read: the server retries the step, in no slot of a worker. */
+  parked: boolean;
+  /** It has found its order ended by an earlier run, which has written the letter. */
+  foundEnded: boolean;
+}
+
+/** A run's history as it grows, see RunHistory. */
+export interface KnownToRun {
+  order: Order;
+  isTold: boolean;
+  known?: KnownState;
+  cancelledByBuyer: boolean;
+  fence: number;
+  readonly generations: Set<number>;
+  readonly resolved: Set<number>;
 }
 
 export interface Call {
   readonly order: string;
+  readonly orderId: string;
   readonly run: number;
   readonly runNumber: number;
+  readonly startedBy: StartedBy;
   readonly step: Step;
   readonly generation: number;
   readonly fence: number;
-  /** The number of the step's try; a run waits only for its last one. */
+  /** The run's number of this step. */
   readonly asked: number;
   readonly charged: Charged;
 }
 
 export interface Reservation {
+  readonly orderId: string;
   readonly generation: number;
   readonly owed: readonly number[];
   readonly runFence: number;
+  readonly history: KnownToRun;
 }
 
-export interface OrderWorld {
-  readonly name: string;
+/** A record in the log. */
+export interface OrderRecord {
+  readonly orderId: string;
+  /** The audit has appended it although an operator had ended the order. */
+  readonly revives: boolean;
+}
+
+export interface OrderWorld extends OrderPlan {
   readonly attempts: ('new' | 'held' | 'acked' | 'refused' | 'over')[];
   /** The order id that each attempt was told with its hold. */
   readonly orderIds: string[];
@@ -59,22 +103,89 @@ export interface OrderWorld {
   mayBeInTheLog: boolean;
   /** The last definite answer was a rejection. */
   toldRejected: boolean;
-  appended: number;
+  readonly log: OrderRecord[];
+  /** Records that ingest has read. */
   consumed: number;
   runs: number;
   run: Run | undefined;
   outcome: Outcome | undefined;
+  /** Dead letters. */
+  letters: number;
   /** How often its buyer has asked to cancel it. */
   cancels: number;
   /** The gateway has marked it and not asked Temporal yet. */
   cancelling: boolean;
+  /** The ledger has cancelled it, and the cancellation is not in the log yet. */
+  cancelled: Cancellation | undefined;
+  /** The cancellation is in the log, and the buyer was not told yet. */
+  recorded: boolean;
+  /** Cancellations in the log. */
+  readonly cancellations: Cancellation[];
   /** Its buyer was told that it is cancelled. */
   toldCancelled: boolean;
   /** The state of the run after its last reservation, to which a late reset returns. */
   reservation: Reservation | undefined;
+  /** Of the runs that Temporal still has, oldest first. */
+  readonly histories: KnownToRun[];
+  /** A run of it has failed, and no operator has retried it since. */
+  hasFailed: boolean;
+  /** An operator has terminated a run of it. */
+  wasTerminated: boolean;
+  /** The same, and no operator has retried it since. */
+  isEndedByOperator: boolean;
+  /** Started from such a record. */
+  isRevived: boolean;
+  /** Temporal has forgotten a run of it, or the log has lost its record. */
+  hasGap: boolean;
+  /** Temporal has forgotten a run of it: it is as old as that. */
+  isOld: boolean;
+}
+
+/** One of the two orders of a walk. */
+export interface OrderPlan {
+  readonly name: string;
+  /** Two orders with one request_id: the buyer uses it again for another item. */
+  readonly request: string;
+  readonly item: string;
+  readonly price: number;
+  /** Whether its payment keys are those of orders that are older than order ids. */
+  readonly isOlderThanOrderIds: boolean;
+  readonly attemptsMax: number;
   readonly runsMax: number;
   readonly retriesMax: number;
   readonly cancelsMax: number;
+}
+
+/** What happens around the two orders, each so many times in a walk. */
+export interface Trouble {
+  /** A claim ends, or Temporal forgets a closed run, or the log drops what was read. */
+  retentions: number;
+  /** Ingest reads the log again from its beginning. */
+  rereads: number;
+  /** The log loses the records of an order. */
+  lostRecords: number;
+  /** Redis loses the ledger of an item. */
+  losses: number;
+  /** The ledger of an item becomes unreadable. */
+  sicknesses: number;
+  /** An operator terminates a run. */
+  terminations: number;
+  audits: number;
+}
+
+/** What both orders share. */
+export interface Surroundings {
+  /** Order by request_id. */
+  readonly claims: Map<string, string>;
+  /** The order whose run Temporal has, by request_id. */
+  readonly workflows: Map<string, string>;
+  /** Items whose ledger is lost. */
+  readonly lost: Set<string>;
+  /** Items whose ledger cannot be read. */
+  readonly sick: Set<string>;
+  readonly left: Trouble;
+  /** A promise that a move has broken. */
+  broken?: string;
 }
 
 export interface Move {
@@ -92,29 +203,34 @@ export interface World {
   violationAtEnd(): Promise<string | undefined>;
 }
 
-export function anOrder(
-  name: string,
-  limits: { attempts: number; runsMax: number; retriesMax: number; cancelsMax: number },
-): OrderWorld {
+export function anOrder(plan: OrderPlan): OrderWorld {
   return {
-    name,
-    attempts: Array.from({ length: limits.attempts }, () => 'new' as const),
+    ...plan,
+    attempts: Array.from({ length: plan.attemptsMax }, () => 'new' as const),
     orderIds: [],
     accepted: false,
     mayBeInTheLog: false,
     toldRejected: false,
-    appended: 0,
+    log: [],
     consumed: 0,
     runs: 0,
     run: undefined,
     outcome: undefined,
+    letters: 0,
     cancels: 0,
     cancelling: false,
+    cancelled: undefined,
+    recorded: false,
+    cancellations: [],
     toldCancelled: false,
     reservation: undefined,
-    runsMax: limits.runsMax,
-    retriesMax: limits.retriesMax,
-    cancelsMax: limits.cancelsMax,
+    histories: [],
+    hasFailed: false,
+    wasTerminated: false,
+    isEndedByOperator: false,
+    isRevived: false,
+    hasGap: false,
+    isOld: false,
   };
 }
 
@@ -127,4 +243,9 @@ export function inWorld(name: string, change: () => void): Move {
       return Promise.resolve();
     },
   };
+}
+
+/** The ledger of an item, while it can be used. */
+export function canServe({ lost, sick }: Surroundings, { item }: OrderPlan): boolean {
+  return !lost.has(item) && !sick.has(item);
 }

@@ -3,6 +3,10 @@ import type { ItemId } from '../../engine/orders/order';
 import { type Admission, createAdmission } from '../../engine/stock/admission';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from '../../engine/stock/keys';
+import {
+  createLedgerMaintenance,
+  type LedgerMaintenance,
+} from '../../engine/stock/ledger-maintenance';
 import { createStockOperations, type StockOperations } from '../../engine/stock/stock-operations';
 import { createStockLedger, type StockLedger } from '../../engine/stock/stock-ledger';
 import { redisAddr } from './addresses';
@@ -13,6 +17,7 @@ export interface RedisStock<Connection extends RedisConnection = Redis> {
   readonly admission: Admission;
   readonly ledger: StockLedger;
   readonly operations: StockOperations;
+  readonly maintenance: LedgerMaintenance;
   /** The same as SET inventory:<item>. Also opens the item's ledger. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
   /** Opens the item's ledger without the registry and without changing its units. Idempotent. */
@@ -39,6 +44,7 @@ export function redisStockOn<Connection extends RedisConnection>(
   const operations = createStockOperations(redis);
   return {
     redis,
+    maintenance: createLedgerMaintenance(redis),
     ledger,
     operations,
     admission: createAdmission(redis, {
