@@ -85,8 +85,8 @@ const MUTANTS = [
     'a first start that tries a failed order again',
     'ledgerReserve',
     'reserve',
-    "if isFirst then\n    return answer('ended'",
-    "if false then\n    return answer('ended'",
+    "ARGV[10] == 'first'",
+    'false',
   ],
   [
     'a generation that is not owed',

@@ -13,7 +13,7 @@ export type LedgerRule =
   | 'cancellation-is-remembered'
   | 'rejection-is-remembered'
   | 'first-start-ends-with-its-order'
-  | 'run-that-ended-it-is-remembered';
+  | 'run-is-remembered';
 
 export interface Entry {
   orderId: string;
@@ -25,8 +25,10 @@ export interface Entry {
   owed: number[];
   /** Its buyer has cancelled it. */
   cancelled?: boolean;
-  /** The run that was told `sold-out`. */
-  endedBy?: string | undefined;
+  /** The run that has reserved it, or was refused. */
+  run?: string | undefined;
+  /** Released because there was no unit. */
+  refused?: boolean | undefined;
 }
 
 /** A step of a run. `orderId` counts only where there is no entry. */
@@ -159,39 +161,46 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     if (entry.state === 'reserved') {
       if (entry.fence > fence && !unfenced) return answer('over', entry);
       entry.fence = Math.max(entry.fence, fence);
+      entry.run = run;
       const owed = entry.owed.filter((one) => one !== generation);
       return { kind: 'reserved', orderId, generation, owed };
     }
     if (entry.state === 'released') {
-      const isOwnRefusal = entry.endedBy === run && off !== 'run-that-ended-it-is-remembered';
-      if (isOwnRefusal && (isFirst || entry.fence === fence)) return answer('sold-out', entry);
-      if (isFirst && off !== 'first-start-ends-with-its-order') return answer('ended', entry);
-      if (entry.fence >= fence && !unfenced) return answer('over', entry);
+      const isRepeat = entry.run === run && off !== 'run-is-remembered';
+      const mustNotTry = isFirst && off !== 'first-start-ends-with-its-order';
+      if (isRepeat && entry.refused && (isFirst || entry.fence === fence))
+        return answer('sold-out', entry);
+      if (mustNotTry && !isRepeat) return answer('ended', entry);
+      if (mustNotTry || (entry.fence >= fence && !unfenced)) return answer('over', entry);
       return reserveAfresh(order, step, entry);
     }
     rejected.delete(order);
-    return open(order, entry, fence);
+    return open(order, entry, step);
   }
 
   /** Takes a unit for an order that has none. */
-  function reserveAfresh(order: string, { fence, run }: ReserveStep, entry: Entry): Reserved {
+  function reserveAfresh(order: string, step: ReserveStep, entry: Entry): Reserved {
+    const { fence, run } = step;
     const no = rejected.has(order);
     if (!no) reclaim();
     entries[order] = entry;
     if (no || free < 1) {
       entry.fence = fence;
-      entry.endedBy = run;
+      entry.run = run;
+      entry.refused = true;
       return { kind: 'sold-out', orderId: entry.orderId, generation: 0, owed: entry.owed };
     }
     free--;
-    return open(order, entry, fence);
+    return open(order, entry, step);
   }
 
   /** Opens the next generation. */
-  function open(order: string, { orderId, owed: before, generation: last }: Entry, fence: number) {
-    const owed = [...before];
-    const generation = last + 1;
-    entries[order] = { orderId, state: 'reserved', generation, fence, owed: [...owed, generation] };
+  function open(order: string, entry: Entry, { fence, run }: ReserveStep) {
+    const { orderId } = entry;
+    const owed = [...entry.owed];
+    const generation = entry.generation + 1;
+    const unresolved = [...owed, generation];
+    entries[order] = { orderId, state: 'reserved', generation, fence, owed: unresolved, run };
     return { kind: 'reserved', orderId, generation, owed } as const;
   }
 
@@ -259,7 +268,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (entry.state === 'sold') return Promise.resolve('sold');
       if (entry.state !== 'reserved' || entry.fence > fence) return Promise.resolve('lost');
       const owed = entry.owed.filter((one) => one !== generation);
-      entries[order] = { ...entry, state: 'sold', fence, owed };
+      entries[order] = { ...entry, state: 'sold', fence, owed, run: undefined };
       return Promise.resolve('sold');
     },
     release: (order, step) => Promise.resolve(forget(release(order, step))),
@@ -304,6 +313,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
 
 function fromRestored(entry: LedgerEntry): Entry {
   const { orderId = '', state, generation, fence, unresolvedCharges, cancelledByBuyer } = entry;
-  const restored = { orderId, state, generation, fence, owed: [...unresolvedCharges] };
+  const refused = entry.reason === 'sold-out' || undefined;
+  const restored = { orderId, state, generation, fence, owed: [...unresolvedCharges], refused };
   return cancelledByBuyer ? { ...restored, cancelled: true } : restored;
 }

@@ -33,7 +33,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     'queued-never-expires',
     'cancellation-is-remembered',
     'rejection-is-remembered',
-    'run-that-ended-it-is-remembered',
+    'run-is-remembered',
   ])(
     'needs the rule of the ledger %s',
     (rule) => expectNoticed(() => createWorld(() => createModelLedger(1, rule))),

@@ -133,7 +133,7 @@ function toEntry(raw: string): Entry {
     owed: string;
     lease_until?: number;
     cancelled_by_buyer?: true;
-    run?: string;
+    reason?: string;
   };
   return {
     orderId: stored.order_id ?? '',
@@ -141,7 +141,8 @@ function toEntry(raw: string): Entry {
     generation: stored.generation,
     fence: stored.fence,
     owed: stored.owed.split(',').filter(Boolean).map(Number),
-    ...(stored.run !== undefined && { endedBy: stored.run }),
+    run: stored.run,
+    refused: stored.reason === 'sold-out' || undefined,
     ...(stored.cancelled_by_buyer && { cancelled: true }),
     ...(stored.token !== undefined && { token: stored.token, leased: stored.lease_until !== 1 }),
   };
