@@ -23,10 +23,12 @@ const command = fc.record({
     'reject',
     'queue',
     'reserve',
+    'reserve-first',
     'confirm',
     'release',
     'resolve-charge',
     'cancel',
+    'abandon',
     'restock',
     'vanish',
   ),
@@ -35,6 +37,9 @@ const command = fc.record({
   generation: fc.integer({ min: 1, max: 3 }),
   units: fc.nat(4),
 });
+/** The first start of a record of any age. */
+const FIRST = { start: 'first', runId: 'run', acceptedMsMax: Number.MAX_SAFE_INTEGER } as const;
+
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 
 /** Four orders of two users: 1 and 2 units each. */
@@ -61,6 +66,8 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.admission.queue([attempt]);
     case 'reserve':
       return stock.ledger.reserve(order, one.fence);
+    case 'reserve-first':
+      return stock.ledger.reserve(order, one.fence, FIRST);
     case 'confirm':
       return stock.ledger.confirm({ ...generation, fence: one.fence, paymentId: 'p' });
     case 'release':
@@ -69,6 +76,8 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.ledger.resolveCharge(generation);
     case 'cancel':
       return stock.ledger.cancel(order);
+    case 'abandon':
+      return stock.ledger.abandon({ ...attempt, reason: 'request-id-reused' });
     case 'restock':
       return stock.setFree(order.itemId, one.units);
     case 'vanish':
@@ -117,7 +126,7 @@ async function expectBalance(orders: Order[]) {
 }
 
 describe(`the ledger under random commands (seed ${RUNS.seed})`, () => {
-  test(`balances after every step, keeps every limit, does nothing twice and revives nothing that its buyer has cancelled, in ${RUNS.numRuns} walks`, async () => {
+  test(`balances after every step, keeps every limit, does nothing twice, revives nothing that its buyer has cancelled and tries nothing again from the log, in ${RUNS.numRuns} walks`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 25 }), async (walk) => {
         const orders = someOrders();
@@ -126,7 +135,12 @@ describe(`the ledger under random commands (seed ${RUNS.seed})`, () => {
         await stock.setSale(itemId, { unitsPerUser: LIMIT });
         const cancelled = new Set<string>();
         for (const one of walk) {
+          const { requestId = '' } = orders[one.order] ?? {};
+          const ended = stateIn(await snapshot(orders), requestId) === 'released';
           const answer = await run(one, orders);
+          if (ended && one.verb === 'reserve-first') {
+            expect(stateIn(await snapshot(orders), requestId)).toBe('released');
+          }
           if (isCancelled(answer)) cancelled.add(orders[one.order]?.requestId ?? '');
           // A change from outside is recorded by the next script, so only scripts are followed by a balance.
           if (one.verb === 'restock' || one.verb === 'vanish') continue;
@@ -158,6 +172,10 @@ function isCancelled(answer: unknown): boolean {
     'kind' in answer &&
     answer.kind === 'cancelled'
   );
+}
+
+function stateIn(state: Awaited<ReturnType<typeof snapshot>>, requestId: string): unknown {
+  return (entryIn(state, requestId) as { state?: unknown } | null)?.state;
 }
 
 function entryIn({ orders }: Awaited<ReturnType<typeof snapshot>>, requestId: string): unknown {
