@@ -13,7 +13,8 @@ import { freeUnitsKey } from '../../engine/stock/keys';
 import { createEngineInstance } from '../../stack/engine-instance';
 import type { Checkout } from '../../stack/checkout';
 import { startEngineProcess } from '../../stack/engine';
-import { createBuyers, type BuyerResult } from './buyers';
+import type { BuyBody } from '../../client/gateway';
+import { createBuyers, type BuyerResult, type Buyers } from './buyers';
 import { setProviderRules, type Servers } from './instance';
 import { findViolations } from './invariants';
 import { BURST_ORDERS, burstUnits, planBurst } from './orders-plan';
@@ -28,6 +29,8 @@ const REPLY_MS_MAX = 3_000;
 const PATIENT_MS = 60_000;
 const STATES_MS_MAX = 14_000;
 const POLL_MS = 50;
+/** Of the burst: enough for each outcome. */
+const FIRST_ORDERS = 60;
 
 /** The states in which the old engine must leave orders, so that the new one is shown to carry each of them on. */
 const STATES = ['held', 'queued', 'reserved', 'sold', 'failed', 'cancelled'] as const;
@@ -100,13 +103,19 @@ export async function runUpgrade(
     setMaxListeners(0, bounds.signal);
     const buyers = [dying, living].map((api) => createBuyers(api.url, bounds));
     const told = new Map<string, BuyerResult>();
-    const buying = plan.map(async (body, index) => {
-      const result = await buyers[index % 2]?.buy(body);
-      if (result) told.set(body.request_id, result);
-    });
-    const bought = Promise.allSettled(buying);
+    const buy = (wave: readonly BuyBody[], gateways: readonly Buyers[]) =>
+      Promise.allSettled(
+        wave.map(async (body, index) => {
+          const result = await gateways[index % gateways.length]?.buy(body);
+          if (result) told.set(body.request_id, result);
+        }),
+      );
+    // The first orders have ended when the others come, however fast the machine is.
+    const first = buy(plan.slice(0, FIRST_ORDERS), buyers.slice(1));
+    await untilStates(['sold', 'failed', 'cancelled']);
+    const bought = Promise.all([first, buy(plan.slice(FIRST_ORDERS), buyers)]);
     await dying.ended();
-    await untilStates();
+    await untilStates(STATES);
     await Promise.all([ingest, worker, simulator, living].map((part) => part.kill('SIGKILL')));
     ending.abort();
     // Rejected: the buyers who were still asking.
@@ -115,13 +124,13 @@ export async function runUpgrade(
     return told;
   }
 
-  /** Waits until there are orders in every state. The dead gateway's holds last as long as their lease. */
-  async function untilStates(): Promise<void> {
+  /** Waits until there are orders in each of these states. The dead gateway's holds last as long as their lease. */
+  async function untilStates(wanted: readonly string[]): Promise<void> {
     const deadline = performance.now() + STATES_MS_MAX;
     while (performance.now() < deadline) {
       const { entries } = await readSnapshot(redis, itemId);
       const states = new Set([...entries.values()].map(stateOf));
-      if (STATES.every((state) => states.has(state))) return;
+      if (wanted.every((state) => states.has(state))) return;
       await sleep(POLL_MS, undefined, { signal });
     }
   }
@@ -137,7 +146,10 @@ export async function runUpgrade(
     const purchases = plan.map(async (body) => {
       const before = earlier.get(body.request_id);
       const isDefinite = before !== undefined && before.outcome !== 'undecided';
-      return isDefinite && before.cancelled !== 'undecided' ? before : await buyers.buy(body);
+      if (isDefinite && before.cancelled !== 'undecided') return before;
+      const after = await buyers.buy(body);
+      // The buyer has asked the old engine before, which may have left a claim.
+      return { ...after, tries: after.tries + 1 };
     });
     return { buyers, purchases: await Promise.all(purchases) };
   }
