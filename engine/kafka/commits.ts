@@ -23,6 +23,7 @@ export function createCommits(options: {
   const { topic, assignment, logger, aroundCommit, everyMs = COMMIT_EVERY_MS } = options;
   let send: SendOffsets | undefined;
   let failure: Error | undefined;
+  let joins = 0;
   let committing: Promise<void> | undefined;
 
   async function commit(): Promise<void> {
@@ -33,6 +34,7 @@ export function createCommits(options: {
     });
     if (found.length === 0 || !send) return;
     const sendOffsets = send;
+    const joinsBefore = joins;
     try {
       await aroundCommit(async () => {
         // What has moved meanwhile, another member commits.
@@ -47,7 +49,7 @@ export function createCommits(options: {
     } catch (error) {
       if (error instanceof UnavailableError) {
         logger.warn({ error: describeError(error) }, 'nothing is committed until it is back');
-      } else {
+      } else if (joins === joinsBefore) {
         failure = error instanceof Error ? error : new Error(String(error));
       }
     }
@@ -65,8 +67,14 @@ export function createCommits(options: {
   const timer = setInterval(tick, everyMs);
 
   return {
+    /** To be called after each (re)join: a commit that failed under the generation before is simply sent again. */
+    joined(): void {
+      joins++;
+      failure = undefined;
+    },
+
     /**
-     * To be called with each batch. Throws the error of a commit that has failed since the batch before: kafkajs then
+     * To be called with each batch. Throws the error of a commit that has failed since the batch before, or the join: kafkajs then
      * tries again or joins the group again, as its error demands.
      */
     use(sendOffsets: SendOffsets): void {

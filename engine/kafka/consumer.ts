@@ -58,6 +58,7 @@ export async function startConsumer(options: {
     const partitions = memberAssignment[topic] ?? [];
     logger.info({ partitions }, 'joined the consumer group');
     assignment.assign(partitions, memberId);
+    commits.joined();
     // Partitions that moved to another member would keep their last lag for ever.
     lagGauge().reset();
   });
@@ -72,10 +73,10 @@ export async function startConsumer(options: {
     }
     if (!payload.isRunning() || payload.isStale()) return;
     const { batch } = payload;
-    const partition = assignment.partitions.get(batch.partition);
     const last = batch.messages.at(-1);
+    const partition = last && assignment.logOf(batch);
     // Not assigned any more, or not yet: it is fetched again by the member that has it.
-    if (!partition || !last) return;
+    if (!partition) return;
     const accepted = partition.accept(batch);
     switch (accepted.kind) {
       case 'gap':

@@ -48,18 +48,26 @@ export const READ_AHEAD = {
 /** What the objects of a record take beside its bytes. */
 const BYTES_PER_RECORD = 600;
 
+/** How far a process had read and committed a partition. */
+interface Progress {
+  readonly committed: bigint;
+  readonly readTo: bigint;
+}
+
 export type PartitionLog = ReturnType<typeof createPartitionLog>;
 
 /** What this process knows of a partition: what it has read, what of that is not finished, and what is committed. */
 export function createPartitionLog(options: {
   readonly number: number;
+  /** Where the partition was left when this process had it before. */
+  readonly before?: Progress | undefined;
   /** The bytes that may wait now. */
   readonly bytesMax: () => number;
   readonly uncommittedMax: number;
   readonly setPaused: (paused: boolean) => void;
   readonly logger: Logger;
 }) {
-  const { number, bytesMax, uncommittedMax, setPaused, logger } = options;
+  const { number, before, bytesMax, uncommittedMax, setPaused, logger } = options;
   /** In the order of the log. */
   const unfinished = new Set<LogRecord>();
   let bytes = 0;
@@ -68,6 +76,7 @@ export function createPartitionLog(options: {
   /** The next offset to read; undefined before the first batch, which begins at the committed offset. */
   let readTo: bigint | undefined;
   let committed = 0n;
+  let committedBefore = 0n;
   let end = 0n;
   let gapAt: bigint | undefined;
 
@@ -85,8 +94,20 @@ export function createPartitionLog(options: {
     return readTo ?? committed;
   }
 
+  /**
+   * Where the first batch begins. A fetch that was under way at the join begins where the process had read to, behind
+   * records that are not finished; whatever lies behind that is what other members have committed meanwhile.
+   */
+  function beginning(from: bigint): bigint {
+    const isOfBefore = before && before.committed < from && from <= before.readTo;
+    return isOfBefore ? before.committed : from;
+  }
+
   return {
     number,
+    get progress(): Progress | undefined {
+      return readTo === undefined ? before : { committed, readTo };
+    },
     /** False once the partition has moved to another member. */
     get assigned(): boolean {
       return assigned;
@@ -98,9 +119,20 @@ export function createPartitionLog(options: {
     /** Records behind the end of the log, as of the last fetch. */
     lag: (): number => Math.max(0, Number(end - position())),
 
-    accept({ topic, messages, highWatermark }: Batch): Accepted {
-      const from = BigInt(messages[0]?.offset ?? highWatermark);
-      if (readTo === undefined) readTo = committed = from;
+    /**
+     * Whether the log has lost records that were read, so that others may have their offsets: the topic was made again, or
+     * its end is gone. kafkajs then reads from the earliest offset. A join may begin at what was committed before the last
+     * commit, and no earlier.
+     */
+    hasGoneBack(batch: Batch): boolean {
+      if (readTo === undefined) return false;
+      return BigInt(batch.highWatermark) < readTo || firstOffset(batch) < committedBefore;
+    },
+
+    accept(batch: Batch): Accepted {
+      const { topic, messages, highWatermark } = batch;
+      const from = firstOffset(batch);
+      readTo ??= committed = committedBefore = beginning(from);
       if (from > readTo) {
         const hole = { partition: number, from: String(readTo), to: String(from) };
         if (gapAt !== readTo) {
@@ -134,6 +166,7 @@ export function createPartitionLog(options: {
     },
 
     committedTo(offset: bigint): void {
+      committedBefore = committed;
       committed = offset;
       pauseOrResume();
     },
@@ -144,6 +177,10 @@ export function createPartitionLog(options: {
       if (paused) setPaused(false);
     },
   };
+}
+
+function firstOffset({ messages, highWatermark }: Batch): bigint {
+  return BigInt(messages[0]?.offset ?? highWatermark);
 }
 
 function sizeOf({ key, value }: LogRecord): number {
@@ -159,12 +196,15 @@ export function createAssignment(
   logger: Logger,
 ) {
   const partitions = new Map<number, PartitionLog>();
+  /** Of partitions that were left, and may come back while an old fetch is under way. */
+  const left = new Map<number, Progress>();
   let member: string | undefined;
 
-  function open(number: number): PartitionLog {
+  function open(number: number, before?: Progress): PartitionLog {
     const place = [{ topic, partitions: [number] }];
     return createPartitionLog({
       number,
+      before,
       bytesMax: () => READ_AHEAD.bytesMax / partitions.size,
       uncommittedMax: READ_AHEAD.uncommittedMax,
       setPaused: (paused) => {
@@ -187,11 +227,26 @@ export function createAssignment(
         if (memberId === member && numbers.includes(partition.number)) continue;
         partition.leave();
         partitions.delete(partition.number);
+        if (partition.progress) left.set(partition.number, partition.progress);
       }
       member = memberId;
       for (const number of numbers) {
-        if (!partitions.has(number)) partitions.set(number, open(number));
+        if (!partitions.has(number)) partitions.set(number, open(number, left.get(number)));
       }
+    },
+
+    /** What is known of the partition of a batch; it begins anew where the log has gone back. */
+    logOf(batch: Batch): PartitionLog | undefined {
+      const { partition: number, highWatermark } = batch;
+      const partition = partitions.get(number);
+      if (!partition?.hasGoneBack(batch)) return partition;
+      const readTo = String(partition.progress?.readTo);
+      const fields = { partition: number, readTo, end: highWatermark };
+      logger.error(fields, 'the log has lost records that were read: reading it anew');
+      partition.leave();
+      const anew = open(number);
+      partitions.set(number, anew);
+      return anew;
     },
   };
 }

@@ -122,4 +122,24 @@ describe('createCommits', () => {
     }).toThrow('unknown member');
     await expect(commits.stop()).rejects.toThrow('unknown member');
   });
+
+  test.each(['before the join', 'during the join'])(
+    'does not throw after a join what failed %s: the commit is sent again',
+    async (when) => {
+      const { commits, sent, send, finish } = commitsOf();
+      let fail: ((error: Error) => void) | undefined;
+      const sendOnce: typeof send = (offsets) =>
+        fail ? send(offsets) : new Promise((_, reject) => (fail = reject));
+      finish(3, 4);
+      commits.use(sendOnce);
+      await sleep(20);
+      if (when === 'during the join') commits.joined();
+      fail?.(new Error('the group is rebalancing'));
+      await new Promise(setImmediate);
+      if (when === 'before the join') commits.joined();
+      commits.use(send);
+      await commits.stop();
+      expect(sent).toEqual(['3:4']);
+    },
+  );
 });

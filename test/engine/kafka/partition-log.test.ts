@@ -8,14 +8,14 @@ import {
 
 const logger = pino({ level: 'silent' });
 
-/** A fetch of partition 3 with the offsets from `from` to before `to`, of a log that ends at 1000. */
-function fetchOf(from: number, to: number, valueBytes = 10): Batch {
+/** A fetch of partition 3 with the offsets from `from` to before `to`. */
+function fetchOf(from: number, to: number, valueBytes = 10, end = 1000): Batch {
   const messages = Array.from({ length: to - from }, (_, i) => ({
     offset: String(from + i),
     key: null,
     value: Buffer.alloc(valueBytes),
   }));
-  return { topic: 'orders', partition: 3, messages, highWatermark: '1000' };
+  return { topic: 'orders', partition: 3, messages, highWatermark: String(end) };
 }
 
 function aPartition({ bytesMax = 1_000_000, uncommittedMax = 1_000 } = {}) {
@@ -136,5 +136,58 @@ describe('a rejoin', () => {
     assignment.assign([1], 'member 2');
     expect(assignment.partitions.get(1)).not.toBe(before);
     expect(before?.assigned).toBe(false);
+  });
+
+  test('as another member gives a fetch from before the join no say over what is finished', () => {
+    const assignment = assignmentOf(3);
+    assignment.logOf(fetchOf(0, 100))?.accept(fetchOf(0, 100));
+    assignment.assign([], 'member 2');
+    assignment.assign([3], 'member 2');
+    const partition = assignment.logOf(fetchOf(100, 110));
+    expect(partition?.accept(fetchOf(100, 110))).toEqual({ kind: 'gap', from: '0' });
+    expect(partition?.accept(fetchOf(0, 10))).toMatchObject({ kind: 'read' });
+    expect(partition?.uncommitted()).toBeUndefined();
+  });
+
+  test('as another member begins where others have committed behind all that was read', () => {
+    const assignment = assignmentOf(3);
+    assignment.logOf(fetchOf(0, 100))?.accept(fetchOf(0, 100));
+    assignment.assign([3], 'member 2');
+    expect(assignment.logOf(fetchOf(500, 510))?.accept(fetchOf(500, 510)).kind).toBe('read');
+  });
+});
+
+describe('a log that has gone back', () => {
+  /** The records 0 to 499, of which the first 200 are committed. */
+  const readLog = () => {
+    const consumer = { pause: () => undefined, resume: () => undefined };
+    const assignment = createAssignment(consumer, 'orders', logger);
+    assignment.assign([3], 'member 1');
+    const before = assignment.logOf(fetchOf(0, 500));
+    const accepted = before?.accept(fetchOf(0, 500));
+    const records = accepted?.kind === 'read' ? accepted.records : [];
+    for (const record of records.slice(0, 200)) before?.finish(record);
+    before?.committedTo(100n);
+    before?.committedTo(200n);
+    return { assignment, before };
+  };
+
+  test.each([
+    ['ends before what was read', fetchOf(0, 20, 10, 20)],
+    ['has grown over what was read again', fetchOf(0, 20, 10, 600)],
+  ])('and %s is read anew: other records have the offsets', (_, fetched) => {
+    const { assignment, before } = readLog();
+    const partition = assignment.logOf(fetched);
+    expect(before?.assigned).toBe(false);
+    const accepted = partition?.accept(fetched);
+    expect(accepted?.kind === 'read' && offsets(accepted.records)).toHaveLength(20);
+    if (accepted?.kind === 'read') for (const record of accepted.records) partition?.finish(record);
+    expect(partition?.uncommitted()).toBe(20n);
+    expect(assignment.partitions.get(3)).toBe(partition);
+  });
+
+  test('is not one whose committed offset was read before the last commit', () => {
+    const { assignment, before } = readLog();
+    expect(assignment.logOf(fetchOf(100, 110))).toBe(before);
   });
 });
