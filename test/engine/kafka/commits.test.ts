@@ -6,6 +6,10 @@ import { createPartitionLog } from '../../../engine/kafka/partition-log';
 
 const logger = pino({ level: 'silent' });
 
+/** Ends the timers also of a test that has failed, which would keep the process alive. */
+const stops: (() => Promise<unknown>)[] = [];
+afterEach(() => Promise.allSettled(stops.splice(0).map((stop) => stop())));
+
 /** Partitions 3 and 4 with the records 0 to 9 each, and what is committed. */
 function commitsOf(aroundCommit = (commit: () => Promise<void>) => commit()) {
   const partitions = new Map(
@@ -41,6 +45,7 @@ function commitsOf(aroundCommit = (commit: () => Promise<void>) => commit()) {
     aroundCommit,
     everyMs: 2,
   });
+  stops.push(() => commits.stop());
   const sent: string[] = [];
   const send = ({
     topics,

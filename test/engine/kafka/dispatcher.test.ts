@@ -14,6 +14,10 @@ const SETTINGS = {
   admitEveryMs: 2,
 };
 
+/** Ends the timers also of a test that has failed, which would keep the process alive. */
+const stops: (() => Promise<void>)[] = [];
+afterEach(() => Promise.all(stops.splice(0).map((stop) => stop())));
+
 /** A dispatcher and one partition. The value of a record names its queue and itself, as in `hot 7`. */
 function dispatcherOf(overrides: Partial<RecordHandler> = {}) {
   const handled: string[] = [];
@@ -45,6 +49,7 @@ function dispatcherOf(overrides: Partial<RecordHandler> = {}) {
     logger,
     settings: SETTINGS,
   });
+  stops.push(() => dispatcher.stop());
   let offset = 0;
   const add = (names: readonly string[], key: string | null = null) => {
     const messages = names.map((name) => ({
