@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
-import type { Admission, Queued } from '../engine/stock/admission';
+import type { Admission } from '../engine/stock/admission';
+import type { ClaimOrder } from '../engine/stock/claims';
 import type { LedgerOpener } from '../engine/stock/ledger-opener';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
@@ -57,7 +58,7 @@ export interface GatewayParts {
   /** Finds the item of an order that has no claim. Absent, in tests: such an order is not found. */
   readonly findItem?: FindItem | undefined;
   /** Writes the claim of an accepted order that has none; a claim of another request stays. */
-  readonly claim?: ((order: Queued) => Promise<unknown>) | undefined;
+  readonly claim?: ClaimOrder | undefined;
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;

@@ -7,7 +7,8 @@ import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
-import { createAdmission, type Queued } from '../engine/stock/admission';
+import { createAdmission } from '../engine/stock/admission';
+import { createClaimOrder } from '../engine/stock/claims';
 import { createStockOperations } from '../engine/stock/stock-operations';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
@@ -24,7 +25,6 @@ import { createKafkaProbe } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createCancelWorkflow } from './routes/cancel-order';
 import { createFindItem } from './routes/order-lookup';
-import { claimOrder } from '../engine/stock/ledger-maintenance';
 
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
 const PRODUCER_DRAIN_MS = 4_000;
@@ -89,7 +89,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     orderRetentionMs: config.orderRetentionMs,
     defaultPrice,
   });
-  const claim = (order: Queued) => claimOrder(redis, order, config.orderRetentionMs);
+  const claim = createClaimOrder(redis, config.orderRetentionMs);
   const { temporalUiUrl: uiUrl } = config;
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),

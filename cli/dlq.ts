@@ -39,7 +39,7 @@ import {
   type ExitCode,
   type Terminal,
 } from './terminal';
-import { claimOrder } from '../engine/stock/ledger-maintenance';
+import { createClaimOrder } from '../engine/stock/claims';
 
 /** Starts per second: well below what a small machine sells, so that a sale goes on during a replay. */
 const RATE = 10;
@@ -120,7 +120,8 @@ export const dlqActions = ({ terminal, isWatched, access, config }: Context) => 
       terminal,
       isWatched,
       by: operatorName(),
-      claim: (order: Order) => withRedis(redis, (it) => claimOrder(it, order, orderRetentionMs)),
+      claim: (order: Order) =>
+        withRedis(redis, (it) => createClaimOrder(it, orderRetentionMs)(order)),
     };
   };
   return {

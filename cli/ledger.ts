@@ -29,7 +29,8 @@ import { restoreCancelled } from '../engine/reconciliation/restore-cancelled';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createLedgerOpening } from '../engine/stock/ledger-opener';
-import { createLedgerMaintenance, claimOrder } from '../engine/stock/ledger-maintenance';
+import { createClaimOrder } from '../engine/stock/claims';
+import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { RedisConnection } from '../platform/redis';
 import { UserError } from '../platform/user-error';
 import {
@@ -146,7 +147,7 @@ function createClients(
     runs,
     history,
     readCancellations: cancellationsOf,
-    claim: (order: Parameters<typeof claimOrder>[1]) => claimOrder(redis, order, orderRetentionMs),
+    claim: createClaimOrder(redis, orderRetentionMs),
     isLogRead: () => isLogRead(kafka, ordersTopic, consumerGroup).catch(noLog),
     findRecords: (orders: Parameters<typeof findRecords>[2]) =>
       findRecords(kafka, ordersTopic, orders).catch(noLog),

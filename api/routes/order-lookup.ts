@@ -2,7 +2,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ITEM_ID, ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
-import type { Queued } from '../../engine/stock/admission';
+import type { ClaimOrder } from '../../engine/stock/claims';
 import { isLedgerNotOpen, type StockLedger } from '../../engine/stock/stock-ledger';
 import { readFromRedis, RequestError, type ErrorLog } from '../http/errors';
 
@@ -39,7 +39,7 @@ export function createOrderLookup({
   readonly ledger: Pick<StockLedger, 'findOrder'>;
   /** Absent, in tests: without a claim no order is found. */
   readonly findItem?: FindItem | undefined;
-  readonly claim?: ((order: Queued) => Promise<unknown>) | undefined;
+  readonly claim?: ClaimOrder | undefined;
   readonly errors: ErrorLog;
   /** Milliseconds on a steady clock. */
   readonly now?: () => number;

@@ -1,6 +1,6 @@
 import type { ItemId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
-import type { Queued } from '../stock/admission';
+import type { ClaimOrder } from '../stock/claims';
 import type { ByHand } from '../stock/ledger-counts';
 import type { LedgerMaintenance, RebuildResult } from '../stock/ledger-maintenance';
 import type { HistoryGap, OrderHistory } from './order-history';
@@ -13,8 +13,7 @@ export interface RebuildDeps {
   >;
   readonly registry: Pick<LedgerRegistry, 'registration'>;
   readonly history: Pick<OrderHistory, 'restore'>;
-  /** Claims the request_id of an accepted order. A claim of another request stays. */
-  readonly claim: (order: Queued) => Promise<boolean>;
+  readonly claim: ClaimOrder;
 }
 
 /** Concurrent claims. */

@@ -1,7 +1,7 @@
 import type { Cancellations } from '../kafka/read-log';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, RequestId } from '../orders/order';
-import type { Queued } from '../stock/admission';
+import type { ClaimOrder } from '../stock/claims';
 import type { LedgerMaintenance } from '../stock/ledger-maintenance';
 import { forEachConcurrently } from './order-runs';
 import { cancelledEntry } from './restored-entry';
@@ -22,8 +22,7 @@ export async function restoreCancelled(
   }: {
     readonly repair: Pick<LedgerMaintenance, 'entry' | 'restoreEntries'>;
     readonly readCancellations: (itemId: ItemId) => Promise<Cancellations>;
-    /** Claims the request_id of an accepted order. A claim of another request stays. */
-    readonly claim: (order: Queued) => Promise<boolean>;
+    readonly claim: ClaimOrder;
   },
   itemId: ItemId,
 ): Promise<void> {

@@ -12,7 +12,8 @@ export type Claimed = Pick<Order, 'requestId' | 'itemId' | 'fingerprint'>;
 export interface ClaimKeeper {
   /**
    * Lets the claims of accepted orders live as long as the orders, and makes those that are missing; the claim of another
-   * request, and one that Redis refuses by itself, stays as it is. One round trip. Throws when Redis has not answered for all; may be called again.
+   * request, and one that Redis refuses by itself, stays as it is. One round trip. Throws when Redis has not answered for
+   * all; may be called again.
    */
   keepClaims(orders: readonly Claimed[]): Promise<void>;
 }
@@ -36,6 +37,28 @@ export function createClaimKeeper(
       const refused = kept.find((one) => one instanceof Error);
       if (refused) logger.error({ err: refused }, 'a claim cannot be kept');
     },
+  };
+}
+
+/** Claims the request_id of an order. False when another request has the id: its claim stays as it is. */
+export type ClaimOrder = (order: Claimed) => Promise<boolean>;
+
+/**
+ * For orders that do not come through the gateway; without a claim the order is not found, and its id is free for another
+ * payload. A claim may be made again. Throws when Redis refuses it or gives no answer.
+ */
+export function createClaimOrder(redis: RedisConnection, orderRetentionMs: number): ClaimOrder {
+  defineClaimScripts(redis);
+  return async (order) => {
+    const reply = await redis.keepClaims(
+      1,
+      claimKey(order.requestId),
+      orderRetentionMs,
+      claimValue(order),
+    );
+    const [kept] = reply as (number | Error)[];
+    if (kept instanceof Error) throw kept;
+    return kept === 1;
   };
 }
 

@@ -1,16 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { LedgerEntry } from '../orders/ledger';
-import type { ItemId, Order, RequestId } from '../orders/order';
+import type { ItemId, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import {
-  claimKey,
-  claimValue,
-  countsKey,
-  freeUnitsKey,
-  itemKeys,
-  ordersKey,
-  stagingKeys,
-} from './keys';
+import { countsKey, freeUnitsKey, itemKeys, ordersKey, stagingKeys } from './keys';
 import { createLedgerCounts, type ByHand } from './ledger-counts';
 import { defineLedgerScripts } from './scripts';
 import { formatEntry, readEntry } from './stored-entry';
@@ -152,25 +144,6 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       await redis.ledgerRestoreEntries(...itemKeys(itemId), ...orders);
     },
   };
-}
-
-/**
- * Claims the request_id of an order that does not come through the gateway, for as long as the claim of an accepted order
- * lives; without a claim the order is not found, and its id is free for another payload. False when another request has
- * the id: its claim stays as it is. May be called again.
- */
-export async function claimOrder(
-  redis: RedisConnection,
-  order: Pick<Order, 'requestId' | 'itemId' | 'fingerprint'>,
-  retentionMs: number,
-): Promise<boolean> {
-  const key = claimKey(order.requestId);
-  const value = claimValue(order);
-  const before = await redis.set(key, value, 'PX', retentionMs, 'NX', 'GET');
-  if (before !== null && before !== value) return false;
-  // The claim may be an undecided request's, and about to end.
-  await redis.pexpire(key, retentionMs);
-  return true;
 }
 
 function anotherRebuild(itemId: ItemId): Error {

@@ -19,7 +19,7 @@ beforeEach(async () => {
       },
       claim: ({ requestId, itemId, fingerprint }) => {
         stock.claim(requestId, `${fingerprint}|${itemId}`);
-        return Promise.resolve();
+        return Promise.resolve(true);
       },
     }),
   });

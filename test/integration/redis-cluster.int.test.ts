@@ -22,7 +22,7 @@ import {
   type ClusterNode,
   type RedisCluster,
 } from '../support/secured/redis-cluster';
-import { claimOrder } from '../../engine/stock/ledger-maintenance';
+import { createClaimOrder } from '../../engine/stock/claims';
 
 const logger = createLogger('test', 'silent');
 const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
@@ -77,7 +77,7 @@ describe('the ledger on a Redis Cluster', () => {
       expect(await door.admission.queue([attempt])).toEqual([true]);
       const reserved = await patient.ledger.reserve(order, 10);
       expect(reserved).toMatchObject({ kind: 'reserved', generation: 1 });
-      expect(await claimOrder(patient.redis, order, 60_000)).toBe(true);
+      expect(await createClaimOrder(patient.redis, 60_000)(order)).toBe(true);
     }
     if (!sold || !returned) throw new Error('two were made');
     const one = { generation: 1, fence: 11, paymentId: 'pay-1' };
