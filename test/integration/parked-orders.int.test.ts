@@ -90,6 +90,8 @@ describe('a parked order', () => {
     const order = await aQueuedOrder();
     const [charging, charged, answered] = [aSignal(), aSignal(), aSignal()];
     saga.onStep(order, 'before', 'reserveStock', () => answered.given);
+    // The attempt within the task ends: until then the server does not know that the order goes on.
+    saga.onStep(order, 'before', 'chargePayment', () => Promise.reject(new Error('no answer')));
     saga.onStep(order, 'before', 'chargePayment', () => {
       charging.give();
       return charged.given;
