@@ -8,11 +8,13 @@
 
   Returns  for each: 1 kept | 0 another request has the id | the error of this claim
 ]]
+-- Nearly all are there: one command reads them. A key of another type reads as missing, and SET then says what is wrong.
+local there = redis.call('MGET', unpack(KEYS))
 local kept = {}
 for value in string.gmatch(ARGV[2], '[^,]+') do
   local index = #kept + 1
   local key = KEYS[index]
-  local before = redis.pcall('SET', key, value, 'PX', ARGV[1], 'NX', 'GET')
+  local before = there[index] or redis.pcall('SET', key, value, 'PX', ARGV[1], 'NX', 'GET')
   if before == false then
     kept[index] = 1
   elseif before == value then
