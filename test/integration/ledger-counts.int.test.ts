@@ -74,6 +74,22 @@ describe('the counts of an item', () => {
     expect(await createLedgerCounts(stock.redis).compareCounts(itemId)).toEqual([]);
   });
 
+  test('are not compared with counts that were read after a change', async () => {
+    const itemId = await anItemWith(20);
+    const reader = stock.redis.duplicate();
+    const changing = new Proxy(reader, {
+      get: (target, name) => {
+        if (name !== 'hmget') return Reflect.get(target, name) as unknown;
+        return async (...args: Parameters<typeof reader.hmget>) => {
+          await stock.admission.claimAndHold([anAttempt(aPurchase({ itemId }))]);
+          return target.hmget(...args);
+        };
+      },
+    });
+    expect(await createLedgerCounts(changing).compareCounts(itemId)).toBeUndefined();
+    await reader.quit();
+  });
+
   test('are not mended from a comparison that is out of date', async () => {
     const itemId = await anItemWith(20);
     await stock.redis.hset(countsKey(itemId), 'queued', 7);
