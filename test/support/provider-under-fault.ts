@@ -53,13 +53,17 @@ export function createProviderUnderFault() {
     },
     /** Hooks for the next calls, one for each call. They run after a charge takes effect and before a refund does. */
     faultNext: (...next: typeof faults) => faults.push(...next),
-    /** The status of each key of this request_id, by generation. */
-    moneyOf: (requestId: string) =>
-      Object.fromEntries(
-        [...charges]
-          .filter(([key]) => key.startsWith(`${requestId}:`))
-          .map(([key, { status }]) => [key.slice(key.lastIndexOf(':') + 1), status]),
-      ),
+    /** The status of each key of this request_id, by generation; several keys of a generation: all of them. */
+    moneyOf: (requestId: string) => {
+      const found: Record<string, string> = {};
+      for (const [key, { status }] of charges) {
+        if (!key.startsWith(`${requestId}:`)) continue;
+        const generation = key.slice(key.lastIndexOf(':') + 1);
+        const before = found[generation];
+        found[generation] = before === undefined ? status : `${before}, ${status}`;
+      }
+      return found;
+    },
     amountOf: (key: string) => charges.get(key)?.amountMinor,
     currencyOf: (key: string) => charges.get(key)?.currency,
   };
