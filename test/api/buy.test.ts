@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { buy, ITEM, openGateway, until, type OpenGateway } from './open-gateway';
 
@@ -10,6 +11,12 @@ beforeEach(async () => {
 afterEach(() => open.close());
 
 const counts = async () => (await open.stock.ledger.item(ITEM))?.counts;
+
+/** The record is on its way, and whatever does not wait for its acknowledgement has had time to happen. */
+const isAppending = async () => {
+  await until(() => open.publisher.records.length === 1);
+  await sleep(30);
+};
 
 describe('POST /buy accepts', () => {
   test('with 202, the place to look and links', async () => {
@@ -29,7 +36,7 @@ describe('POST /buy accepts', () => {
     open.publisher.next = 'wait';
     let answered = false;
     const answer = buy(open, { amount: 2 }).finally(() => (answered = true));
-    await until(() => open.publisher.records.length === 1);
+    await isAppending();
     expect(await counts()).toMatchObject({ free: 1, held: 2, queued: 0 });
     expect(answered).toBe(false);
     open.publisher.acknowledge();
@@ -86,7 +93,7 @@ describe('POST /buy tells a repeated request', () => {
   test('to wait while the first is under way, and when to come back', async () => {
     open.publisher.next = 'wait';
     const first = buy(open);
-    await until(() => open.publisher.records.length === 1);
+    await isAppending();
     const { status, headers, body } = await buy(open);
     expect(status).toBe(409);
     expect(body).toMatchObject({ type: '/problems/request-in-progress', request_id: 'req-1' });
@@ -99,7 +106,7 @@ describe('POST /buy tells a repeated request', () => {
   test('a rejection that is written down when its hold was given away, though a record of it may be in the log', async () => {
     open.publisher.next = 'wait';
     const first = buy(open);
-    await until(() => open.publisher.records.length === 1);
+    await isAppending();
     open.stock.reclaim('req-1');
     await open.stock.setFree(ITEM, 0);
     open.publisher.acknowledge();
