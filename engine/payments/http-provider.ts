@@ -1,24 +1,30 @@
+import { Agent, request } from 'undici';
 import type { ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
+
+/** Below the 10 s of an activity attempt, so that the process reports a silent provider before the server gives up on it. */
+const TIMEOUT_MS = 8_000;
 
 /**
  * The payment provider behind the simulator's HTTP interface. `timeoutMs` bounds a request with its response. Connections
- * are kept and shared by the process (fetch does that). Every method throws, with the cause, unless it got a definite
- * result: after a timeout, a lost connection, a 4xx, a 5xx or an unreadable response the outcome is open.
+ * are kept. Every method throws, with the cause, unless it got a definite result: after a timeout, a lost connection, a
+ * redirection, a 4xx, a 5xx or an unreadable response the outcome is open.
  */
 export function createHttpPaymentProvider({
   baseUrl,
-  timeoutMs,
+  timeoutMs = TIMEOUT_MS,
 }: {
   /** Without a slash at its end. */
   readonly baseUrl: string;
-  readonly timeoutMs: number;
+  readonly timeoutMs?: number;
 }): PaymentProvider {
+  // A charge cost 1.4 ms of CPU with fetch, which wraps this client.
+  const dispatcher = new Agent();
   const send = async (method: 'GET' | 'POST', path: string, body?: unknown): Promise<Reply> => {
     const call = `${method} ${path}`;
     try {
-      const response = await fetch(`${baseUrl}${path}`, {
+      const response = await request(`${baseUrl}${path}`, {
         method,
-        redirect: 'error',
+        dispatcher,
         // Also ends the reading of the body, for a provider that stops in the middle of its response.
         signal: AbortSignal.timeout(timeoutMs),
         ...(body !== undefined && {
@@ -26,7 +32,7 @@ export function createHttpPaymentProvider({
           body: JSON.stringify(body),
         }),
       });
-      return { call, status: response.status, text: await response.text() };
+      return { call, status: response.statusCode, text: await response.body.text() };
     } catch (error) {
       throw new Error(`The payment provider gave no answer to ${call}`, { cause: error });
     }

@@ -33,7 +33,7 @@ describe('the HTTP payment provider', () => {
     ],
     ['a page of a proxy', 502, '<h1>Bad gateway</h1>', 'answered 502'],
     ['a conflict', 409, '{"type":"conflict"}', 'answered 409'],
-    ['a redirect', 301, '', 'no answer'],
+    ['a redirect', 301, '', 'answered 301'],
   ])('throws, with the cause, on %s', async (_, status, body, message) => {
     const provider = await providerAnswered(status, body);
     const calls = [

@@ -76,7 +76,7 @@ describe('PUT /misbehaviour', () => {
     await simulator.misbehave({ kind: 'drop-after', times: 1 });
     await expect(simulator.provider.charge(charge)).rejects.toMatchObject({
       message: 'The payment provider gave no answer to POST /charges',
-      cause: { name: 'TypeError' },
+      cause: { code: 'UND_ERR_SOCKET' },
     });
     await expect(simulator.statusOf(charge.key)).resolves.toBe('captured');
   });
