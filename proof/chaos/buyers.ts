@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buyUntilDefinite, cancelUntilDefinite, type Purchase } from '../../client/buyer';
 import { createGateway, type BuyBody } from '../../client/gateway';
+import { until } from '../../platform/until';
 import { describeError } from '../../platform/user-error';
 import { hasTrait } from './orders-plan';
 
@@ -23,6 +24,7 @@ const SOCKETS_MAX = 64;
 /** A worker that is dead or busy reserves late; an order that is still queued then is cancelled in that state. */
 const RESERVED_MS_MAX = 60_000;
 const POLL_MS = 100;
+const READ_MS_MAX = 10_000;
 
 export type Buyers = ReturnType<typeof createBuyers>;
 
@@ -65,9 +67,15 @@ export function createBuyers(
     statusesOf: async (requestIds: readonly string[]): Promise<Map<string, string>> => {
       const statuses = new Map<string, string>();
       for (const id of requestIds) {
-        const order = await gateway.order(id).catch((error: unknown) => ({
-          status: `unreadable: ${describeError(error)}`,
-        }));
+        const read = () =>
+          gateway.order(id).catch((error: unknown) => {
+            throw new Error(describeError(error), { cause: error });
+          });
+        // A busy Temporal may leave the gateway without an answer, which is then a 503: the buyer asks again.
+        const order = await until('the order cannot be read', read, {
+          withinMs: READ_MS_MAX,
+          signal,
+        }).catch((error: unknown) => ({ status: `unreadable: ${describeError(error)}` }));
         if (order) statuses.set(id, order.status);
       }
       return statuses;
