@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Worker, type NativeConnection } from '@temporalio/worker';
+import type { Lifecycle } from '../platform/lifecycle';
 import {
   createOrderActivities,
   type AuditActivities,
@@ -20,6 +21,9 @@ const CACHED_WORKFLOWS_MAX = 1_000;
  */
 const WORKFLOW_TASKS_MAX = 60;
 
+/** One for new tasks and one for those of the workflows it has in its cache: the SDK takes no fewer. */
+const POLLS_BESIDE_STARTS = 2;
+
 /** More than tasks: a local activity that has timed out keeps its slot until its call ends. */
 const LOCAL_ACTIVITIES_MAX = 200;
 
@@ -32,26 +36,45 @@ export function createOrderWorker(options: {
   readonly namespace: string;
   readonly taskQueue: string;
   readonly clients: Parameters<typeof createOrderActivities>[0];
+  /**
+   * Present: it runs workflows and their local activities only, at most so many workflow tasks at once, for a process that
+   * starts workflows on the same connection. Other activities go to the workers without it.
+   */
+  readonly eagerTasksMax?: number;
   readonly auditStock?: AuditActivities['auditStock'];
   /** Only tests put something around the activities. */
-  readonly wrap?: (activities: OrderActivities) => object;
+  readonly wrap?: (activities: OrderActivities) => OrderActivities;
   /** Absent: the bundle that the build put beside the compiled code. */
   readonly workflowBundle?: string;
 }): Promise<Worker> {
-  const { connection, namespace, taskQueue, clients, auditStock, wrap } = options;
+  const { connection, namespace, taskQueue, clients, auditStock, wrap, eagerTasksMax } = options;
   const activities = createOrderActivities(clients);
+  const steps = wrap ? wrap(activities) : activities;
   return Worker.create({
     connection,
     namespace,
     taskQueue,
-    activities: { ...(wrap ? wrap(activities) : activities), ...(auditStock && { auditStock }) },
+    activities: { ...steps, ...(auditStock && { auditStock }) },
     workflowBundle: {
       codePath: options.workflowBundle ?? join(__dirname, '..', 'workflow-bundle.js'),
     },
     maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
-    maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
+    maxConcurrentWorkflowTaskExecutions: eagerTasksMax ?? WORKFLOW_TASKS_MAX,
+    enableNonLocalActivities: eagerTasksMax === undefined,
+    // The tasks that it polls for take slots from those that it gets with its starts.
+    ...(eagerTasksMax !== undefined && { maxConcurrentWorkflowTaskPolls: POLLS_BESIDE_STARTS }),
     maxConcurrentLocalActivityExecutions: LOCAL_ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_GRACE_MS + 3_000,
   });
+}
+
+/** Runs a worker until the shutdown, which lets the tasks under way end; when it ends by itself, so does the process. */
+export function runOrderWorker(worker: Worker, { onShutdown, fail }: Lifecycle): void {
+  const running = worker.run();
+  onShutdown('order worker', () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    return running;
+  });
+  running.catch(fail);
 }

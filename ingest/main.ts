@@ -1,5 +1,6 @@
 import { Client } from '@temporalio/client';
 import { Counter, Gauge } from 'prom-client';
+import { runOrderWorker } from '../activities/order-worker';
 import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
@@ -12,9 +13,10 @@ import { createFailpoints } from '../platform/failpoints';
 import { startHealthServer } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { connectRetryingRedis } from '../platform/redis';
-import { connectTemporal, installTemporalRuntime } from '../platform/temporal';
+import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
+import { connectTemporal, installTemporalRuntime, sdkMetrics } from '../platform/temporal';
 import { within } from '../platform/until';
+import { createEagerWorker } from './eager-worker';
 import { createKeptClaims } from './kept-claims';
 import { createOpenOrders } from './open-orders';
 import { createOrderStarter, createStartOrders, FAILPOINTS } from './start-orders';
@@ -26,21 +28,23 @@ const READY_MS_MAX = 1_000;
 
 async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
-  const { production, ordersTopic, deadLetterTopic } = config;
+  const { production, ordersTopic, deadLetterTopic, taskQueue, orderRetentionMs } = config;
   const logger = createLogger('ingest', config.logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
   const failpoints = createFailpoints('ingest', config.failpoints);
 
-  installTemporalRuntime(logger);
+  const metrics = await sdkMetrics();
+  installTemporalRuntime(logger, metrics.address);
   const temporal = await connectTemporal(config.temporal);
   onShutdown('temporal', () => temporal.close());
   const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
 
   const redis = connectRetryingRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
+  watchRedisDurability(redis, { production, logger, refuse: fail });
   const stock = createStockLedger(redis);
   const ledger = failpoints.around(stock, FAILPOINTS.ledger);
-  const keeper = createClaimKeeper(redis, config.orderRetentionMs, logger);
+  const keeper = createClaimKeeper(redis, orderRetentionMs, logger);
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
@@ -56,7 +60,12 @@ async function main(): Promise<void> {
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
 
-  const temporalStarter = createOrderStarter(client, config.taskQueue);
+  const connections = { connection: temporal, client, redis };
+  const ports = { ledger, deadLetters, failpoints };
+  const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
+  if (worker) runOrderWorker(worker, { onShutdown, fail });
+
+  const temporalStarter = createOrderStarter(client, taskQueue, { eager: !!worker });
   const starter = failpoints.around(temporalStarter, FAILPOINTS.starter);
   const openOrders = createOpenOrders({
     max: config.openOrdersMax,
@@ -114,7 +123,10 @@ async function main(): Promise<void> {
     const dependencies = { kafka: consumer.joined, temporal: temporalAnswers, redis: redisAnswers };
     return { ready: Object.values(dependencies).every(Boolean), dependencies };
   };
-  const health = await startHealthServer(config.host, config.port, { ready });
+  const health = await startHealthServer(config.host, config.port, {
+    ready,
+    moreMetrics: metrics.read,
+  });
   onShutdown('health server', () => health.close());
   logger.info({ port: health.port }, 'ingest is running');
 }

@@ -20,7 +20,13 @@ import type { KeptClaims } from './kept-claims';
 import type { OpenOrders } from './open-orders';
 
 /** What became of a record. */
-export type RecordOutcome = 'started' | 'repeated' | 'invalid-record' | 'request-id-reused';
+export type RecordOutcome =
+  | 'started'
+  /** Its first task came back with the start, to the order worker of this process. */
+  | 'started-eagerly'
+  | 'repeated'
+  | 'invalid-record'
+  | 'request-id-reused';
 
 export interface StartOrdersDeps {
   readonly starter: OrderStarter;
@@ -67,7 +73,8 @@ async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<Rec
   const result = await start(input, deps);
   if (result.kind === 'started' || result.fingerprint === order.fingerprint) {
     deps.claims.keep(order);
-    return result.kind === 'started' ? 'started' : 'repeated';
+    if (result.kind === 'exists') return 'repeated';
+    return result.isEager ? 'started-eagerly' : 'started';
   }
   const { requestId, orderId, itemId, fingerprint } = order;
   const reason = 'request-id-reused';
@@ -156,7 +163,7 @@ async function orUnavailable<T>(what: string, use: () => Promise<T>): Promise<T>
 }
 
 export type StartResult =
-  | { readonly kind: 'started' }
+  | { readonly kind: 'started'; readonly isEager: boolean }
   | {
       /** The id has or had a workflow. */
       readonly kind: 'exists';
@@ -182,8 +189,15 @@ const CALL_MS_MAX = 5_000;
 /** A parked order has an outcome: it costs the workers nothing, however long it waits. */
 const OPEN_ORDERS = `WorkflowType = '${ORDER_WORKFLOW}' AND ExecutionStatus = 'Running' AND ${ORDER_OUTCOME.name} IS NULL`;
 
-/** Starts orders in Temporal, on one task queue. */
-export function createOrderStarter(client: Client, taskQueue: string): OrderStarter {
+/**
+ * Starts orders in Temporal, on one task queue. `eager`: a worker of that queue has the client's connection, which is a
+ * NativeConnection. While it has a free slot it gets the first task of an order with the response to its start.
+ */
+export function createOrderStarter(
+  client: Client,
+  taskQueue: string,
+  { eager = false }: { readonly eager?: boolean } = {},
+): OrderStarter {
   /** No refusal is the order's fault: Temporal refuses a missing search attribute like an invalid argument. */
   async function call<T>(what: string, use: () => Promise<T>): Promise<T> {
     try {
@@ -195,10 +209,10 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
   }
 
   async function start(input: OrderInput, kind: FirstStart = 'first'): Promise<StartResult> {
-    const options = orderStartOptions(input, taskQueue, { kind });
+    const options = { ...orderStartOptions(input, taskQueue, { kind }), requestEagerStart: eager };
     try {
-      await call('a start', () => client.workflow.start(ORDER_WORKFLOW, options));
-      return { kind: 'started' };
+      const handle = await call('a start', () => client.workflow.start(ORDER_WORKFLOW, options));
+      return { kind: 'started', isEager: handle.eagerlyStarted };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       return look(input.order.requestId);
@@ -243,17 +257,22 @@ export function createOrderStarter(client: Client, taskQueue: string): OrderStar
 
 type AnyOrderInput = { readonly order?: { readonly fingerprint?: unknown } | null } | null;
 
-/** The failpoint of each call that leaves this process. */
+/** The failpoint of each call that leaves this process. Its order worker runs local activities only. */
 export const FAILPOINTS = {
   starter: { start: 'start', countOpen: 'count' },
   deadLetters: { write: 'dead-letter' },
-  ledger: { abandon: 'give-back', awaitsRun: 'may-start' },
+  ledger: { abandon: 'give-back', awaitsRun: 'may-start', reserve: 'reserve', confirm: 'confirm' },
+  provider: { charge: 'charge' },
   claims: { keepClaims: 'claim' },
   commit: 'commit',
 } as const satisfies {
   readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;
   readonly deadLetters: Record<keyof DeadLetterWriter, Call<'ingest'>>;
-  readonly ledger: Record<keyof StartOrdersDeps['ledger'], Call<'ingest'>>;
+  readonly ledger: Record<
+    keyof StartOrdersDeps['ledger'] | keyof Pick<StockLedger, 'reserve' | 'confirm'>,
+    Call<'ingest'>
+  >;
+  readonly provider: Record<'charge', Call<'ingest'>>;
   readonly claims: Record<'keepClaims', Call<'ingest'>>;
   readonly commit: Call<'ingest'>;
 };

@@ -40,8 +40,23 @@ export function loadIngestConfig(env: Env) {
     orderRetentionMs: readClaimLifetimes(read).orderRetentionMs,
     /** Orders that may be open in Temporal at once. */
     openOrdersMax: read.integer('OPEN_ORDERS_MAX', 500, { min: 1, max: 100_000 }),
+    /** Orders whose first task ingest runs itself, at once; 0: workers run all. */
+    eagerOrdersMax: read.integer('EAGER_ORDERS_MAX', 60, { min: 0, max: 1_000 }),
+    /** Base URL of the payment provider. */
+    paymentUrl: read.url('PAYMENT_URL'),
   });
 }
+
+/** The set-up's configuration: the systems that it prepares. Throws one error that lists every problem found in `env`. */
+export function loadSetupConfig(env: Env) {
+  const read = createReader(env);
+  return read.done({
+    logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+    ...readConnections(read),
+  });
+}
+
+export type IngestConfig = ReturnType<typeof loadIngestConfig>;
 
 /** The worker's configuration. Throws one error that lists every problem found in `env`. */
 export function loadWorkerConfig(env: Env) {

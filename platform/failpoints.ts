@@ -24,7 +24,10 @@ export const CALLS = {
   api: [
     'hold', 'undo', 'reject', 'queue', 'append', 'send', 'answer', 'cancel', 'cancel-run', 'append-cancellation',
   ],
-  ingest: ['start', 'count', 'dead-letter', 'give-back', 'may-start', 'claim', 'commit'],
+  // prettier-ignore
+  ingest: [
+    'start', 'count', 'dead-letter', 'give-back', 'may-start', 'claim', 'commit', 'reserve', 'charge', 'confirm',
+  ],
   // prettier-ignore
   worker: [
     'reserve', 'confirm', 'release', 'may-settle', 'settle', 'charge', 'find', 'refund', 'dead-letter',

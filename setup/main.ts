@@ -1,5 +1,5 @@
 import { ensureTopics, saleTopics } from '../engine/kafka/topics';
-import { loadIngestConfig } from '../platform/config';
+import { loadSetupConfig } from '../platform/config';
 import { runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { DEMO_ITEM, putDemoItemOnSale } from './demo-item';
@@ -8,11 +8,11 @@ import { prepareNamespace } from './temporal-namespace';
 
 /**
  * Prepares Kafka and Temporal for orders, registers ledgers that Temporal has lost, and exits. Run it once per installation and after every update; it changes
- * nothing that exists. It reads ingest's configuration, which names the same systems. Outside production it also puts
+ * nothing that exists. Outside production it also puts
  * the demo item on sale.
  */
 runProcess('setup', async () => {
-  const config = loadIngestConfig(process.env);
+  const config = loadSetupConfig(process.env);
   const { ordersTopic, deadLetterTopic, cancellationsTopic, temporal } = config;
   const logger = createLogger('setup', config.logLevel);
   // The first process of a container ignores signals for which it has no listener.

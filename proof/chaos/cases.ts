@@ -61,6 +61,9 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     'may-start': { order: 'reused', burstHit: 2 },
     claim: { burstHit: 2 },
     commit: { burstHit: 3 },
+    reserve: { burstHit: 40 },
+    charge: { burstHit: 40 },
+    confirm: { burstHit: 30 },
   },
   worker: {
     reserve: { burstHit: 40 },

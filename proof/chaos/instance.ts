@@ -81,7 +81,13 @@ export async function openInstance(servers: Servers) {
     const impatient = createBuyers(api.url, { replyMsMax: IMPATIENT_MS, signal });
     const atOtherApi = createBuyers(otherApi.url, { replyMsMax: PATIENT_MS, signal });
     for (const buyers of [patient, impatient, atOtherApi]) closers.push(buyers.close);
+    let isIngestEager = true;
     return {
+      /** Whether ingest runs orders itself. If not, the worker runs all, and passes all of its failpoints. */
+      setEager: async (eager: boolean) => {
+        if (eager !== isIngestEager) await ingest.restart(eager ? {} : { EAGER_ORDERS_MAX: '0' });
+        isIngestEager = eager;
+      },
       process: { api, ingest, worker },
       paymentUrl: engine.paymentUrl,
       taskQueue: engine.taskQueue,

@@ -123,6 +123,7 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   const victim = instance.process[one.victim];
   await redis.set(freeUnitsKey(itemId), supply);
   await prepareOrders(instance, plan);
+  await instance.setEager(one.victim !== 'worker');
   await victim.restart({ FAILPOINTS: `${nameOf(one)}@${hit}` });
   const logFrom = logSize(victim.logFile);
 

@@ -147,9 +147,8 @@ describe('settings', () => {
   test('what scales reads the topic, the group and the task queue that the processes use', () => {
     const settings = production.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
     const triggers = production.flatMap(({ spec }) => spec?.triggers ?? []);
-    const defaults = {
-      ...loadIngestConfig({ REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1' }),
-    };
+    const addresses = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1' };
+    const defaults = loadIngestConfig({ ...addresses, PAYMENT_URL: 'http://p' });
     expect(triggers).toMatchObject([
       {
         metadata: {

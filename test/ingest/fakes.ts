@@ -36,7 +36,7 @@ export function createFakeStarter() {
       }
       closed.delete(input.order.requestId);
       workflows.set(input.order.requestId, input);
-      return { kind: 'started' };
+      return { kind: 'started', isEager: false };
     },
     countOpen: () => Promise.resolve(workflows.size),
   };

@@ -44,7 +44,7 @@ describe('createOrderStarter, on a real Temporal', () => {
   test('starts a workflow that can be found by its item and buyer', async () => {
     const starter = createOrderStarter(client, taskQueue);
     const order = newOrder();
-    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
+    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started', isEager: false });
     const found = await client.workflow.getHandle(order.requestId).describe();
     expect(found).toMatchObject({
       type: ORDER_WORKFLOW,
@@ -90,7 +90,7 @@ describe('createOrderStarter, on a real Temporal', () => {
     const long = (first: string) => first.padEnd(128, 'x');
     const ids = { userId: long('u'), itemId: long('i') };
     const order = track(anOrder(aPurchase({ ...ids, requestId: long(`r-${randomUUID()}`) })));
-    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started' });
+    await expect(starter.start({ order })).resolves.toEqual({ kind: 'started', isEager: false });
   });
 
   test('counts the orders under way', async () => {

@@ -73,6 +73,7 @@ describe('the points', () => {
       ...Object.values(INGEST.deadLetters),
       ...Object.values(INGEST.ledger),
       ...Object.values(INGEST.claims),
+      ...Object.values(INGEST.provider),
       INGEST.commit,
     ],
     worker: [

@@ -14,6 +14,8 @@ const SOME = [
   'api.send.after=drop',
   // Started, and consumed again after the restart.
   'ingest.commit.before=kill',
+  // Charged by the worker of ingest; another worker carries the order on.
+  'ingest.charge.after=kill',
   // Sold; the workflow does not know it.
   'worker.confirm.after=kill',
   // Refunded and recorded, and requested again.

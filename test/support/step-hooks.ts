@@ -31,7 +31,7 @@ export function createStepHooks() {
             return result;
           },
         ]),
-      ),
+      ) as unknown as OrderActivities,
   };
 }
 

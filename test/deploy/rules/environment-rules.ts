@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import {
   loadApiConfig,
   loadIngestConfig,
+  loadSetupConfig,
   loadSimulatorConfig,
   loadWorkerConfig,
   type Env,
@@ -18,7 +19,7 @@ const LOADERS: Record<string, (env: Env) => unknown> = {
   'dist/ingest/main.js': loadIngestConfig,
   'dist/worker/main.js': loadWorkerConfig,
   'dist/engine/payments/simulator/main.js': loadSimulatorConfig,
-  'dist/setup/main.js': loadIngestConfig,
+  'dist/setup/main.js': loadSetupConfig,
 };
 
 /** The environment of a container: what is meant for it alone, and what it shares with the other processes. */

@@ -1,0 +1,55 @@
+import type { Client } from '@temporalio/client';
+import type { NativeConnection, Worker } from '@temporalio/worker';
+import { createOrderWorker } from '../activities/order-worker';
+import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
+import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import {
+  createLedgerOpener,
+  createLedgerOpening,
+  createOpeningLedger,
+} from '../engine/stock/ledger-opener';
+import { createLedgerRegistry } from '../engine/stock/ledger-registry';
+import type { StockLedger } from '../engine/stock/stock-ledger';
+import type { IngestConfig } from '../platform/config';
+import type { Failpoints } from '../platform/failpoints';
+import type { Logger } from '../platform/logger';
+import type { RedisConnection } from '../platform/redis';
+import { FAILPOINTS } from './start-orders';
+
+/**
+ * The order worker of ingest: an order that is started on the worker's own connection runs here at once, without a queue at
+ * the server. Undefined where the configuration leaves all orders to the workers.
+ */
+export async function createEagerWorker(parts: {
+  readonly config: IngestConfig;
+  readonly connection: NativeConnection;
+  readonly client: Client;
+  readonly redis: RedisConnection;
+  readonly ledger: StockLedger;
+  readonly deadLetters: DeadLetterWriter;
+  readonly failpoints: Failpoints<'ingest'>;
+  readonly logger: Logger;
+}): Promise<Worker | undefined> {
+  const { config, connection, client, redis, ledger, deadLetters, failpoints, logger } = parts;
+  const { taskQueue, orderRetentionMs, paymentUrl, eagerOrdersMax } = config;
+  if (eagerOrdersMax === 0) return undefined;
+  const registry = createLedgerRegistry(client, taskQueue);
+  const opener = createLedgerOpener(createLedgerOpening(redis), registry);
+  const httpProvider = createHttpPaymentProvider({ baseUrl: paymentUrl });
+  const clients = {
+    ledger: createOpeningLedger(ledger, opener),
+    provider: failpoints.around(httpProvider, FAILPOINTS.provider),
+    deadLetters,
+    orderRetentionMs,
+    onForeignCharge: createForeignChargeAlarm(logger),
+  };
+  const { namespace } = config.temporal;
+  return createOrderWorker({
+    connection,
+    namespace,
+    taskQueue,
+    clients,
+    eagerTasksMax: eagerOrdersMax,
+  });
+}
