@@ -44,7 +44,7 @@ export async function startTemporal(context: Context): Promise<
     name: 'temporal',
     command,
     args: serverArgs(settings),
-    env: withoutTemporalVariables(settings.env),
+    env: { ...withoutTemporalVariables(settings.env), GOGC: settings.env['GOGC'] ?? GOGC },
     probe: () => probeTemporal(access),
     readyMsMax: READY_MS_MAX,
   });
@@ -89,6 +89,9 @@ function serverArgs(settings: StackSettings): string[] {
     ...dynamicConfig,
   ];
 }
+
+/** Percent by which its heap grows before it is collected: memory is there, and cores are not. */
+export const GOGC = '400';
 
 /** Far more than two cores can do, so that the limits of a shared cluster have no effect. */
 const RPS = 100_000;

@@ -5,7 +5,7 @@ import {
   loadWorkerConfig,
 } from '../../platform/config';
 import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
-import { DYNAMIC_CONFIG } from '../../stack/components/temporal';
+import { DYNAMIC_CONFIG, GOGC } from '../../stack/components/temporal';
 import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
 import { PORTS } from '../../stack/settings';
 import { parseCompose, readProduction, readText, readTrial } from './rules/files';
@@ -119,6 +119,9 @@ describe('settings', () => {
         '--sqlite-pragma=synchronous=NORMAL',
       ]);
     }
+    expect(services['temporal']?.environment?.['GOGC']).toBe(GOGC);
+    const [found] = containers(trial).filter(({ container }) => container.name === 'temporal');
+    expect(found?.container.env).toEqual([{ name: 'GOGC', value: GOGC }]);
   });
 
   test('the gateway has the same room for what is in hand, wherever it runs', () => {
