@@ -6,6 +6,7 @@ import {
   type AuditActivities,
   type OrderActivities,
 } from './order-activities';
+import { createSellAtOnce } from './sell-at-once';
 
 /**
  * Open orders whose workflows stay in memory. More than ingest runs at once by default (500), at about 60 KB each. The
@@ -54,7 +55,7 @@ export function createOrderWorker(options: {
     connection,
     namespace,
     taskQueue,
-    activities: { ...steps, ...(auditStock && { auditStock }) },
+    activities: { ...steps, ...createSellAtOnce(steps), ...(auditStock && { auditStock }) },
     workflowBundle: {
       codePath: options.workflowBundle ?? join(__dirname, '..', 'workflow-bundle.js'),
     },

@@ -18,7 +18,7 @@ import {
   type OrderResult,
 } from '../engine/orders/contract';
 import { assertNever } from '../engine/orders/invariant';
-import type { OrderInLedger } from '../engine/orders/ledger';
+import { inLedger } from '../engine/orders/ledger';
 import {
   totalMinor,
   type FailureReason,
@@ -40,6 +40,8 @@ import {
   reserveAtOnce,
   reserveInTask,
   reserveStock,
+  sellAtOnce,
+  type SaleAtOnce,
 } from './steps';
 
 /** How an attempt to sell ended, before anything is given back. */
@@ -108,7 +110,8 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   let { order } = input;
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
-    const reservation = await reserve(input, log);
+    const atOnce = await begin(input, log);
+    const { reservation } = atOnce;
     if (reservation.kind !== 'mismatch' && reservation.kind !== 'expired') {
       order = inLedger(order, reservation.order);
     }
@@ -144,7 +147,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     log(`reserved ${units(order)}, generation ${String(generation)}`);
 
     step = { reason: 'payment-unknown', generation };
-    const payment = await charge({ ...input, order }, generation, again, log);
+    const payment = await pay({ ...input, order }, generation, { again, atOnce }, log);
     if (payment.kind === 'declined') {
       const error = `the provider said: ${payment.code}`;
       const failed = notSold(order, 'payment-declined', error, generation);
@@ -157,7 +160,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     log(`charged ${payment.paymentId}`);
 
     step = { reason: 'sale-lost', generation };
-    return await confirm({ ...input, order }, generation, payment.paymentId, log);
+    return await confirm({ ...input, order }, generation, payment.paymentId, atOnce.sale, log);
   } catch (error) {
     // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
@@ -166,13 +169,34 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   }
 }
 
-function reserve(input: OrderInput, log: ProgressLog) {
-  const { order, parking } = input;
+/** Reserves the units. Where the input asks for it and nothing is in the way, they are paid and sold in the same step. */
+async function begin(input: OrderInput, log: ProgressLog): Promise<SaleAtOnce> {
+  const { order, parking, firstCharge } = input;
   const run = { start: startOf(input), runId: workflowInfo().runId };
-  const summary = `reserve ${units(order)}`;
-  const by = (step: typeof reserveStock | typeof reserveAtOnce) => () =>
-    step.executeWithOptions({ summary }, [{ order, fence: Date.now(), ...run }]);
-  return parking ? orPark(log, by(reserveAtOnce), by(reserveStock)) : by(reserveInTask)();
+  const step = () => ({ order, fence: Date.now(), ...run });
+  const by = async (reserve: typeof reserveStock | typeof reserveAtOnce) => {
+    const summary = `reserve ${units(order)}`;
+    return { reservation: await reserve.executeWithOptions({ summary }, [step()]) };
+  };
+  if (!parking) return by(reserveInTask);
+  const later = () => by(reserveStock);
+  if (firstCharge !== 'at-once') return orPark(log, () => by(reserveAtOnce), later);
+  const summary = `sell ${units(order)} for ${price(order)}`;
+  return orPark(log, () => sellAtOnce.executeWithOptions({ summary }, [step()]), later);
+}
+
+/** What the provider has said of a generation: at once, or when it is asked again. */
+function pay(
+  input: OrderInput,
+  generation: number,
+  { again, atOnce }: { readonly again: boolean; readonly atOnce: SaleAtOnce },
+  log: ProgressLog,
+) {
+  const { payment } = atOnce;
+  if (payment === undefined) return charge(input, generation, again, log);
+  if (payment.kind !== 'no-answer') return payment;
+  log(`the charge at once had no answer: ${payment.error}`);
+  return charge(input, generation, true, log);
 }
 
 /**
@@ -183,15 +207,6 @@ function startOf({ source }: OrderInput): 'first' | 'again' {
   const { runId, firstExecutionRunId, memo } = workflowInfo();
   const isReplay = memo?.['replay'] !== undefined;
   return source && !isReplay && runId === firstExecutionRunId ? 'first' : 'again';
-}
-
-/**
- * The order with the id and the price of its entry, whatever its record says. A run that was not told is older than order
- * ids.
- */
-function inLedger(order: Order, entry: OrderInLedger | undefined): Order {
-  const { orderId, priceMinor = order.priceMinor, currency = order.currency } = entry ?? {};
-  return { ...order, orderId, priceMinor, currency };
 }
 
 /**
@@ -207,7 +222,7 @@ async function charge(
   again: boolean,
   log: ProgressLog,
 ) {
-  const summary = `charge ${String(totalMinor(order))} ${order.currency} (minor units), generation ${String(generation)}`;
+  const summary = `charge ${price(order)}, generation ${String(generation)}`;
   const regular = (inDoubt: boolean) =>
     chargePayment.executeWithOptions({ summary }, [{ order, generation, inDoubt }]);
 
@@ -228,6 +243,7 @@ function confirm(
   { order, parking }: OrderInput,
   generation: number,
   paymentId: string,
+  atOnce: SaleAtOnce['sale'],
   log: ProgressLog,
 ): Promise<Attempt> {
   const { itemId, requestId, orderId } = order;
@@ -236,14 +252,20 @@ function confirm(
     step.executeWithOptions({ summary }, [
       { itemId, requestId, orderId, generation, fence: Date.now(), paymentId },
     ]);
+  const again = (error: string) => {
+    log(`the sale at once had no answer: ${error}`);
+    return by(confirmSale);
+  };
+  const ask = () => {
+    if (atOnce) return atOnce.kind === 'no-answer' ? again(atOnce.error) : atOnce;
+    if (!parking) return by(confirmInTask);
+    return by(confirmAtOnce).catch((error: unknown) => {
+      if (!(error instanceof TemporalFailure)) throw error;
+      return again(rootMessage(error));
+    });
+  };
   return CancellationScope.nonCancellable(async () => {
-    const sale = await (parking
-      ? by(confirmAtOnce).catch((error: unknown) => {
-          if (!(error instanceof TemporalFailure)) throw error;
-          log(`the sale at once had no answer: ${rootMessage(error)}`);
-          return by(confirmSale);
-        })
-      : by(confirmInTask));
+    const sale = await ask();
     if (sale.kind === 'lost') {
       return notSold(order, 'sale-lost', 'the reservation was gone', generation);
     }
@@ -320,6 +342,10 @@ function orderFailed(reason: FailureReason, error: string): ApplicationFailure {
     details: [{ reason, error }],
     category: ApplicationFailureCategory.BENIGN,
   });
+}
+
+function price(order: Order): string {
+  return `${String(totalMinor(order))} ${order.currency} (minor units)`;
 }
 
 function units(order: Order): string {

@@ -1,5 +1,6 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from '@temporalio/workflow';
 import type { OrderActivities } from '../activities/order-activities';
+import type { createSellAtOnce } from '../activities/sell-at-once';
 import { LEDGER_UNREADABLE } from '../engine/orders/contract';
 
 /** A ledger that is away comes back, so the retries never end; they only must not flood it. */
@@ -15,8 +16,22 @@ const UNTIL_DONE = { ...WITHOUT_END, maximumInterval: '1 minute' } satisfies Ret
 /** No second try helps against a ledger that an operator has to mend. */
 const nonRetryableErrorTypes = [LEDGER_UNREADABLE];
 
+/** How far a sale at once has come. */
+export type SaleAtOnce = Awaited<ReturnType<typeof sellAtOnce>>;
+
 /**
- * One fast, idempotent Redis call: not worth a task of its own. It keeps a slot of the worker, so it has only the time of
+ * It bounds its own steps, and far within this time. Its error says that there is no reservation, or no answer about it, so
+ * it holds a slot no longer than a hiccup of Redis. Both bounds are one: after an attempt that was timed out and may still
+ * charge there is no second one, whose own error would hide that (`readRunHistory`).
+ */
+export const { sellAtOnce } = proxyLocalActivities<ReturnType<typeof createSellAtOnce>>({
+  startToCloseTimeout: '20 s',
+  scheduleToCloseTimeout: '20 s',
+  retry: { ...WITHOUT_END, maximumAttempts: 2, nonRetryableErrorTypes },
+});
+
+/**
+ * How orders that are older than `sellAtOnce` reserve at once. One fast, idempotent Redis call: not worth a task of its own. It keeps a slot of the worker, so it has only the time of
  * a hiccup of Redis.
  */
 export const { reserveStock: reserveAtOnce } = proxyLocalActivities<OrderActivities>({

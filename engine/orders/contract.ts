@@ -29,10 +29,11 @@ export interface OrderInput {
   /** Where ingest read the order; absent when it was started by hand. */
   readonly source?: { readonly topic: string; readonly partition: number; readonly offset: string };
   /**
-   * How the first payment attempt is made; absent in orders older than the choice: as a regular activity. It is part of
-   * the input so that a run goes on the way it began, whatever the setting of the workers is by then.
+   * How the first payment attempt is made: in one step with the reservation and the sale, or in a local activity of its own;
+   * absent in orders older than the choice: as a regular activity. It is part of the input so that a run goes on the way it
+   * began, whatever the setting of the workers is by then.
    */
-  readonly firstCharge?: 'local';
+  readonly firstCharge?: 'local' | 'at-once';
   /** The order parks where its ledger gives no answer; absent in orders older than parking: they wait in their task. */
   readonly parking?: true;
   /** The record's text, only where it differs from what the engine would write for this order. */

@@ -193,3 +193,12 @@ export function isLedgerUnreadable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return UNREADABLE.test(error.message) || isLedgerUnreadable(error.cause);
 }
+
+/**
+ * The order with the id and the price of its entry, whatever its record says. A run that was not told is older than order
+ * ids.
+ */
+export function inLedger(order: Order, entry: OrderInLedger | undefined): Order {
+  const { orderId, priceMinor = order.priceMinor, currency = order.currency } = entry ?? {};
+  return { ...order, orderId, priceMinor, currency };
+}

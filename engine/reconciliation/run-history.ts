@@ -3,6 +3,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { assertNever } from '../orders/invariant';
 import type { ReleaseResult, ReserveResult } from '../orders/ledger';
 import type { Order, ReleaseReason } from '../orders/order';
+import type { SaleAtOnce } from '../payments/sale-at-once';
 import { ORDER_FAILED, type OrderInput, type OrderResult } from '../orders/contract';
 
 type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
@@ -64,15 +65,20 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
   for (const event of events) {
     if (event.workflowTaskStartedEventAttributes) {
       taskStartedAt = msOf(event.eventTime);
-      run.mayHaveCharged ||= input.firstCharge === 'local' && !run.isReserveRecorded;
+      run.mayHaveCharged ||= input.firstCharge !== undefined && !run.isReserveRecorded;
     }
     isTaskLost ||= !!(
       event.workflowTaskFailedEventAttributes ?? event.workflowTaskTimedOutEventAttributes
     );
     const marker = event.markerRecordedEventAttributes;
-    if (marker?.markerName === LOCAL_ACTIVITY && marker.details?.['result']) {
-      const { activity_type: step } = payload(marker.details['data']) as { activity_type: string };
-      readResult(run, step, { fence: taskStartedAt }, payload(marker.details['result']));
+    if (marker?.markerName === LOCAL_ACTIVITY) {
+      const { activity_type: step } = payload(marker.details?.['data']) as {
+        activity_type: string;
+      };
+      const result = marker.details?.['result'];
+      if (result) readResult(run, step, { fence: taskStartedAt }, payload(result));
+      // With an error of its own the step has charged nothing; of one that was timed out nobody knows.
+      else isTaskLost ||= step === 'sellAtOnce' && isTimeout(marker.failure);
     }
     const activity = event.activityTaskScheduledEventAttributes;
     if (activity) {
@@ -91,6 +97,13 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
 
 const LOCAL_ACTIVITY = 'core_local_activity';
 
+type Failure = NonNullable<HistoryEvent['markerRecordedEventAttributes']>['failure'];
+
+/** Whether it or what has caused it is a timeout. */
+function isTimeout(failure: Failure): boolean {
+  return !!failure && (!!failure.timeoutFailureInfo || isTimeout(failure.cause));
+}
+
 /** A history while it is read. */
 type RunReading = {
   -readonly [Field in keyof RunHistory]: RunHistory[Field];
@@ -108,6 +121,14 @@ function readResult(run: RunReading, step: string, input: unknown, result: unkno
     case 'reserveStock':
       readReserve(run, result as ReserveResult, (input as { fence: number }).fence);
       break;
+    case 'sellAtOnce': {
+      const { reservation, payment, sale } = result as SaleAtOnce;
+      const { fence } = input as { fence: number };
+      readReserve(run, reservation, fence);
+      if (payment) readResult(run, 'chargePayment', input, payment);
+      if (sale) readResult(run, 'confirmSale', input, sale);
+      break;
+    }
     case 'chargePayment':
       run.paymentId = (result as { paymentId?: string }).paymentId;
       break;

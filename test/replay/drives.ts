@@ -1,6 +1,7 @@
 import type { Order } from '../../engine/orders/order';
 import { aSignal, failureOf, type OrderHandle, type Saga } from '../support/saga';
-import type { Hook } from '../support/step-hooks';
+import { isParked, loseLedger } from '../support/sick-item';
+import type { Hook, Step } from '../support/step-hooks';
 import type { Path } from './path';
 
 /** Prepares an order before its run is started. */
@@ -29,6 +30,27 @@ export function drivesOf(start: (saga: Saga, order: Order) => Promise<OrderHandl
         const order = await saga.aQueuedOrder({ requestId });
         await arrange(saga, order);
         return start(saga, order);
+      },
+
+    /** The item's ledger is lost from before a step until the order is parked. `meanwhile`: what happens to the parked order. */
+    parkedIn:
+      (
+        step: Step,
+        arrange: Arrange = nothingSpecial,
+        meanwhile: Arrange = nothingSpecial,
+      ): Path['drive'] =>
+      async (saga, requestId) => {
+        const order = await saga.aQueuedOrder({ requestId });
+        await arrange(saga, order);
+        let mend = () => Promise.resolve<unknown>(undefined);
+        saga.onStep(order, 'before', step, async () => {
+          mend = await loseLedger(saga, order);
+        });
+        const handle = await start(saga, order);
+        await isParked(handle, step);
+        await meanwhile(saga, order);
+        await mend();
+        return handle;
       },
 
     /** Cancels the run while its charge is under way, after `before`. */

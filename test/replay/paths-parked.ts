@@ -1,33 +1,13 @@
 import type { Order } from '../../engine/orders/order';
-import { isParked, loseLedger, makeSick } from '../support/sick-item';
+import { isParked, makeSick } from '../support/sick-item';
 import type { Saga } from '../support/saga';
-import type { Step } from '../support/step-hooks';
 import { drivesOf, isDeclined, losesItsSale, nothingSpecial } from './drives';
 import type { Path } from './path';
 
-const start = (saga: Saga, order: Order) => saga.start(order);
-const { anOrderThat } = drivesOf(start);
-
-/** The item's ledger is lost from before a step until the order is parked. `meanwhile`: what happens to the parked order. */
-const parkedIn =
-  (
-    step: Step,
-    arrange: (saga: Saga, order: Order) => unknown = nothingSpecial,
-    meanwhile: (saga: Saga, order: Order) => unknown = nothingSpecial,
-  ): Path['drive'] =>
-  async (saga, requestId) => {
-    const order = await saga.aQueuedOrder({ requestId });
-    await arrange(saga, order);
-    let mend = () => Promise.resolve<unknown>(undefined);
-    saga.onStep(order, 'before', step, async () => {
-      mend = await loseLedger(saga, order);
-    });
-    const handle = await start(saga, order);
-    await isParked(handle, step);
-    await meanwhile(saga, order);
-    await mend();
-    return handle;
-  };
+/** Starts an order as before its steps at once were made one. */
+const { anOrderThat, parkedIn } = drivesOf((saga: Saga, order: Order) =>
+  saga.start(order, 'REJECT_DUPLICATE', { firstCharge: 'local', parking: true }),
+);
 
 /** Paths of an order that parks. The step at which it parks is there twice: tried at once, and retried by the server. */
 export const PARKED_PATHS: Readonly<Record<string, Path>> = {

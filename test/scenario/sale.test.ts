@@ -57,7 +57,7 @@ describe('one order', () => {
       const summaries = (events ?? []).flatMap(({ userMetadata }) =>
         userMetadata?.summary?.data ? [Buffer.from(userMetadata.summary.data).toString()] : [],
       );
-      expect(summaries.join('\n')).toContain('charge 1000 USD');
+      expect(summaries.join('\n')).toContain('×1 for 1000 USD (minor units)');
     } finally {
       await connection.close();
     }

@@ -100,7 +100,7 @@ export function useSaga() {
       order: Order,
       workflowIdReusePolicy:
         'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE_FAILED_ONLY' = 'REJECT_DUPLICATE',
-      input: Omit<OrderInput, 'order'> = { firstCharge: 'local', parking: true },
+      input: Omit<OrderInput, 'order'> = { firstCharge: 'at-once', parking: true },
     ): Promise<OrderHandle> =>
       temporal.client.workflow.start(ORDER_WORKFLOW, {
         workflowId: order.requestId,

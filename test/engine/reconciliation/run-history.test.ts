@@ -49,6 +49,17 @@ describe('the entry that is restored from the history of a run', () => {
       'at-once-in-doubt-for-ever',
       { state: 'released', reason: 'payment-unknown', unresolvedCharges: [] },
     ],
+    ['sold-at-once', { state: 'sold', generation: 1, unresolvedCharges: [] }],
+    ['sold-at-once-with-a-charge-in-doubt', { state: 'sold', unresolvedCharges: [] }],
+    ['sold-at-once-with-a-sale-in-doubt', { state: 'sold', unresolvedCharges: [] }],
+    [
+      'sold-at-once-declined',
+      { state: 'released', reason: 'payment-declined', generation: 1, unresolvedCharges: [] },
+    ],
+    [
+      'sold-at-once-and-the-sale-is-lost',
+      { state: 'released', reason: 'sale-lost', generation: 1, unresolvedCharges: [] },
+    ],
     [
       'cancelled-during-the-charge',
       { state: 'released', reason: 'cancelled', unresolvedCharges: [] },
@@ -76,44 +87,50 @@ describe('the entry that is restored from the history of a run', () => {
     });
   });
 
-  test('owes the generation that a run may have charged at once before it told anything', () => {
-    const begun = historyOf('at-once-confirmed', 3);
-    expect(restoredEntry([begun])).toMatchObject({
-      state: 'queued',
-      generation: 1,
-      unresolvedCharges: [1],
-    });
-    expect(restoredEntry([historyOf('payment-declined'), begun])).toMatchObject({
-      state: 'released',
-      generation: 2,
-      unresolvedCharges: [2],
-    });
-    expect(restoredEntry([begun, historyOf('at-once-confirmed')])).toMatchObject({
-      state: 'sold',
-      generation: 1,
-      unresolvedCharges: [],
-    });
-    const notBegun = historyOf('at-once-confirmed', 1);
-    expect(restoredEntry([notBegun])).toMatchObject({
-      state: 'queued',
-      generation: 0,
-      unresolvedCharges: [],
-    });
-  });
+  test.each(['at-once-confirmed', 'sold-at-once'])(
+    'owes the generation that a run may have charged at once before it told anything: %s',
+    (name) => {
+      const begun = historyOf(name, 3);
+      expect(restoredEntry([begun])).toMatchObject({
+        state: 'queued',
+        generation: 1,
+        unresolvedCharges: [1],
+      });
+      expect(restoredEntry([historyOf('payment-declined'), begun])).toMatchObject({
+        state: 'released',
+        generation: 2,
+        unresolvedCharges: [2],
+      });
+      expect(restoredEntry([begun, historyOf(name)])).toMatchObject({
+        state: 'sold',
+        generation: 1,
+        unresolvedCharges: [],
+      });
+      const notBegun = historyOf(name, 1);
+      expect(restoredEntry([notBegun])).toMatchObject({
+        state: 'queued',
+        generation: 0,
+        unresolvedCharges: [],
+      });
+    },
+  );
 
-  test('owes nothing for an order that was parked before it reserved anything', () => {
-    const parked = eventsUpTo('parked-and-confirmed', 'ACTIVITY_TASK_SCHEDULED');
-    expect(restoredEntry([historyOf('parked-and-confirmed', parked)])).toMatchObject({
-      state: 'queued',
-      generation: 0,
-      unresolvedCharges: [],
-    });
-    expect(restoredEntry([historyOf('parked-and-confirmed')])).toMatchObject({
-      state: 'sold',
-      generation: 1,
-      unresolvedCharges: [],
-    });
-  });
+  test.each(['parked-and-confirmed', 'sold-at-once-parked-and-confirmed'])(
+    'owes nothing for an order that was parked before it reserved anything: %s',
+    (name) => {
+      const parked = eventsUpTo(name, 'ACTIVITY_TASK_SCHEDULED');
+      expect(restoredEntry([historyOf(name, parked)])).toMatchObject({
+        state: 'queued',
+        generation: 0,
+        unresolvedCharges: [],
+      });
+      expect(restoredEntry([historyOf(name)])).toMatchObject({
+        state: 'sold',
+        generation: 1,
+        unresolvedCharges: [],
+      });
+    },
+  );
 
   test('owes a generation where a task was lost before the order was parked', () => {
     const events = historyFromJSON(readHistory('parked-and-confirmed')).events ?? [];
@@ -121,6 +138,21 @@ describe('the entry that is restored from the history of a run', () => {
     const lost = { eventTime: null, workflowTaskTimedOutEventAttributes: {} };
     const history = [...events.slice(0, 3), lost, ...events.slice(3, parked)];
     expect(restoredEntry([readRunHistory(history as typeof events)])).toMatchObject({
+      state: 'queued',
+      generation: 1,
+      unresolvedCharges: [1],
+    });
+  });
+
+  test('owes a generation where the sale at once was timed out before the order was parked', () => {
+    const name = 'sold-at-once-parked-and-confirmed';
+    const events = historyFromJSON(readHistory(name)).events ?? [];
+    const marker = events.findLast(({ markerRecordedEventAttributes: found }) => found?.failure);
+    if (!marker?.markerRecordedEventAttributes) throw new Error('the sale at once has no failure');
+    const failure = { message: 'timed out', timeoutFailureInfo: {} };
+    marker.markerRecordedEventAttributes.failure = { cause: failure };
+    const parked = events.slice(0, eventsUpTo(name, 'ACTIVITY_TASK_SCHEDULED'));
+    expect(restoredEntry([readRunHistory(parked)])).toMatchObject({
       state: 'queued',
       generation: 1,
       unresolvedCharges: [1],
