@@ -56,15 +56,19 @@ describe('two gateway processes behind one port', () => {
   test('share the work, and /metrics tells the sum whichever is asked', async () => {
     await bothRun();
     const itemId = anItem();
-    await engine.redis.set(`inventory:${itemId}`, 60);
+    await engine.redis.set(`inventory:${itemId}`, 61);
     const accepted = 'flash_sale_buys_total\\{answer="accepted"\\}';
-    const crowd = crowdOf(itemId, 60);
+    // The first purchase opens the item's ledger. While a busy server gives no answer to that, all are answered 503.
+    const [first, ...crowd] = crowdOf(itemId, 61);
+    if (!first) throw new Error('the crowd is empty');
+    expect(await insist(engine.gateway, first)).toBe(true);
+    const before = await metric(accepted);
     const answers = await Promise.all(crowd.map((body) => buy(engine.gateway, body)));
-    expect(answers.map(({ status }) => status)).toEqual(crowd.map(() => 202));
+    expect(answers.filter(({ status }) => status !== 202)).toEqual([]);
     // Asked on connections of their own, so that both processes come to answer.
     const told = await Promise.all([1, 2, 3, 4].map(() => metric(accepted)));
-    expect(told).toEqual([60, 60, 60, 60]);
-    await expectBalance(engine, { itemId, supply: 60, accepted: crowd });
+    expect(told).toEqual(told.map(() => before + 60));
+    await expectBalance(engine, { itemId, supply: 61, accepted: [first, ...crowd] });
   }, 60_000);
 
   test('lose one under load: the other sells on, it comes back, and no accepted order is lost', async () => {
