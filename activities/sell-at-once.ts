@@ -9,8 +9,9 @@ const LEDGER_MS_MAX = 1_500;
 const CHARGE_MS_MAX = 3_000;
 
 /**
- * The three steps of a sale that meets no obstacle, as one activity: each activity of its own costs the worker 3 ms and the
- * history an event. It is an optimization only: where a step has no answer, the workflow goes on with the step's own activity.
+ * The three steps of a sale that meets no obstacle, as one activity: each activity of its own costs an activation of the
+ * workflow, a trip between two threads of the worker, and an event in the history. It is an optimization only: where a step
+ * has no answer, the workflow goes on with the step's own activity.
  */
 export function createSellAtOnce(
   steps: Pick<OrderActivities, 'reserveStock' | 'chargePayment' | 'confirmSale'>,

@@ -268,10 +268,7 @@ export const FAILPOINTS = {
 } as const satisfies {
   readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;
   readonly deadLetters: Record<keyof DeadLetterWriter, Call<'ingest'>>;
-  readonly ledger: Record<
-    keyof StartOrdersDeps['ledger'] | keyof Pick<StockLedger, 'reserve' | 'confirm'>,
-    Call<'ingest'>
-  >;
+  readonly ledger: Record<keyof StartOrdersDeps['ledger'] | 'reserve' | 'confirm', Call<'ingest'>>;
   readonly provider: Record<'charge', Call<'ingest'>>;
   readonly claims: Record<'keepClaims', Call<'ingest'>>;
   readonly commit: Call<'ingest'>;

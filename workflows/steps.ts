@@ -31,8 +31,8 @@ export const { sellAtOnce } = proxyLocalActivities<ReturnType<typeof createSellA
 });
 
 /**
- * How orders that are older than `sellAtOnce` reserve at once. One fast, idempotent Redis call: not worth a task of its own. It keeps a slot of the worker, so it has only the time of
- * a hiccup of Redis.
+ * How orders that are older than `sellAtOnce` reserve at once. One fast, idempotent Redis call: not worth a task of its own.
+ * It keeps a slot of the worker, so it has only the time of a hiccup of Redis.
  */
 export const { reserveStock: reserveAtOnce } = proxyLocalActivities<OrderActivities>({
   startToCloseTimeout: '2 s',
