@@ -53,10 +53,14 @@ async function misbehave(misbehaviour: object): Promise<void> {
   expect(response.status).toBe(200);
 }
 
+/** Asks again as long as the answer is 202: a run that is slow to react is still on its way. */
 async function cancel({ request_id }: Order, gateway = engine.gateway, user = 'u1') {
   const url = `${gateway}/orders/${request_id}?user_id=${user}`;
-  const response = await fetch(url, { method: 'DELETE' });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  return eventually(`the cancellation of ${request_id} has a result`, async () => {
+    const response = await fetch(url, { method: 'DELETE' });
+    const body = (await response.json()) as Record<string, unknown>;
+    return response.status !== 202 && { status: response.status, body };
+  });
 }
 
 const becomes = ({ request_id }: Order, wanted: string) =>
