@@ -24,15 +24,17 @@ export type Trait =
   /** Its buyer cancels it as soon as it is accepted. */
   | 'cancelled-at-once';
 
-/** Enough to release or to cancel an order while it is being charged. */
+/** Enough to release an order while it is being charged. */
 const SLOW_CHARGE_MS = 1_500;
+/** A run reacts to a cancellation only once its charge at once has no answer, after 3 s (`activities/sell-at-once.ts`). */
+const NO_CHARGE_AT_ONCE_MS = 4_000;
 
 /** What the payment simulator does to the orders of each trait. */
 export const PROVIDER_RULES = [
   { kind: 'decline', keyPattern: '-declined:' },
   { kind: 'drop-after', keyPattern: '-doubtful:' },
   { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-lost:' },
-  { kind: 'slow', delayMs: SLOW_CHARGE_MS, keyPattern: '-cancelled:' },
+  { kind: 'slow', delayMs: NO_CHARGE_AT_ONCE_MS, keyPattern: '-cancelled:' },
 ] as const;
 
 export function planOrder(itemId: string, index: number, trait: Trait, amount = 1): BuyBody {
