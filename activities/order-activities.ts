@@ -20,6 +20,7 @@ import {
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
+import { createPacedRetries } from './paced-retries';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -47,6 +48,9 @@ export function createOrderActivities({
   /** Called where a payment key holds the charge of another order: an operator has to look at it. */
   readonly onForeignCharge: (foreign: ForeignCharge) => void;
 }) {
+  const parkedRetries = createPacedRetries();
+  const parkedIfUnreadable = <T>(use: () => Promise<T>) =>
+    toldIfUnreadable(use, () => parkedRetries(activityInfo().attempt));
   return {
     reserveStock: (step: {
       order: Order;
@@ -57,12 +61,13 @@ export function createOrderActivities({
     }) => {
       const { order, fence, start = 'again', runId = '' } = step;
       const run = { start, runId, acceptedMsMax: orderRetentionMs };
-      return toldIfUnreadable(() => ledger.reserve(order, fence, run));
+      return parkedIfUnreadable(() => ledger.reserve(order, fence, run));
     },
+    /** Never parked, so it keeps its own delays. */
     confirmSale: (step: Parameters<StockLedger['confirm']>[0]) =>
       toldIfUnreadable(() => ledger.confirm(step)),
     releaseStock: (step: Parameters<StockLedger['release']>[0]) =>
-      toldIfUnreadable(() => ledger.release(step)),
+      parkedIfUnreadable(() => ledger.release(step)),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
     async chargePayment(step: {
@@ -96,7 +101,7 @@ export function createOrderActivities({
         due?: Pick<DueCharge, 'amountMinor' | 'currency'>;
       },
     ): Promise<'refunded' | 'nothing' | 'kept' | 'foreign'> =>
-      toldIfUnreadable(async () => {
+      parkedIfUnreadable(async () => {
         if (!(await ledger.isRefundable(step))) return 'kept';
         const { requestId, orderId, generation, due } = step;
         const key = paymentKey(requestId, orderId, generation);
@@ -144,13 +149,18 @@ export function createOrderActivities({
  * Gives the failure of an unreadable ledger the type by which the workflow parks its order. It is benign: the worker's log
  * names it once, where the order parks, and not again with every retry.
  */
-async function toldIfUnreadable<T>(use: () => Promise<T>): Promise<T> {
+async function toldIfUnreadable<T>(
+  use: () => Promise<T>,
+  retryDelayMs: () => number | undefined = () => undefined,
+): Promise<T> {
   try {
     return await use();
   } catch (error) {
     if (!isLedgerUnreadable(error)) throw error;
+    const nextRetryDelay = retryDelayMs();
     throw ApplicationFailure.create({
       message: `the item's ledger cannot be read`,
+      ...(nextRetryDelay !== undefined && { nextRetryDelay }),
       type: LEDGER_UNREADABLE,
       category: ApplicationFailureCategory.BENIGN,
       cause: error as Error,

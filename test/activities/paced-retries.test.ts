@@ -1,0 +1,49 @@
+import { createPacedRetries } from '../../activities/paced-retries';
+
+const MINUTE_MS = 60_000;
+const LATE = 9;
+
+describe('the retries of parked orders', () => {
+  let now = 0;
+  const paced = () => createPacedRetries(() => now);
+  beforeEach(() => {
+    now = 0;
+  });
+
+  test('keep the delays of their step while these are short', () => {
+    const delayAfter = paced();
+    expect([1, 2, 8].map((attempt) => delayAfter(attempt))).toEqual([
+      ...[undefined, undefined, undefined],
+    ]);
+  });
+
+  test('are a minute apart while there are few of them', () => {
+    const delayAfter = paced();
+    const delays = Array.from({ length: 200 }, () => {
+      now += 300;
+      return delayAfter(LATE);
+    });
+    expect(new Set(delays)).toEqual(new Set([MINUTE_MS]));
+  });
+
+  test('are no more than five a second, however many fail at once', () => {
+    const delayAfter = paced();
+    const times = Array.from({ length: 1_000 }, () => delayAfter(LATE) ?? 0).sort((a, b) => a - b);
+    const inSecond = (from: number) => times.filter((at) => at >= from && at < from + 1_000).length;
+    expect(Math.max(...times.map(inSecond))).toBe(5);
+    expect(times[0]).toBe(MINUTE_MS);
+  });
+
+  test('are at most ten minutes apart', () => {
+    const delayAfter = paced();
+    const delays = Array.from({ length: 10_000 }, () => delayAfter(LATE) ?? 0);
+    expect(Math.max(...delays)).toBe(10 * MINUTE_MS);
+  });
+
+  test('are close again once few are left', () => {
+    const delayAfter = paced();
+    for (let order = 0; order < 1_000; order++) delayAfter(LATE);
+    now += 10 * MINUTE_MS;
+    expect(delayAfter(LATE)).toBe(MINUTE_MS);
+  });
+});
