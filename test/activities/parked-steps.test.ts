@@ -21,11 +21,11 @@ const parked: [string, () => Promise<unknown>][] = [
 
 /** The delay that the failure of an attempt asks the server for. */
 async function delayAfter(attempt: number, use: () => Promise<unknown>) {
-  const context = { info: { attempt } } as Context;
+  const context = { info: { attempt } } as unknown as Context;
   const failed = asyncLocalStorage.run(context, use);
   const error = await failed.catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(ApplicationFailure);
-  return (error as ApplicationFailure).nextRetryDelay;
+  return (error as { readonly nextRetryDelay?: unknown }).nextRetryDelay;
 }
 
 describe.each(parked)('%s of an item whose ledger cannot be read', (_, use) => {
