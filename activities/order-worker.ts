@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Worker, type NativeConnection } from '@temporalio/worker';
+import type { ItemId } from '../engine/orders/order';
 import type { Lifecycle } from '../platform/lifecycle';
 import {
   createOrderActivities,
@@ -38,32 +39,41 @@ export function createOrderWorker(options: {
   readonly taskQueue: string;
   readonly clients: Parameters<typeof createOrderActivities>[0];
   /**
-   * Present: it runs workflows and their local activities only, at most so many workflow tasks at once, for a process that
-   * starts workflows on the same connection. Other activities go to the workers without it.
+   * Present: it runs workflows and their local activities only, for a process that starts workflows on the same connection.
+   * Other activities go to the workers without it.
    */
-  readonly eagerTasksMax?: number;
+  readonly eager?: {
+    /** Workflow tasks at once, at most. */
+    readonly tasksMax: number;
+    /** Called when an order is sold here in one step; its workflow ends with that. */
+    readonly onSold: (itemId: ItemId) => void;
+  };
   readonly auditStock?: AuditActivities['auditStock'];
   /** Only tests put something around the activities. */
   readonly wrap?: (activities: OrderActivities) => OrderActivities;
   /** Absent: the bundle that the build put beside the compiled code. */
   readonly workflowBundle?: string;
 }): Promise<Worker> {
-  const { connection, namespace, taskQueue, clients, auditStock, wrap, eagerTasksMax } = options;
+  const { connection, namespace, taskQueue, clients, auditStock, wrap, eager } = options;
   const activities = createOrderActivities(clients);
   const steps = wrap ? wrap(activities) : activities;
   return Worker.create({
     connection,
     namespace,
     taskQueue,
-    activities: { ...steps, ...createSellAtOnce(steps), ...(auditStock && { auditStock }) },
+    activities: {
+      ...steps,
+      ...createSellAtOnce(steps, eager?.onSold),
+      ...(auditStock && { auditStock }),
+    },
     workflowBundle: {
       codePath: options.workflowBundle ?? join(__dirname, '..', 'workflow-bundle.js'),
     },
     maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
-    maxConcurrentWorkflowTaskExecutions: eagerTasksMax ?? WORKFLOW_TASKS_MAX,
-    enableNonLocalActivities: eagerTasksMax === undefined,
+    maxConcurrentWorkflowTaskExecutions: eager?.tasksMax ?? WORKFLOW_TASKS_MAX,
+    enableNonLocalActivities: !eager,
     // The tasks that it polls for take slots from those that it gets with its starts.
-    ...(eagerTasksMax !== undefined && { maxConcurrentWorkflowTaskPolls: POLLS_BESIDE_STARTS }),
+    ...(eager && { maxConcurrentWorkflowTaskPolls: POLLS_BESIDE_STARTS }),
     maxConcurrentLocalActivityExecutions: LOCAL_ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_GRACE_MS + 3_000,

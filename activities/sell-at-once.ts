@@ -1,4 +1,5 @@
 import { inLedger } from '../engine/orders/ledger';
+import type { ItemId } from '../engine/orders/order';
 import type { NoAnswer, SaleAtOnce } from '../engine/payments/sale-at-once';
 import { within } from '../platform/until';
 import type { OrderActivities } from './order-activities';
@@ -12,9 +13,12 @@ const CHARGE_MS_MAX = 3_000;
  * The three steps of a sale that meets no obstacle, as one activity: each activity of its own costs an activation of the
  * workflow, a trip between two threads of the worker, and an event in the history. It is an optimization only: where a step
  * has no answer, the workflow goes on with the step's own activity.
+ *
+ * `onSold` is called at most once for an order: a repetition finds it sold already.
  */
 export function createSellAtOnce(
   steps: Pick<OrderActivities, 'reserveStock' | 'chargePayment' | 'confirmSale'>,
+  onSold: (itemId: ItemId) => void = () => undefined,
 ) {
   return {
     /** Throws only where nothing was charged: may be called again. */
@@ -39,7 +43,9 @@ export function createSellAtOnce(
         fence,
         paymentId,
       });
-      return { reservation, payment, sale: await orNoAnswer(confirm, LEDGER_MS_MAX) };
+      const sale = await orNoAnswer(confirm, LEDGER_MS_MAX);
+      if (sale.kind === 'sold') onSold(itemId);
+      return { reservation, payment, sale };
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { NativeConnection, Worker } from '@temporalio/worker';
 import { createOrderWorker } from '../activities/order-worker';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import type { ItemId } from '../engine/orders/order';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import {
@@ -29,9 +30,12 @@ export async function createEagerWorker(parts: {
   readonly ledger: StockLedger;
   readonly deadLetters: DeadLetterWriter;
   readonly failpoints: Failpoints<'ingest'>;
+  /** Called when an order is sold here. */
+  readonly onSold: (itemId: ItemId) => void;
   readonly logger: Logger;
 }): Promise<Worker | undefined> {
-  const { config, connection, client, redis, ledger, deadLetters, failpoints, logger } = parts;
+  const { config, connection, client, redis, ledger, deadLetters, failpoints, onSold, logger } =
+    parts;
   const { taskQueue, orderRetentionMs, paymentUrl, eagerOrdersMax } = config;
   if (eagerOrdersMax === 0) return undefined;
   const registry = createLedgerRegistry(client, taskQueue);
@@ -50,6 +54,6 @@ export async function createEagerWorker(parts: {
     namespace,
     taskQueue,
     clients,
-    eagerTasksMax: eagerOrdersMax,
+    eager: { tasksMax: eagerOrdersMax, onSold },
   });
 }

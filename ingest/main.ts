@@ -60,18 +60,20 @@ async function main(): Promise<void> {
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
 
-  const connections = { connection: temporal, client, redis };
-  const ports = { ledger, deadLetters, failpoints };
-  const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
-  if (worker) runOrderWorker(worker, { onShutdown, fail });
-
-  const temporalStarter = createOrderStarter(client, taskQueue, { eager: !!worker });
+  const temporalStarter = createOrderStarter(client, taskQueue, {
+    eager: config.eagerOrdersMax > 0,
+  });
   const starter = failpoints.around(temporalStarter, FAILPOINTS.starter);
   const openOrders = createOpenOrders({
     max: config.openOrdersMax,
     countOpen: () => starter.countOpen(),
     logger,
   });
+
+  const connections = { connection: temporal, client, redis };
+  const ports = { ledger, deadLetters, failpoints, onSold: openOrders.sold };
+  const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
+  if (worker) runOrderWorker(worker, { onShutdown, fail });
 
   const records = new Counter({
     name: 'ingest_records_total',

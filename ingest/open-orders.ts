@@ -13,9 +13,9 @@ const HEADROOM = 0.1;
 
 /**
  * Keeps the number of orders under way near `max`, so that a burst drains steadily through the worker's cache, and lets
- * no item fill it. Counts what the server says plus what this process started since, and asks the server only while
- * orders are started. The bound is approximate: the server's count lags, and other ingest processes are only seen
- * through it.
+ * no item fill it. Counts what the server says, plus what this process started since, less what its own order worker
+ * has sold since, and asks the server only while orders are started. The bound is approximate: the server's count lags, and
+ * other processes are only seen through it.
  */
 export function createOpenOrders(options: {
   readonly max: number;
@@ -35,11 +35,11 @@ export function createOpenOrders(options: {
   let counted: number | undefined;
   let askedAt = -Infinity;
   let counting = false;
-  /** Started since the last count was asked for. */
+  /** Started since the last count was asked for, less those sold here: below 0 when these were counted. */
   let openedSince = 0;
   /** Admitted, and not known yet whether they became workflows. */
   let entering = 0;
-  const estimate = () => (counted ?? 0) + openedSince + entering;
+  const estimate = () => Math.max(0, (counted ?? 0) + openedSince) + entering;
 
   /** Until it succeeds again the estimate only grows, so a server that cannot count stops ingest at the bound. */
   async function count(): Promise<void> {
@@ -72,6 +72,11 @@ export function createOpenOrders(options: {
       entering--;
       if (opened) openedSince++;
       else perItem.add(itemId, -1);
+    },
+    /** The order worker of this process has sold an order of the item, whichever process started it. */
+    sold: (itemId: ItemId): void => {
+      openedSince--;
+      perItem.add(itemId, -1);
     },
     /** Orders under way, as far as this process knows. */
     get estimate() {

@@ -30,7 +30,7 @@ export type RecordOutcome =
 
 export interface StartOrdersDeps {
   readonly starter: OrderStarter;
-  readonly openOrders: OpenOrders;
+  readonly openOrders: Pick<OpenOrders, 'enter' | 'leave'>;
   readonly deadLetters: DeadLetterWriter;
   readonly ledger: Pick<StockLedger, 'abandon' | 'awaitsRun'>;
   readonly claims: Pick<KeptClaims, 'keep'>;

@@ -53,7 +53,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
   const claims: string[] = [];
   const handler = createStartOrders({
     starter: temporal.starter,
-    openOrders: { enter: () => true, leave: () => undefined, estimate: 0 },
+    openOrders: { enter: () => true, leave: () => undefined },
     claims: {
       keep: ({ requestId, itemId, fingerprint }) => {
         claims.push([requestId, itemId, fingerprint].join(' '));

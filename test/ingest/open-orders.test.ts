@@ -102,6 +102,26 @@ describe('createOpenOrders', () => {
     expect(server.asked).toBe(1);
   });
 
+  test('frees the place of an order that is sold here, before the server counts again', async () => {
+    const { openOrders, nextCount, fill } = bounded(3);
+    await nextCount();
+    fill(HOT);
+    openOrders.sold(HOT);
+    expect(openOrders.estimate).toBe(2);
+    expect(fill(HOT)).toBe(1);
+  });
+
+  test('is not below what is entering when more is sold here than it knew of', async () => {
+    const { openOrders, nextCount, fill } = bounded(3);
+    await nextCount();
+    for (let order = 0; order < 5; order++) openOrders.sold(HOT);
+    openOrders.enter(QUIET);
+    expect(openOrders.estimate).toBe(1);
+    openOrders.leave(QUIET, false);
+    await nextCount();
+    expect(fill(HOT)).toBe(3);
+  });
+
   test('goes on to its bound while the server cannot count, and asks again', async () => {
     const { server, nextCount, fill } = bounded(5);
     await nextCount();

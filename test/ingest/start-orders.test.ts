@@ -157,7 +157,7 @@ describe('the queue of a record', () => {
   });
 
   test('is one of its own for records that are no orders, which wait for no open order to end', () => {
-    const full = { enter: () => false, leave: () => undefined, estimate: 0 };
+    const full = { enter: () => false, leave: () => undefined };
     const { handler } = createTestIngest({ openOrders: full });
     const poison = handler.queueOf(recordOf(Buffer.from('poison')));
     expect(poison).toBe('');
@@ -171,7 +171,7 @@ describe('the place among the open orders', () => {
     const left: string[] = [];
     const leave = (itemId: string, opened: boolean) => left.push(`${itemId} ${opened}`);
     const { temporal, handle } = createTestIngest({
-      openOrders: { enter: () => true, leave, estimate: 0 },
+      openOrders: { enter: () => true, leave },
     });
     const record = orderRecord(anOrder(aPurchase({ itemId: '202' })));
     temporal.errors.push(new UnavailableError('Temporal is away'));
