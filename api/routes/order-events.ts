@@ -39,6 +39,8 @@ export function createOrderEvents(
   const { pollMs = POLL_MS, lifeMs = LIFE_MS_MAX, streamsMax = STREAMS_MAX } = options;
   const { keepAliveMs = KEEP_ALIVE_MS } = options;
   const streams = new Set<ServerResponse>();
+  /** Places of requests whose order is being looked up. Each is given up in the turn in which its stream takes one. */
+  let entering = 0;
 
   /** A failed read does not end the stream: the next one may succeed. */
   const read = (requestId: RequestId) =>
@@ -75,8 +77,14 @@ export function createOrderEvents(
   const handle: Route['handle'] = async ({ params, req, res }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
-    if (streams.size >= streamsMax) return problem('not-accepted', { requestId });
-    const first = await findOrder(requestId);
+    if (streams.size + entering >= streamsMax) return problem('not-accepted', { requestId });
+    entering += 1;
+    let first: OrderBody | undefined;
+    try {
+      first = await findOrder(requestId);
+    } finally {
+      entering -= 1;
+    }
     if (!first) return problem('unknown-order', { requestId });
 
     const lastSeen = String(req.headers['last-event-id'] ?? '');

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RequestId } from '../../engine/orders/order';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
@@ -152,6 +153,31 @@ describe('GET /orders/<request_id>/events', () => {
     expect(refused.status).toBe(503);
     await events.gateway.drain();
     expect(await stream.text()).toContain('"status":"queued"');
+    await events.close();
+  });
+
+  test('bounds the streams that are asked for at the same time, and the places of refused ones are free', async () => {
+    const events = await openGateway({
+      change: ({ stock: { ledger } }) => ({
+        // The look-ups of all are under way before the first one has its answer.
+        ledger: {
+          ...ledger,
+          findOrder: async (requestId, itemId) => {
+            await sleep(50);
+            return ledger.findOrder(requestId, itemId);
+          },
+        },
+        limits: { events: { streamsMax: 2 } },
+      }),
+    });
+    await buy(events);
+    const open = (id: string) => fetch(`${events.url}/orders/${id}/events`);
+    expect((await open('none')).status).toBe(404);
+    const crowd = await Promise.all(Array.from({ length: 20 }, () => open('req-1')));
+    const statuses = crowd.map(({ status }) => status).sort();
+    expect(statuses).toEqual([200, 200, ...Array.from({ length: 18 }, () => 503)]);
+    await events.gateway.drain();
+    await Promise.all(crowd.map((response) => response.text()));
     await events.close();
   });
 
