@@ -90,8 +90,7 @@ export function createOrderEvents(
     const lastSeen = String(req.headers['last-event-id'] ?? '');
     // A browser stops reconnecting only at a 204: it has already seen the final outcome.
     if (isFinal(first.status) && lastSeen === version(first)) return NOTHING_MORE;
-    res.writeHead(200, STREAM_HEADERS);
-    res.flushHeaders();
+    res.writeHead(200, STREAM_HEADERS).flushHeaders();
     if (req.method === 'HEAD') {
       res.end();
       return undefined;
