@@ -1,13 +1,9 @@
-import { performance } from 'node:perf_hooks';
-
 /** At its ninth attempt a step that is retried until it succeeds is about a minute apart (`workflows/steps.ts`). */
 const ATTEMPTS_BEFORE = 9;
 const DELAY_MS_MIN = 60_000;
 const DELAY_MS_MAX = 600_000;
 /** An attempt costs its worker and the server about half of what an order costs (decision 9). */
 const SPACING_MS = 200;
-
-export type PacedRetries = ReturnType<typeof createPacedRetries>;
 
 /**
  * Spreads the retries of parked orders: a process makes no more than five a second, so that up to 300 orders are tried once
