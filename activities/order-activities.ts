@@ -20,7 +20,6 @@ import {
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
-import { createPacedRetries } from './paced-retries';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -166,4 +165,27 @@ async function toldIfUnreadable<T>(
       cause: error as Error,
     });
   }
+}
+
+/** At its ninth attempt a step that is retried until it succeeds is about a minute apart (`workflows/steps.ts`). */
+const ATTEMPTS_BEFORE_PACING = 9;
+const PACED_MS_MIN = 60_000;
+const PACED_MS_MAX = 600_000;
+/** An attempt costs its worker and the server about half of what an order costs (decision 9). */
+const SPACING_MS = 200;
+
+/**
+ * Spreads the later retries of parked orders. Up to 300 orders of a process are tried once a minute; more of them, up to
+ * 3,000, five a second; and each at least once in ten minutes.
+ *
+ * Returns the delay in ms after the given attempt of a step; undefined while the step has its own short delays.
+ */
+export function createPacedRetries(now: () => number = () => performance.now()) {
+  let latest = -Infinity;
+  return (attempt: number): number | undefined => {
+    if (attempt < ATTEMPTS_BEFORE_PACING) return undefined;
+    const at = now();
+    latest = Math.min(Math.max(latest + SPACING_MS, at + PACED_MS_MIN), at + PACED_MS_MAX);
+    return latest - at;
+  };
 }

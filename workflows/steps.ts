@@ -10,7 +10,7 @@ const WITHOUT_END = {
   maximumInterval: '10 s',
 } satisfies RetryPolicy;
 
-/** Many orders may wait, so each asks about once a minute; parked ones less often where they are many (`paced-retries.ts`). */
+/** Many orders may wait, so each asks about once a minute; parked ones less often where they are many (`createPacedRetries`). */
 const UNTIL_DONE = { ...WITHOUT_END, maximumInterval: '1 minute' } satisfies RetryPolicy;
 
 /** No second try helps against a ledger that an operator has to mend. */

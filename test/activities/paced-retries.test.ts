@@ -1,4 +1,4 @@
-import { createPacedRetries } from '../../activities/paced-retries';
+import { createPacedRetries } from '../../activities/order-activities';
 
 const MINUTE_MS = 60_000;
 const LATE = 9;
