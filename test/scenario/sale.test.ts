@@ -46,6 +46,8 @@ describe('one order', () => {
     const connection = await Connection.connect({ address: temporalAddress() });
     try {
       const handle = new Client({ connection }).workflow.getHandle(sold.request_id);
+      // The ledger says that an order is sold a moment before the server says that its run is over.
+      await handle.result();
       const described = await handle.describe();
       expect(described.status.name).toBe('COMPLETED');
       expect(await described.staticSummary()).toBe(`${itemId} ×1 for u1`);
