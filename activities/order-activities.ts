@@ -7,6 +7,7 @@ import {
   paymentKey,
   totalMinor,
   type FailureReason,
+  type ItemId,
   type Order,
   type OrderId,
 } from '../engine/orders/order';
@@ -48,8 +49,8 @@ export function createOrderActivities({
   readonly onForeignCharge: (foreign: ForeignCharge) => void;
 }) {
   const parkedRetries = createPacedRetries();
-  const parkedIfUnreadable = <T>(use: () => Promise<T>) =>
-    toldIfUnreadable(use, () => parkedRetries(activityInfo().attempt));
+  const parkedIfUnreadable = <T>(itemId: ItemId, use: () => Promise<T>) =>
+    toldIfUnreadable(use, () => parkedRetries(itemId, activityInfo().attempt));
   return {
     reserveStock: (step: {
       order: Order;
@@ -60,13 +61,13 @@ export function createOrderActivities({
     }) => {
       const { order, fence, start = 'again', runId = '' } = step;
       const run = { start, runId, acceptedMsMax: orderRetentionMs };
-      return parkedIfUnreadable(() => ledger.reserve(order, fence, run));
+      return parkedIfUnreadable(order.itemId, () => ledger.reserve(order, fence, run));
     },
     /** Never parked, so it keeps its own delays. */
     confirmSale: (step: Parameters<StockLedger['confirm']>[0]) =>
       toldIfUnreadable(() => ledger.confirm(step)),
     releaseStock: (step: Parameters<StockLedger['release']>[0]) =>
-      parkedIfUnreadable(() => ledger.release(step)),
+      parkedIfUnreadable(step.order.itemId, () => ledger.release(step)),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
     async chargePayment(step: {
@@ -100,7 +101,7 @@ export function createOrderActivities({
         due?: Pick<DueCharge, 'amountMinor' | 'currency'>;
       },
     ): Promise<'refunded' | 'nothing' | 'kept' | 'foreign'> =>
-      parkedIfUnreadable(async () => {
+      parkedIfUnreadable(step.itemId, async () => {
         if (!(await ledger.isRefundable(step))) return 'kept';
         const { requestId, orderId, generation, due } = step;
         const key = paymentKey(requestId, orderId, generation);
@@ -175,17 +176,25 @@ const PACED_MS_MAX = 600_000;
 const SPACING_MS = 200;
 
 /**
- * Spreads the later retries of parked orders. Up to 300 orders of a process are tried once a minute; more of them, up to
- * 3,000, five a second; and each at least once in ten minutes.
+ * Spreads the later retries of parked orders. Up to 300 orders of an item are tried once a minute by this process; more of
+ * them, up to 3,000, five a second; and what lies beyond at a time of its own within ten minutes, so that a crowd does not
+ * come back as one.
  *
  * Returns the delay in ms after the given attempt of a step; undefined while the step has its own short delays.
  */
-export function createPacedRetries(now: () => number = () => performance.now()) {
-  let latest = -Infinity;
-  return (attempt: number): number | undefined => {
+export function createPacedRetries(
+  now: () => number = () => performance.now(),
+  random: () => number = Math.random,
+) {
+  /** When the latest retry of each item is due: a mended item does not wait for a sick one. */
+  const latest = new Map<ItemId, number>();
+  return (itemId: ItemId, attempt: number): number | undefined => {
     if (attempt < ATTEMPTS_BEFORE_PACING) return undefined;
     const at = now();
-    latest = Math.min(Math.max(latest + SPACING_MS, at + PACED_MS_MIN), at + PACED_MS_MAX);
-    return latest - at;
+    for (const [item, due] of latest) if (due < at) latest.delete(item);
+    const due = Math.max((latest.get(itemId) ?? at) + SPACING_MS, at + PACED_MS_MIN);
+    if (due - at > PACED_MS_MAX) return (PACED_MS_MAX * (1 + random())) / 2;
+    latest.set(itemId, due);
+    return due - at;
   };
 }

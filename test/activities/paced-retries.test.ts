@@ -1,11 +1,19 @@
 import { createPacedRetries } from '../../activities/order-activities';
+import type { ItemId } from '../../engine/orders/order';
 
 const MINUTE_MS = 60_000;
 const LATE = 9;
 
 describe('the retries of parked orders', () => {
   let now = 0;
-  const paced = () => createPacedRetries(() => now);
+  const random = { value: 1 };
+  const paced = () => {
+    const delayAfter = createPacedRetries(
+      () => now,
+      () => random.value,
+    );
+    return (attempt: number, item = 'sick') => delayAfter(item as ItemId, attempt);
+  };
   beforeEach(() => {
     now = 0;
   });
@@ -45,5 +53,26 @@ describe('the retries of parked orders', () => {
     for (let order = 0; order < 1_000; order++) delayAfter(LATE);
     now += 10 * MINUTE_MS;
     expect(delayAfter(LATE)).toBe(MINUTE_MS);
+  });
+
+  test('of one item do not wait for those of another', () => {
+    const delayAfter = paced();
+    for (let order = 0; order < 3_000; order++) delayAfter(LATE, 'sick');
+    now += 1_000;
+    expect(delayAfter(LATE, 'mended')).toBe(MINUTE_MS);
+  });
+
+  test('do not come back as a crowd where they are more than ten minutes can take', () => {
+    const delayAfter = paced();
+    const delays = Array.from({ length: 10_000 }, (_, order) => {
+      random.value = order / 10_000;
+      return delayAfter(LATE) ?? 0;
+    });
+    const perSecond = new Map<number, number>();
+    for (const delay of delays) {
+      const second = Math.floor(delay / 1_000);
+      perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+    }
+    expect(Math.max(...perSecond.values())).toBeLessThan(50);
   });
 });
