@@ -75,7 +75,8 @@ export function createOpenOrders(options: {
     },
     /** The order worker of this process has sold an order of the item, whichever process started it. */
     sold: (itemId: ItemId): void => {
-      openedSince--;
+      // Those of other processes may be more than this one knows of: the bound must hold until they are counted again.
+      openedSince = Math.max(openedSince - 1, -(counted ?? 0) - entering);
       perItem.add(itemId, -1);
     },
     /** Orders under way, as far as this process knows. */

@@ -122,6 +122,15 @@ describe('createOpenOrders', () => {
     expect(fill(HOT)).toBe(3);
   });
 
+  test('keeps its bound after it has sold more orders of other processes than it knew of', async () => {
+    const { server, openOrders, nextCount, fill } = bounded(3);
+    await nextCount();
+    for (let order = 0; order < 5_000; order++) openOrders.sold(HOT);
+    server.away = true;
+    await nextCount();
+    expect(fill(QUIET)).toBe(3);
+  });
+
   test('goes on to its bound while the server cannot count, and asks again', async () => {
     const { server, nextCount, fill } = bounded(5);
     await nextCount();
