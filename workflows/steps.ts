@@ -110,8 +110,12 @@ export const { refundPayment, deadLetter } = proxyActivities<OrderActivities>({
   retry: UNTIL_DONE,
 });
 
-/** Ends only at a ledger that cannot be read. While the provider is away the order counts as under way, so ingest slows down. */
+/**
+ * While the provider is away the order counts as under way, so ingest slows down. A refund that the provider refuses for an
+ * hour is parked, as at a ledger that cannot be read: else some hundreds of them would stop ingest for good.
+ */
 export const { refundPayment: refundAtOnce } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '20 s',
+  scheduleToCloseTimeout: '1 hour',
   retry: { ...UNTIL_DONE, nonRetryableErrorTypes },
 });

@@ -47,6 +47,16 @@ describe('an order whose compensation fails for a while', () => {
   });
 });
 
+test('a refund that the provider refuses is tried for an hour, and then the order is parked', async () => {
+  const order = await saga.aQueuedOrder();
+  losesItsCharge(saga, order);
+  const handle = await saga.start(order);
+  expect(await failureOf(handle)).toBe('payment-unknown');
+  const refund = await scheduled(handle, 'refundPayment');
+  // Nobody waits for the hour here: what comes then is the way of every step that cannot get on.
+  expect(Number(refund?.scheduleToCloseTimeout?.seconds)).toBe(3_600);
+});
+
 /** On which attempt an activity was done: its failed ones leave no other event. */
 async function attemptsOf(handle: Awaited<ReturnType<typeof saga.start>>, step: Step) {
   const { events } = await handle.fetchHistory();
@@ -57,4 +67,12 @@ async function attemptsOf(handle: Awaited<ReturnType<typeof saga.start>>, step: 
     ({ activityTaskStartedEventAttributes: started }) =>
       started && String(started.scheduledEventId) === String(asked?.eventId),
   )?.activityTaskStartedEventAttributes?.attempt;
+}
+
+/** What the workflow has asked for when it scheduled an activity. */
+async function scheduled(handle: Awaited<ReturnType<typeof saga.start>>, step: Step) {
+  const { events } = await handle.fetchHistory();
+  return events
+    ?.map((event) => event.activityTaskScheduledEventAttributes)
+    .find((activity) => activity?.activityType?.name === step);
 }
