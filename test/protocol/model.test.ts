@@ -7,8 +7,12 @@ import type { SagaRule, World } from './world';
 /** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
 const WALKS = Number(process.env['PROTOCOL_WALKS'] ?? 20_000);
 const SEED = Number(process.env['PROTOCOL_SEED'] ?? Date.now() % 1_000_000);
-/** Every missing rule must be noticed within a minute. */
+/**
+ * A missing rule must be noticed within a minute. Its walks begin with this seed, which shows each of them within 4,000
+ * walks, that is a few seconds; a seed that is drawn may need 30,000. A change of the moves may need another one.
+ */
 const NOTICED_MS_MAX = 60_000;
+const NOTICED_SEED = 1;
 
 describe(`the protocol (seed ${SEED})`, () => {
   test(`keeps its promises in ${WALKS} random walks`, async () => {
@@ -64,19 +68,17 @@ describe(`the protocol (seed ${SEED})`, () => {
     'cancelled-twice',
     'rebuild-needs-the-whole-history',
     'audit-appends-what-nobody-ended',
+    'found-charge-is-compared',
   ])(
     'needs the rule of the saga %s through the years',
     (off) => expectNoticed(inTheYears({ off })),
     90_000,
   );
 
-  // Few walks show these, so the seed is one that does within seconds. A change of the moves may need another.
-  test.each<[SagaRule, number]>([
-    ['payment-key-has-order-id', 4],
-    ['found-charge-is-compared', 1],
-  ])(
-    'needs the rule of the saga %s through the years (seed %d)',
-    (off, seed) => expectNoticed(inTheYears({ off }), seed),
+  // Few walks show it, so it has a seed of its own.
+  test(
+    'needs the rule of the saga payment-key-has-order-id through the years',
+    () => expectNoticed(inTheYears({ off: 'payment-key-has-order-id' }), 4),
     90_000,
   );
 });
@@ -89,7 +91,7 @@ function inTheYears({ rule, off }: { rule?: LedgerRule; off?: SagaRule } = {}) {
 
 async function expectNoticed(
   makeWorld: (walk: number) => World,
-  seed: number = SEED,
+  seed: number = NOTICED_SEED,
 ): Promise<void> {
   const walked = await walkWorlds(makeWorld, {
     walks: Infinity,
