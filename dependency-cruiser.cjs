@@ -117,13 +117,13 @@ module.exports = {
       name: 'the-command-line-is-a-buyer-or-an-operator',
       severity: 'error',
       comment:
-        'As a buyer cli/ goes through client/. As an operator it uses dead-letters/ and reconciliation/ with what they are given: the ledger, its maintenance and claims, the log for reading, and the payment port. It never admits, publishes or consumes orders by itself.',
+        'As a buyer cli/ goes through client/. As an operator it uses dead-letters/, operators/ and reconciliation/ with what they are given: the ledger, its maintenance and claims, the log for reading, and the payment port. It never admits, publishes or consumes orders by itself.',
       from: { path: '^cli/' },
       to: {
         path: '^(?!node_modules/)[^/]+/',
         pathNot: [
           '^(cli|client|platform)/',
-          '^engine/(orders|dead-letters|reconciliation)/',
+          '^engine/(orders|dead-letters|operators|reconciliation)/',
           '^engine/stock/(?!.*admission)',
           '^engine/kafka/(kafka-client|topics|read-log|dead-letters)[.]ts$',
           '^engine/payments/http-provider[.]ts$',

@@ -64,6 +64,8 @@ export interface GatewayParts {
   readonly probes: Readonly<Record<string, Probe>>;
   /** Absent, in tests: there is always room. */
   readonly redisMemory?: Pick<RedisMemory, 'isNearlyFull' | 'warnings'> | undefined;
+  /** More sentences for the warnings of /readyz. */
+  readonly warnings?: (() => readonly string[]) | undefined;
   readonly defaultPrice: Price;
   /** Absent: no trace links. */
   readonly trace?: TraceTarget | undefined;
@@ -97,7 +99,10 @@ export function createGateway(parts: GatewayParts) {
 
   const inFlight = createInFlight(limits.buysInFlightMax ?? BUYS_IN_FLIGHT_MAX);
   const own = {
-    health: createHealth(parts.probes, isClosing, parts.redisMemory?.warnings),
+    health: createHealth(parts.probes, isClosing, () => [
+      ...(parts.redisMemory?.warnings() ?? []),
+      ...(parts.warnings?.() ?? []),
+    ]),
     metrics: createMetrics(inFlight.count),
   };
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;

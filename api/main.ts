@@ -5,6 +5,8 @@ import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
+import { watchCredentials } from '../engine/operators/credential-file';
+import { sharedCredential } from '../engine/operators/credentials';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createAdmission } from '../engine/stock/admission';
@@ -83,6 +85,12 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const cancellations = await openProducer(config.cancellationsTopic);
   const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
 
+  const file = config.operator?.file;
+  const credentials = file === undefined ? undefined : await watchCredentials(file, logger);
+  onShutdown("the watch of the operators' file", () => credentials?.stop());
+  const token = config.operator?.token?.reveal();
+  const shared = token === undefined ? [] : [sharedCredential(token)];
+
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const admission = createAdmission(admissionRedis, {
     claimTtlMs: config.claimTtlMs,
@@ -103,11 +111,12 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
     probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
     redisMemory,
+    warnings: () => credentials?.warnings() ?? [],
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
     operator: config.operator && {
-      token: config.operator.token.reveal(),
+      credentials: () => [...shared, ...(credentials?.current() ?? [])],
       operations: createStockOperations(redis),
       // Connections are opened for each request: purchases share none of them.
       letters: {

@@ -3,6 +3,7 @@ import { createGateway, type Gateway } from '../client/gateway';
 import type { Env } from '../platform/config';
 import type { RedisAccess, TemporalAccess } from '../platform/config/access';
 import {
+  findOperatorsFile,
   findStackAddresses,
   loadCommandConfig,
   loadStackAccess,
@@ -36,6 +37,7 @@ export function createContext({
     addresses,
     access: (options: CommonOptions) => loadStackAccess(addresses(options), env),
     config: () => loadCommandConfig(env),
+    operatorsFile: () => findOperatorsFile(env, root),
     /** Runs `use` with the gateway, and with where the Temporal Web UI is in case the gateway does not know. */
     withGateway: async <T>(
       options: CommonOptions,

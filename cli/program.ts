@@ -5,6 +5,7 @@ import { addDlqCommands, dlqActions, inWordsOfTheCommandLine } from './dlq';
 import { addDoctorCommand, doctorActions } from './doctor/doctor';
 import type { Context } from './context';
 import { addLedgerCommands, ledgerActions } from './ledger';
+import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderCommands, orderActions } from './orders';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSaleCommands, addStockCommands, stockActions } from './stock';
@@ -17,6 +18,7 @@ export const createActions = (context: Context) => ({
   stock: stockActions(context),
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
+  operators: operatorActions(context),
   scenarios: scenariosActions(context),
 });
 
@@ -57,6 +59,8 @@ export async function runCommandLine(
   addSaleCommands(sale, actions.stock, end);
   const dlq = program.command('dlq').description('The dead letters: orders that failed');
   addDlqCommands(dlq, actions.dlq, end);
+  const operator = program.command('operator').description('The credentials of operators');
+  addOperatorCommands(operator, actions.operators, end);
   addScenariosCommand(program, actions.scenarios, end);
   try {
     await program.parseAsync(words, { from: 'user' });

@@ -184,11 +184,13 @@ function readOperator(
   { temporal, taskQueue }: Pick<ReturnType<typeof readConnections>, 'temporal' | 'taskQueue'>,
 ) {
   const token = read.secret('OPERATOR_TOKEN');
-  if (token === undefined) return undefined;
-  if (token.reveal().length < OPERATOR_TOKEN_LENGTH_MIN || /\s/.test(token.reveal())) {
+  const file = read.optionalFile('OPERATORS_FILE');
+  if (token === undefined && file === undefined) return undefined;
+  const text = token?.reveal();
+  if (text !== undefined && (text.length < OPERATOR_TOKEN_LENGTH_MIN || /\s/.test(text))) {
     read.fail(
       `OPERATOR_TOKEN must be at least ${OPERATOR_TOKEN_LENGTH_MIN} characters without a space`,
     );
   }
-  return { token, temporal, taskQueue };
+  return { token, file, temporal, taskQueue };
 }

@@ -13,6 +13,8 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, isAlive, type ProcessIdentity } from './guarded-process';
+import { formatCredentials } from '../engine/operators/credentials';
+import { OPERATORS_FILE_NAME } from '../platform/config/command-line';
 import { UserError, errorCode } from '../platform/user-error';
 
 /** The content of the owner file, which the next stack on the same data reads. */
@@ -140,6 +142,13 @@ async function waitForOrphans(children: readonly ProcessIdentity[], signal: Abor
     }
     await sleep(LOOK_AGAIN_MS, undefined, { signal });
   }
+}
+
+/** The file with the credentials of a stack's operators. It is created without any. Claim the folder first. */
+export function operatorsFile(dataDir: string): string {
+  const file = join(dataDir, OPERATORS_FILE_NAME);
+  if (!existsSync(file)) writeFileSync(file, formatCredentials([]), { mode: 0o600 });
+  return file;
 }
 
 /** The file with a stack's operator token. */

@@ -45,6 +45,7 @@ export function loadStackSettings(env: Env, root: string) {
     deadLetterTopic: text('DLQ_TOPIC') ?? 'orders-dlq',
     cancellationsTopic: text('CANCELLATIONS_TOPIC') ?? 'orders-cancelled',
     operatorToken: text('OPERATOR_TOKEN'),
+    operatorsFile: text('OPERATORS_FILE'),
     javaHome: text('JAVA_HOME'),
     kafkaHome: text('KAFKA_HOME'),
     /** The whole environment, which every process inherits. */

@@ -9,7 +9,7 @@ import { givenAccess, type Component, type Context } from './components/componen
 import { startKafka } from './components/kafka';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
-import { claimDataDir, operatorToken } from './data-dir';
+import { claimDataDir, operatorsFile, operatorToken } from './data-dir';
 import { ENGINE, engineProgram } from './engine';
 import { rotateLog } from './guarded-process';
 import { reportPart, type Report } from './report';
@@ -139,15 +139,18 @@ async function startEngine(
     (state) => state,
   );
   const env = engineEnv(settings, components);
-  const token = settings.operatorToken ?? operatorToken(settings.dataDir);
+  const operators = {
+    OPERATOR_TOKEN: settings.operatorToken ?? operatorToken(settings.dataDir),
+    OPERATORS_FILE: settings.operatorsFile ?? operatorsFile(settings.dataDir),
+  };
   const own = ['worker', 'ingest', 'api'] as const;
   // Another payment provider replaces the simulator.
   const names = settings.paymentUrl === undefined ? (['simulator', ...own] as const) : own;
   const starts = names.map(async (name) => {
     const program = engineProgram(settings.root, name, {
       port: settings.ports[ENGINE[name].port],
-      // Only the gateway gets the operators' token.
-      env: name === 'api' ? { ...env, OPERATOR_TOKEN: token } : env,
+      // Only the gateway gets the operators' credentials.
+      env: name === 'api' ? { ...env, ...operators } : env,
       logFile: join(settings.dataDir, `${name}.log`),
     });
     await reportPart(

@@ -117,12 +117,18 @@ export const PROBLEMS = {
   'operator-disabled': {
     status: 404,
     title: 'This gateway serves no operators',
-    detail: 'Start it with OPERATOR_TOKEN to enable the paths under /operator.',
+    detail: 'Start it with OPERATORS_FILE or OPERATOR_TOKEN to enable the paths under /operator.',
   },
   unauthorized: {
     status: 401,
     title: 'This needs the token of an operator',
-    detail: 'Send `Authorization: Bearer <token>` with the OPERATOR_TOKEN of the gateway.',
+    detail:
+      'Send `Authorization: Bearer <token>` with the token of a credential that is valid now.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'This credential may only read',
+    detail: 'Use a credential with the role operate. Nothing was changed.',
   },
   'unknown-dead-letter': {
     status: 404,

@@ -9,7 +9,7 @@ import { object, oneOf, text, time, units, type DocumentedResponse, type Route }
 import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
 
 /** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
-const CONTRACT_VERSION = '2.0.0';
+const CONTRACT_VERSION = '2.1.0';
 
 /** Makes the OpenAPI document of the routes, as plain JSON. */
 export function createOpenApi(routes: readonly Route[]) {
@@ -35,7 +35,7 @@ export function createOpenApi(routes: readonly Route[]) {
           type: 'http',
           scheme: 'bearer',
           description:
-            'The OPERATOR_TOKEN of the gateway. `npm start` keeps it in var/operator-token.',
+            'The token of a credential: the role read may use GET routes, operate every route. `npm start` keeps one in var/operator-token.',
         },
       },
       // Copies, so that a component is not replaced by a reference to itself.
@@ -203,6 +203,7 @@ const EXTRAS: Partial<
   'outcome-unknown': { headers: RETRY_AFTER },
   'dependency-unavailable': { headers: RETRY_AFTER },
   unauthorized: { headers: { 'WWW-Authenticate': 'Bearer' } },
+  forbidden: { headers: { 'WWW-Authenticate': 'Bearer, with the error insufficient_scope' } },
   'not-replayable': {
     members: { outcome: text('what the order is instead'), letter_id: Type.String() },
     example: { outcome: 'cancelled', letter_id: 'req-1:run-1' },

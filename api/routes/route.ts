@@ -16,7 +16,7 @@ export interface Route {
   readonly body?: { readonly schema: TSchema; readonly example: unknown } | undefined;
   readonly responses: readonly DocumentedResponse[];
   readonly problems: readonly ProblemType[];
-  /** Needs an operator's token. */
+  /** Needs the credential of an operator: for GET of any role, else of the role operate. */
   readonly isForOperators?: true;
   /**
    * Undefined: nothing is left to write, because the handler writes the response itself or the client has gone.

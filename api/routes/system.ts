@@ -13,7 +13,8 @@ export const ReadyReport = object({
   }),
   warnings: Type.Optional(
     Type.Array(Type.String(), {
-      description: 'why purchases are refused although every dependency answers',
+      description:
+        'what is wrong although every dependency answers, such as why purchases are refused',
     }),
   ),
 });

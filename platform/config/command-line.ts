@@ -40,7 +40,7 @@ export function findStackAddresses({
   readonly env: Env;
   readonly root: string;
 }): StackAddresses {
-  const file = join(resolve(root, env['FLASH_SALE_DATA']?.trim() || 'var'), 'stack.json');
+  const file = join(stackDataDir(env, root), 'stack.json');
   const running = readStackFile(file);
   const find = (name: AddressName): { address: string; origin: Origin } => {
     const { variable, standard } = ADDRESSES[name];
@@ -81,6 +81,18 @@ export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env
     kafka: loadKafkaAccess(given('kafka') ? env : local),
     temporal: loadTemporalAccess(given('temporal') || hasProfile ? env : local),
   }));
+}
+
+/** The file with the credentials of operators: the one of OPERATORS_FILE, else that of the local stack. */
+export function findOperatorsFile(env: Env, root: string): string {
+  return env['OPERATORS_FILE']?.trim() || join(stackDataDir(env, root), OPERATORS_FILE_NAME);
+}
+
+/** Its name in the data folder of the local stack. */
+export const OPERATORS_FILE_NAME = 'operators.json';
+
+function stackDataDir(env: Env, root: string): string {
+  return resolve(root, env['FLASH_SALE_DATA']?.trim() || 'var');
 }
 
 /** Whether the person at the terminal allows colours. */

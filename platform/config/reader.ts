@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { describeError } from '../user-error';
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -61,6 +61,17 @@ export function createReader(env: Env) {
     secret: (name: string): Secret | undefined => {
       const value = content(name);
       return value === undefined ? undefined : new Secret(value);
+    },
+    /** The path of a file that can be read. */
+    optionalFile: (name: string): string | undefined => {
+      const file = raw(name);
+      if (file === '') return undefined;
+      try {
+        accessSync(file, constants.R_OK);
+      } catch (error) {
+        fail(`${name}: ${file} cannot be read (${describeError(error)})`);
+      }
+      return file;
     },
     address: (name: string) => matching(name, undefined, ADDRESS, 'host:port'),
     optionalAddress: (name: string): string | undefined =>

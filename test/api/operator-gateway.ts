@@ -1,5 +1,6 @@
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
+import { createCredential, sharedCredential } from '../../engine/operators/credentials';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
@@ -13,6 +14,11 @@ import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 
 export const TOKEN = 'a-token-of-some-length';
+
+const READER = createCredential('rita', 'read', 0);
+const OPERATOR = createCredential('otto', 'operate', 0);
+/** The tokens of named credentials. */
+export const TOKENS = { read: READER.token, operate: OPERATOR.token };
 
 export interface OperatorGateway extends OpenGateway {
   readonly ask: (
@@ -58,7 +64,7 @@ export async function openOperatorGateway({
     reading: Promise.resolve(),
   };
   const operator = {
-    token: TOKEN,
+    credentials: () => [sharedCredential(TOKEN), READER.credential, OPERATOR.credential],
     operations: {
       restock: (restock: Restock) => {
         restocks.push(restock);

@@ -5,6 +5,7 @@ import {
   openOperatorGateway,
   problemType as type,
   TOKEN,
+  TOKENS,
   type OperatorGateway,
 } from './operator-gateway';
 
@@ -45,6 +46,28 @@ describe('the token of an operator', () => {
     const answer = await reply(await fetch(`${closed.url}/operator${path}`, { method, headers }));
     await closed.close();
     expect([answer.status, type(answer)]).toEqual([404, 'operator-disabled']);
+  });
+
+  test.each(ROUTES)('opens %s %s to the role operate', async (method, path) => {
+    const { ask } = await open();
+    const body = method === 'GET' ? undefined : '{not json';
+    const { status } = await ask(method, path, body, TOKENS.operate);
+    expect(status).not.toBe(401);
+    expect(status).not.toBe(403);
+  });
+
+  test.each(ROUTES)('of the role read opens %s %s only if it is a GET', async (method, path) => {
+    const { ask, restocks, logged } = await open();
+    const body = method === 'GET' ? undefined : '{not json';
+    const answer = await ask(method, path, body, TOKENS.read);
+    if (method === 'GET') {
+      expect([401, 403]).not.toContain(answer.status);
+      return;
+    }
+    expect([answer.status, type(answer)]).toEqual([403, 'forbidden']);
+    expect(answer.headers.get('www-authenticate')).toMatch(/error="insufficient_scope"$/);
+    expect(restocks).toEqual([]);
+    expect(JSON.stringify(logged)).toContain('"name":"rita"');
   });
 
   test('is accepted in every form of the scheme, and only in the header', async () => {

@@ -41,6 +41,7 @@ afterAll(() => open.close());
 const OF_OPERATORS = {
   'operator-disabled': 404,
   unauthorized: 401,
+  forbidden: 403,
   'unknown-dead-letter': 404,
   'dealt-with': 409,
   'several-dead-letters': 409,

@@ -34,6 +34,11 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       replay: record('dlq replay'),
       discard: record('dlq discard'),
     },
+    operators: {
+      add: record('operator add'),
+      remove: record('operator remove'),
+      list: record('operator list'),
+    },
     scenarios: { scenarios: record('scenarios') },
   };
   return { actions, calls };
@@ -111,6 +116,9 @@ test.each([
     { ids: ['a', 'b'], why: 'renewed', max: 3, rate: 5 },
   ],
   ['dlq discard a b --why paid', 'dlq discard', { ids: ['a', 'b'], why: 'paid' }],
+  ['operator add ann --role read', 'operator add', { name: 'ann', role: 'read' }],
+  ['operator remove ann --all', 'operator remove', { which: 'ann', all: true }],
+  ['operator list --file x', 'operator list', { file: 'x' }],
   ['scenarios --url http://x', 'scenarios', { url: 'http://x' }],
 ])('"%s" runs %s', async (line, name, options) => {
   const { code, calls } = await run(line);
@@ -141,6 +149,9 @@ test.each([
   ['stock add 101 1.5', /whole number from 1 to/],
   ['stock set 101 many', /whole number from 0 to/],
   ['stock add 101 1 --operation-id a|b', /letters, digits/],
+  ['operator add ann', /required option '--role <role>'/],
+  ['operator add ann --role admin', /Allowed choices are read, operate/],
+  ['operator add {x} --role read', /letters, digits/],
   ['sale set', /missing required argument 'item'/],
   ['sale set 101 --limit 0', /whole number from 1 to 1000/],
   ['sale set 101 --limit 2.5', /whole number from 1 to 1000/],
@@ -168,6 +179,7 @@ test.each([
     'sale set',
     'sale clear',
   ],
+  ...['operator add', 'operator remove', 'operator list'],
   ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],
 ])('"%s --help" explains --json and gives an example', async (name) => {
   const { code, out } = await run(`${name} --help`);

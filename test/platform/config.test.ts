@@ -70,12 +70,20 @@ describe('the configuration of a process', () => {
     const token = 'sixteen-letters-';
     const { operator } = loadApiConfig({ ...ADDRESSES, OPERATOR_TOKEN: token });
     expect(operator).toMatchObject({ temporal: { address: 'temporal:7233' } });
-    expect(operator?.token.reveal()).toBe(token);
+    expect(operator?.token?.reveal()).toBe(token);
     for (const wrong of ['too-short', 'with a space in its midst']) {
       const load = () => loadApiConfig({ ...ADDRESSES, OPERATOR_TOKEN: wrong });
       expect(load).toThrow('OPERATOR_TOKEN must be at least 16 characters without a space');
       expect(load).not.toThrow(wrong);
     }
+  });
+
+  test('serves operators with a file of credentials, which must be readable', () => {
+    const { operator } = loadApiConfig({ ...ADDRESSES, OPERATORS_FILE: __filename });
+    expect(operator).toMatchObject({ file: __filename, token: undefined });
+    expect(() => loadApiConfig({ ...ADDRESSES, OPERATORS_FILE: '/nowhere/x', PORT: '0' })).toThrow(
+      /PORT must be[^]*OPERATORS_FILE: \/nowhere\/x cannot be read/,
+    );
   });
 
   test('requires of each process only what it uses', () => {

@@ -1,10 +1,10 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { DiscardDeps } from '../../../engine/dead-letters/discard';
 import { OperatorError, parseMoment } from '../../../engine/dead-letters/operator';
 import type { ReplayDeps } from '../../../engine/dead-letters/replay';
+import { findCredential, type Credential } from '../../../engine/operators/credentials';
 import type { Price } from '../../../engine/orders/order';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
@@ -25,7 +25,8 @@ export interface Operator {
 }
 
 export interface OperatorClients extends Pick<Operator, 'operations' | 'letters'> {
-  readonly token: string;
+  /** Those that are valid now. */
+  readonly credentials: () => readonly Credential[];
 }
 
 export interface OperatorRoute extends Omit<Route, 'handle'> {
@@ -38,7 +39,8 @@ export interface OperatorRoute extends Omit<Route, 'handle'> {
 }
 
 /**
- * Puts the operators' routes behind their token. Requests without it are rejected before any work. Without `clients` the
+ * Puts the operators' routes behind their credentials. Requests without one are rejected before any work, and so are those
+ * that change something and have a credential for reading only. Without `clients` the
  * routes exist and respond that they are disabled.
  */
 export function createOperatorRoutes(
@@ -57,8 +59,7 @@ export function createOperatorRoutes(
   if (!clients) {
     return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
   }
-  const { token, operations, letters } = clients;
-  const isAuthorized = createTokenCheck(token);
+  const { credentials, operations, letters } = clients;
   const reading = createTurns();
   const operator: Operator = {
     operations,
@@ -70,11 +71,20 @@ export function createOperatorRoutes(
 
   const handle = async (route: OperatorRoute, context: RouteContext) => {
     const { authorization } = context.req.headers;
-    if (!isAuthorized(authorization)) {
+    const token = bearerToken(authorization);
+    const credential = token === undefined ? undefined : findCredential(credentials(), token);
+    if (!credential) {
       // The token that was sent is not logged: it may be the right one with a typing error.
       const cause = authorization === undefined ? 'no token' : 'a wrong token';
       errors.report('an operator was turned away', cause, { route: route.id });
-      return problem('unauthorized', { headers: { 'www-authenticate': CHALLENGE } });
+      const challenge = token === undefined ? CHALLENGE : `${CHALLENGE}, error="invalid_token"`;
+      return problem('unauthorized', { headers: { 'www-authenticate': challenge } });
+    }
+    if (credential.role === 'read' && route.method !== 'get') {
+      const { id, name } = credential;
+      errors.report('an operator may only read', undefined, { route: route.id, name, id });
+      const challenge = `${CHALLENGE}, error="insufficient_scope"`;
+      return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
     try {
       if (!route.body) return await route.carryOut(operator, context, undefined);
@@ -94,17 +104,8 @@ export function createOperatorRoutes(
 
 const CHALLENGE = 'Bearer realm="operators of the flash sale"';
 
-/**
- * Tells whether an Authorization header carries the token. Hashes are compared, so that the comparison takes equally long
- * for every token of every length.
- */
-function createTokenCheck(token: string): (authorization: string | undefined) => boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  const expected = hash(token);
-  return (authorization) => {
-    const [, given] = /^Bearer +([^\s]+) *$/i.exec(authorization ?? '') ?? [];
-    return given !== undefined && timingSafeEqual(hash(given), expected);
-  };
+function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +([^\s]+) *$/i.exec(authorization ?? '')?.[1];
 }
 
 /** Further requests are told to come back later. */
@@ -220,6 +221,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     responses: [jsonResponse(200, response.description, response, response.headers)],
     problems: [
       ...problems,
+      ...(declaration.method === 'get' ? [] : (['forbidden'] as const)),
       ...(body || query ? (['invalid-request'] as const) : []),
       ...(body ? BODY_PROBLEMS : []),
       ...COMMON_PROBLEMS,

@@ -1,0 +1,127 @@
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { Counter, register } from 'prom-client';
+import type { Logger } from '../../platform/logger';
+import { describeError, errorCode, UserError } from '../../platform/user-error';
+import { formatCredentials, parseCredentials, type Credential } from './credentials';
+
+/** Throws a UserError that names the file when it cannot be read or does not hold credentials. */
+export async function readCredentials(file: string): Promise<readonly Credential[]> {
+  try {
+    return parseCredentials(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new UserError(`The operators' file ${file} is of no use: ${describeError(cause)}.`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * Replaces the credentials of a file, which need not exist, by what `change` makes of them. The new file takes the place
+ * of the old one in one step, so that a gateway never reads half of it. It is readable by this user alone. Throws a
+ * UserError; the file is then as it was.
+ */
+export async function changeCredentials(
+  file: string,
+  change: (credentials: readonly Credential[]) => readonly Credential[],
+): Promise<void> {
+  const target = await realpath(file).catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  const path = target ?? file;
+  const next = `${path}.new`;
+  // Created before the old file is read: of two changes at once the second one fails, instead of undoing the first.
+  const handle = await open(next, 'wx', 0o600).catch((cause: unknown) => {
+    throw errorCode(cause) === 'EEXIST'
+      ? new UserError(`Another change is under way. If none is, remove ${next}.`, { cause })
+      : new UserError(`Cannot write ${next} (${describeError(cause)}).`, { cause });
+  });
+  try {
+    const changed = change(target === undefined ? [] : await readCredentials(path));
+    await handle.writeFile(formatCredentials(changed));
+    await handle.sync();
+    await rename(next, path);
+  } catch (error) {
+    await rm(next, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A removed credential is refused after this time. A look costs one stat. */
+const LOOK_EVERY_MS = 1_000;
+
+export type CredentialWatch = Awaited<ReturnType<typeof watchCredentials>>;
+
+/**
+ * Reads a file of credentials and reads it again when it changes. While it cannot be read, or holds something else, the
+ * credentials that it had last stay in force. Throws a UserError when it cannot be read at first.
+ */
+export async function watchCredentials(file: string, logger: Logger) {
+  let signature = await signatureOf(file).catch(() => '');
+  let credentials = await readCredentials(file);
+  let fault: string | undefined;
+  const faults = faultCounter();
+
+  const look = async (): Promise<void> => {
+    try {
+      // Of before the reading: a change during it is seen by the next look.
+      const present = await signatureOf(file);
+      if (present === signature && fault === undefined) return;
+      const read = await readCredentials(file);
+      logChange(logger, credentials, read);
+      [credentials, signature, fault] = [read, present, undefined];
+    } catch (error) {
+      faults.inc();
+      const text = describeError(error);
+      if (text !== fault) {
+        logger.error({ file, err: error }, 'the credentials of operators stay as they were');
+      }
+      fault = text;
+    }
+  };
+  let looking: Promise<void> | undefined;
+  const lookOnce = () => {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  };
+  const timer = setInterval(() => void lookOnce(), LOOK_EVERY_MS).unref();
+
+  return {
+    current: (): readonly Credential[] => credentials,
+    /** Reads the file if it has changed. Never rejects. */
+    look: lookOnce,
+    /** A sentence while the file cannot be read. */
+    warnings: (): string[] =>
+      fault === undefined ? [] : ["the operators' file cannot be read: its last content holds"],
+    stop: (): void => {
+      clearInterval(timer);
+    },
+  };
+}
+
+/** Differs after every change: a file that was replaced has another inode, one that was written another time. */
+async function signatureOf(file: string): Promise<string> {
+  const { mtimeMs, size, ino } = await stat(file);
+  return [mtimeMs, size, ino].join(' ');
+}
+
+function logChange(logger: Logger, before: readonly Credential[], after: readonly Credential[]) {
+  const without = (some: readonly Credential[], others: readonly Credential[]) =>
+    some
+      .filter(({ id }) => !others.some((other) => other.id === id))
+      .map(({ id, name, role }) => ({ id, name, role }));
+  const fields = { added: without(after, before), removed: without(before, after) };
+  logger.info(fields, 'the credentials of operators have changed');
+}
+
+function faultCounter(): Counter {
+  const name = 'flash_sale_operators_file_faults_total';
+  const existing = register.getSingleMetric(name);
+  if (existing instanceof Counter) return existing;
+  const help = "Looks at the operators' file that failed; its last content stays in force";
+  return new Counter({ name, help });
+}
