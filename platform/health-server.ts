@@ -23,8 +23,10 @@ export interface ReadyReport {
 export async function startHealthServer(host: string, port: number, health: Health) {
   const server = createServer((request, response) => {
     void respond(request.url ?? '', health).then(
-      ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
-      (error: unknown) => response.writeHead(500).end(String(error)),
+      ({ status, type, body }) =>
+        response.writeHead(status, { ...HEADERS, 'content-type': type }).end(body),
+      (error: unknown) =>
+        response.writeHead(500, { ...HEADERS, 'content-type': 'text/plain' }).end(String(error)),
     );
   });
   await new Promise<void>((resolve, reject) => {
@@ -41,6 +43,13 @@ export async function startHealthServer(host: string, port: number, health: Heal
       }),
   };
 }
+
+/** A browser shows these responses as text, whatever an error quotes. */
+const HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy':
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+};
 
 async function respond(url: string, health: Health) {
   const json = (status: number, value: unknown) => ({

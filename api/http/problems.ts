@@ -112,6 +112,12 @@ export const PROBLEMS = {
     title: 'The request did not arrive in time',
     detail: 'The body stopped arriving before it was complete.',
   },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers of the request are too large',
+    detail:
+      'Headers may take 8 KiB. Remove cookies and other headers that the gateway does not need.',
+  },
 
   // Operators only.
   'operator-disabled': {

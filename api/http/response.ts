@@ -5,12 +5,20 @@ import { BODY_BYTES_MAX } from './limits';
 /** What a route decided, ready to be written. */
 export interface HttpResponse {
   readonly status: number;
-  /** Without content-length and connection, which `writeResponse` adds. */
+  /** Without content-length, connection and the SECURITY_HEADERS, which `writeResponse` adds. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Buffer;
   /** The problem's type when the response is one; metrics count by it. */
   readonly problem?: string;
 }
+
+/** For browsers: no response is a page, except the API reference, which has a policy of its own. */
+export const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy':
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+};
+const SECURITY_LINES = Object.entries(SECURITY_HEADERS).flat();
 
 /** A JSON response. `value` must be serialisable. */
 export function json(
@@ -56,7 +64,10 @@ export function writeResponse(
   const abandoned = !req.complete && (mayBeLarge(req) || status === 408);
   const bytes = Buffer.byteLength(body);
   // A flat list: an object that is spread and extended costs microseconds, and Node takes either.
-  const lines: string[] = [];
+  const lines =
+    headers['content-security-policy'] === undefined
+      ? SECURITY_LINES.slice()
+      : SECURITY_LINES.slice(0, 2);
   for (const name of Object.keys(headers)) lines.push(name, headers[name] ?? '');
   if (status !== 204 && status !== 304) lines.push('content-length', String(bytes));
   if (close || abandoned) lines.push('connection', 'close');

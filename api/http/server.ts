@@ -1,8 +1,15 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { problem } from './problems';
+import { SECURITY_HEADERS, writeResponse } from './response';
 
 const BOUNDS = {
   // Node's own default is a minute for headers and five for a request.
@@ -15,7 +22,7 @@ const BOUNDS = {
   connectionsMax: 10_000,
 };
 
-/** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. */
+/** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. `headers-too-large` names it. */
 const HEADER_BYTES_MAX = 8 * 1024;
 
 /** How often Node looks for connections that have exceeded a bound: at least four times within the shortest one. */
@@ -27,6 +34,10 @@ export function createHttpServer(
   bounds: Partial<typeof BOUNDS> = {},
 ): Server {
   const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...BOUNDS, ...bounds };
+  const checked: RequestListener = (req, res) => {
+    if (hasOneHost(req)) listener(req, res);
+    else writeResponse(req, res, NOT_ONE_HOST, { close: true });
+  };
   const server = createServer(
     {
       headersTimeout: headersMsMax,
@@ -34,9 +45,13 @@ export function createHttpServer(
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: Math.min(CHECKS_MS_MAX, headersMsMax / 4),
       maxHeaderSize: HEADER_BYTES_MAX,
+      // Node's own response to a request without Host has no body; ours is a problem.
+      requireHostHeader: false,
     },
-    listener,
+    checked,
   );
+  // Node's own response to an unknown Expect is an empty 417; HTTP allows to ignore the header.
+  server.on('checkExpectation', checked);
   server.maxConnections = connectionsMax;
   server.on('clientError', respondToBrokenRequest);
   return server;
@@ -64,6 +79,23 @@ export async function closeHttpServer(server: Server, graceMs: number): Promise<
   clearTimeout(cut);
 }
 
+/**
+ * HTTP/1.1 requires one Host. Of two, Node keeps the first; a proxy in front may have routed and authorised by the second.
+ * The raw headers are read because Node has dropped the second from the others.
+ */
+function hasOneHost({ rawHeaders, httpVersionMinor }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts === 1 || (hosts === 0 && httpVersionMinor === 0);
+}
+
+const NOT_ONE_HOST = problem('invalid-request', {
+  detail: 'A request must have one Host header.',
+});
+
 /** Node gives what is not HTTP to this listener instead of the application; the sender gets a problem all the same. */
 function respondToBrokenRequest(
   error: Error & { code?: string },
@@ -76,8 +108,10 @@ function respondToBrokenRequest(
   }
   const { status, headers, body } = brokenRequestProblem(error.code);
   const lines = [
-    `HTTP/1.1 ${status} ${status === 400 ? 'Bad Request' : 'Refused'}`,
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    ...Object.entries({ ...headers, ...SECURITY_HEADERS }).map(
+      ([name, value]) => `${name}: ${value}`,
+    ),
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ];
@@ -86,7 +120,7 @@ function respondToBrokenRequest(
 
 function brokenRequestProblem(code: string | undefined) {
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return problem('too-large', { detail: `Headers may take ${HEADER_BYTES_MAX} bytes.` });
+    return problem('headers-too-large');
   }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return problem('request-timeout', { detail: 'The request stopped arriving.' });

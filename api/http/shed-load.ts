@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { BODY_BYTES_MAX } from './limits';
 import { problem } from './problems';
-import type { HttpResponse } from './response';
+import { SECURITY_HEADERS, type HttpResponse } from './response';
 
 /**
  * A purchase is refused at once and told so this much later. Clients that ignore Retry-After and ask again on the same
@@ -25,7 +25,11 @@ export function shedLoad(
   const prepared = Array.from({ length: RESPONSES }, (_, i) => {
     const response = problem('not-accepted');
     const body = Buffer.from(response.body);
-    const headers = { ...response.headers, 'content-length': String(body.length) };
+    const headers = {
+      ...SECURITY_HEADERS,
+      ...response.headers,
+      'content-length': String(body.length),
+    };
     const delayMs = Math.round(DELAY_MS.min + ((DELAY_MS.max - DELAY_MS.min) * i) / RESPONSES);
     return { response, body, headers: Object.entries(headers).flat(), delayMs };
   });

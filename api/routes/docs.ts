@@ -97,7 +97,6 @@ const PAGE: HttpResponse = {
   headers: {
     'content-type': 'text/html; charset=utf-8',
     'content-security-policy': PAGE_POLICY,
-    'x-content-type-options': 'nosniff',
   },
   body: `<!doctype html>
 <html lang="en">
@@ -145,7 +144,6 @@ async function loadFile(file: File): Promise<HttpResponse> {
     'content-encoding': 'gzip',
     'cache-control': CACHE_CONTROL,
     etag: `"${createHash('sha1').update(content).digest('base64url')}"`,
-    'x-content-type-options': 'nosniff',
   };
   return { status: 200, headers, body: await promisify(gzip)(content) };
 }

@@ -4,7 +4,7 @@ import { isFinal } from '../../engine/orders/ledger';
 import { type RequestId, parseRequestId } from '../../engine/orders/order';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
-import type { HttpResponse } from '../http/response';
+import { SECURITY_HEADERS, type HttpResponse } from '../http/response';
 import { ORDER_EXAMPLE, type OrderBody } from './order-view';
 import { REQUEST_ID, type FindOrder } from './orders';
 import { text, textResponse, type Route } from './route';
@@ -153,6 +153,7 @@ function isOpen(stream: ServerResponse): boolean {
 const NOTHING_MORE: HttpResponse = { status: 204, headers: {}, body: '' };
 
 const STREAM_HEADERS = {
+  ...SECURITY_HEADERS,
   'content-type': 'text/event-stream',
   'cache-control': 'no-store',
   connection: 'close',

@@ -108,8 +108,18 @@ describe('the gateway answers with a problem', () => {
       open,
       `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
     );
-    expect(answer).toContain('HTTP/1.1 413 ');
-    expect(answer).toContain('/problems/too-large');
+    expect(answer).toContain('HTTP/1.1 431 Request Header Fields Too Large');
+    expect(answer).toContain('/problems/headers-too-large');
+  });
+
+  test.each([
+    ['two Host headers', 'host: x\r\nHOST: y\r\n'],
+    ['no Host header', ''],
+  ])('%s', async (_, hosts) => {
+    const answer = await sendRaw(open, `GET /livez HTTP/1.1\r\n${hosts}\r\n`);
+    expect(answer).toContain('HTTP/1.1 400 Bad Request');
+    expect(answer).toContain('/problems/invalid-request');
+    expect(answer).toContain('connection: close');
   });
 
   test('a target that is no URL', async () => {

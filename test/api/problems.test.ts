@@ -30,6 +30,7 @@ const OF_OTHERS = {
   'not-found': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,
+  'headers-too-large': 431,
 };
 
 let open: OpenGateway;
