@@ -4,11 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Processes by the part that they belong to; a part may have several. */
 export type PartPids = readonly (readonly [part: string, pid: number])[];
 
-/** Starts to measure CPU. The returned function answers what each part has used since, in CPU ms. */
+/**
+ * Starts to measure CPU. The returned function answers what each part has used since, in CPU ms, with the children of its
+ * processes: PostgreSQL has one for each connection.
+ */
 export function startMeter(pids: PartPids): () => Map<string, number> {
-  const before = pids.map(([, pid]) => usageOf(pid).cpuMs);
+  const before = pids.map(([, pid]) => cpuMsWithChildren(pid));
   return () =>
-    sumByPart(pids.map(([part, pid], at) => [part, usageOf(pid).cpuMs - (before[at] ?? 0)]));
+    sumByPart(pids.map(([part, pid], at) => [part, cpuMsWithChildren(pid) - (before[at] ?? 0)]));
+}
+
+function cpuMsWithChildren(pid: number): number {
+  const { cpuMs, endedMs } = usageOf(pid);
+  const running = childrenOf(pid).map((child) => usageOf(child).cpuMs);
+  return running.reduce((total, ms) => total + ms, cpuMs + endedMs);
 }
 
 /** Resident memory of each part, in MB. */
@@ -25,25 +34,39 @@ function sumByPart(figures: readonly (readonly [string, number])[]): Map<string,
 /** Linux counts CPU time for user space in hundredths of a second, whatever the kernel's own clock. */
 const MS_PER_TICK = 10;
 
+interface Usage {
+  readonly cpuMs: number;
+  /** CPU of its children that have ended. */
+  readonly endedMs: number;
+  readonly memoryMb: number;
+}
+
 /**
  * What a process and all its threads have used so far, from /proc: user and system time, and resident memory. Zeroes,
  * which the tables show as 0, where there is no /proc (macOS) or the process is gone.
  */
-export function usageOf(pid: number): { readonly cpuMs: number; readonly memoryMb: number } {
+export function usageOf(pid: number): Usage {
   const stat = readProc(pid, 'stat');
   const status = readProc(pid, 'status');
-  if (stat === undefined || status === undefined) return { cpuMs: 0, memoryMb: 0 };
-  // The name in brackets may hold spaces; the fields are counted behind it: utime is the 12th, stime the 13th.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
+  if (stat === undefined || status === undefined) return { cpuMs: 0, endedMs: 0, memoryMb: 0 };
+  // The name in brackets may hold spaces; the fields are counted behind it: utime is the 12th, then stime, cutime, cstime.
+  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number);
   const residentKb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
-  return { cpuMs: ticks * MS_PER_TICK, memoryMb: residentKb / 1_024 };
+  return {
+    cpuMs: (user + system) * MS_PER_TICK,
+    endedMs: (endedUser + endedSystem) * MS_PER_TICK,
+    memoryMb: residentKb / 1_024,
+  };
 }
 
-/** A process and the processes that it has started and that still run; alone where there is no /proc. */
-export function withChildren(pid: number): number[] {
+/** The processes that a process has started and that still run; none where there is no /proc. */
+function childrenOf(pid: number): number[] {
   const list = readProc(pid, `task/${pid}/children`) ?? '';
-  return [pid, ...list.split(' ').filter(Boolean).map(Number)];
+  return list.split(' ').filter(Boolean).map(Number);
 }
 
 function readProc(pid: number, file: string): string | undefined {

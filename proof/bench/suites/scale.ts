@@ -2,7 +2,7 @@ import { cpus } from 'node:os';
 import { createEngine, startWholeEngine, type BenchEnvironment, type Suite } from '../environment';
 import { rounded, type ReportTable } from '../report';
 import { median } from '../statistics';
-import { startMeter, withChildren, type PartPids } from '../usage';
+import { startMeter } from '../usage';
 import { drainOnce } from './drain-once';
 import { freshPurchases, PLENTY, putOnSale } from './sale';
 
@@ -45,9 +45,7 @@ async function scaleGateways(bench: BenchEnvironment): Promise<ReportTable> {
   for (let round = 0; round <= rounds; round++) {
     for (const { copies, api } of gateways) {
       signal.throwIfAborted();
-      const apiPids = withChildren(api.pid()).map((pid) => ['api', pid] as const);
-      const pids: PartPids = [...apiPids, ...stack.pids];
-      const meter = startMeter(pids);
+      const meter = startMeter([['api', api.pid()], ...stack.pids]);
       const { rate, p99, tookMs } = await generator.closedLoop({
         port: api.port,
         connections: CONNECTIONS,
