@@ -58,7 +58,7 @@ const PIP_INSTALL = [
 
 /** The folder `name` of the cache, filled by an installer where it is not there. Throws a UserError when that fails. */
 export function installed(
-  { settings, report, signal }: Context,
+  { settings, report, signal }: Pick<Context, 'settings' | 'report' | 'signal'>,
   { name, label, proof }: { name: string; label: string; proof: string },
   installer: (target: string) => Omit<Program, 'logFile'>,
 ): Promise<string> {

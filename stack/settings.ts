@@ -116,12 +116,12 @@ export async function claimPorts(
 }
 
 /**
- * A free port for each name, below the range from which the system takes the ports of outgoing connections, so that no
- * connection takes one between this choice and its use.
+ * Returns a function that answers another free port each time, below the range from which the system takes the ports of
+ * outgoing connections, so that no connection takes one between this choice and its use.
  */
-export async function freePorts(): Promise<Ports> {
+export function createPortPicker(): () => Promise<number> {
   const chosen = new Set<number>();
-  const next = async () => {
+  return async () => {
     for (;;) {
       const port = 20_000 + Math.floor(Math.random() * 12_000);
       if (chosen.has(port) || (await isTaken(port))) continue;
@@ -129,6 +129,11 @@ export async function freePorts(): Promise<Ports> {
       return port;
     }
   };
+}
+
+/** A free port for each name. */
+export async function freePorts(): Promise<Ports> {
+  const next = createPortPicker();
   return {
     gateway: await next(),
     ingest: await next(),

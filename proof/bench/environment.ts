@@ -10,6 +10,7 @@ import { freePorts } from '../../stack/settings';
 import type { Stack } from '../../stack/stack';
 import { startGenerator, type LoadGenerator } from './children';
 import type { SuiteResult } from './report';
+import type { PartPids } from './usage';
 
 /** What the command line decides about a run. */
 export interface BenchOptions {
@@ -20,6 +21,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** Folder of another built checkout, which the suites door and drain compare with this one. */
   readonly against?: string;
+  /** Another Temporal server, which the suite drain compares with the stack's own. */
+  readonly temporal?: 'postgres';
   /** Connections of the door suite, one number after the other. */
   readonly connections?: readonly number[];
   /** Sizes of the drain suite, one after the other; the size of the years suite. */
@@ -96,6 +99,28 @@ export async function withServersOf(
   const dataDir = join(bench.dataDir, 'against');
   const servers = await startServers(checkout, { ...bench, dataDir });
   return { ...bench, ...servers, checkout, dataDir };
+}
+
+/** A Temporal server that is not the stack's own. */
+export interface TemporalServer {
+  readonly address: string;
+  readonly pids: PartPids;
+}
+
+/** The same bench with that Temporal server, and with Redis and Kafka of its own. */
+export async function withTemporal(
+  { address, pids }: TemporalServer,
+  bench: BenchEnvironment,
+): Promise<BenchEnvironment> {
+  const dataDir = join(bench.dataDir, 'temporal');
+  const env = { ...bench.env, TEMPORAL_ADDRESS: address };
+  const { stack, redis } = await startServers(bench.checkout, { ...bench, env, dataDir });
+  return {
+    ...bench,
+    stack: { ...stack, pids: new Map([...stack.pids, ...pids]) },
+    redis,
+    dataDir,
+  };
 }
 
 /** Redis, Kafka and Temporal, started by the checkout's own code. */

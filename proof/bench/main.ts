@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { seconds } from '../../stack/report';
 import { isAbort } from '../../platform/until';
@@ -88,6 +88,12 @@ function parseOptions(args: readonly string[]) {
       'another built checkout, to compare with in the suites door and drain',
       (folder) => resolve(folder),
     )
+    .addOption(
+      new Option(
+        '--temporal <server>',
+        'another Temporal server, to compare with in the suite drain: one with PostgreSQL, built with go',
+      ).choices(['postgres']),
+    )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option(
       '--orders <sizes>',
@@ -103,7 +109,7 @@ function parseOptions(args: readonly string[]) {
   const exitCode = parseWords(program, args);
   if (exitCode !== undefined) return { exitCode };
   const { suite = usualSuites(), ...options } = program.opts<
-    Pick<BenchOptions, 'quick' | 'against' | 'connections' | 'orders' | 'profile'> & {
+    Pick<BenchOptions, 'quick' | 'against' | 'temporal' | 'connections' | 'orders' | 'profile'> & {
       suite?: SuiteName[];
       json?: string;
     }

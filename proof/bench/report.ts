@@ -23,10 +23,15 @@ export interface SuiteResult {
   readonly figures: readonly Figure[];
   /** Broken promises: an oversell, a lost order, a wrong charge. Any of them fails the bench. */
   readonly violations: readonly string[];
+  /** What this machine could not measure, and why. */
+  readonly skipped?: readonly string[];
 }
 
 /** A suite's result for people: its tables, then each figure beside its bar, then the violations. */
-export function resultText(name: string, { tables, figures, violations }: SuiteResult): string {
+export function resultText(
+  name: string,
+  { tables, figures, violations, skipped = [] }: SuiteResult,
+): string {
   const parts = tables.map((table) => tableText(table));
   if (figures.length > 0) {
     const rows = figures.map((figure) => [
@@ -37,6 +42,7 @@ export function resultText(name: string, { tables, figures, violations }: SuiteR
     ]);
     parts.push(tableText({ title: name, head: ['figure', 'measured', 'bar', ''], rows }));
   }
+  for (const text of skipped) parts.push(`SKIPPED: ${text}\n`);
   for (const violation of violations) parts.push(`VIOLATION: ${violation}\n`);
   return parts.join('\n');
 }

@@ -114,6 +114,6 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
 };
 
 /** TEMPORAL_NAMESPACE and the like are for the engine, and the command line tool would read them, too. */
-function withoutTemporalVariables(env: StackSettings['env']): StackSettings['env'] {
+export function withoutTemporalVariables(env: StackSettings['env']): StackSettings['env'] {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_')));
 }

@@ -1,14 +1,17 @@
 import { invariant } from '../../../engine/orders/invariant';
+import { UserError } from '../../../platform/user-error';
 import { startBaseline } from '../children';
 import {
   startWholeEngine,
   withServersOf,
+  withTemporal,
   type BenchEnvironment,
   type Suite,
   type WholeEngine,
 } from '../environment';
 import { rounded, type Figure, type ReportTable } from '../report';
 import { median } from '../statistics';
+import { startTemporalPostgres } from '../temporal-postgres';
 import { drainOnce, type Drained, type DrainSample } from './drain-once';
 import { freshPrefix } from './sale';
 
@@ -18,49 +21,64 @@ const QUICK_SIZES = [100];
 const EMPTY_COUNT = 500;
 const QUICK_EMPTY_COUNT = 100;
 
-/** Beside another checkout. */
-const AGAINST_ROUNDS = 3;
-/** The first drain compiles the code of every process. Beside another checkout it is not counted. */
+/** Beside another side. */
+const ROUNDS_IN_TURNS = 3;
+/** The first drain compiles the code of every process. Beside another side it is not counted. */
 const WARM_UP_ORDERS = 200;
 
 const OWN = 'this checkout';
 const AGAINST = '--against';
+const POSTGRES = 'Temporal on PostgreSQL';
 
 /**
  * From the gateway to the last outcome, in all sizes. Each drain lies between two runs of workflows that do nothing: what
- * the engine adds to the price of a workflow, on the server as it is at that moment. Another checkout takes turns with
- * this one, each with its own programs on servers of its own.
+ * the engine adds to the price of a workflow, on the server as it is at that moment. Another checkout, or this one on
+ * another Temporal server, takes turns with this one, each on servers of its own.
  */
 export const drain: Suite = {
   about: 'accepted orders through the whole engine, against workflows that do nothing',
   run: async (bench) => {
-    const { quick, log, against } = bench;
+    const { quick, log, against, temporal } = bench;
+    const skipped: string[] = [];
     const sides = [await startSide(OWN, bench)];
-    if (against) {
-      sides.push(await startSide(AGAINST, await withServersOf(against, bench)));
-      for (const side of sides) await drainSide(side, WARM_UP_ORDERS);
+    if (against) sides.push(await startSide(AGAINST, await withServersOf(against, bench)));
+    if (temporal === 'postgres') {
+      try {
+        const server = await startTemporalPostgres(bench);
+        sides.push(await startSide(POSTGRES, await withTemporal(server, bench)));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        skipped.push(`no ${POSTGRES}: ${error.message}`);
+        log(`  SKIPPED: no ${POSTGRES}: ${error.message}`);
+      }
     }
+    const inTurns = sides.length > 1;
+    if (inTurns) for (const side of sides) await drainSide(side, WARM_UP_ORDERS);
     const comparisons: ReportTable[] = [];
     const drained: Measured[] = [];
-    const rounds = against && !quick ? AGAINST_ROUNDS : 1;
+    const rounds = inTurns && !quick ? ROUNDS_IN_TURNS : 1;
     for (const size of bench.orders ?? (quick ? QUICK_SIZES : SIZES)) {
       const results = new Map<string, Measured[]>(sides.map(({ name }) => [name, []]));
       for (let round = 1; round <= rounds; round++) {
         for (const side of round % 2 === 1 ? sides : sides.toReversed()) {
           const result = await drainSide(side, size);
           results.get(side.name)?.push(result);
-          const turn = against ? `, round ${round} of ${rounds}: ${side.name}` : ':';
+          const turn = inTurns ? `, round ${round} of ${rounds}: ${side.name}` : ':';
           log(`  drain ${size}${turn} ${result.rate.toFixed(1)} orders/s`);
         }
       }
-      drained.push(medianDrain(results.get(OWN) ?? []));
-      if (against) comparisons.push(againstTable(size, results));
+      const own = results.get(OWN) ?? [];
+      drained.push(medianDrain(own));
+      for (const { name } of sides.slice(1)) {
+        comparisons.push(besideTable(size, own, name, results.get(name) ?? []));
+      }
     }
     for (const { engine } of sides) await engine.stop();
     return {
       tables: [...drainTables(drained), ...comparisons],
       figures: figuresOf(drained),
       violations: sides.flatMap(({ violations }) => violations),
+      skipped,
     };
   },
 };
@@ -70,9 +88,9 @@ interface Measured extends Omit<Drained, 'violations'> {
   readonly emptyRate: number;
 }
 
-/** One checkout, all of its engine running. */
+/** One checkout on one set of servers, all of its engine running. */
 interface Side {
-  readonly name: typeof OWN | typeof AGAINST;
+  readonly name: typeof OWN | typeof AGAINST | typeof POSTGRES;
   readonly bench: BenchEnvironment;
   readonly engine: WholeEngine;
   readonly runEmpty: () => Promise<number>;
@@ -211,23 +229,32 @@ function drainTables(drained: readonly Measured[]): ReportTable[] {
   ];
 }
 
-/** This checkout beside the other one. Every figure is the median of the rounds. */
-function againstTable(size: number, results: ReadonlyMap<string, readonly Measured[]>) {
-  const [own = [], against = []] = [results.get(OWN), results.get(AGAINST)];
+/** This checkout beside another side. Every figure is the median of the rounds. */
+function besideTable(
+  size: number,
+  own: readonly Measured[],
+  name: Side['name'],
+  others: readonly Measured[],
+): ReportTable {
   const row = (what: string, figure: (one: Measured) => number) => {
-    const [one, other] = [median(own.map(figure)), median(against.map(figure))];
-    return [what, rounded(one), rounded(other), (one / other).toFixed(2)];
+    const [one, other] = [median(own.map(figure)), median(others.map(figure))];
+    const ratio = one / other;
+    return [what, rounded(one), rounded(other), Number.isNaN(ratio) ? '-' : ratio.toFixed(2)];
   };
-  const parts = [...(own[0]?.cpuMsPerOrder.keys() ?? []), 'all'];
+  const parts = new Set(
+    [own, others].flatMap(([first]) => [...(first?.cpuMsPerOrder.keys() ?? [])]),
+  );
   return {
     title: `drain of ${size} orders, median of ${own.length} rounds in turns`,
-    head: ['', OWN, AGAINST, 'ratio'],
+    head: ['', OWN, name, 'ratio'],
     rows: [
       row('orders/s', ({ rate }) => rate),
       row('empty workflows/s', ({ emptyRate }) => emptyRate),
       row('p50 s', ({ p50 }) => p50 / 1_000),
       row('p99 s', ({ p99 }) => p99 / 1_000),
-      ...parts.map((part) => row(`CPU ms per order: ${part}`, (one) => cpuMsPerOrder(one, part))),
+      ...[...parts, 'all'].map((part) =>
+        row(`CPU ms per order: ${part}`, (one) => cpuMsPerOrder(one, part)),
+      ),
     ],
   };
 }
