@@ -83,7 +83,7 @@ async function test(args) {
 /** Runs the checks of package.json, those first that find something soonest. */
 async function check() {
   let exitCode = 0;
-  for (const name of ['typecheck', 'lint', 'boundaries', 'unused', 'format:check']) {
+  for (const name of ['typecheck', 'lint', 'boundaries', 'unused', 'format:check', 'secrets']) {
     const startedAt = Date.now();
     let output = '';
     const ended = run('npm', ['run', '--silent', name], { stdio: ['ignore', 'pipe', 'pipe'] });
