@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTemporalAccess } from '../../platform/config';
-import { findProgram, LOOPBACK } from '../../platform/machine';
+import { ask, findProgram, LOOPBACK } from '../../platform/machine';
 import { prepareNamespace, probeTemporal } from '../../setup/temporal-namespace';
 import { pythonProgram, type Wheel } from '../installer';
 import type { StackSettings } from '../settings';
@@ -49,6 +50,7 @@ export async function startTemporal(context: Context): Promise<
   const command = found ?? (await installTemporal(context));
   const address = `${LOOPBACK}:${settings.ports.temporal}`;
   const access = { address, namespace: settings.temporalNamespace };
+  const isNewFile = !existsSync(databaseFile(settings));
   await runServer(context, {
     name: 'temporal',
     command,
@@ -57,6 +59,7 @@ export async function startTemporal(context: Context): Promise<
     probe: () => probeTemporal(access),
     readyMsMax: READY_MS_MAX,
   });
+  if (isNewFile && settings.temporalIndexes !== 'all') dropIndexes(settings);
   await prepareNamespace(access, context);
   const uiUrl = settings.temporalUiUrl ?? `http://${LOOPBACK}:${settings.ports.temporalUi}`;
   return { address, origin: found ?? `${TEMPORAL.requirement}, installed`, uiUrl };
@@ -78,7 +81,6 @@ function installTemporal(context: Context): Promise<string> {
  */
 function serverArgs(settings: StackSettings): string[] {
   const { ports, temporalNamespace } = settings;
-  const dbFile = join(dataFolder(settings, 'temporal'), 'temporal.db');
   const dynamicConfig = Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => [
     '--dynamic-config-value',
     `${key}=${String(value)}`,
@@ -91,13 +93,51 @@ function serverArgs(settings: StackSettings): string[] {
     '--ui-port', String(ports.temporalUi),
     '--log-level', 'warn',
     '--color', 'never',
-    '--db-filename', dbFile,
+    '--db-filename', databaseFile(settings),
     '--namespace', temporalNamespace,
     '--sqlite-pragma', 'journal_mode=WAL',
     '--sqlite-pragma', 'synchronous=NORMAL',
+    '--sqlite-pragma', `wal_autocheckpoint=${CHECKPOINT_PAGES}`,
     ...dynamicConfig,
   ];
 }
+
+function databaseFile(settings: StackSettings): string {
+  return join(dataFolder(settings, 'temporal'), 'temporal.db');
+}
+
+/**
+ * Those of the table of runs that the engine and the Web UI ask by. Each of the other 51, most of them for search
+ * attributes that nobody has, costs every start and every end of an order: see docs/performance.md.
+ */
+const INDEXES_KEPT = [
+  ...['default_idx', 'by_workflow_id', 'by_workflow_type', 'by_status'],
+  ...['by_keyword_01', 'by_keyword_02', 'by_keyword_03'],
+];
+
+const DROP_INDEXES = `
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=10)
+indexes = database.execute(
+    "select name from sqlite_master where type = 'index' and tbl_name = 'executions_visibility' and sql is not null")
+for (name,) in indexes.fetchall():
+    if name not in sys.argv[2:]:
+        database.execute(f'drop index {name}')
+database.commit()
+`;
+
+/**
+ * Only on a file that this stack has just made: Temporal does not support another schema than its own. The server's answers
+ * stay the same; without Python they are slower.
+ */
+function dropIndexes(settings: StackSettings): void {
+  const python = findProgram('python3', settings.env);
+  if (python === undefined) return;
+  ask(python, ['-c', DROP_INDEXES, databaseFile(settings), ...INDEXES_KEPT], settings.env);
+}
+
+/** 80 MB instead of 4: an order writes some pages again and again, and a checkpoint copies each of them once. */
+export const CHECKPOINT_PAGES = 20_000;
 
 /** Percent by which its heap grows before it is collected: memory is there, and cores are not. */
 export const GOGC = '400';
@@ -118,6 +158,8 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
   'frontend.namespaceCount': RPS,
   // Tasks of one item do not wait behind all tasks of another one. What is in a queue when it is switched goes first.
   'matching.enableFairness': true,
+  // Lists and counts of runs are up to half a second older for it.
+  'history.visibilityProcessorMaxPollRPS': 2,
   'system.enableActivityEagerExecution': true,
   'system.enableEagerWorkflowStart': true,
 };

@@ -5,7 +5,7 @@ import {
   loadWorkerConfig,
 } from '../../platform/config';
 import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
-import { DYNAMIC_CONFIG, GOGC } from '../../stack/components/temporal';
+import { CHECKPOINT_PAGES, DYNAMIC_CONFIG, GOGC } from '../../stack/components/temporal';
 import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
 import { PORTS } from '../../stack/settings';
 import { parseCompose, readProduction, readText, readTrial } from './rules/files';
@@ -117,6 +117,7 @@ describe('settings', () => {
       expect(args.filter((arg) => arg.startsWith('--sqlite-pragma'))).toEqual([
         '--sqlite-pragma=journal_mode=WAL',
         '--sqlite-pragma=synchronous=NORMAL',
+        `--sqlite-pragma=wal_autocheckpoint=${CHECKPOINT_PAGES}`,
       ]);
     }
     expect(services['temporal']?.environment?.['GOGC']).toBe(GOGC);
