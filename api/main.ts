@@ -1,10 +1,11 @@
 import cluster from 'node:cluster';
 import { collectDefaultMetrics } from 'prom-client';
-import { createDeadLetterClients } from '../engine/dead-letters/dead-letter-log';
+import { createDeadLetterClients, withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
+import { createActionLog, reportToLog } from '../engine/operators/action-log';
 import { watchCredentials } from '../engine/operators/credential-file';
 import { sharedCredential } from '../engine/operators/credentials';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
@@ -91,6 +92,15 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const token = config.operator?.token?.reveal();
   const shared = token === undefined ? [] : [sharedCredential(token)];
 
+  if (config.operator) {
+    // Selling does not depend on it: without the topic, operators get 503.
+    checkTopic(kafka, config.operatorActionsTopic, { production: config.production, logger }).catch(
+      (error: unknown) => {
+        logger.error({ err: error }, 'what operators do cannot be recorded safely');
+      },
+    );
+  }
+
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const admission = createAdmission(admissionRedis, {
     claimTtlMs: config.claimTtlMs,
@@ -118,6 +128,11 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     operator: config.operator && {
       credentials: () => [...shared, ...(credentials?.current() ?? [])],
       operations: createStockOperations(redis),
+      actions: createActionLog({
+        withPublisher: (use) => withPublisher(config.kafka, config.operatorActionsTopic, use),
+        now: Date.now,
+        report: reportToLog(logger),
+      }),
       // Connections are opened for each request: purchases share none of them.
       letters: {
         ...createDeadLetterClients({ ...config, ...config.operator }, OPERATOR_RECORDS_MAX),

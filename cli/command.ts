@@ -11,6 +11,13 @@ export interface CommonOptions {
   readonly json?: boolean | undefined;
 }
 
+/** The options of commands that change something. */
+export interface ActionOptions extends CommonOptions {
+  /** The operator's name; absent: the user of this machine. */
+  readonly by?: string | undefined;
+  readonly why?: string | undefined;
+}
+
 /** Takes the exit code of the command that ran. */
 export type End = (code: Promise<ExitCode>) => Promise<void>;
 
@@ -27,6 +34,29 @@ export function addCommand(
     .option('--url <url>', 'the gateway (default: FLASH_SALE_URL, else the local stack)')
     .option('--json', 'print one JSON document and nothing else')
     .addHelpText('after', `\nExample:\n  $ npx ${examples.join('\n  $ npx ')}\n`);
+}
+
+/** Adds `--by`, for commands that have a reason already. */
+export function addName(command: Command): Command {
+  return command.option('--by <name>', 'your name (default: the user of this machine)', name);
+}
+
+/** Adds `--by` and a `--why` that may be left out. */
+export function addNameAndReason(command: Command): Command {
+  return addName(command).option('--why <text>', 'your reason, recorded with your name', reason);
+}
+
+const NAME = /^(?=.*\S)[^\p{Cc}]{1,100}$/u;
+
+function name(text: string): string {
+  if (NAME.test(text)) return text.trim();
+  throw new InvalidArgumentError('It must be 1 to 100 visible characters.');
+}
+
+function reason(text: string): string {
+  const trimmed = text.trim();
+  if (trimmed !== '' && trimmed.length <= WHY_LENGTH_MAX) return trimmed;
+  throw new InvalidArgumentError(`It must be 1 to ${WHY_LENGTH_MAX} characters.`);
 }
 
 /** Parses an option that is a whole number. */

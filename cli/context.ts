@@ -1,5 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { createGateway, type Gateway } from '../client/gateway';
+import { withPublisher } from '../engine/dead-letters/dead-letter-log';
+import { createActionLog, type RecordAction } from '../engine/operators/action-log';
 import type { Env } from '../platform/config';
 import type { RedisAccess, TemporalAccess } from '../platform/config/access';
 import {
@@ -10,10 +12,16 @@ import {
 } from '../platform/config/command-line';
 import * as platform from '../platform/redis';
 import { describeError, UserError } from '../platform/user-error';
-import type { CommonOptions } from './command';
-import type { Terminal } from './terminal';
+import { operatorName, type ActionOptions, type CommonOptions } from './command';
+import { plain, type Terminal } from './terminal';
 
 export type Context = ReturnType<typeof createContext>;
+
+/** Who is at the terminal, and what records the actions. */
+export interface Operator {
+  readonly by: string;
+  readonly record: RecordAction;
+}
 
 /** What the commands share: the terminal, the environment, and connections to the engine that it names. */
 export function createContext({
@@ -30,12 +38,28 @@ export function createContext({
   readonly root: string;
 }) {
   const addresses = ({ url }: CommonOptions) => findStackAddresses({ url, env, root });
+  const access = (options: CommonOptions) => loadStackAccess(addresses(options), env);
   return {
     terminal,
     isWatched,
     env,
     addresses,
-    access: (options: CommonOptions) => loadStackAccess(addresses(options), env),
+    access,
+    operator: (options: ActionOptions): Operator => {
+      const by = options.by ?? operatorName();
+      const { kafka } = access(options);
+      const { operatorActionsTopic } = loadCommandConfig(env);
+      const log = createActionLog({
+        withPublisher: (use) => withPublisher(kafka, operatorActionsTopic, use),
+        now: Date.now,
+        report: (record, error) => {
+          if (error === undefined) return;
+          const text = plain(JSON.stringify(record));
+          terminal.err(`The outcome is not in ${operatorActionsTopic}. Keep this line: ${text}\n`);
+        },
+      });
+      return { by, record: log.recorder({ by, door: 'cli' }) };
+    },
     config: () => loadCommandConfig(env),
     operatorsFile: () => findOperatorsFile(env, root),
     /** Runs `use` with the gateway, and with where the Temporal Web UI is in case the gateway does not know. */

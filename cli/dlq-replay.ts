@@ -10,9 +10,11 @@ import {
   type ReplayResult,
 } from '../engine/dead-letters/replay';
 import { parseMendedOrder, type RefusedLetter } from '../engine/dead-letters/replay-plan';
+import { replayOutcome } from '../engine/operators/outcomes';
 import type { StoredDeadLetter } from '../engine/kafka/dead-letters';
 import { describeError, UserError } from '../platform/user-error';
-import { requireReason, type CommonOptions } from './command';
+import { requireReason, type ActionOptions } from './command';
+import type { Operator } from './context';
 import {
   paint,
   plain,
@@ -24,7 +26,7 @@ import {
   type Terminal,
 } from './terminal';
 
-export interface ReplayOptions extends CommonOptions, LetterFilter {
+export interface ReplayOptions extends ActionOptions, LetterFilter {
   /** request_ids or letter ids; none: every letter that matches the filter. */
   readonly ids: readonly string[];
   /** Start at most this many; absent: all. */
@@ -32,15 +34,12 @@ export interface ReplayOptions extends CommonOptions, LetterFilter {
   /** Starts per second. */
   readonly rate: number;
   readonly dryRun?: boolean | undefined;
-  readonly why?: string | undefined;
   /** A file with the mended record of the one letter that `ids` names. */
   readonly mended?: string | undefined;
 }
 
-interface Deps extends Omit<ReplayDeps, 'onProgress'> {
+interface Deps extends Omit<ReplayDeps, 'onProgress'>, Operator {
   readonly terminal: Terminal;
-  /** The operator's name. */
-  readonly by: string;
   /** Whether a person watches standard error. */
   readonly isWatched: boolean;
 }
@@ -50,27 +49,38 @@ interface Deps extends Omit<ReplayDeps, 'onProgress'> {
  * them cannot be tried as it is. Without names, letters that cannot be tried are only counted.
  */
 export async function dlqReplay(deps: Deps, options: ReplayOptions): Promise<ExitCode> {
-  const { ids, mended, dryRun = false, json, max = Infinity, rate, why, ...filter } = options;
-  const { terminal, by } = deps;
+  const { ids, mended, dryRun = false, json, max = Infinity, rate, why } = options;
+  const { reason, item, since, until, all } = options;
+  const filter = { reason, item, since, until, all };
+  const { terminal, by, record } = deps;
   const operator = { by, why: dryRun ? (why ?? '') : requireReason(why, by) };
   if (mended !== undefined && ids.length !== 1) {
     throw new UserError('--mended takes exactly one request_id or letter id.');
   }
   const progress = createProgress(deps, json === true);
-  const report = await replay(
-    {
-      ids,
-      filter,
-      operator,
-      dryRun,
-      rate,
-      max,
-      ...(mended !== undefined && {
-        mended: (letter: StoredDeadLetter) => readMendedOrder(mended, letter),
-      }),
-    },
-    { ...deps, onProgress: progress.show },
-  ).finally(progress.end);
+  const run = () =>
+    replay(
+      {
+        ids,
+        filter,
+        operator,
+        dryRun,
+        rate,
+        max,
+        ...(mended !== undefined && {
+          mended: (letter: StoredDeadLetter) => readMendedOrder(mended, letter),
+        }),
+      },
+      { ...deps, onProgress: progress.show },
+    ).finally(progress.end);
+  const request = { ids, ...filter, max: options.max, rate, mended: mended !== undefined };
+  const action = {
+    action: 'dead-letters.replay',
+    itemId: item,
+    why: operator.why,
+    request,
+  } as const;
+  const report = await (dryRun ? run() : record(action, run, replayOutcome));
   const isNamed = ids.length > 0;
   printResult(terminal, options, replayJson(report), replayText(terminal, report, isNamed));
   const isDone = ({ outcome }: ReplayResult) => OUTCOMES[outcome].isDone;

@@ -19,15 +19,16 @@ import { FAILURE_REASONS, type Order } from '../engine/orders/order';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
+  addName,
   moment,
-  operatorName,
   refused,
   requireReason,
   wholeNumber,
+  type ActionOptions,
   type CommonOptions,
   type End,
 } from './command';
-import { notRunning, withRedis, type Context } from './context';
+import { notRunning, withRedis, type Context, type Operator } from './context';
 import { dlqReplay, type ReplayOptions } from './dlq-replay';
 import {
   plain,
@@ -69,13 +70,15 @@ export function addDlqCommands(dlq: Command, actions: DlqActions, end: End): voi
   );
   addFilter(stats).action((options: CommonOptions & LetterFilter) => end(actions.stats(options)));
 
-  const replay = addCommand(
-    dlq,
-    'replay [ids...]',
-    'Try failed orders again: the named ones, or all that match',
-    'flash-sale dlq replay req-123 --why "the card was renewed"',
-    'flash-sale dlq replay --reason payment-unknown --since 1h --dry-run',
-    'flash-sale dlq replay orders:3:42 --mended order.json --why "amount was a text"',
+  const replay = addName(
+    addCommand(
+      dlq,
+      'replay [ids...]',
+      'Try failed orders again: the named ones, or all that match',
+      'flash-sale dlq replay req-123 --why "the card was renewed"',
+      'flash-sale dlq replay --reason payment-unknown --since 1h --dry-run',
+      'flash-sale dlq replay orders:3:42 --mended order.json --why "amount was a text"',
+    ),
   )
     .option('--why <text>', 'your reason, recorded with your name; required unless --dry-run')
     .option('--dry-run', 'only say what would happen')
@@ -86,11 +89,13 @@ export function addDlqCommands(dlq: Command, actions: DlqActions, end: End): voi
     end(actions.replay({ ...options, ids })),
   );
 
-  addCommand(
-    dlq,
-    'discard <ids...>',
-    'Mark letters as dealt with; nothing is deleted',
-    'flash-sale dlq discard req-123 --why "the buyer has paid in the shop"',
+  addName(
+    addCommand(
+      dlq,
+      'discard <ids...>',
+      'Mark letters as dealt with; nothing is deleted',
+      'flash-sale dlq discard req-123 --why "the buyer has paid in the shop"',
+    ),
   )
     .option('--why <text>', 'your reason, recorded with your name; required')
     .action((ids: string[], options: Omit<DiscardOptions, 'ids'>) =>
@@ -111,15 +116,15 @@ function addFilter(command: Command): Command {
 }
 
 /** On the real Redis, Kafka and Temporal. */
-export const dlqActions = ({ terminal, isWatched, access, config }: Context) => {
-  const deps = (options: CommonOptions) => {
+export const dlqActions = ({ terminal, isWatched, access, operator, config }: Context) => {
+  const deps = (options: ActionOptions) => {
     const { kafka, redis, temporal } = access(options);
     const { orderRetentionMs, ...names } = config();
     return {
       ...createDeadLetterClients({ kafka, temporal, ...names }),
       terminal,
       isWatched,
-      by: operatorName(),
+      ...operator(options),
       claim: (order: Order) =>
         withRedis(redis, (it) => createClaimOrder(it, orderRetentionMs)(order)),
     };
@@ -146,6 +151,7 @@ export function inWordsOfTheCommandLine({ kind, message, cause }: OperatorError)
       return refused(`${message} With --all it is replayed all the same.`);
     case 'several-letters':
       return refused(message);
+    case 'unrecorded':
     case 'unavailable':
       return notRunning(message, cause);
   }
@@ -297,20 +303,24 @@ function countCells({ count, first, last }: LetterCount): Cell[] {
   return [count, first ?? '-', last ?? '-'];
 }
 
-interface DiscardOptions extends CommonOptions {
+interface DiscardOptions extends ActionOptions {
   /** Letter ids; a request_id counts as one while it has a single open letter. */
   readonly ids: readonly string[];
-  readonly why?: string | undefined;
 }
 
 /** `flash-sale dlq discard`: marks letters as dealt with. Throws before any write for an id that names no single letter. */
 export async function dlqDiscard(
-  deps: DiscardDeps & { readonly terminal: Terminal; readonly by: string },
+  deps: DiscardDeps & Operator & { readonly terminal: Terminal },
   options: DiscardOptions,
 ): Promise<ExitCode> {
-  const { terminal, by } = deps;
-  const operator = { by, why: requireReason(options.why, by) };
-  const discarded = await discardLetters(options.ids, operator, deps);
+  const { terminal, by, record } = deps;
+  const { ids } = options;
+  const why = requireReason(options.why, by);
+  const discarded = await record(
+    { action: 'dead-letters.discard', why, request: { ids } },
+    () => discardLetters(ids, { by, why }, deps),
+    (letters) => ({ outcome: 'done', after: { letters } }),
+  );
   const lines = discarded.map((one) => `${plain(one.letter_id)}: ${one.outcome}\n`);
   printResult(terminal, options, discarded, lines.join(''));
   return 0;

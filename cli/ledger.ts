@@ -35,12 +35,13 @@ import type { RedisConnection } from '../platform/redis';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
-  operatorName,
+  addName,
+  addNameAndReason,
   parseItemId,
   refused,
   requireReason,
   wholeNumber,
-  type CommonOptions,
+  type ActionOptions,
   type End,
 } from './command';
 import { notRunning, withRedis, withTemporal, type Context } from './context';
@@ -48,12 +49,14 @@ import { plain, printJson, printResult, type ExitCode, type Terminal } from './t
 
 /** Adds `audit`, `rebuild` and `open` to the command `stock`. */
 export function addLedgerCommands(stock: Command, actions: LedgerActions, end: End): void {
-  addCommand(
-    stock,
-    'audit <item>',
-    'Compare ledger, workflows and charges of an item',
-    'flash-sale stock audit 101',
-    'flash-sale stock audit 101 --repair',
+  addNameAndReason(
+    addCommand(
+      stock,
+      'audit <item>',
+      'Compare ledger, workflows and charges of an item',
+      'flash-sale stock audit 101',
+      'flash-sale stock audit 101 --repair',
+    ),
   )
     .option('--repair', 'repair what has one right answer')
     .action((item: string, options: Omit<AuditOptions, 'item'>) =>
@@ -61,11 +64,13 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
     );
 
   const units = wholeNumber(0, RESTOCK_UNITS_MAX);
-  addCommand(
-    stock,
-    'rebuild <item>',
-    'Restore a lost ledger from the workflows and the log',
-    'flash-sale stock rebuild 101 --supply 100 --why "Redis was wiped"',
+  addName(
+    addCommand(
+      stock,
+      'rebuild <item>',
+      'Restore a lost ledger from the workflows and the log',
+      'flash-sale stock rebuild 101 --supply 100 --why "Redis was wiped"',
+    ),
   )
     .option('--why <text>', 'your reason, recorded with your name; required')
     .option('--supply <units>', 'all units that were ever put on sale', units)
@@ -78,11 +83,13 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
       end(actions.rebuild({ ...options, item })),
     );
 
-  addCommand(
-    stock,
-    'open <item>',
-    'Open a lost ledger with what Redis has now',
-    'flash-sale stock open 101 --why "nothing of it was sold yet"',
+  addName(
+    addCommand(
+      stock,
+      'open <item>',
+      'Open a lost ledger with what Redis has now',
+      'flash-sale stock open 101 --why "nothing of it was sold yet"',
+    ),
   )
     .option('--why <text>', 'your reason, recorded with your name; required')
     .action((item: string, options: Omit<OpenOptions, 'item'>) =>
@@ -93,7 +100,7 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
 /** On the real Redis, Kafka, Temporal and payment provider. */
 export const ledgerActions = (context: Context) => {
   const withClients = async (
-    options: CommonOptions,
+    options: ActionOptions,
     use: (clients: Clients) => Promise<ExitCode>,
   ): Promise<ExitCode> => {
     const { redis, temporal } = context.access(options);
@@ -114,7 +121,7 @@ const PAYMENT_MS_MAX = 8_000;
 
 function createClients(
   context: Context,
-  options: CommonOptions,
+  options: ActionOptions,
   redis: RedisConnection,
   client: Client,
 ) {
@@ -139,7 +146,7 @@ function createClients(
   });
   return {
     terminal: context.terminal,
-    by: operatorName(),
+    ...context.operator(options),
     repair: createLedgerMaintenance(redis),
     opening: createLedgerOpening(redis),
     ledger: createStockLedger(redis),
@@ -163,15 +170,15 @@ function createClients(
 
 type Clients = ReturnType<typeof createClients> & { readonly terminal: Terminal };
 
-interface AuditOptions extends CommonOptions {
+interface AuditOptions extends ActionOptions {
   readonly item: string;
   readonly repair?: boolean | undefined;
 }
 
 /** `flash-sale stock audit`: 0 when everything agrees, 1 while something differs. Throws a UserError for an unknown item. */
 async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode> {
-  const { terminal, by } = clients;
-  const { repair, json } = options;
+  const { terminal, by, record } = clients;
+  const { repair, json, why = 'stock audit --repair' } = options;
   const itemId = parseItemId(options.item);
   const compare = async () => {
     let orders = 0;
@@ -191,9 +198,17 @@ async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode>
   const mendable = differences.filter(({ mend }) => mend !== undefined);
   let left = differences;
   if (repair && mendable.length > 0) {
-    await repairItem(clients, { itemId, differences: mendable, by, why: 'stock audit --repair' });
+    const mend = async () => {
+      await repairItem(clients, { itemId, differences: mendable, by, why });
+      return (await compare()).differences;
+    };
+    const request = { differences: mendable.map(differenceJson) };
+    left = await record({ action: 'stock.repair', itemId, why, request }, mend, (after) => ({
+      outcome: 'done',
+      before: differences.map(differenceJson),
+      after: after.map(differenceJson),
+    }));
     if (!json) for (const line of mendable) terminal.out(`mending   ${differenceText(line)}\n`);
-    left = (await compare()).differences;
   }
   if (json) {
     printJson(terminal, {
@@ -225,9 +240,8 @@ function differenceJson({ kind, requestId, there, should, mend }: Difference) {
   return { kind, request_id: requestId ?? null, there, should, mend: mend ?? null };
 }
 
-interface RebuildOptions extends CommonOptions {
+interface RebuildOptions extends ActionOptions {
   readonly item: string;
-  readonly why?: string | undefined;
   readonly free?: number | undefined;
   readonly supply?: number | undefined;
   readonly acceptIncomplete?: boolean | undefined;
@@ -235,7 +249,7 @@ interface RebuildOptions extends CommonOptions {
 
 /** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a UserError when it is not lost. */
 async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitCode> {
-  const { terminal, by } = clients;
+  const { terminal, by, record } = clients;
   const { free, supply, acceptIncomplete = false } = options;
   const itemId = parseItemId(options.item);
   const why = requireReason(options.why, by);
@@ -251,14 +265,15 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
   }
   const given = free === undefined ? 'supply' : 'free';
   const units = free ?? supply ?? 0;
-  const result = await rebuildLedger(clients, {
-    itemId,
-    given,
-    units,
-    acceptIncomplete,
-    by,
-    why,
-  });
+  const request = { [given]: units, accept_incomplete: acceptIncomplete };
+  const result = await record(
+    { action: 'stock.rebuild', itemId, why, request },
+    () => rebuildLedger(clients, { itemId, given, units, acceptIncomplete, by, why }),
+    ({ kind, ...found }) =>
+      kind === 'rebuilt'
+        ? { outcome: 'done', before: { ledger: 'lost' }, after: found }
+        : { outcome: 'refused', detail: kind, before: found },
+  );
   switch (result.kind) {
     case 'rebuilt': {
       const { kind, ...stock } = result;
@@ -305,14 +320,13 @@ function gapText(gap: HistoryGap): string {
   }
 }
 
-interface OpenOptions extends CommonOptions {
+interface OpenOptions extends ActionOptions {
   readonly item: string;
-  readonly why?: string | undefined;
 }
 
 /** `flash-sale stock open`: accepts a lost ledger as it stands in Redis. Throws a UserError when it is not lost. */
 async function open(clients: Clients, options: OpenOptions): Promise<ExitCode> {
-  const { terminal, by, repair, registry } = clients;
+  const { terminal, by, record, repair, registry } = clients;
   const itemId = parseItemId(options.item);
   const why = requireReason(options.why, by);
   const token = await registry.find(itemId);
@@ -321,9 +335,17 @@ async function open(clients: Clients, options: OpenOptions): Promise<ExitCode> {
     const state = isOpen ? 'is open already' : 'was never opened: the first purchase opens it';
     throw refused(`The ledger of item ${itemId} ${state}. Nothing was changed.`);
   }
-  await restoreCancelled(clients, itemId);
-  await repair.accept(itemId, token, { by, why });
-  const document = { item_id: itemId, outcome: 'opened', free: Number(free ?? 0) };
+  const accept = async () => {
+    await restoreCancelled(clients, itemId);
+    await repair.accept(itemId, token, { by, why });
+  };
+  const units = Number(free ?? 0);
+  await record({ action: 'stock.open', itemId, why, request: {} }, accept, () => ({
+    outcome: 'done',
+    before: { ledger: 'lost', free: units },
+    after: { ledger: 'open', free: units },
+  }));
+  const document = { item_id: itemId, outcome: 'opened', free: units };
   const text = `The ledger of item ${itemId} is open as it stands: ${free ?? 'no'} units free.\n`;
   printResult(terminal, options, document, text);
   return 0;

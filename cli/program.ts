@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { OperatorError } from '../engine/dead-letters/operator';
 import { describeError, UserError } from '../platform/user-error';
+import { addAuditLogCommand, auditLogActions } from './audit-log';
 import { addDlqCommands, dlqActions, inWordsOfTheCommandLine } from './dlq';
 import { addDoctorCommand, doctorActions } from './doctor/doctor';
 import type { Context } from './context';
@@ -19,6 +20,7 @@ export const createActions = (context: Context) => ({
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
+  auditLog: auditLogActions(context),
   scenarios: scenariosActions(context),
 });
 
@@ -61,6 +63,7 @@ export async function runCommandLine(
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');
   addOperatorCommands(operator, actions.operators, end);
+  addAuditLogCommand(program, actions.auditLog, end);
   addScenariosCommand(program, actions.scenarios, end);
   try {
     await program.parseAsync(words, { from: 'user' });

@@ -18,18 +18,20 @@ import {
   type StockOperations,
 } from '../engine/stock/stock-operations';
 import { createStockLedger } from '../engine/stock/stock-ledger';
+import { restockOutcome, saleOutcome } from '../engine/operators/outcomes';
 import { describeError, UserError } from '../platform/user-error';
 import {
   addCommand,
+  addNameAndReason,
   moment,
-  operatorName,
   parseItemId,
   refused,
   wholeNumber,
+  type ActionOptions,
   type CommonOptions,
   type End,
 } from './command';
-import { withRedis, type Context } from './context';
+import { withRedis, type Context, type Operator } from './context';
 import {
   money,
   paint,
@@ -52,7 +54,9 @@ export function addStockCommands(stock: Command, actions: StockActions, end: End
 
   const unitsExpected = wholeNumber(0, Number.MAX_SAFE_INTEGER);
   const addRestock = (name: 'add' | 'set', description: string, unitsMin: number) => {
-    addCommand(stock, `${name} <item>`, description, `flash-sale stock ${name} 101 50`)
+    addNameAndReason(
+      addCommand(stock, `${name} <item>`, description, `flash-sale stock ${name} 101 50`),
+    )
       .argument('<units>', 'units', wholeNumber(unitsMin, RESTOCK_UNITS_MAX))
       .option('--operation-id <id>', 'sent twice under one id, it counts once', operationId)
       .option('--expect <free>', 'only if as many units are free', unitsExpected)
@@ -76,12 +80,14 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
     'flash-sale sale show 101',
   ).action((item: string, options: CommonOptions) => end(actions.show({ ...options, item })));
 
-  addCommand(
-    sale,
-    'set <item>',
-    'Change the sale of an item; orders under way keep their price',
-    'flash-sale sale set 101 --price 10.00 --currency USD --limit 2',
-    'flash-sale sale set 101 --opens 2026-11-24T10:00Z --closes 2026-11-24T12:00Z',
+  addNameAndReason(
+    addCommand(
+      sale,
+      'set <item>',
+      'Change the sale of an item; orders under way keep their price',
+      'flash-sale sale set 101 --price 10.00 --currency USD --limit 2',
+      'flash-sale sale set 101 --opens 2026-11-24T10:00Z --closes 2026-11-24T12:00Z',
+    ),
   )
     .option('--price <amount>', 'price of a unit, such as 10.00')
     .option('--price-minor <cents>', 'the same in minor units', wholeNumber(1, PRICE_MINOR_MAX))
@@ -94,12 +100,14 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
       end(actions.saleSet({ ...options, item })),
     );
 
-  addCommand(
-    sale,
-    'clear <item>',
-    'No limit, no window, the default price',
-    'flash-sale sale clear 101',
-  ).action((item: string, options: CommonOptions) => end(actions.saleClear({ ...options, item })));
+  addNameAndReason(
+    addCommand(
+      sale,
+      'clear <item>',
+      'No limit, no window, the default price',
+      'flash-sale sale clear 101',
+    ),
+  ).action((item: string, options: ActionOptions) => end(actions.saleClear({ ...options, item })));
 }
 
 function currencyCode(text: string): string {
@@ -113,12 +121,12 @@ function operationId(text: string): string {
 }
 
 /** On the gateway for reading and on Redis for changes. */
-export const stockActions = ({ terminal, withGateway, access, config }: Context) => {
-  const deps = (options: CommonOptions) => {
+export const stockActions = ({ terminal, withGateway, access, operator, config }: Context) => {
+  const deps = (options: ActionOptions) => {
     const { redis } = access(options);
     return {
       terminal,
-      by: operatorName(),
+      ...operator(options),
       defaultCurrency: config().defaultCurrency,
       withStock: <T>(use: (stock: StockOperations) => Promise<T>) =>
         withRedis(redis, (connection) => use(createStockOperations(connection))),
@@ -133,13 +141,17 @@ export const stockActions = ({ terminal, withGateway, access, config }: Context)
     show: (options: ItemOptions) => withGateway(options, (it) => stockShow(it, options)),
     restock: (options: RestockOptions) => stockRestock(deps(options), options),
     saleSet: (options: SaleSetOptions) => saleSet(deps(options), options),
-    saleClear: (options: ItemOptions) => saleClear(deps(options), options),
+    saleClear: (options: ChangeOptions) => saleClear(deps(options), options),
   };
 };
 
 type StockActions = ReturnType<typeof stockActions>;
 
 interface ItemOptions extends CommonOptions {
+  readonly item: string;
+}
+
+interface ChangeOptions extends ActionOptions {
   readonly item: string;
 }
 
@@ -172,15 +184,13 @@ export async function stockShow(
   return 0;
 }
 
-interface Deps {
+interface Deps extends Operator {
   readonly terminal: Terminal;
-  /** The operator's name. */
-  readonly by: string;
   /** Connects to the stock and closes it again. Throws a UserError when Redis does not answer. */
   readonly withStock: <T>(use: (stock: StockOperations) => Promise<T>) => Promise<T>;
 }
 
-export interface RestockOptions extends ItemOptions {
+export interface RestockOptions extends ChangeOptions {
   readonly units: Restock['units'];
   /** Absent: a new one. */
   readonly operationId?: string | undefined;
@@ -190,20 +200,24 @@ export interface RestockOptions extends ItemOptions {
 
 /** `flash-sale stock add` and `stock set`. Throws a UserError when the ledger refuses, or when Redis does not answer. */
 export async function stockRestock(
-  { terminal, by, withStock }: Deps,
+  { terminal, by, record, withStock }: Deps,
   options: RestockOptions,
 ): Promise<ExitCode> {
-  const { item, units, operationId = randomUUID(), expect: expectedFree } = options;
+  const { item, units, operationId = randomUUID(), expect: expectedFree, why } = options;
   const itemId = parseItemId(item);
-  const result = await withStock((stock) =>
-    stock.restock({ itemId, operationId, units, expectedFree, by }).catch((cause: unknown) => {
-      // It may have happened: only the same operation may be sent again.
-      throw new UserError(
-        `Redis gave no answer (${describeError(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
-        { cause },
-      );
-    }),
-  );
+  const request = { ...units, operation_id: operationId, expected_free: expectedFree };
+  const restock = () =>
+    withStock((stock) =>
+      stock.restock({ itemId, operationId, units, expectedFree, by }).catch((cause: unknown) => {
+        // It may have happened: only the same operation may be sent again.
+        throw new UserError(
+          `Redis gave no answer (${describeError(cause)}), so the units may be there or not. Run the same again with --operation-id ${operationId}: it never counts twice.`,
+          { cause },
+        );
+      }),
+    );
+  const action = { action: 'stock.restock', itemId, why, request } as const;
+  const result = await record(action, restock, restockOutcome);
   switch (result.kind) {
     case 'stale':
       throw refused(
@@ -250,7 +264,7 @@ interface SaleSetDeps extends Deps {
   readonly defaultCurrency: string;
 }
 
-export interface SaleSetOptions extends ItemOptions {
+export interface SaleSetOptions extends ChangeOptions {
   /** In major units, "10.00". Excludes priceMinor. */
   readonly price?: string | undefined;
   readonly priceMinor?: number | undefined;
@@ -287,7 +301,7 @@ const NO_SALE: SaleChange = {
 };
 
 /** `flash-sale sale clear`: the item is sold without a limit or a window, at the default price. */
-export async function saleClear(deps: Deps, options: ItemOptions): Promise<ExitCode> {
+export async function saleClear(deps: Deps, options: ChangeOptions): Promise<ExitCode> {
   return applyChange(deps, parseItemId(options.item), NO_SALE, options);
 }
 
@@ -331,27 +345,49 @@ export function parsePrice(text: string, currency: string): number {
 }
 
 async function applyChange(
-  { terminal, by, withStock }: Deps,
+  { terminal, by, record, withStock }: Deps,
   itemId: ItemId,
   change: SaleChange,
-  options: CommonOptions & { readonly force?: boolean | undefined },
+  options: ActionOptions & { readonly force?: boolean | undefined },
 ): Promise<ExitCode> {
-  const result = await withStock((stock) =>
-    stock
-      .changeSale(itemId, change, { by, force: options.force === true })
-      .catch((cause: unknown) => {
+  const { why, force = false } = options;
+  const apply = () =>
+    withStock((stock) =>
+      stock.changeSale(itemId, change, { by, force }).catch((cause: unknown) => {
         throw new UserError(
           `Redis gave no answer (${describeError(cause)}), so the change may have been made or not: look with "flash-sale sale show ${itemId}", or run the same again, which changes nothing twice.`,
           { cause },
         );
       }),
-  );
+    );
+  const action = {
+    action: 'sale.change',
+    itemId,
+    why,
+    request: saleRequest(change, force),
+  } as const;
+  const result = await record(action, apply, saleOutcome);
   if (result.kind !== 'changed') {
     throw refused(`${refusalText(result, itemId)} Nothing was changed.`);
   }
   const text = `The sale of ${itemId} is changed: flash-sale sale show ${itemId}\n`;
   printResult(terminal, options, { item_id: itemId, changed: true }, text);
   return 0;
+}
+
+/** By the names that the HTTP interface has for the fields. */
+function saleRequest(change: SaleChange, force: boolean) {
+  const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
+  const time = (at: number | null | undefined) =>
+    typeof at === 'number' ? new Date(at).toISOString() : at;
+  return {
+    price_minor: priceMinor,
+    currency,
+    units_per_user: unitsPerUser,
+    opens_at: time(opensAt),
+    closes_at: time(closesAt),
+    force,
+  };
 }
 
 function refusalText(result: Exclude<SaleChangeResult, { kind: 'changed' }>, itemId: ItemId) {

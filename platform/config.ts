@@ -132,6 +132,7 @@ function readConnections(read: Reader) {
     ordersTopic: read.text('ORDERS_TOPIC', 'orders'),
     deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
     cancellationsTopic: read.text('CANCELLATIONS_TOPIC', 'orders-cancelled'),
+    operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
     temporal: readTemporalAccess(read),
     taskQueue: read.text('TASK_QUEUE', 'orders'),
     /** Places at which the process fails on purpose; none in production. */

@@ -13,13 +13,14 @@ import { prepareNamespace } from './temporal-namespace';
  */
 runProcess('setup', async () => {
   const config = loadSetupConfig(process.env);
-  const { ordersTopic, deadLetterTopic, cancellationsTopic, temporal } = config;
+  const { temporal } = config;
+  const topics = saleTopics(config);
   const logger = createLogger('setup', config.logLevel);
   // The first process of a container ignores signals for which it has no listener.
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-  await ensureTopics(config.kafka, saleTopics(config), { logger });
-  logger.info({ ordersTopic, deadLetterTopic, cancellationsTopic }, 'the topics exist');
+  await ensureTopics(config.kafka, topics, { logger });
+  logger.info({ topics: topics.map(({ topic }) => topic) }, 'the topics exist');
 
   await prepareNamespace(temporal, {
     report: (line) => {

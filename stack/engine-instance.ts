@@ -36,6 +36,7 @@ export async function createEngineInstance(options: {
     ordersTopic: `orders-${name}`,
     deadLetterTopic: `orders-dlq-${name}`,
     cancellationsTopic: `orders-cancelled-${name}`,
+    operatorActionsTopic: `operator-actions-${name}`,
   };
   await ensureTopics(kafka, saleTopics(topics));
   const ports = await freePorts();
@@ -47,6 +48,7 @@ export async function createEngineInstance(options: {
     ORDERS_TOPIC: topics.ordersTopic,
     DLQ_TOPIC: topics.deadLetterTopic,
     CANCELLATIONS_TOPIC: topics.cancellationsTopic,
+    OPERATOR_ACTIONS_TOPIC: topics.operatorActionsTopic,
     CONSUMER_GROUP: consumerGroup,
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,

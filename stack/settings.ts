@@ -46,6 +46,7 @@ export function loadStackSettings(env: Env, root: string) {
     ordersTopic: text('ORDERS_TOPIC') ?? 'orders',
     deadLetterTopic: text('DLQ_TOPIC') ?? 'orders-dlq',
     cancellationsTopic: text('CANCELLATIONS_TOPIC') ?? 'orders-cancelled',
+    operatorActionsTopic: text('OPERATOR_ACTIONS_TOPIC') ?? 'operator-actions',
     operatorToken: text('OPERATOR_TOKEN'),
     operatorsFile: text('OPERATORS_FILE'),
     javaHome: text('JAVA_HOME'),

@@ -15,10 +15,11 @@ export const WHY_LENGTH_MAX = 500;
  * - `unknown-letter`: no letter has the id;
  * - `dealt-with`: the letter was replayed or discarded before;
  * - `several-letters`: the id matches more than one open letter;
+ * - `unrecorded`: what operators do must be recorded first, and Kafka has not acknowledged that; nothing was done;
  * - `unavailable`: Kafka, Temporal or Redis gives no definite answer; the request may be repeated.
  */
 export type OperatorErrorKind =
-  'invalid' | 'unknown-letter' | 'dealt-with' | 'several-letters' | 'unavailable';
+  'invalid' | 'unknown-letter' | 'dealt-with' | 'several-letters' | 'unrecorded' | 'unavailable';
 
 /** Its message names no flag and no field: the command line and the gateway add how to go on. */
 export class OperatorError extends UserError {

@@ -17,6 +17,9 @@ const DEAD_LETTER_BYTES_MAX = 2 * 1024 * 1024;
 /** As few as dead letters, with one key an order. */
 export const CANCELLATIONS_PARTITIONS = 1;
 
+/** One order for all that operators do, whichever item it is about. */
+export const OPERATOR_ACTIONS_PARTITIONS = 1;
+
 interface TopicSpec {
   readonly topic: string;
   readonly partitions: number;
@@ -28,12 +31,14 @@ export interface TopicNames {
   readonly ordersTopic: string;
   readonly deadLetterTopic: string;
   readonly cancellationsTopic: string;
+  readonly operatorActionsTopic: string;
 }
 
 const STANDARD_NAMES: TopicNames = {
   ordersTopic: 'orders',
   deadLetterTopic: 'orders-dlq',
   cancellationsTopic: 'orders-cancelled',
+  operatorActionsTopic: 'operator-actions',
 };
 
 /** The topics of the engine under their configured names. */
@@ -49,6 +54,12 @@ export function saleTopics(names: TopicNames = STANDARD_NAMES): readonly TopicSp
     // The retention is the broker's, as that of the orders: a cancellation is newer than the record of its order, and must
     // outlive it.
     { topic: names.cancellationsTopic, partitions: CANCELLATIONS_PARTITIONS },
+    // Without retention as well, and in a topic of its own, from which a busy sale pushes nothing out.
+    {
+      topic: names.operatorActionsTopic,
+      partitions: OPERATOR_ACTIONS_PARTITIONS,
+      config: { 'retention.ms': '-1' },
+    },
   ];
 }
 

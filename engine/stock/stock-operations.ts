@@ -47,7 +47,8 @@ export interface SaleChange {
 }
 
 export type SaleChangeResult =
-  | { readonly kind: 'changed' }
+  /** The fields of the sale, as Redis has them. */
+  | { readonly kind: 'changed'; readonly before: SaleFields; readonly after: SaleFields }
   | { readonly kind: 'unknown-item' }
   /** There are not as many free units as the operator has seen. */
   | { readonly kind: 'stale'; readonly free: number }
@@ -56,6 +57,8 @@ export type SaleChangeResult =
   /** So many users own more than the limit, one of them `most` units. */
   | { readonly kind: 'units-owned'; readonly users: number; readonly most: number }
   | Unreadable;
+
+export type SaleFields = Readonly<Record<string, string>>;
 
 /** The item's stock or sale was written by hand and cannot be read; `detail` says what is there. */
 interface Unreadable {
@@ -112,7 +115,8 @@ export function createStockOperations(redis: RedisConnection) {
         if (above.users > 0) return { kind: 'units-owned', ...above };
         // Whoever buys between the look and the change owns what the old limit allowed, like every earlier buyer.
         const changed = await send(true);
-        return changed.kind === 'many-buyers' ? { kind: 'changed' } : changed;
+        if (changed.kind === 'many-buyers') throw unexpected(changed.kind);
+        return changed;
       };
       return orUnreadable(change());
     },
@@ -175,6 +179,7 @@ function parseSaleChangeResult(
     case 'many-buyers':
       return { kind, limit: integer(first) };
     case 'changed':
+      return { kind, before: saleFields(first), after: saleFields(second) };
     case 'unknown-item':
       return { kind };
     case 'stale':
@@ -186,6 +191,13 @@ function parseSaleChangeResult(
     default:
       throw unexpected(reply);
   }
+}
+
+/** Names and values in turn. */
+function saleFields(reply: unknown): SaleFields {
+  const flat = list(reply).map(String);
+  const names = flat.filter((_, at) => at % 2 === 0);
+  return Object.fromEntries(names.map((name, at) => [name, flat[2 * at + 1] ?? '']));
 }
 
 /** The scripts' own errors, with a sentence for people; the server adds where in the script it was raised. */

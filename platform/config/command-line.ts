@@ -110,6 +110,7 @@ export function loadCommandConfig(env: Env) {
       ordersTopic: read.text('ORDERS_TOPIC', 'orders'),
       deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
       cancellationsTopic: read.text('CANCELLATIONS_TOPIC', 'orders-cancelled'),
+      operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
       consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
       defaultCurrency: read.text('DEFAULT_CURRENCY', 'USD'),
       /** How long the gateway keeps the claim of an accepted order. */

@@ -1,5 +1,6 @@
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
+import { createActionLog, type ActionRecord } from '../../engine/operators/action-log';
 import { createCredential, sharedCredential } from '../../engine/operators/credentials';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
@@ -33,7 +34,17 @@ export interface OperatorGateway extends OpenGateway {
   readonly marks: DeadLetterMark[];
   readonly starts: string[];
   readonly appended: LogEntry[];
-  readonly answers: { restock: RestockResult; change: SaleChangeResult; reading: Promise<unknown> };
+  /** What Kafka has of the operators' actions. */
+  readonly actions: ActionRecord[];
+  /** What was reported of them, with the error where Kafka was away. */
+  readonly reported: [ActionRecord, unknown][];
+  readonly answers: {
+    restock: RestockResult;
+    change: SaleChangeResult;
+    reading: Promise<unknown>;
+    /** How many records of actions are acknowledged before Kafka is away. */
+    acknowledged: number;
+  };
 }
 
 /** A gateway with operators before a ledger, a Kafka and a Temporal that answer at once and as they are told. */
@@ -60,11 +71,32 @@ export async function openOperatorGateway({
       isNewItem: false,
       wasDoneBefore: false,
     },
-    change: { kind: 'changed' },
+    change: { kind: 'changed', before: {}, after: { price: '5' } },
     reading: Promise.resolve(),
+    acknowledged: Infinity,
   };
+  const actions: ActionRecord[] = [];
+  const reported: [ActionRecord, unknown][] = [];
   const operator = {
     credentials: () => [sharedCredential(TOKEN), READER.credential, OPERATOR.credential],
+    actions: createActionLog({
+      withPublisher: (use) =>
+        use({
+          append: ({ value }) => {
+            if (actions.length >= answers.acknowledged) {
+              return Promise.reject(
+                new OperatorError('unavailable', 'Kafka at kafka:9092 is away'),
+              );
+            }
+            actions.push(JSON.parse(value.toString()) as ActionRecord);
+            return Promise.resolve({ partition: 0, offset: '0' });
+          },
+        }),
+      now: Date.now,
+      report: (record, error) => {
+        reported.push([record, error]);
+      },
+    }),
     operations: {
       restock: (restock: Restock) => {
         restocks.push(restock);
@@ -128,7 +160,7 @@ export async function openOperatorGateway({
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
     );
-  return { ...open, ask, restocks, changes, marks, starts, appended, answers };
+  return { ...open, ask, restocks, changes, marks, starts, appended, actions, reported, answers };
 }
 
 /** The type of the problem that an answer is. */

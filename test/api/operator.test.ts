@@ -11,6 +11,8 @@ const open = async (...args: Parameters<typeof openOperatorGateway>) => {
 afterEach(() => gateway.close());
 
 const WHO = { by: 'ann', why: 'renewed' };
+/** As it is recorded: the credential's name, and for whom it says to act. */
+const RECORDED = { by: 'operator for ann', why: 'renewed' };
 
 describe('the items of operators', () => {
   test('are read as buyers read them, and unknown ones are a problem', async () => {
@@ -144,7 +146,7 @@ describe('the dead letters of operators', () => {
     });
     await ask('POST', '/dead-letters/replay', { ids: ['b'], ...WHO });
     expect(starts).toEqual(['a', 'b']);
-    expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'replayed', ...WHO }, {}]);
+    expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'replayed', ...RECORDED }, {}]);
   });
 
   test('that were sold since are skipped and reported', async () => {
@@ -179,7 +181,7 @@ describe('the dead letters of operators', () => {
     expect(appended).toEqual([]);
     const answer = await mend({ ...record('bad'), fingerprint: undefined });
     expect(answer.body).toMatchObject({ orders: [{ outcome: 'appended' }] });
-    expect(appended).toMatchObject([{ key: 'bad', headers: WHO }]);
+    expect(appended).toMatchObject([{ key: 'bad', headers: RECORDED }]);
   });
 
   test('are retried one by one, with a problem for an order that cannot be retried', async () => {
@@ -208,7 +210,7 @@ describe('the dead letters of operators', () => {
     expect(answer.body).toMatchObject({
       letters: [{ outcome: 'discarded' }, { outcome: 'dealt-with-before' }],
     });
-    expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'discarded', ...WHO }]);
+    expect(marks).toMatchObject([{ letterId: 'a:a-run', kind: 'discarded', ...RECORDED }]);
   });
 
   test('are unavailable while Kafka is away, without showing its address; other routes work', async () => {

@@ -2,10 +2,12 @@ import { dlqDiscard } from '../../cli/dlq';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, anUnreadable, at, marked } from './letters';
+import { anOperator, type Acted } from './an-operator';
 import { textTerminal } from './text-terminal';
 
 async function discard(letters: StoredDeadLetter[], ids: string[], why?: string) {
   const marks: DeadLetterMark[] = [];
+  const actions: Acted[] = [];
   const terminal = textTerminal();
   const mark = ({ id }: { id: string }, made: Omit<DeadLetterMark, 'letterId'>) => {
     marks.push({ letterId: id, ...made });
@@ -14,19 +16,31 @@ async function discard(letters: StoredDeadLetter[], ids: string[], why?: string)
   const end = await dlqDiscard(
     {
       terminal,
-      by: 'ann',
+      ...anOperator(actions),
       now: () => at(40),
       readLetters: () => Promise.resolve(letters),
       withMarks: (use) => use({ mark }),
     },
     { ids, why, json: true },
   ).catch((error: unknown) => error);
-  return { end, marks, text: terminal.written() };
+  return { end, marks, actions, text: terminal.written() };
 }
 
 test('marks letters with who, why and when', async () => {
   const letters = [aFailedOrder('a'), anUnreadable()];
-  const { end, marks, text } = await discard(letters, ['a', 'orders:3:17'], 'paid in the shop');
+  const { end, marks, actions, text } = await discard(
+    letters,
+    ['a', 'orders:3:17'],
+    'paid in the shop',
+  );
+  expect(actions).toMatchObject([
+    {
+      action: 'dead-letters.discard',
+      why: 'paid in the shop',
+      outcome: 'done',
+      after: { letters: [{ outcome: 'discarded' }, {}] },
+    },
+  ]);
   expect(end).toBe(0);
   const mark = { kind: 'discarded', by: 'ann', why: 'paid in the shop', at: at(40) };
   expect(marks).toEqual([

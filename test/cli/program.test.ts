@@ -39,6 +39,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       remove: record('operator remove'),
       list: record('operator list'),
     },
+    auditLog: { auditLog: record('audit-log') },
     scenarios: { scenarios: record('scenarios') },
   };
   return { actions, calls };
@@ -116,6 +117,21 @@ test.each([
     { ids: ['a', 'b'], why: 'renewed', max: 3, rate: 5 },
   ],
   ['dlq discard a b --why paid', 'dlq discard', { ids: ['a', 'b'], why: 'paid' }],
+  [
+    'stock add 101 5 --by ann --why late',
+    'restock',
+    { item: '101', units: { add: 5 }, by: 'ann', why: 'late' },
+  ],
+  ['sale clear 101 --by ann', 'sale clear', { item: '101', by: 'ann' }],
+  ['stock audit 101 --repair --by ann', 'stock audit', { item: '101', repair: true, by: 'ann' }],
+  ['stock open 101 --why x --by ann', 'stock open', { item: '101', why: 'x', by: 'ann' }],
+  ['dlq discard a --why x --by ann', 'dlq discard', { ids: ['a'], why: 'x', by: 'ann' }],
+  ['audit-log', 'audit-log', { max: 50 }],
+  [
+    'audit-log --since 2026-11-24 --item 101 --by ann --json',
+    'audit-log',
+    { max: 50, since: Date.UTC(2026, 10, 24), item: '101', by: 'ann', json: true },
+  ],
   ['operator add ann --role read', 'operator add', { name: 'ann', role: 'read' }],
   ['operator remove ann --all', 'operator remove', { which: 'ann', all: true }],
   ['operator list --file x', 'operator list', { file: 'x' }],
@@ -149,6 +165,9 @@ test.each([
   ['stock add 101 1.5', /whole number from 1 to/],
   ['stock set 101 many', /whole number from 0 to/],
   ['stock add 101 1 --operation-id a|b', /letters, digits/],
+  ['stock add 101 5 --why=', /1 to 500 characters/],
+  ['stock add 101 5 --by=', /1 to 100 visible/],
+  ['audit-log --since yesterday', /must be a time/],
   ['operator add ann', /required option '--role <role>'/],
   ['operator add ann --role admin', /Allowed choices are read, operate/],
   ['operator add {x} --role read', /letters, digits/],
@@ -168,7 +187,7 @@ test.each([
 });
 
 test.each([
-  ...['doctor', 'buy', 'order', 'cancel', 'stock show', 'scenarios'],
+  ...['doctor', 'buy', 'order', 'cancel', 'stock show', 'scenarios', 'audit-log'],
   ...[
     'stock add',
     'stock set',

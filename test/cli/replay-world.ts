@@ -7,6 +7,7 @@ import { encodeOrder } from '../../engine/orders/order-record';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
 import type { OrderInput, OrderReplay } from '../../engine/orders/contract';
 import { at, order } from './letters';
+import { anOperator, type Acted } from './an-operator';
 import { textTerminal } from './text-terminal';
 
 /** When a replay reads the letters. */
@@ -23,6 +24,7 @@ export function aWorld(
   const starts: { input: OrderInput; replay: OrderReplay; at: number }[] = [];
   const marks: DeadLetterMark[] = [];
   const appended: LogEntry[] = [];
+  const actions: Acted[] = [];
   /** The ids that other requests have. */
   const claims = new Set<string>();
   const claimed: string[] = [];
@@ -58,7 +60,7 @@ export function aWorld(
     return dlqReplay(
       {
         terminal,
-        by: 'ann',
+        ...anOperator(actions),
         isWatched: state.isWatched,
         readLetters: () => Promise.resolve(letters),
         withReplayer: (use) => use(replayer),
@@ -82,7 +84,19 @@ export function aWorld(
     };
     return { code, outcomes: orders.map((one) => `${one.letter_id} ${one.outcome}`) };
   };
-  return { run, outcomes, starts, marks, appended, claims, claimed, state, standings, terminal };
+  return {
+    run,
+    outcomes,
+    starts,
+    marks,
+    appended,
+    actions,
+    claims,
+    claimed,
+    state,
+    standings,
+    terminal,
+  };
 }
 
 export const ids = (...names: string[]) => ({ ids: names });

@@ -12,6 +12,7 @@ import type {
   SaleChange,
   SaleChangeResult,
 } from '../../engine/stock/stock-operations';
+import { anOperator, type Acted } from './an-operator';
 import { textTerminal } from './text-terminal';
 import { UserError } from '../../platform/user-error';
 import type { Sale } from '../../engine/orders/sale';
@@ -28,7 +29,7 @@ const RESTOCKED: RestockResult = {
 /** A ledger that answers what it is told and remembers what it was asked. */
 function aLedger({
   restock = RESTOCKED,
-  change = { kind: 'changed' },
+  change = { kind: 'changed', before: {}, after: { price: '5' } },
   sale = {},
 }: {
   restock?: RestockResult | Error;
@@ -37,6 +38,7 @@ function aLedger({
 } = {}) {
   const asked: (Restock | SaleChange)[] = [];
   const terminal = textTerminal();
+  const actions: Acted[] = [];
   const stock = {
     restock: (one: Restock) => {
       asked.push(one);
@@ -49,7 +51,7 @@ function aLedger({
   };
   const deps = {
     terminal,
-    by: 'ann',
+    ...anOperator(actions),
     defaultCurrency: 'USD',
     withStock: <T>(use: (door: typeof stock) => Promise<T>) => use(stock),
     sale: () => (sale instanceof Error ? Promise.reject(sale) : Promise.resolve(sale)),
@@ -58,7 +60,7 @@ function aLedger({
     stockRestock(deps, { item: '101', units: { add: 5 }, operationId: 'op', ...options });
   const set = (options: Partial<SaleSetOptions>) => saleSet(deps, { item: '101', ...options });
   const clear = (item = '101') => saleClear(deps, { item });
-  return { add, set, clear, asked, terminal };
+  return { add, set, clear, asked, actions, terminal };
 }
 
 describe('flash-sale stock add', () => {
@@ -67,6 +69,25 @@ describe('flash-sale stock add', () => {
     expect(await add()).toBe(0);
     expect(asked).toEqual([{ itemId: '101', operationId: 'op', units: { add: 5 }, by: 'ann' }]);
     expect(terminal.written()).toBe('101: 1 → 6 free, supply 101 → 106\n');
+  });
+
+  test('is recorded with the units before and after', async () => {
+    const { add, actions } = aLedger();
+    await add({ why: 'a late delivery', expect: 1 });
+    expect(actions).toEqual([
+      {
+        action: 'stock.restock',
+        itemId: '101',
+        why: 'a late delivery',
+        request: { add: 5, operation_id: 'op', expected_free: 1 },
+        outcome: 'done',
+        before: { free: 1, supply: 101 },
+        after: { free: 6, supply: 106 },
+      },
+    ]);
+    const refused = aLedger({ restock: { kind: 'stale', free: 73 } });
+    await refused.add().catch(() => undefined);
+    expect(refused.actions).toMatchObject([{ outcome: 'refused', detail: 'stale' }]);
   });
 
   test.each([
@@ -177,6 +198,18 @@ describe('flash-sale sale set', () => {
     expect(fault).toMatchObject({ name: 'UserError', exitCode: 1 });
     expect((fault as Error).message).toMatch(sentence);
   });
+});
+
+test('a change of the sale is recorded with the sale before and after', async () => {
+  const change = { kind: 'changed', before: { price: '5' }, after: { price: '250' } } as const;
+  const { set, clear, actions } = aLedger({ change });
+  await set({ priceMinor: 250, why: 'dearer' });
+  await clear();
+  const done = { action: 'sale.change', itemId: '101', outcome: 'done' };
+  expect(actions).toMatchObject([
+    { ...done, why: 'dearer', request: { price_minor: 250 }, before: { price: '5' } },
+    { ...done, request: { units_per_user: null }, after: { price: '250' } },
+  ]);
 });
 
 test('flash-sale sale clear removes every setting', async () => {

@@ -112,7 +112,9 @@ test('a dead letter is listed, replayed and confirmed over HTTP, and then skippe
   await becomes(requestId, 'confirmed');
   await expectBalance(engine, sale);
   expect(await letters(itemId)).toEqual([]);
-  expect(await letters(itemId, '&all=true')).toMatchObject([{ state: 'replayed', marks: [WHO] }]);
+  expect(await letters(itemId, '&all=true')).toMatchObject([
+    { state: 'replayed', marks: [{ ...WHO, by: 'operator for ann' }] },
+  ]);
   await eventually('its run has ended', async () => {
     const again = await operator('POST', `/orders/${requestId}/retry`, WHO);
     return again.body['outcome'] === 'sold';

@@ -14,7 +14,7 @@ export interface Ran {
 
 /** Runs the real command `flash-sale` against the engine of a test. */
 export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
-  const { ordersTopic, deadLetterTopic, cancellationsTopic } = engine.topics;
+  const { ordersTopic, deadLetterTopic, cancellationsTopic, operatorActionsTopic } = engine.topics;
   const env = {
     ...process.env,
     FLASH_SALE_URL: engine.gateway,
@@ -22,6 +22,7 @@ export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
     ORDERS_TOPIC: ordersTopic,
     DLQ_TOPIC: deadLetterTopic,
     CANCELLATIONS_TOPIC: cancellationsTopic,
+    OPERATOR_ACTIONS_TOPIC: operatorActionsTopic,
     TASK_QUEUE: engine.taskQueue,
     CONSUMER_GROUP: engine.consumerGroup,
   };

@@ -11,6 +11,7 @@ import {
 import { WHY_LENGTH_MAX } from '../../../engine/dead-letters/operator';
 import { OUTCOMES, replay, replayJson } from '../../../engine/dead-letters/replay';
 import { parseMendedOrder } from '../../../engine/dead-letters/replay-plan';
+import { replayOutcome } from '../../../engine/operators/outcomes';
 import { invariant } from '../../../engine/orders/invariant';
 import { FAILURE_REASONS } from '../../../engine/orders/order';
 import { Id } from '../../buy/buy-request';
@@ -41,7 +42,7 @@ const LETTER_ID_LENGTH_MAX = 300;
 
 const Reason = oneOf(FAILURE_REASONS, `must be one of ${FAILURE_REASONS.join(', ')}`);
 const Why = visibleText(WHY_LENGTH_MAX);
-const WHO = { by: 'ann', why: 'the card was renewed' };
+const WHO = { why: 'the card was renewed' };
 const LetterIds = Type.Array(
   Type.String({
     minLength: 1,
@@ -244,7 +245,7 @@ const ReplayRequest = object(
     mended: Type.Optional(
       Type.Object({}, { description: 'must be the corrected record of an order, as an object' }),
     ),
-    by: Type.Optional(By),
+    by: By,
     why: Type.Optional(Why),
   },
   JSON_OBJECT,
@@ -253,10 +254,12 @@ const ReplayRequest = object(
 const replayLetters = operatorRoute({
   method: 'post',
   path: '/operator/dead-letters/replay',
+  action: 'dead-letters.replay',
+  isOnlyRead: ({ dry_run: dryRun }) => dryRun === true,
   id: 'replay',
   summary: 'Retry failed orders',
   description:
-    'Retries the orders in `ids`, or all that match the filter, oldest first, at most `max` (100) per call; to go on with those that are `left`, send the same request again. Orders that are running or sold are skipped and reported. `mended` is the corrected record of one unreadable letter. `by` and `why` are required unless `dry_run` is set.',
+    'Retries the orders in `ids`, or all that match the filter, oldest first, at most `max` (100) per call; to go on with those that are `left`, send the same request again. Orders that are running or sold are skipped and reported. `mended` is the corrected record of one unreadable letter. `why` is required unless `dry_run` is set.',
   body: { schema: ReplayRequest, example: { ids: ['req-1'], ...WHO } },
   response: {
     description: 'The result for each order.',
@@ -264,12 +267,9 @@ const replayLetters = operatorRoute({
     example: { orders: [REPLAYED_EXAMPLE], left: 0 },
   },
   problems: ['unknown-dead-letter', 'dealt-with', 'rate-limited'],
-  handle: async ({ letters, inTurn }, { body }) => {
-    const { ids = [], dry_run: dryRun = false, by = '', why = '', mended } = body;
-    const missing = Object.entries({ by, why }).filter(([, value]) => !dryRun && value === '');
-    if (missing.length > 0) {
-      throw invalid(...missing.map(([name]) => ({ path: `/${name}`, message: 'is required' })));
-    }
+  handle: async ({ letters, inTurn }, { body, by }) => {
+    const { ids = [], dry_run: dryRun = false, why = '', mended } = body;
+    if (!dryRun && why === '') throw invalid({ path: '/why', message: 'is required' });
     if (mended !== undefined && ids.length !== 1) {
       throw invalid({ path: '/mended', message: 'takes exactly one id in ids' });
     }
@@ -282,20 +282,22 @@ const replayLetters = operatorRoute({
       rate: body.rate ?? RATE,
       mended: mended && mendedOrder(mended),
     };
-    return json(200, replayJson(await inTurn(() => replay(options, letters))));
+    const report = await inTurn(() => replay(options, letters));
+    return { ...json(200, replayJson(report)), ...replayOutcome(report) };
   },
 });
 
 const discard = operatorRoute({
   method: 'post',
   path: '/operator/dead-letters/discard',
+  action: 'dead-letters.discard',
   id: 'discard',
   summary: 'Mark dead letters as dealt with',
   description:
     'Nothing is deleted. A request_id stands for a letter if the order has only one open letter.',
   body: {
     schema: object({ ids: LetterIds, by: By, why: Why }, JSON_OBJECT),
-    example: { ids: ['req-1'], by: 'ann', why: 'paid in the shop' },
+    example: { ids: ['req-1'], why: 'paid in the shop' },
   },
   response: {
     description: 'The result for each letter.',
@@ -311,15 +313,17 @@ const discard = operatorRoute({
     example: { letters: [{ letter_id: 'req-1:run-1', request_id: 'req-1', outcome: 'discarded' }] },
   },
   problems: ['unknown-dead-letter', 'several-dead-letters', 'rate-limited'],
-  handle: async ({ letters, inTurn }, { body: { ids, by, why } }) => {
+  handle: async ({ letters, inTurn }, { body: { ids, why }, by }) => {
     const operator = { by, why: why.trim() };
-    return json(200, { letters: await inTurn(() => discardLetters(ids, operator, letters)) });
+    const after = { letters: await inTurn(() => discardLetters(ids, operator, letters)) };
+    return { ...json(200, after), after };
   },
 });
 
 const retry = operatorRoute({
   method: 'post',
   path: '/operator/orders/{request_id}/retry',
+  action: 'dead-letters.replay',
   id: 'retry',
   summary: 'Retry one failed order',
   description: 'The replay of a single order.',
@@ -337,7 +341,7 @@ const retry = operatorRoute({
     'not-replayable',
     'rate-limited',
   ],
-  handle: async ({ letters, inTurn }, { params, body: { by, why } }) => {
+  handle: async ({ letters, inTurn }, { params, body: { why }, by }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
     const operator = { by, why: why.trim() };
@@ -345,10 +349,13 @@ const retry = operatorRoute({
     const report = await inTurn(() => replay(one, letters));
     const [order] = replayJson(report).orders;
     const isDone = report.results.some(({ outcome }) => OUTCOMES[outcome].isDone);
-    if (isDone) return json(200, order);
+    if (isDone) return { ...json(200, order), ...replayOutcome(report) };
     invariant(order !== undefined, 'the replay of one order reports its outcome');
     const { outcome, detail, letter_id } = order;
-    return problem('not-replayable', { requestId, detail, members: { outcome, letter_id } });
+    return {
+      ...problem('not-replayable', { requestId, detail, members: { outcome, letter_id } }),
+      ...replayOutcome(report),
+    };
   },
 });
 

@@ -5,6 +5,13 @@ import type { DiscardDeps } from '../../../engine/dead-letters/discard';
 import { OperatorError, parseMoment } from '../../../engine/dead-letters/operator';
 import type { ReplayDeps } from '../../../engine/dead-letters/replay';
 import { findCredential, type Credential } from '../../../engine/operators/credentials';
+import type {
+  Action,
+  ActionLog,
+  ActionName,
+  Outcome,
+  RecordAction,
+} from '../../../engine/operators/action-log';
 import type { Price } from '../../../engine/orders/order';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
@@ -24,7 +31,18 @@ export interface Operator {
   readonly inTurn: ReturnType<typeof createTurns>;
 }
 
+/** Who sends a request, and what records it. */
+interface Caller {
+  readonly name: string;
+  readonly record: (action: Action, act: () => Promise<ActionResponse>) => Promise<HttpResponse>;
+}
+
+/** A response to what changes something, with what was changed. */
+export interface ActionResponse extends HttpResponse, Partial<Outcome> {}
+
 export interface OperatorClients extends Pick<Operator, 'operations' | 'letters'> {
+  /** The record of what operators do. */
+  readonly actions: Pick<ActionLog, 'recorder'>;
   /** Those that are valid now. */
   readonly credentials: () => readonly Credential[];
 }
@@ -33,6 +51,7 @@ export interface OperatorRoute extends Omit<Route, 'handle'> {
   /** `body` is parsed JSON. Throws a RequestError or an OperatorError. */
   readonly carryOut: (
     operator: Operator,
+    caller: Caller,
     context: RouteContext,
     body: unknown,
   ) => Promise<HttpResponse>;
@@ -59,7 +78,7 @@ export function createOperatorRoutes(
   if (!clients) {
     return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
   }
-  const { credentials, operations, letters } = clients;
+  const { credentials, operations, letters, actions } = clients;
   const reading = createTurns();
   const operator: Operator = {
     operations,
@@ -69,6 +88,20 @@ export function createOperatorRoutes(
     inTurn: createTurns(),
   };
 
+  const responseOf = async <T extends HttpResponse | undefined>(
+    route: OperatorRoute,
+    respond: () => Promise<T>,
+  ): Promise<T | HttpResponse> => {
+    try {
+      return await respond();
+    } catch (error) {
+      const response = toResponse(error);
+      if (response.problem === 'dependency-unavailable') {
+        errors.report('an operator got no answer', error, { route: route.id });
+      }
+      return response;
+    }
+  };
   const handle = async (route: OperatorRoute, context: RouteContext) => {
     const { authorization } = context.req.headers;
     const token = bearerToken(authorization);
@@ -86,20 +119,38 @@ export function createOperatorRoutes(
       const challenge = `${CHALLENGE}, error="insufficient_scope"`;
       return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
-    try {
-      if (!route.body) return await route.carryOut(operator, context, undefined);
+    const { id, name, role } = credential;
+    const record = actions.recorder({ by: name, role, credential: id, door: 'http' });
+    const caller = { name, record: createRecord(record, (act) => responseOf(route, act)) };
+    return responseOf(route, async () => {
+      if (!route.body) return route.carryOut(operator, caller, context, undefined);
       const body = await readBody(context.req);
       if (typeof body !== 'string') return body;
-      return await route.carryOut(operator, context, parseJson(body));
-    } catch (error) {
-      const response = toResponse(error);
-      if (response.problem === 'dependency-unavailable') {
-        errors.report('an operator got no answer', error, { route: route.id });
-      }
-      return response;
-    }
+      return route.carryOut(operator, caller, context, parseJson(body));
+    });
   };
   return routes.map((route) => ({ ...route, handle: (context) => handle(route, context) }));
+}
+
+/** The record of a request is that of its response. */
+function createRecord(
+  record: RecordAction,
+  responseOf: (act: () => Promise<ActionResponse>) => Promise<ActionResponse>,
+): Caller['record'] {
+  return (action, act) =>
+    record(
+      action,
+      () => responseOf(act),
+      ({ status, problem, before, after, detail }) => {
+        const failed = problem === 'dependency-unavailable' ? 'unknown' : 'refused';
+        return {
+          outcome: status < 400 ? 'done' : failed,
+          detail: detail ?? problem,
+          before,
+          after,
+        };
+      },
+    );
 }
 
 const CHALLENGE = 'Bearer realm="operators of the flash sale"';
@@ -160,6 +211,8 @@ function toResponse(error: unknown): HttpResponse {
       return problem('dealt-with', { detail: `${detail} Send \`all: true\` to replay it anyway.` });
     case 'several-letters':
       return problem('several-dead-letters', { detail });
+    case 'unrecorded':
+      return problem('dependency-unavailable', { detail: `${detail} Send it again.` });
     case 'unavailable':
       return problem('dependency-unavailable');
   }
@@ -172,14 +225,23 @@ export function invalid(
   return new RequestError('invalid fields', { problem: 'invalid-request', members: { errors } });
 }
 
+/** The fields of a body that say who acts for whom and why. They are recorded apart from what is asked for. */
+interface Said {
+  readonly by?: string;
+  readonly why?: string;
+}
+
 /**
  * Declares a route that responds with 200 and JSON. The schemas of body and query both check the request and document it.
- * Their descriptions complete the sentence "the field …".
+ * Their descriptions complete the sentence "the field …". Every route but a GET has an `action`, and each of its requests
+ * is recorded, unless `isOnlyRead` says that it changes nothing.
  */
 export function operatorRoute<Body extends TSchema, Query extends TSchema>({
   response,
   query,
   handle,
+  action,
+  isOnlyRead = () => false,
   ...declaration
 }: Pick<Route, 'method' | 'path' | 'id' | 'summary' | 'description'> & {
   readonly parameters?: readonly Parameter[];
@@ -192,6 +254,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     readonly headers?: Readonly<Record<string, string>>;
   };
   readonly problems: readonly ProblemType[];
+  readonly isOnlyRead?: (body: Static<Body>) => boolean;
   readonly handle: (
     operator: Operator,
     request: {
@@ -199,9 +262,14 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       readonly query: Static<Query>;
       readonly body: Static<Body>;
       readonly ifMatch: string | undefined;
+      /** The operator, as ledger and marks name them. */
+      readonly by: string;
     },
-  ) => Promise<HttpResponse>;
-}): OperatorRoute {
+  ) => Promise<ActionResponse>;
+} & (
+    | { readonly method: 'get'; readonly action?: never }
+    | { readonly method: 'post' | 'put' | 'delete'; readonly action: ActionName }
+  )): OperatorRoute {
   const { parameters = [], body, problems } = declaration;
   const parseBody = createParser(body?.schema);
   const parseQuery = createParser(query);
@@ -226,13 +294,25 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       ...(body ? BODY_PROBLEMS : []),
       ...COMMON_PROBLEMS,
     ],
-    carryOut: (operator, context, value) =>
-      handle(operator, {
-        params: context.params,
-        query: parseQuery({ ...context.query }),
-        body: parseBody(value),
-        ifMatch: context.req.headers['if-match'],
-      }),
+    carryOut: (operator, caller, context, value) => {
+      const body = parseBody(value);
+      const { by: onBehalfOf, why, ...fields } = (body ?? {}) as Said & Record<string, unknown>;
+      const ifMatch = context.req.headers['if-match'];
+      const respond = () =>
+        handle(operator, {
+          params: context.params,
+          query: parseQuery({ ...context.query }),
+          body,
+          ifMatch,
+          by: onBehalfOf === undefined ? caller.name : `${caller.name} for ${onBehalfOf}`,
+        });
+      if (action === undefined || isOnlyRead(body)) return respond();
+      // A mended record names its buyer, whom the record of actions would remember for ever.
+      const { mended, ...asked } = fields;
+      const request = { ...context.params, ...asked, if_match: ifMatch, mended: mended && true };
+      const itemId = context.params['item_id'];
+      return caller.record({ action, itemId, why, onBehalfOf, request }, respond);
+    },
   };
 }
 
@@ -277,7 +357,13 @@ export const visibleText = (maxLength: number) =>
     pattern: '^(?=.*\\S)[^\\u0000-\\u001f\\u007f]+$',
     description: `must be a text of 1 to ${maxLength} characters in one line`,
   });
-export const By = visibleText(100);
+export const By = Type.Optional(
+  Type.String({
+    ...visibleText(100),
+    description:
+      'must be a text of 1 to 100 characters in one line: for whom you act, if not for yourself',
+  }),
+);
 
 export const whole = (minimum: number, maximum: number) =>
   Type.Integer({

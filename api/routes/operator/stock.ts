@@ -6,6 +6,8 @@ import {
   RESTOCK_UNITS_MAX,
   SALE_TIME_MAX,
 } from '../../../engine/orders/sale';
+import { WHY_LENGTH_MAX } from '../../../engine/dead-letters/operator';
+import { restockOutcome, saleOutcome } from '../../../engine/operators/outcomes';
 import type { RestockResult, SaleChange } from '../../../engine/stock/stock-operations';
 import { Id } from '../../buy/buy-request';
 import { readFromRedis, RequestError } from '../../http/errors';
@@ -20,6 +22,7 @@ import {
   JSON_OBJECT,
   operatorRoute,
   readTime,
+  visibleText,
   whole,
   type Operator,
 } from './operator';
@@ -48,6 +51,9 @@ const readItem = operatorRoute({
   handle: (operator, { params }) => itemResponse(operator, itemIdOf(params)),
 });
 
+/** Optional, as it is with `SET inventory:<item>`. */
+const Why = Type.Optional(visibleText(WHY_LENGTH_MAX));
+
 /** An absent field stays as it is; null unsets the property. */
 const SaleRequest = object(
   {
@@ -58,6 +64,7 @@ const SaleRequest = object(
     closes_at: optional(text('must be a time such as 2026-11-24T10:00Z')),
     force: Type.Optional(Type.Boolean({ description: 'must be true or false' })),
     by: By,
+    why: Why,
   },
   JSON_OBJECT,
 );
@@ -69,6 +76,7 @@ function optional<T extends TSchema>(schema: T) {
 const putSale = operatorRoute({
   method: 'put',
   path: '/operator/items/{item_id}',
+  action: 'sale.change',
   id: 'operatorPutSale',
   summary: 'Change how an item is sold',
   description:
@@ -76,7 +84,7 @@ const putSale = operatorRoute({
   parameters: [ITEM_ID, IF_MATCH],
   body: {
     schema: SaleRequest,
-    example: { price_minor: 1000, currency: 'USD', units_per_user: 2, by: 'ann' },
+    example: { price_minor: 1000, currency: 'USD', units_per_user: 2, why: 'the sale of May' },
   },
   response: {
     description: 'The item after the change.',
@@ -85,15 +93,15 @@ const putSale = operatorRoute({
     headers: FREE_TAG,
   },
   problems: ['unknown-item', 'stale-stock', 'units-owned', 'unreadable-stock'],
-  handle: async (operator, { params, body, ifMatch }) => {
+  handle: async (operator, { params, body, ifMatch, by }) => {
     const itemId = itemIdOf(params);
     const change = saleChange(body);
     const expectedFree = expectedUnits(ifMatch);
-    const how = { by: body.by, force: body.force === true, expectedFree };
+    const how = { by, force: body.force === true, expectedFree };
     const result = await readFromRedis(operator.operations.changeSale(itemId, change, how));
     switch (result.kind) {
       case 'changed':
-        return itemResponse(operator, itemId);
+        return { ...(await itemResponse(operator, itemId)), ...saleOutcome(result) };
       case 'unknown-item':
         return unknownItem(itemId);
       case 'stale':
@@ -118,6 +126,7 @@ const RestockRequest = object(
     free: Type.Optional(whole(0, RESTOCK_UNITS_MAX)),
     operation_id: Id,
     by: By,
+    why: Why,
   },
   JSON_OBJECT,
 );
@@ -140,12 +149,16 @@ const Restocked = object({
 const restock = operatorRoute({
   method: 'post',
   path: '/operator/items/{item_id}/restock',
+  action: 'stock.restock',
   id: 'operatorRestock',
   summary: 'Put units on sale',
   description:
     'Adds `units`, or sets the `free` units; the supply moves by the difference. With If-Match, only if the free units are still those. A repeated operation_id has no further effect. An unknown item is put on sale.',
   parameters: [ITEM_ID, IF_MATCH],
-  body: { schema: RestockRequest, example: { units: 50, operation_id: 'restock-1', by: 'ann' } },
+  body: {
+    schema: RestockRequest,
+    example: { units: 50, operation_id: 'restock-1', why: 'a late delivery' },
+  },
   response: {
     description: 'Done, now or before.',
     schema: Restocked,
@@ -161,9 +174,9 @@ const restock = operatorRoute({
     },
   },
   problems: ['unknown-item', 'stale-stock', 'operation-reused', 'unreadable-stock'],
-  handle: async ({ operations }, { params, body, ifMatch }) => {
+  handle: async ({ operations }, { params, body, ifMatch, by }) => {
     const itemId = itemIdOf(params);
-    const { units: add, free, operation_id: operationId, by } = body;
+    const { units: add, free, operation_id: operationId } = body;
     if ((add === undefined) === (free === undefined)) {
       throw invalid({ path: '', message: 'must have either units or free' });
     }
@@ -174,7 +187,10 @@ const restock = operatorRoute({
     );
     switch (result.kind) {
       case 'restocked':
-        return json(200, restockedBody(itemId, operationId, result));
+        return {
+          ...json(200, restockedBody(itemId, operationId, result)),
+          ...restockOutcome(result),
+        };
       case 'stale':
         return problem('stale-stock', { members: { free: result.free, expected: expectedFree } });
       case 'operation-reused':

@@ -10,7 +10,7 @@
   ARGV[7]  operator
   ARGV[8]  the free units that the operator has seen, or "" for any number
 
-  Returns  {"changed"}
+  Returns  {"changed", fields and values before, the same after}
            {"stale", free units}          not the number that the operator has seen
            {"unknown-item"}
            {"window", opening, closing}   the sale would end before it starts
@@ -61,6 +61,7 @@ if limit and not mayBeAbove then
   end
 end
 
+local before = redis.call('HGETALL', saleKey)
 local event = { 'state', 'sale', 'by', by }
 for field, change in pairs(changes) do
   if change == NONE then
@@ -74,4 +75,4 @@ for field, change in pairs(changes) do
   end
 end
 redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', unpack(event))
-return { 'changed' }
+return { 'changed', before, redis.call('HGETALL', saleKey) }

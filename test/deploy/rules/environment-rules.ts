@@ -60,7 +60,7 @@ export function environmentFaults(environments: readonly Environment[]): string[
 
 /** Said by the place where a process runs, and not by whoever starts the project. */
 const SAID_BY_PLACE =
-  /^(REDIS|KAFKA|TEMPORAL)_|_FILE$|^(HOST|PORT|PAYMENT_URL|ENGINE_MODE|FAILPOINTS|ORDERS_TOPIC|DLQ_TOPIC|CANCELLATIONS_TOPIC|CONSUMER_GROUP|TASK_QUEUE)$/;
+  /^(REDIS|KAFKA|TEMPORAL)_|_FILE$|^(HOST|PORT|PAYMENT_URL|ENGINE_MODE|FAILPOINTS|ORDERS_TOPIC|DLQ_TOPIC|CANCELLATIONS_TOPIC|OPERATOR_ACTIONS_TOPIC|CONSUMER_GROUP|TASK_QUEUE)$/;
 
 /** What a process reads of the variables in .env.example, and would not get from there: its container does not name it. */
 export function unheardSettings(

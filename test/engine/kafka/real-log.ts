@@ -22,6 +22,7 @@ export function useRealLog() {
         ordersTopic: name,
         deadLetterTopic: `${name}-dlq`,
         cancellationsTopic: `${name}-cancelled`,
+        operatorActionsTopic: `${name}-actions`,
       };
       await ensureTopics(kafkaAddrs(), saleTopics(names));
       return names;

@@ -1,0 +1,106 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatCredentials } from '../../engine/operators/credentials';
+import type { LoggedAction } from '../../engine/operators/action-log';
+import { startEngine, type Engine } from '../support/engine';
+import { eventually } from '../support/eventually';
+import { flashSale } from '../support/flash-sale';
+import { anItem } from '../support/purchases';
+
+const folder = mkdtempSync(join(tmpdir(), 'operators-'));
+const file = join(folder, 'operators.json');
+
+let engine: Engine;
+beforeAll(async () => {
+  writeFileSync(file, formatCredentials([]));
+  engine = await startEngine({ OPERATORS_FILE: file, API_PROCESSES: '2' });
+}, 90_000);
+afterAll(async () => {
+  await engine.stop();
+  rmSync(folder, { recursive: true });
+}, 60_000);
+
+async function send(token: string, method: string, path: string, body?: unknown) {
+  const response = await fetch(`${engine.gateway}/operator${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+/** How many lines of the gateway's log have all of these words. Each of its processes writes its own. */
+function linesWith(...words: string[]): number {
+  const lines = readFileSync(engine.logFile('api'), 'utf8').split('\n');
+  return lines.filter((line) => words.every((word) => line.includes(word))).length;
+}
+
+/** Both gateway processes have read the file since the credential was added to it, or removed from it. */
+const isReadTwice = (id: string, reads: number) =>
+  eventually(`${id} was seen ${reads} times`, () =>
+    Promise.resolve(linesWith('the credentials of operators have changed', id) === reads),
+  );
+
+async function aCredential(name: string, role: 'read' | 'operate') {
+  const words = ['operator', 'add', name, '--role', role, '--file', file, '--json'];
+  const added = (await flashSale(engine, ...words)).json() as { id: string; token: string };
+  await isReadTwice(added.id, 2);
+  return added;
+}
+
+const actionsOf = async (itemId: string, ...words: string[]) => {
+  const listed = await flashSale(engine, 'audit-log', '--item', itemId, '--json', ...words);
+  expect(listed.code).toBe(0);
+  return listed.json() as LoggedAction[];
+};
+
+test('what operators do by HTTP and at the command line is in one record, by name', async () => {
+  const itemId = anItem();
+  const ann = (await aCredential('ann', 'operate')).token;
+  const restock = { units: 5, operation_id: 'op', why: 'a late delivery' };
+  expect((await send(ann, 'POST', `/items/${itemId}/restock`, restock)).status).toBe(200);
+  const why = ['--by', 'bob', '--why', 'dearer'];
+  expect(
+    (await flashSale(engine, 'sale', 'set', itemId, '--price-minor', '250', ...why)).code,
+  ).toBe(0);
+  expect((await flashSale(engine, 'stock', 'set', itemId, '9', '--expect', '7')).code).toBe(1);
+
+  expect(await actionsOf(itemId)).toMatchObject([
+    {
+      action: 'stock.restock',
+      by: 'ann',
+      role: 'operate',
+      door: 'http',
+      why: 'a late delivery',
+      outcome: 'done',
+      before: null,
+      after: { free: 5, supply: 5 },
+    },
+    {
+      action: 'sale.change',
+      by: 'bob',
+      role: null,
+      door: 'cli',
+      why: 'dearer',
+      outcome: 'done',
+      before: {},
+      after: { price: '250' },
+    },
+    { action: 'stock.restock', door: 'cli', outcome: 'refused', detail: 'stale' },
+  ]);
+  expect(await actionsOf(itemId, '--by', 'bob')).toMatchObject([{ by: 'bob' }]);
+});
+
+test('a credential that is removed is refused by every process, without a restart', async () => {
+  const { id, token: eve } = await aCredential('eve', 'read');
+  const restock = { units: 1, operation_id: 'x' };
+  const refused = await send(eve, 'POST', '/items/101/restock', restock);
+  expect([refused.status, refused.body['type']]).toEqual([403, '/problems/forbidden']);
+  expect((await flashSale(engine, 'operator', 'remove', 'eve', '--file', file)).code).toBe(0);
+  await isReadTwice(id, 4);
+  expect((await send(eve, 'GET', '/items/101')).status).toBe(401);
+});
