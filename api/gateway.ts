@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
@@ -12,8 +13,9 @@ import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
 import { createClusterStatus, createHealth, type Probe } from './health';
 import { createBodyReader } from './http/body-reader';
+import { createClients } from './http/clients';
 import { createErrorLog } from './http/errors';
-import { createInFlight, createRateLimit } from './http/limits';
+import { createInFlight, createRateLimit, type RateLimitOptions } from './http/limits';
 import { shedLoad } from './http/shed-load';
 import { createMetrics } from './metrics';
 import { createCancelOrder, type CancelWorkflow } from './routes/cancel-order';
@@ -70,7 +72,9 @@ export interface GatewayParts {
   /** Absent: no trace links. */
   readonly trace?: TraceTarget | undefined;
   /** Absent: no limit. */
-  readonly rateLimit?: { readonly requests: number; readonly seconds: number } | undefined;
+  readonly rateLimit?: RateLimitOptions | undefined;
+  /** Absent: no X-Forwarded-For is believed. */
+  readonly trustedProxies?: BlockList | undefined;
   /** Absent: the operators' routes respond that they are disabled. */
   readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
@@ -108,6 +112,7 @@ export function createGateway(parts: GatewayParts) {
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;
   const errors = createErrorLog(logger, metrics.countError);
   const view = createOrderView(parts.trace);
+  const clients = createClients(parts.trustedProxies ?? new BlockList());
   const readBody = createBodyReader(limits.bodyDeadlineMs);
   const buy = createBuy({
     admission: parts.admission,
@@ -121,6 +126,7 @@ export function createGateway(parts: GatewayParts) {
     readBody,
     onBatch: metrics.countBatch,
     rateLimit: parts.rateLimit && createRateLimit(parts.rateLimit),
+    clients,
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
     holdLeaseMs: limits.holdLeaseMs,

@@ -125,6 +125,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
+    trustedProxies: config.trustedProxies,
     operator: config.operator && {
       credentials: () => [...shared, ...(credentials?.current() ?? [])],
       operations: createStockOperations(redis),

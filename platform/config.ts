@@ -19,6 +19,8 @@ export function loadApiConfig(env: Env) {
     defaultPriceMinor: read.integer('DEFAULT_PRICE_MINOR', 1000, { min: 1, max: 100_000_000 }),
     defaultCurrency: read.matching('DEFAULT_CURRENCY', 'USD', /^[A-Z]{3}$/, 'an ISO 4217 code'),
     rateLimit: readRateLimit(read),
+    /** Addresses of which the gateway believes X-Forwarded-For. */
+    trustedProxies: read.networks('TRUSTED_PROXIES'),
     /** Absent: the gateway serves no operators. */
     operator: readOperator(read, connections),
   });
@@ -170,11 +172,15 @@ function readOrderRetention(read: Reader): number {
   return read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
 }
 
-/** How many purchases one user may request within so many seconds at each gateway; undefined: no limit. */
+/** How many purchases one client may request within so many seconds at each gateway; undefined: no limit. */
 function readRateLimit(read: Reader) {
-  const requests = read.integer('RATE_LIMIT_REQUESTS', 0, { min: 0, max: 1_000_000 });
+  const range = { min: 0, max: 1_000_000 };
+  const requests = read.integer('RATE_LIMIT_REQUESTS', 0, range) || undefined;
+  const itemRequests = read.integer('RATE_LIMIT_ITEM_REQUESTS', 0, range) || undefined;
   const seconds = read.integer('RATE_LIMIT_SECONDS', 1, { min: 1, max: 3_600 });
-  return requests === 0 ? undefined : { requests, seconds };
+  return requests === undefined && itemRequests === undefined
+    ? undefined
+    : { requests, itemRequests, seconds };
 }
 
 /** Long enough that it cannot be guessed over HTTP. */

@@ -5,12 +5,8 @@ import type { RequestId } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { ReadBody } from '../http/body-reader';
 import { RequestError } from '../http/errors';
-import {
-  createDeadlines,
-  createInFlight,
-  type createRateLimit,
-  type InFlight,
-} from '../http/limits';
+import type { Clients } from '../http/clients';
+import { createDeadlines, createInFlight, type InFlight, type RateLimit } from '../http/limits';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 import type { OrderView } from '../routes/order-view';
@@ -39,8 +35,9 @@ export interface BuyDeps extends BuyAdmissionDeps {
   readonly isClosing: () => boolean;
   /** Then no units are held, so that the orders under way have the room that is left. */
   readonly isRedisNearlyFull: () => boolean;
-  /** Absent: users may send as many requests as the gateway can take. */
-  readonly rateLimit: ReturnType<typeof createRateLimit> | undefined;
+  /** Absent: clients may send as many requests as the gateway can take. */
+  readonly rateLimit: RateLimit | undefined;
+  readonly clients: Pick<Clients, 'keyOf'>;
   /** Milliseconds; only tests shorten it. */
   readonly appendDeadlineMs: number | undefined;
 }
@@ -49,7 +46,7 @@ export type Buy = ReturnType<typeof createBuy>;
 
 /** POST /buy, in the order of its steps: read, admit, publish, respond. */
 export function createBuy(deps: BuyDeps) {
-  const { inFlight, rateLimit, isClosing, readBody } = deps;
+  const { inFlight, rateLimit, clients, isClosing, readBody } = deps;
   const admission = createBuyAdmission(deps);
   const { publish, whenPublished } = createPublish(deps, admission.queue);
   const accepted = createAccepted(deps.view);
@@ -62,7 +59,10 @@ export function createBuy(deps: BuyDeps) {
     const purchase = parseBuyRequest(body);
     if ('status' in purchase) return purchase;
     const { requestId } = purchase;
-    const retryAfterMs = rateLimit && (await rateLimit(purchase.userId));
+    // Not by the user_id: anybody can write another buyer's name, or a new one each time.
+    const client = rateLimit && clients.keyOf(req);
+    const retryAfterMs =
+      client === undefined ? undefined : await rateLimit?.(client, purchase.itemId);
     if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
     if (deps.isRedisNearlyFull()) {
       deps.errors.report('Redis is nearly full', undefined);

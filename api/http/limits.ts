@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import type { UserId } from '../../engine/orders/order';
+import type { ItemId } from '../../engine/orders/order';
 
 /** 16 KiB: thirty times the longest valid order, small enough to keep in memory for every connection at once. */
 export const BODY_BYTES_MAX = 16 * 1024;
@@ -70,33 +70,48 @@ export function createDeadlines(lengthMs: number) {
   };
 }
 
-/**
- * Users whose requests are counted at once: some tens of MB. user_ids can be invented, and a record lives for as long as
- * the limit is set to.
- */
-const LIMITED_USERS_MAX = 100_000;
+/** Counts kept at once for each limit: some tens of MB. A count lives for as long as the limit is set to. */
+const COUNTS_MAX = 100_000;
+
+export interface RateLimitOptions {
+  /** Of one client. */
+  readonly requests: number | undefined;
+  /** Of one client for one item. */
+  readonly itemRequests: number | undefined;
+  readonly seconds: number;
+}
+
+export type RateLimit = ReturnType<typeof createRateLimit>;
 
 /**
- * Allows each user so many requests within so many seconds of the first of them. It counts in the memory of this process,
- * so a decision costs no round trip; behind N gateways a user may send N times as many. Beyond `usersMax` the user who was
- * seen first is forgotten.
+ * Allows each client so many requests within so many seconds of the first of them, altogether and for each item. It counts
+ * in the memory of this process, so a decision costs no round trip; behind N gateways a client may send N times as many.
  */
 export function createRateLimit(
-  limit: { readonly requests: number; readonly seconds: number },
-  usersMax = LIMITED_USERS_MAX,
+  { requests, itemRequests, seconds }: RateLimitOptions,
+  countsMax = COUNTS_MAX,
 ) {
-  const limiter = new RateLimiterMemory({ points: limit.requests, duration: limit.seconds });
-  const users = new Set<UserId>();
+  const ofClient = requests === undefined ? undefined : createLimit(requests, seconds, countsMax);
+  const ofItem =
+    itemRequests === undefined ? undefined : createLimit(itemRequests, seconds, countsMax);
   /** Counts one request. Undefined when it may pass, else the milliseconds until the next one may. */
-  return async (userId: UserId): Promise<number | undefined> => {
-    users.add(userId);
-    const [first] = users;
-    if (users.size > usersMax && first !== undefined) {
-      users.delete(first);
+  return async (client: string, itemId: ItemId): Promise<number | undefined> =>
+    (await ofClient?.(client)) ?? ofItem?.(`${client} ${itemId}`);
+}
+
+/** Beyond `countsMax` the key that was seen first is forgotten: keys can be invented, if only as item_ids. */
+function createLimit(points: number, seconds: number, countsMax: number) {
+  const limiter = new RateLimiterMemory({ points, duration: seconds });
+  const keys = new Set<string>();
+  return async (key: string): Promise<number | undefined> => {
+    keys.add(key);
+    const [first] = keys;
+    if (keys.size > countsMax && first !== undefined) {
+      keys.delete(first);
       await limiter.delete(first);
     }
     try {
-      await limiter.consume(userId);
+      await limiter.consume(key);
       return undefined;
     } catch (error) {
       if (error instanceof RateLimiterRes) return error.msBeforeNext;

@@ -1,4 +1,5 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
 import { describeError } from '../user-error';
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -80,6 +81,16 @@ export function createReader(env: Env) {
       const list = matching(name, undefined, ADDRESSES, 'host:port, comma-separated');
       return list.split(',').map((address) => address.trim());
     },
+    /** Addresses and networks (10.0.0.0/8), comma-separated. */
+    networks: (name: string): BlockList => {
+      const list = new BlockList();
+      const entries = raw(name) === '' ? [] : raw(name).split(',');
+      for (const entry of entries.map((one) => one.trim())) {
+        if (addNetwork(list, entry)) continue;
+        fail(`${name} must be IP addresses or networks such as 10.0.0.0/8, not "${entry}"`);
+      }
+      return list;
+    },
     fraction: (name: string, fallback: number) => number(name, fallback, { min: 0, max: 1 }),
     integer: (name: string, fallback: number, range: { min: number; max: number }) => {
       const value = number(name, fallback, range);
@@ -97,6 +108,17 @@ export function createReader(env: Env) {
 
 const ADDRESS = /^[^\s:,]+:\d{1,5}$/;
 const ADDRESSES = /^[^\s:,]+:\d{1,5}(\s*,\s*[^\s:,]+:\d{1,5})*$/;
+
+/** False where the entry is neither an address nor a network. */
+function addNetwork(list: BlockList, entry: string): boolean {
+  const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
+  const version = isIP(address);
+  const bits = version === 6 ? 128 : 32;
+  const length = prefix === undefined ? bits : Number(prefix);
+  if (version === 0 || length > bits) return false;
+  list.addSubnet(address, length, version === 6 ? 'ipv6' : 'ipv4');
+  return true;
+}
 
 /** X, or the content of the file X_FILE without the newline that editors append. Problems never quote it: it may be a secret. */
 function readContent(env: Env, name: string, fail: (problem: string) => void): string | undefined {

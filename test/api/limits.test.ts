@@ -1,6 +1,6 @@
 import { APPEND_DEADLINE_MS } from '../../api/buy/buy';
 import { createDeadlines, createInFlight, createRateLimit } from '../../api/http/limits';
-import type { UserId } from '../../engine/orders/order';
+import type { ItemId } from '../../engine/orders/order';
 import { HOLD_LEASE_MS } from '../../engine/stock/admission';
 import { until } from './open-gateway';
 
@@ -37,15 +37,27 @@ describe('the deadline of an append', () => {
 });
 
 describe('the rate limit', () => {
-  const allow = createRateLimit({ requests: 1, seconds: 3_600 }, 3);
-  const ask = (...users: string[]) => Promise.all(users.map((user) => allow(user as UserId)));
+  const seconds = 3_600;
+  const item = (name: string) => name as ItemId;
 
-  test('remembers a bounded number of users, however many are invented', async () => {
-    await ask('ann', 'bob', 'cid');
-    expect(await ask('ann', 'bob', 'cid')).not.toContain(undefined);
-    await ask('invented-1', 'invented-2');
-    // The two who were seen first are forgotten; the third is not.
-    const [cid, ann] = [await ask('cid'), await ask('ann')];
-    expect([cid, ann]).toEqual([[expect.any(Number)], [undefined]]);
+  test('remembers a bounded number of clients, however many there are', async () => {
+    const allow = createRateLimit({ requests: 1, itemRequests: undefined, seconds }, 3);
+    const ask = (...clients: string[]) =>
+      Promise.all(clients.map((client) => allow(client, item('101'))));
+    await ask('a', 'b', 'c');
+    expect(await ask('a', 'b', 'c')).not.toContain(undefined);
+    await ask('new-1', 'new-2');
+    // The two that were seen first are forgotten; the third is not.
+    const [c, a] = [await ask('c'), await ask('a')];
+    expect([c, a]).toEqual([[expect.any(Number)], [undefined]]);
+  });
+
+  test('remembers a bounded number of items, however many are invented', async () => {
+    const allow = createRateLimit({ requests: undefined, itemRequests: 1, seconds }, 2);
+    await allow('a', item('101'));
+    expect(await allow('a', item('101'))).toEqual(expect.any(Number));
+    await allow('a', item('invented-1'));
+    await allow('a', item('invented-2'));
+    expect(await allow('a', item('101'))).toBeUndefined();
   });
 });

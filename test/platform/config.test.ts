@@ -51,7 +51,11 @@ describe('the configuration of a process', () => {
     ['ORDER_RETENTION', 'forever'],
     ['DEFAULT_PRICE_MINOR', '0'],
     ['RATE_LIMIT_REQUESTS', '-1'],
+    ['RATE_LIMIT_ITEM_REQUESTS', 'few'],
     ['RATE_LIMIT_SECONDS', '0'],
+    ['TRUSTED_PROXIES', 'proxy.internal'],
+    ['TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['TRUSTED_PROXIES', '10.0.0.1,,10.0.0.2'],
   ])('refuses %s=%s', (name, value) => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
