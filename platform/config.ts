@@ -1,4 +1,5 @@
 import { readKafkaAccess, readRedisAccess, readTemporalAccess } from './config/access';
+import { findMisspelled } from './config/names';
 import { createReader, type Env, type Reader } from './config/reader';
 import { parseFailpoints } from './failpoints';
 
@@ -7,6 +8,7 @@ export type { Env };
 /** The gateway's configuration. Throws one error that lists every problem found in `env`. */
 export function loadApiConfig(env: Env) {
   const read = createReader(env);
+  checkNames(read, env);
   const connections = readConnections(read);
   return read.done({
     ...readProcess(read, 8080),
@@ -34,6 +36,7 @@ export type OperatorConfig = NonNullable<ApiConfig['operator']>;
 /** The ingest consumer's configuration. Throws one error that lists every problem found in `env`. */
 export function loadIngestConfig(env: Env) {
   const read = createReader(env);
+  checkNames(read, env);
   return read.done({
     ...readProcess(read, 9101),
     ...readConnections(read),
@@ -52,6 +55,7 @@ export function loadIngestConfig(env: Env) {
 /** The set-up's configuration: the systems that it prepares. Throws one error that lists every problem found in `env`. */
 export function loadSetupConfig(env: Env) {
   const read = createReader(env);
+  checkNames(read, env);
   return read.done({
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     ...readConnections(read),
@@ -63,6 +67,7 @@ export type IngestConfig = ReturnType<typeof loadIngestConfig>;
 /** The worker's configuration. Throws one error that lists every problem found in `env`. */
 export function loadWorkerConfig(env: Env) {
   const read = createReader(env);
+  checkNames(read, env);
   return read.done({
     ...readProcess(read, 9102),
     ...readConnections(read),
@@ -82,6 +87,7 @@ export type WorkerConfig = ReturnType<typeof loadWorkerConfig>;
 /** The payment simulator's configuration. Throws one error that lists every problem found in `env`. */
 export function loadSimulatorConfig(env: Env) {
   const read = createReader(env);
+  checkNames(read, env);
   return read.done({
     ...readProcess(read, 8090),
     /** File of the persistent ledger. */
@@ -107,6 +113,45 @@ export function loadKafkaAccess(env: Env) {
 export function loadTemporalAccess(env: Env) {
   const read = createReader(env);
   return read.done(readTemporalAccess(read));
+}
+
+/** Variables that are set, that no process reads, and that seem to be meant for one: a sentence for each. */
+export function misspelledVariables(env: Env): string[] {
+  return findMisspelled(env, variablesRead);
+}
+
+/** A setting that is written wrongly would be a setting that is silently not made. */
+function checkNames(read: Reader, env: Env): void {
+  for (const problem of misspelledVariables(env)) read.fail(problem);
+}
+
+/** Every variable that the loaders look up, in each of their processes. */
+export function variablesRead(): ReadonlySet<string> {
+  const names = new Set<string>();
+  const env = new Proxy<Env>(
+    {},
+    {
+      get: (_, name) => {
+        names.add(String(name));
+        return undefined;
+      },
+    },
+  );
+  const loaders = [
+    loadApiConfig,
+    loadIngestConfig,
+    loadSetupConfig,
+    loadWorkerConfig,
+    loadSimulatorConfig,
+  ];
+  for (const load of loaders) {
+    try {
+      load(env);
+    } catch {
+      // Required variables are missing, which is reported after all variables were read.
+    }
+  }
+  return names;
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Env } from '../platform/config';
+import { misspelledVariables, type Env } from '../platform/config';
 import { isTaken } from '../platform/machine';
 import { UserError } from '../platform/user-error';
 
@@ -23,8 +23,10 @@ export type Ports = Readonly<Record<PortName, number>>;
 
 export type StackSettings = ReturnType<typeof loadStackSettings>;
 
-/** What the environment says about the local stack. `root` is the checkout. Throws a UserError for a wrong port. */
+/** What the environment says about the local stack. `root` is the checkout. Throws a UserError for a wrong port or name. */
 export function loadStackSettings(env: Env, root: string) {
+  const misspelled = misspelledVariables(env);
+  if (misspelled.length > 0) throw new UserError(misspelled.join('\n'));
   const text = (name: string) => env[name]?.trim() || undefined;
   const userCache = text('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
   return {

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as config from '../platform/config';
-import type { Env } from '../platform/config';
+import { misspelledVariables, variablesRead } from '../platform/config';
 
 const ROOT = join(__dirname, '..');
 const SCRIPTS = join(ROOT, 'engine', 'stock', 'scripts');
@@ -39,10 +38,12 @@ describe('the documents', () => {
   });
 
   test('.env.example names every variable that the loader reads, and no other', () => {
-    const loaded = variablesRead();
+    const loaded = [...variablesRead()];
     const shown = [...read('.env.example').matchAll(/^#? ?([A-Z_]+)=/gm)].map((match) => match[1]);
     const missing = loaded.filter((name) => !UNLISTED.includes(name) && !shown.includes(name));
     expect(missing).toEqual([]);
+    const env = Object.fromEntries(shown.map((name = '') => [name, 'x'] as const));
+    expect(misspelledVariables(env)).toEqual([]);
     const stack = ['stack', 'cli']
       .flatMap((folder) => sources(folder))
       .concat(read('docker-compose.yml'))
@@ -70,29 +71,6 @@ describe('the tests', () => {
     expect(marked).toEqual([]);
   });
 });
-
-/** Every variable that a loader of platform/config.ts looks up. */
-function variablesRead(): string[] {
-  const names = new Set<string>();
-  const env = new Proxy<Env>(
-    {},
-    {
-      get: (_, name) => {
-        names.add(String(name));
-        return undefined;
-      },
-    },
-  );
-  const loaders = Object.entries(config).filter(([name]) => name.startsWith('load'));
-  for (const [, load] of loaders) {
-    try {
-      (load as (env: Env) => unknown)(env);
-    } catch {
-      // Required variables are missing. That is reported after all variables were read.
-    }
-  }
-  return [...names];
-}
 
 function sources(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })

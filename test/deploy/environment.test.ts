@@ -86,8 +86,8 @@ describe('the check of environments', () => {
   test('finds a shared variable that no process knows', () => {
     const planted = gateway.map((environment) => ({
       ...environment,
-      shared: { REDIS_TSL: 'true' },
+      shared: { REDIS_HOST: 'redis' },
     }));
-    expect(environmentFaults(planted)).toEqual(['no process knows REDIS_TSL']);
+    expect(environmentFaults(planted)).toEqual(['no process knows REDIS_HOST']);
   });
 });

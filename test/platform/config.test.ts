@@ -60,6 +60,50 @@ describe('the configuration of a process', () => {
     expect(() => loadApiConfig({ ...ADDRESSES, [name]: value })).toThrow(`${name} must be`);
   });
 
+  test.each([
+    ['RATE_LIMIT_REQUEST', 'RATE_LIMIT_REQUESTS'],
+    ['RATE_LIMIT_PER_USER', 'RATE_LIMIT_REQUESTS'],
+    ['IDEMPOTENCY_SECONDS', 'IDEMPOTENCY_TTL'],
+    ['TRUSTED_PROXY', 'TRUSTED_PROXIES'],
+    ['OPERATORS_TOKEN', 'OPERATOR_TOKEN'],
+    ['REDIS_ADRR', 'REDIS_ADDR'],
+    ['KAFKA_ADDRS', 'KAFKA_ADDR'],
+    ['ENGINE_MDOE', 'ENGINE_MODE'],
+    ['API_PROCESS', 'API_PROCESSES'],
+    ['REDIS_PASSWROD_FILE', 'REDIS_PASSWORD_FILE'],
+    // Of another process: one file may be the environment of all.
+    ['OPEN_ORDER_MAX', 'OPEN_ORDERS_MAX'],
+  ])('refuses %s, which nobody reads, and names %s', (name, meant) => {
+    const load = () => loadApiConfig({ ...ADDRESSES, [name]: '5' });
+    expect(load).toThrow(`${name} is no variable of this engine: is ${meant} meant?`);
+  });
+
+  test.each([
+    ['of shells and systems', { HOSTNAME: 'x', HOSTS: 'x', POST: 'x', LOGLEVEL: 'x', TERM: 'x' }],
+    ['of Redis', { REDIS_HOST: 'x', REDIS_VERSION: '7', REDIS_URL: 'x', REDIS_USER: 'x' }],
+    ['of Kafka', { KAFKA_HOME: 'x', KAFKA_HOST: 'x', KAFKA_OPTS: 'x', KAFKA_HEAP_OPTS: 'x' }],
+    ['of Temporal', { TEMPORAL_CLI_ADDRESS: 'x', TEMPORAL_HOST: 'x', TEMPORAL_HOME: 'x' }],
+    ['of other processes', { OPEN_ORDERS_MAX: '5', PAYMENT_URL: 'x', FLASH_SALE_DATA: 'x' }],
+    [
+      'of Kubernetes, for services with names like ours',
+      {
+        REDIS_PORT: 'tcp://10.0.0.1:6379',
+        REDIS_PORT_6379_TCP: 'tcp://10.0.0.1:6379',
+        REDIS_PORT_6379_TCP_ADDR: '10.0.0.1',
+        REDIS_SERVICE_HOST: '10.0.0.1',
+        REDIS_SERVICE_PORT_REDIS: '6379',
+        API_PORT: 'tcp://10.0.0.1:80',
+        PAYMENTS_PORT: 'tcp://10.0.0.1:80',
+        FLASH_SALE_API_PORT: 'tcp://10.0.0.1:80',
+        FLASH_SALE_API_PORT_80_TCP_PORT: '80',
+        FLASH_SALE_API_SERVICE_PORT: '80',
+        RATE_LIMIT_SERVICE_HOST: '10.0.0.1',
+      },
+    ],
+  ])('leaves variables alone that are %s', (_, foreign) => {
+    expect(loadApiConfig({ ...ADDRESSES, ...foreign }).port).toBe(8080);
+  });
+
   test('rejects an ORDER_RETENTION shorter than twice IDEMPOTENCY_TTL', () => {
     const load = (orderRetention: string) =>
       loadApiConfig({ ...ADDRESSES, IDEMPOTENCY_TTL: '600', ORDER_RETENTION: orderRetention });
