@@ -84,6 +84,7 @@ export interface GatewayParts {
   readonly limits?: {
     readonly buysInFlightMax?: number;
     readonly bodyDeadlineMs?: number;
+    readonly bodiesMax?: number;
     readonly appendDeadlineMs?: number;
     readonly holdLeaseMs?: number;
     readonly lingerMs?: number;
@@ -111,9 +112,10 @@ export function createGateway(parts: GatewayParts) {
   };
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;
   const errors = createErrorLog(logger, metrics.countError);
+  const reportPressure = createErrorLog(logger, metrics.countPressure).report;
   const view = createOrderView(parts.trace);
   const clients = createClients(parts.trustedProxies ?? new BlockList());
-  const readBody = createBodyReader(limits.bodyDeadlineMs);
+  const readBody = createBodyReader(reportPressure, limits.bodyDeadlineMs, limits.bodiesMax);
   const buy = createBuy({
     admission: parts.admission,
     ledgers: parts.ledgers,
@@ -138,7 +140,10 @@ export function createGateway(parts: GatewayParts) {
     errors,
   });
   const findOrder = createFindOrder(lookUp, view);
-  const events = createOrderEvents(findOrder, errors, limits.events);
+  const events = createOrderEvents(
+    { findOrder, errors, clients, report: reportPressure },
+    limits.events,
+  );
   const cancelOrder = createCancelOrder({
     ledger,
     lookUp,
@@ -171,6 +176,8 @@ export function createGateway(parts: GatewayParts) {
   return {
     /** For the tests of the API reference. */
     routes,
+    /** For the server of the listener. */
+    reportPressure,
     listener: shedLoad(
       (req, res) => void listener(req, res),
       () => !closing && inFlight.isFull(),

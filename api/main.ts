@@ -148,7 +148,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     Promise.all([producer.close(PRODUCER_DRAIN_MS), cancellations.close(PRODUCER_DRAIN_MS)]),
   );
 
-  const server = createHttpServer(calls.aroundAcceptances(failpoints, gateway.listener));
+  const listener = calls.aroundAcceptances(failpoints, gateway.listener);
+  const server = createHttpServer(listener, gateway.reportPressure);
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);

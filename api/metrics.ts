@@ -40,6 +40,12 @@ export function createMetrics(buysInFlight: () => number) {
     labelNames: ['what'],
     registers,
   });
+  const pressure = new Counter({
+    name: 'flash_sale_pressure_total',
+    help: 'What the gateway did to connections, bodies and streams to protect the others',
+    labelNames: ['what'],
+    registers,
+  });
   new Gauge({
     name: 'flash_sale_buys_in_flight',
     help: 'Purchases that were read and are not answered',
@@ -66,6 +72,9 @@ export function createMetrics(buysInFlight: () => number) {
     },
     countError: (what: string): void => {
       errors.inc({ what });
+    },
+    countPressure: (what: string): void => {
+      pressure.inc({ what });
     },
     /** GET /metrics: the metrics of the gateway and of the process, in the Prometheus format. */
     response: async (): Promise<HttpResponse> =>

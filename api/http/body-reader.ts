@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ReportPressure } from './errors';
 import { BODY_BYTES_MAX, createDeadlines } from './limits';
 import { problem } from './problems';
 import type { HttpResponse } from './response';
@@ -7,14 +8,29 @@ import type { HttpResponse } from './response';
 /** From the headers to the last byte. An order fits into one packet; a slow phone line needs a second or two. */
 const BODY_DEADLINE_MS = 5_000;
 
+/**
+ * Bodies that may be arriving at once: 16 MB. Those of buyers come with their headers, so only slow ones are many; the one
+ * that began first then makes room.
+ */
+const BODIES_MAX = 1_000;
+
 /** The text of a body, empty when there is none; or the problem with it; or undefined when the client has left. */
 export type Body = string | HttpResponse | undefined;
 
 export type ReadBody = (req: IncomingMessage) => Promise<Body>;
 
 /** Reads a JSON body of at most BODY_BYTES_MAX within `deadlineMs`. Never rejects. */
-export function createBodyReader(deadlineMs = BODY_DEADLINE_MS): ReadBody {
-  const deadlines = createDeadlines(deadlineMs);
+export function createBodyReader(
+  report: ReportPressure,
+  deadlineMs = BODY_DEADLINE_MS,
+  bodiesMax = BODIES_MAX,
+): ReadBody {
+  const deadlines = createDeadlines(deadlineMs, {
+    openMax: bodiesMax,
+    onFull: () => {
+      report('a slow body was given up to make room', undefined);
+    },
+  });
 
   return (req) => {
     const { headers } = req;

@@ -4,10 +4,13 @@ import type { ProblemOptions, ProblemType } from './problems';
 
 export type ErrorLog = ReturnType<typeof createErrorLog>;
 
+/** Reports what was done to one client to protect the others. */
+export type ReportPressure = ErrorLog['report'];
+
 /** While a dependency is down, thousands of requests a second fail in the same way; one line says as much. */
 const LINE_INTERVAL_MS = 1_000;
 
-/** Logs failures of dependencies, at most one line a second for each kind. */
+/** Logs failures of dependencies, or what protects the gateway, at most one line a second for each kind. */
 export function createErrorLog(logger: Logger, onError: (what: string) => void) {
   const lines = new Map<string, { loggedAt: number; suppressed: number }>();
   return {

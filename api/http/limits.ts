@@ -41,9 +41,15 @@ const SWEEPS_PER_LENGTH = 20;
 
 /**
  * One timer for thousands of deadlines of `lengthMs`. They all have the same length, so they expire in the order in which
- * they start. The timer runs only while a deadline is open and does not keep the process alive.
+ * they start. The timer runs only while a deadline is open and does not keep the process alive. Beyond `openMax` the first
+ * one expires early, and `onFull` is called.
  */
-export function createDeadlines(lengthMs: number) {
+export function createDeadlines(
+  lengthMs: number,
+  { openMax, onFull }: { readonly openMax: number; readonly onFull?: () => void } = {
+    openMax: Infinity,
+  },
+) {
   const open = new Set<{ readonly at: number; readonly expire: () => void }>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -62,6 +68,14 @@ export function createDeadlines(lengthMs: number) {
   return {
     /** Calls `expire` once the time has passed, up to one sweep late. Returns a function that cancels it. */
     start: (expire: () => void): (() => void) => {
+      if (open.size >= openMax) {
+        const [first] = open;
+        if (first) {
+          open.delete(first);
+          onFull?.();
+          first.expire();
+        }
+      }
       const deadline = { at: performance.now() + lengthMs, expire };
       open.add(deadline);
       timer ??= setInterval(sweep, Math.max(1, lengthMs / SWEEPS_PER_LENGTH)).unref();

@@ -6,8 +6,9 @@ import {
   type RequestListener,
   type Server,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { AddressInfo, Socket } from 'node:net';
+import { serveInTurn } from './connections';
+import type { ReportPressure } from './errors';
 import { problem } from './problems';
 import { SECURITY_HEADERS, writeResponse } from './response';
 
@@ -18,8 +19,12 @@ const BOUNDS = {
   requestMsMax: 10_000,
   // Above the minute after which usual load balancers drop an idle connection: the sending side must close first.
   keepAliveMs: 65_000,
+  // No byte has moved while a request is in hand. Above the longest work for an operator that sends nothing meanwhile.
+  stalledMs: 120_000,
   // About 10 KiB each; beyond it new connections are dropped, which keeps the open ones fast.
   connectionsMax: 10_000,
+  // Beyond it the connections that have been idle longest make room for new ones.
+  connectionsShedFrom: 9_000,
 };
 
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. `headers-too-large` names it. */
@@ -31,29 +36,34 @@ const CHECKS_MS_MAX = 1_000;
 /** An HTTP server for the public internet: everything is bounded in time, size and number. Only tests change the bounds. */
 export function createHttpServer(
   listener: RequestListener,
-  bounds: Partial<typeof BOUNDS> = {},
+  report: ReportPressure,
+  changed: Partial<typeof BOUNDS> = {},
 ): Server {
-  const { headersMsMax, requestMsMax, keepAliveMs, connectionsMax } = { ...BOUNDS, ...bounds };
+  const bounds = { ...BOUNDS, ...changed };
   const checked: RequestListener = (req, res) => {
     if (hasOneHost(req)) listener(req, res);
     else writeResponse(req, res, NOT_ONE_HOST, { close: true });
   };
-  const server = createServer(
-    {
-      headersTimeout: headersMsMax,
-      requestTimeout: requestMsMax,
-      keepAliveTimeout: keepAliveMs,
-      connectionsCheckingInterval: Math.min(CHECKS_MS_MAX, headersMsMax / 4),
-      maxHeaderSize: HEADER_BYTES_MAX,
-      // Node's own response to a request without Host has no body; ours is a problem.
-      requireHostHeader: false,
-    },
-    checked,
-  );
+  const server = createServer({
+    headersTimeout: bounds.headersMsMax,
+    requestTimeout: bounds.requestMsMax,
+    keepAliveTimeout: bounds.keepAliveMs,
+    connectionsCheckingInterval: Math.min(CHECKS_MS_MAX, bounds.headersMsMax / 4),
+    maxHeaderSize: HEADER_BYTES_MAX,
+    // Node's own response to a request without Host has no body; ours is a problem.
+    requireHostHeader: false,
+  });
+  server.timeout = bounds.stalledMs;
+  server.maxConnections = bounds.connectionsMax;
+  const inTurn = serveInTurn(server, checked, { shedFrom: bounds.connectionsShedFrom, report });
+  server.on('request', inTurn.onRequest);
   // Node's own response to an unknown Expect is an empty 417; HTTP allows to ignore the header.
-  server.on('checkExpectation', checked);
-  server.maxConnections = connectionsMax;
-  server.on('clientError', respondToBrokenRequest);
+  server.on('checkExpectation', inTurn.onRequest);
+  server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+    // The sender would take the response for that to its earlier request.
+    if (inTurn.owesResponse(socket)) socket.destroy();
+    else respondToBrokenRequest(error, socket);
+  });
   return server;
 }
 
@@ -97,10 +107,7 @@ const NOT_ONE_HOST = problem('invalid-request', {
 });
 
 /** Node gives what is not HTTP to this listener instead of the application; the sender gets a problem all the same. */
-function respondToBrokenRequest(
-  error: Error & { code?: string },
-  socket: Duplex & { bytesWritten?: number },
-) {
+function respondToBrokenRequest(error: Error & { code?: string }, socket: Socket) {
   // After an earlier response on this connection, a second one could be taken for the response to another request.
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();

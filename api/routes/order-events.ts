@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../engine/orders/ledger';
 import { type RequestId, parseRequestId } from '../../engine/orders/order';
-import type { ErrorLog } from '../http/errors';
+import type { Clients } from '../http/clients';
+import type { ErrorLog, ReportPressure } from '../http/errors';
 import { problem } from '../http/problems';
 import { SECURITY_HEADERS, type HttpResponse } from '../http/response';
 import { ORDER_EXAMPLE, type OrderBody } from './order-view';
@@ -19,12 +20,16 @@ const KEEP_ALIVE_MS = 15_000;
 /** Then the stream ends, and a browser reconnects with the id of the last event it saw. */
 const LIFE_MS_MAX = 120_000;
 
+/** On average. A client that ignores Retry-After and asks again on as many connections would otherwise take the CPU. */
+const REFUSAL_DELAY_MS = 2_000;
+
 export interface OrderEventsOptions {
   /** Milliseconds; only tests shorten them. */
   readonly pollMs?: number;
   readonly lifeMs?: number;
   readonly keepAliveMs?: number;
   readonly streamsMax?: number;
+  readonly refusalDelayMs?: number;
 }
 
 /**
@@ -32,15 +37,24 @@ export interface OrderEventsOptions {
  * `closeAll` ends every open stream.
  */
 export function createOrderEvents(
-  findOrder: FindOrder,
-  errors: ErrorLog,
+  {
+    findOrder,
+    errors,
+    clients,
+    report,
+  }: {
+    readonly findOrder: FindOrder;
+    readonly errors: ErrorLog;
+    readonly clients: Pick<Clients, 'keyOf'>;
+    readonly report: ReportPressure;
+  },
   options: OrderEventsOptions = {},
 ): { readonly route: Route; readonly closeAll: () => void } {
   const { pollMs = POLL_MS, lifeMs = LIFE_MS_MAX, streamsMax = STREAMS_MAX } = options;
-  const { keepAliveMs = KEEP_ALIVE_MS } = options;
+  const { keepAliveMs = KEEP_ALIVE_MS, refusalDelayMs = REFUSAL_DELAY_MS } = options;
   const streams = new Set<ServerResponse>();
-  /** Places of requests whose order is being looked up. Each is given up in the turn in which its stream takes one. */
-  let entering = 0;
+  /** Streams and look-ups before them. */
+  const places = createPlaces(streamsMax);
 
   /** A failed read does not end the stream: the next one may succeed. */
   const read = (requestId: RequestId) =>
@@ -77,31 +91,37 @@ export function createOrderEvents(
   const handle: Route['handle'] = async ({ params, req, res }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
-    if (streams.size + entering >= streamsMax) return problem('not-accepted', { requestId });
-    entering += 1;
-    let first: OrderBody | undefined;
+    const client = clients.keyOf(req);
+    if (!places.take(client)) {
+      report('an event stream was refused: too many are open', undefined);
+      await sleep(refusalDelayMs * (0.5 + Math.random()), undefined, { ref: false });
+      return problem('not-accepted', { requestId });
+    }
+    let isStream = false;
     try {
-      first = await findOrder(requestId);
-    } finally {
-      entering -= 1;
-    }
-    if (!first) return problem('unknown-order', { requestId });
+      const first = await findOrder(requestId);
+      if (!first) return problem('unknown-order', { requestId });
 
-    const lastSeen = String(req.headers['last-event-id'] ?? '');
-    // A browser stops reconnecting only at a 204: it has already seen the final outcome.
-    if (isFinal(first.status) && lastSeen === version(first)) return NOTHING_MORE;
-    res.writeHead(200, STREAM_HEADERS).flushHeaders();
-    if (req.method === 'HEAD') {
-      res.end();
+      const lastSeen = String(req.headers['last-event-id'] ?? '');
+      // A browser stops reconnecting only at a 204: it has already seen the final outcome.
+      if (isFinal(first.status) && lastSeen === version(first)) return NOTHING_MORE;
+      res.writeHead(200, STREAM_HEADERS).flushHeaders();
+      if (req.method === 'HEAD') {
+        res.end();
+        return undefined;
+      }
+      streams.add(res);
+      isStream = true;
+      // Not awaited: a stream can last minutes.
+      void follow(res, requestId, first, lastSeen).finally(() => {
+        streams.delete(res);
+        places.leave(client);
+        res.end();
+      });
       return undefined;
+    } finally {
+      if (!isStream) places.leave(client);
     }
-    streams.add(res);
-    // Not awaited: a stream can last minutes.
-    void follow(res, requestId, first, lastSeen).finally(() => {
-      streams.delete(res);
-      res.end();
-    });
-    return undefined;
   };
 
   return {
@@ -137,6 +157,36 @@ export function createOrderEvents(
     },
     closeAll: () => {
       for (const stream of streams) stream.end();
+    },
+  };
+}
+
+/**
+ * Places for streams. A client may take one while it has fewer than are free: alone it gets half of them, two get a third
+ * each, and however many one opens, there is room for others. Without a known client only the total counts.
+ */
+function createPlaces(max: number) {
+  let taken = 0;
+  const byClient = new Map<string, number>();
+  const ofClient = (client: string) => byClient.get(client) ?? 0;
+  return {
+    /** After a true the caller must call `leave` once. */
+    take: (client: string | undefined): boolean => {
+      if (taken >= max) return false;
+      if (client !== undefined) {
+        const own = ofClient(client);
+        if (own >= max - taken) return false;
+        byClient.set(client, own + 1);
+      }
+      taken += 1;
+      return true;
+    },
+    leave: (client: string | undefined): void => {
+      taken -= 1;
+      if (client === undefined) return;
+      const own = ofClient(client) - 1;
+      if (own === 0) byClient.delete(client);
+      else byClient.set(client, own);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { buy, openGateway, until, type OpenGateway } from './open-gateway';
-import { createDialer, purchaseRequest, statusesIn } from './raw-lines';
+import { createDialer, PURCHASE_HEAD, purchaseRequest, statusesIn } from './raw-lines';
 
 let open: OpenGateway;
 const { dial, hangUp } = createDialer();
@@ -48,6 +48,82 @@ describe('the door loses patience', () => {
   });
 });
 
+/** How often the gateway did something to protect the others, by its metrics. */
+async function pressure(what: string): Promise<number> {
+  const metrics = await (await fetch(`${open.url}/metrics`)).text();
+  const line = metrics.split('\n').find((text) => text.startsWith(`${PRESSURE}{what="${what}`));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}
+
+const PRESSURE = 'flash_sale_pressure_total';
+
+describe('the door makes room', () => {
+  test('by closing the connections that have been idle longest', async () => {
+    open = await openGateway({ bounds: { connectionsShedFrom: 3 } });
+    const [silent, used, answered] = [await dial(open), await dial(open), await dial(open)];
+    used.socket.write(purchaseRequest('a'));
+    await until(() => statusesIn(used.received).length === 1);
+    answered.socket.write(purchaseRequest('b'));
+    await until(() => statusesIn(answered.received).length === 1);
+    const fourth = await dial(open);
+    await until(() => silent.closed);
+    const fifth = await dial(open);
+    await until(() => used.closed);
+    for (const line of [answered, fourth, fifth]) line.socket.write(purchaseRequest('c'));
+    await until(() => [answered, fourth, fifth].every(({ received }) => received.includes('"c"')));
+    expect([answered, fourth, fifth].map(({ closed }) => closed)).toEqual([false, false, false]);
+  });
+
+  test('and never by closing one that waits for its answer', async () => {
+    open = await openGateway({ bounds: { connectionsShedFrom: 1 } });
+    open.publisher.next = 'wait';
+    const waiting = await dial(open);
+    waiting.socket.write(purchaseRequest('a'));
+    await until(() => open.publisher.records.length === 1);
+    const [second, third] = [await dial(open), await dial(open)];
+    await until(() => second.closed);
+    expect(third.closed).toBe(false);
+    open.publisher.acknowledge();
+    await until(() => statusesIn(waiting.received).length === 1);
+    expect(statusesIn(waiting.received)).toEqual(['202']);
+  });
+
+  test('counts it, and logs it at most once a second', async () => {
+    open = await openGateway({ bounds: { connectionsShedFrom: 1 } });
+    const lines = [];
+    for (let i = 0; i < 6; i++) lines.push(await dial(open));
+    await until(() => lines.filter(({ closed }) => closed).length === 5);
+    const what = 'an idle connection was closed to make room';
+    expect(await pressure(what)).toBeGreaterThanOrEqual(5);
+    expect(open.logged.filter(({ msg }) => msg === what).length).toBeLessThan(5);
+  });
+
+  test('by giving up the slow body that began first', async () => {
+    open = await openGateway({ change: () => ({ limits: { bodiesMax: 2 } }) });
+    const [first, second] = [await dial(open), await dial(open)];
+    const slow = `${PURCHASE_HEAD}content-length: 200\r\n\r\n{`;
+    first.socket.write(slow);
+    await until(() => first.socket.bytesWritten > 0);
+    await buy(open, { request_id: 'a' });
+    second.socket.write(slow);
+    const third = await dial(open);
+    third.socket.write(slow);
+    await until(() => first.closed);
+    expect(statusesIn(first.received)).toEqual(['408']);
+    expect([second.closed, third.closed]).toEqual([false, false]);
+    expect(await pressure('a slow body was given up')).toBe(1);
+  });
+
+  test('by cutting connections on which nothing moves', async () => {
+    open = await openGateway({ bounds: { stalledMs: 50 } });
+    open.publisher.next = 'wait';
+    const line = await dial(open);
+    line.socket.write(purchaseRequest('a'));
+    await until(() => line.closed);
+    expect(line.received).toBe('');
+  });
+});
+
 describe('the door counts its connections', () => {
   test('drops what exceeds the bound, and takes new ones once others have left', async () => {
     open = await openGateway({ bounds: { connectionsMax: 2 } });
@@ -67,6 +143,53 @@ describe('the door counts its connections', () => {
 });
 
 describe('requests that come in one go on one connection', () => {
+  test('are served one at a time, and others get their turn in between', async () => {
+    open = await openGateway({ units: 50 });
+    open.publisher.next = 'wait';
+    const greedy = await dial(open);
+    greedy.socket.write(['g1', 'g2', 'g3'].map(purchaseRequest).join(''));
+    await until(() => open.publisher.records.length === 1);
+    const honest = await dial(open);
+    honest.socket.write(purchaseRequest('h1'));
+    await until(() => open.publisher.records.length === 2);
+    open.publisher.acknowledge();
+    await until(() => open.publisher.records.length === 3);
+    open.publisher.acknowledge();
+    await until(() => open.publisher.records.length === 4);
+    expect(open.publisher.records.map(({ key }) => key)).toEqual(['g1', 'h1', 'g2', 'g3']);
+  });
+
+  test('end the connection if there are too many, and most of them are not served', async () => {
+    open = await openGateway({ units: 50 });
+    const line = await dial(open);
+    const ids = Array.from({ length: 200 }, (_, i) => `r${i}`);
+    line.socket.write(ids.map(purchaseRequest).join(''));
+    await until(() => line.closed);
+    expect(open.publisher.records.length).toBeLessThan(9);
+    expect(await pressure('a connection was closed: too many requests')).toBe(1);
+  });
+
+  test('are not carried out after a response that ends the connection', async () => {
+    open = await openGateway();
+    const line = await dial(open);
+    const refused = 'GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n';
+    line.socket.write(`${refused}${purchaseRequest('b')}`);
+    await until(() => line.closed);
+    expect(statusesIn(line.received)).toEqual(['400']);
+    expect(open.publisher.records).toEqual([]);
+  });
+
+  test('get no answer to a broken one while an earlier one has none', async () => {
+    open = await openGateway();
+    open.publisher.next = 'wait';
+    const line = await dial(open);
+    line.socket.write(purchaseRequest('a'));
+    await until(() => open.publisher.records.length === 1);
+    line.socket.write('NOT HTTP\r\n\r\n');
+    await until(() => line.closed);
+    expect(line.received).toBe('');
+  });
+
   test('are answered one by one, in their order', async () => {
     open = await openGateway();
     const line = await dial(open);

@@ -27,7 +27,7 @@ export async function openGateway({
   change = () => ({}),
 }: {
   units?: number;
-  bounds?: Parameters<typeof createHttpServer>[1];
+  bounds?: Parameters<typeof createHttpServer>[2];
   change?: (parts: { stock: FakeStock; publisher: FakePublisher }) => Partial<GatewayParts>;
 } = {}): Promise<OpenGateway> {
   const stock = createFakeStock();
@@ -50,7 +50,7 @@ export async function openGateway({
     logger,
     ...change({ stock, publisher }),
   });
-  const server = createHttpServer(gateway.listener, bounds);
+  const server = createHttpServer(gateway.listener, gateway.reportPressure, bounds);
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
     publisher.acknowledge();

@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RequestId } from '../../engine/orders/order';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
@@ -7,6 +8,10 @@ beforeEach(async () => {
   open = await openGateway({ units: 5 });
 });
 afterEach(() => open.close());
+
+/** Proxies that forward for clients. A connection from them that names none has no client of its own. */
+const LOOPBACK = new BlockList();
+LOOPBACK.addAddress('127.0.0.1');
 
 const get = async (path: string, headers: Record<string, string> = {}) =>
   reply(await fetch(open.url + path, { headers }));
@@ -146,7 +151,9 @@ describe('GET /orders/<request_id>/events', () => {
   });
 
   test('ends when the gateway closes, and bounds the number of streams', async () => {
-    const events = await openGateway({ change: () => ({ limits: { events: { streamsMax: 1 } } }) });
+    const events = await openGateway({
+      change: () => ({ limits: { events: { streamsMax: 1, refusalDelayMs: 0 } } }),
+    });
     await buy(events);
     const stream = await fetch(`${events.url}/orders/req-1/events`);
     const refused = await reply(await fetch(`${events.url}/orders/req-1/events`));
@@ -167,7 +174,8 @@ describe('GET /orders/<request_id>/events', () => {
             return ledger.findOrder(requestId, itemId);
           },
         },
-        limits: { events: { streamsMax: 2 } },
+        limits: { events: { streamsMax: 2, refusalDelayMs: 0 } },
+        trustedProxies: LOOPBACK,
       }),
     });
     await buy(events);
@@ -178,6 +186,29 @@ describe('GET /orders/<request_id>/events', () => {
     expect(statuses).toEqual([200, 200, ...Array.from({ length: 18 }, () => 503)]);
     await events.gateway.drain();
     await Promise.all(crowd.map((response) => response.text()));
+    await events.close();
+  });
+
+  test('leaves room for others, however many one client opens', async () => {
+    const events = await openGateway({
+      change: () => ({
+        limits: { events: { streamsMax: 6, refusalDelayMs: 0 } },
+        trustedProxies: LOOPBACK,
+      }),
+    });
+    await buy(events);
+    const open = async (client: string) => {
+      const headers = { 'x-forwarded-for': client };
+      return (await fetch(`${events.url}/orders/req-1/events`, { headers })).status;
+    };
+    const statuses = [];
+    for (const client of ['::1', '::2', '::3', '::4', '::5', '192.0.2.1', '192.0.2.1']) {
+      statuses.push(await open(client));
+    }
+    // The first five are one network, which may have half of the places; the next client half of the others.
+    expect(statuses).toEqual([200, 200, 200, 503, 503, 200, 200]);
+    expect(await open('192.0.2.1')).toBe(503);
+    expect(await open('192.0.2.2')).toBe(200);
     await events.close();
   });
 
