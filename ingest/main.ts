@@ -6,6 +6,7 @@ import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
+import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createClaimKeeper } from '../engine/stock/claims';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadIngestConfig } from '../platform/config';
@@ -34,7 +35,8 @@ async function main(): Promise<void> {
   const failpoints = createFailpoints('ingest', config.failpoints);
 
   const metrics = await sdkMetrics();
-  installTemporalRuntime(logger, metrics.address);
+  // An order that is declined fails its workflow: its dead letter and the Web UI show it.
+  installTemporalRuntime(logger, { metricsAddress: metrics.address, mayFail: ORDER_WORKFLOW });
   const temporal = await connectTemporal(config.temporal);
   onShutdown('temporal', () => temporal.close());
   const client = new Client({ connection: temporal, namespace: config.temporal.namespace });

@@ -10,9 +10,29 @@ import type { Logger } from './logger';
 
 /**
  * Sends the logs of the SDK and its native core to `logger`. Call it once per process, before the first connection.
- * The core serves its metrics at `metricsAddress` (host:port); absent: no metrics.
+ * The core serves its metrics at `metricsAddress` (host:port); absent: no metrics. Runs of `mayFail` are expected to fail.
  */
-export function installTemporalRuntime(logger: Logger, metricsAddress?: string): void {
+export function installTemporalRuntime(
+  logger: Logger,
+  {
+    metricsAddress,
+    mayFail,
+  }: { readonly metricsAddress?: string; readonly mayFail?: string | undefined } = {},
+): void {
+  Runtime.install({
+    logger: createSdkLogger(logger, mayFail),
+    telemetryOptions: {
+      logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} },
+      ...(metricsAddress && { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+    },
+  });
+}
+
+/**
+ * The logger of the SDK, which writes to `logger`. The SDK warns of every workflow that fails; those of type `mayFail` are
+ * no reason to. A bug in a workflow fails its task instead, which has another message.
+ */
+export function createSdkLogger(logger: Logger, mayFail?: string): DefaultLogger {
   const child = logger.child({ lib: 'temporal' });
   const write: Record<SdkLogLevel, (meta: object, message: string) => void> = {
     TRACE: () => undefined,
@@ -30,15 +50,11 @@ export function installTemporalRuntime(logger: Logger, metricsAddress?: string):
       child.error(meta, message);
     },
   };
-  Runtime.install({
-    logger: new DefaultLogger('DEBUG', ({ level, message, meta }) => {
-      const { error, ...fields } = (meta ?? {}) as { error?: unknown };
-      write[level](error === undefined ? fields : { ...fields, err: error }, message);
-    }),
-    telemetryOptions: {
-      logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} },
-      ...(metricsAddress && { metrics: { prometheus: { bindAddress: metricsAddress } } }),
-    },
+  return new DefaultLogger('DEBUG', ({ level, message, meta }) => {
+    const { error, ...fields } = (meta ?? {}) as { error?: unknown; workflowType?: string };
+    const isExpected = message === 'Workflow failed' && fields.workflowType === mayFail;
+    const shown = isExpected ? 'DEBUG' : level;
+    write[shown](error === undefined ? fields : { ...fields, err: error }, message);
   });
 }
 

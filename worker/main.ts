@@ -4,6 +4,7 @@ import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
+import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import {
@@ -31,7 +32,8 @@ async function main(): Promise<void> {
   const failpoints = createFailpoints('worker', config.failpoints);
 
   const metrics = await sdkMetrics();
-  installTemporalRuntime(logger, metrics.address);
+  // An order that is declined fails its workflow: its dead letter and the Web UI show it.
+  installTemporalRuntime(logger, { metricsAddress: metrics.address, mayFail: ORDER_WORKFLOW });
 
   const redis = connectRetryingRedis(config.redis, logger);
   onShutdown('redis', () => redis.quit());
