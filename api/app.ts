@@ -2,7 +2,8 @@ import Router from '@koa/router';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/logger';
 import { RequestError, type ErrorLog } from './http/errors';
-import { problem } from './http/problems';
+import { problem, withAbsoluteType } from './http/problems';
+import { httpRequestId } from './http/request-id';
 import { writeResponse, type HttpResponse } from './http/response';
 import type { Route } from './routes/route';
 
@@ -15,11 +16,14 @@ export function createApp({
   errors,
   logger,
   isClosing,
+  publicUrl,
 }: {
   readonly routes: readonly Route[];
   readonly errors: ErrorLog;
   readonly logger: Logger;
   readonly isClosing: () => boolean;
+  /** Absent: the types of problems are relative. */
+  readonly publicUrl?: string | undefined;
 }): Koa {
   const app = new Koa();
   const buy = routes.find(({ path }) => path === '/buy');
@@ -27,12 +31,13 @@ export function createApp({
   /** Koa's own writer is bypassed: it sets each header by itself and inspects the body's type again. */
   const write = (ctx: Context, response: HttpResponse | undefined) => {
     ctx.respond = false;
-    if (response) writeResponse(ctx.req, ctx.res, response, { close: isClosing() });
+    if (!response) return;
+    writeResponse(ctx.req, ctx.res, withAbsoluteType(response, publicUrl), { close: isClosing() });
   };
 
   // Connections that break while a response is written; no one is left to be told.
-  app.on('error', (error: unknown) => {
-    logger.debug({ err: error }, 'connection lost');
+  app.on('error', (error: unknown, ctx?: Context) => {
+    logger.debug({ err: error, ...(ctx && requestFields(ctx)) }, 'connection lost');
   });
 
   app.use(async (ctx, next) => {
@@ -50,9 +55,11 @@ export function createApp({
     } catch (error) {
       const known = error instanceof RequestError ? error : undefined;
       const type = known?.problem ?? 'internal';
-      if (type === 'not-accepted') errors.report('a reader got no answer', error);
-      else if (type === 'outcome-unknown') errors.report('a cancellation got no answer', error);
-      else logger.error({ err: error, method: ctx.method, url: ctx.url }, 'a bug');
+      const fields = requestFields(ctx);
+      if (type === 'not-accepted') errors.report('a reader got no answer', error, fields);
+      else if (type === 'outcome-unknown') {
+        errors.report('a cancellation got no answer', error, fields);
+      } else logger.error({ err: error, method: ctx.method, url: ctx.url, ...fields }, 'a bug');
       write(ctx, problem(type, known?.options ?? {}));
     }
   });
@@ -70,6 +77,10 @@ export function createApp({
     write(ctx, methods.length > 0 ? methodNotAllowed(methods) : problem('not-found'));
   });
   return app;
+}
+
+function requestFields({ req }: Context) {
+  return { httpRequestId: httpRequestId(req) };
 }
 
 /** A target that is no path may be a whole URL, as sent to a proxy. Koa throws over anything else. */

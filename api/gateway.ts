@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
@@ -13,9 +14,11 @@ import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
 import { createClusterStatus, createHealth, type Probe } from './health';
 import { createBodyReader } from './http/body-reader';
+import { logAccess } from './http/access-log';
 import { createClients } from './http/clients';
 import { createErrorLog } from './http/errors';
 import { createInFlight, createRateLimit, type RateLimitOptions } from './http/limits';
+import { adoptRequestId } from './http/request-id';
 import { shedLoad } from './http/shed-load';
 import { createMetrics } from './metrics';
 import { createCancelOrder, type CancelWorkflow } from './routes/cancel-order';
@@ -73,8 +76,12 @@ export interface GatewayParts {
   readonly trace?: TraceTarget | undefined;
   /** Absent: no limit. */
   readonly rateLimit?: RateLimitOptions | undefined;
-  /** Absent: no X-Forwarded-For is believed. */
+  /** Absent: no X-Forwarded-For and no X-Request-Id is believed. */
   readonly trustedProxies?: BlockList | undefined;
+  /** Absent: the types of problems are relative. */
+  readonly publicUrl?: string | undefined;
+  /** Whether each request is logged. */
+  readonly accessLog?: boolean;
   /** Absent: the operators' routes respond that they are disabled. */
   readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
@@ -97,6 +104,7 @@ export interface GatewayParts {
 export type Gateway = ReturnType<typeof createGateway>;
 
 /** Builds the gateway from connected clients, which the caller closes. */
+// eslint-disable-next-line max-lines-per-function -- a list of parts
 export function createGateway(parts: GatewayParts) {
   const { ledger, logger, defaultPrice, limits = {} } = parts;
   let closing = false;
@@ -169,22 +177,28 @@ export function createGateway(parts: GatewayParts) {
     ...operatorRoutes,
     ...systemRoutes(health, metrics),
   ];
-  const routes = [...documented, ...docsRoutes(documented)];
-  const app = createApp({ routes, errors, logger, isClosing });
-  const listener = app.callback();
+  const { publicUrl } = parts;
+  const routes = [...documented, ...docsRoutes(documented, publicUrl)];
+  const app = createApp({ routes, errors, logger, isClosing, publicUrl }).callback();
+  const shedding = shedLoad(
+    (req, res) => void app(req, res),
+    () => !closing && inFlight.isFull(),
+    (response) => {
+      metrics.countBuy(response, 0);
+    },
+    publicUrl,
+  );
+  const listener = parts.accessLog ? logAccess(shedding, clients, logger) : shedding;
 
   return {
     /** For the tests of the API reference. */
     routes,
     /** For the server of the listener. */
     reportPressure,
-    listener: shedLoad(
-      (req, res) => void listener(req, res),
-      () => !closing && inFlight.isFull(),
-      (response) => {
-        metrics.countBuy(response, 0);
-      },
-    ),
+    listener: (req: IncomingMessage, res: ServerResponse) => {
+      if (req.headers['x-request-id'] !== undefined) adoptRequestId(req, clients);
+      listener(req, res);
+    },
     /**
      * From now on the gateway is not ready, refuses purchases, and ends each connection with its next response. Resolves
      * once the purchases in hand have their response, or after a bound. The caller closes the listening socket afterwards.

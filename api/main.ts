@@ -126,6 +126,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
     trustedProxies: config.trustedProxies,
+    publicUrl: config.publicUrl,
+    accessLog: config.accessLog,
     operator: config.operator && {
       credentials: () => [...shared, ...(credentials?.current() ?? [])],
       operations: createStockOperations(redis),
@@ -149,7 +151,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   );
 
   const listener = calls.aroundAcceptances(failpoints, gateway.listener);
-  const server = createHttpServer(listener, gateway.reportPressure);
+  const { publicUrl } = config;
+  const server = createHttpServer(listener, { report: gateway.reportPressure, publicUrl });
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);

@@ -23,6 +23,10 @@ export function loadApiConfig(env: Env) {
     rateLimit: readRateLimit(read),
     /** Addresses of which the gateway believes X-Forwarded-For. */
     trustedProxies: read.networks('TRUSTED_PROXIES'),
+    /** How buyers reach the gateway; absent: the types of problems are relative. */
+    publicUrl: readPublicUrl(read),
+    /** Whether each request is logged. */
+    accessLog: read.flag('ACCESS_LOG'),
     /** Absent: the gateway serves no operators. */
     operator: readOperator(read, connections),
   });
@@ -215,6 +219,15 @@ function readClaimLifetimes(read: Reader) {
 /** How long an accepted order is found by its request_id, in seconds. */
 function readOrderRetention(read: Reader): number {
   return read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
+}
+
+/** It becomes a part of JSON texts as it is, and paths are appended to it. */
+function readPublicUrl(read: Reader): string | undefined {
+  const url = read.optionalUrl('PUBLIC_URL');
+  if (url !== undefined && !/^https?:\/\/[\w.:/~%[\]-]+$/.test(url)) {
+    read.fail(`PUBLIC_URL must be an http or https URL without a query, not "${url}"`);
+  }
+  return url;
 }
 
 /** How many purchases one client may request within so many seconds at each gateway; undefined: no limit. */

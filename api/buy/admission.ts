@@ -30,10 +30,20 @@ const ADMISSION_DEADLINE_MS = 2_500;
  */
 const UNDO_WAIT_MS_MAX = 250;
 
+/** An attempt, and the HTTP request that makes it. */
+interface BuyAttempt extends Attempt {
+  readonly httpRequestId: string;
+}
+
+/** For a line of the log about an attempt. */
+export function idsOf({ requestId, itemId, httpRequestId }: BuyAttempt) {
+  return { requestId, itemId, httpRequestId };
+}
+
 /** A purchase whose units are held. */
 export interface Admitted {
   readonly order: Order;
-  readonly attempt: Attempt;
+  readonly attempt: BuyAttempt;
   readonly claim: Verdict['claim'];
   /** Not later than the lease's end in Redis: counted from before Redis was asked, on the clock of performance.now(). */
   readonly heldUntil: number;
@@ -59,15 +69,26 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
   const batches = createBatches(deps.admission, deps.onBatch);
 
   /** Claims and holds the units of a purchase, or responds why not. Throws only for bugs. */
-  const admit = async (purchase: Purchase): Promise<Admitted | HttpResponse> => {
+  const admit = async (
+    purchase: Purchase,
+    httpRequestId: string,
+  ): Promise<Admitted | HttpResponse> => {
     const { requestId, userId, itemId, amount } = purchase;
     const cached = soldOutCache.get(itemId, amount);
-    const soldOut = cached && (await respondSoldOut(purchase, cached.final));
+    const soldOut = cached && (await respondSoldOut(purchase, cached.final, httpRequestId));
     if (soldOut) return soldOut;
     const askedAt = performance.now();
     const hash = fingerprint(purchase);
     // Field by field, here and below: an object that is spread and extended takes 2 to 3 µs, and there are two an order.
-    const attempt = { requestId, userId, itemId, amount, fingerprint: hash, token: nextToken() };
+    const attempt: BuyAttempt = {
+      requestId,
+      userId,
+      itemId,
+      amount,
+      fingerprint: hash,
+      token: nextToken(),
+      httpRequestId,
+    };
     const verdict = await batches.claimAndHold(attempt);
     if (verdict instanceof Error) return abandon(attempt, verdict);
     const hold =
@@ -96,19 +117,20 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
    * Responds sold-out from the cache, but only to a request that is not known: a known one may have an order, and its
    * response shows it. Undefined where the ledger has to decide.
    */
-  const respondSoldOut = async (purchase: Purchase, final: boolean) => {
+  const respondSoldOut = async (purchase: Purchase, final: boolean, httpRequestId: string) => {
     const { requestId, itemId } = purchase;
     const known = await batches.isKnown({ requestId, itemId });
     if (known === true) return undefined;
     if (known === false) {
       return rejectionProblem({ kind: 'sold-out', final }, purchase, view, Date.now());
     }
-    errors.report('no answer to whether a request is known', known);
+    const ids = { requestId, itemId, httpRequestId };
+    errors.report('no answer to whether a request is known', known, ids);
     return problem('not-accepted', { requestId });
   };
 
   const reject = async (
-    attempt: Attempt,
+    attempt: BuyAttempt,
     decision: Extract<Decision, { readonly kind: 'reject' }>,
     askedAt: number,
   ): Promise<HttpResponse> => {
@@ -116,7 +138,9 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     if (decision.rejection.kind === 'sold-out') {
       const { final, stockKeyVanished } = decision.rejection;
       soldOutCache.set(itemId, { units: amount, final, askedAt });
-      if (stockKeyVanished) errors.report('the stock key has vanished', undefined, { itemId });
+      if (stockKeyVanished) {
+        errors.report('the stock key has vanished', undefined, idsOf(attempt));
+      }
     }
     const rejection = decision.mayBeInTheLog
       ? await writeDown(decision.rejection, attempt)
@@ -127,22 +151,22 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
   };
 
   /** Redis did not reply to claim and hold. */
-  const abandon = (attempt: Attempt, error: Error): HttpResponse => {
-    errors.report('no answer to claim and hold', error);
+  const abandon = (attempt: BuyAttempt, error: Error): HttpResponse => {
+    errors.report('no answer to claim and hold', error, idsOf(attempt));
     // Not awaited: Redis is in trouble. It is not known whose the claim is, so it stays until it expires.
     void undo(attempt, true, false);
     return problem('not-accepted', { requestId: attempt.requestId });
   };
 
   /** Opens the item's ledger and holds again. This happens once in an item's life, so other purchases pay nothing for it. */
-  const openAndHold = async (attempt: Attempt, known: boolean): Promise<Hold | Error> => {
+  const openAndHold = async (attempt: BuyAttempt, known: boolean): Promise<Hold | Error> => {
     const { itemId } = attempt;
     const standing = await ledgers.resolve({ itemId, known }).catch((error: unknown) => {
-      errors.report('an item was not opened', error, { itemId });
+      errors.report('an item was not opened', error, idsOf(attempt));
       return 'unreachable' as const;
     });
     if (standing === 'unknown') return { kind: 'unknown-item' };
-    if (standing === 'lost') errors.report('the ledger is lost', undefined, { itemId });
+    if (standing === 'lost') errors.report('the ledger is lost', undefined, idsOf(attempt));
     if (standing !== 'opened') return { kind: 'no-ledger', why: standing };
     // Of this second verdict only the hold counts: its claim is the one that the first attempt made.
     const second = await batches.claimAndHold(attempt);
@@ -157,11 +181,12 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
    * of a later attempt is true only if that record has no effect, so the ledger stores the rejection first. Resolves
    * with the rejection to respond with; undefined when the ledger did not reply and the order's outcome is open.
    */
-  const writeDown = async (rejection: Rejection, { requestId, itemId }: Purchase) => {
+  const writeDown = async (rejection: Rejection, attempt: BuyAttempt) => {
+    const { requestId, itemId } = attempt;
     if (rejection.kind === 'no-ledger') return undefined;
     const result = await batches.reject({ requestId, itemId });
     if (result instanceof Error) {
-      errors.report('a rejection was not written down', result, { requestId });
+      errors.report('a rejection was not written down', result, idsOf(attempt));
       return undefined;
     }
     return result.kind === 'rejected' ? rejection : result;
@@ -169,11 +194,12 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
 
   /** Gives back what an attempt has taken. Resolves also when that fails: the lease and the claim then expire. */
   const undo = async (
-    { requestId, itemId, fingerprint: hash, token }: Attempt,
+    attempt: BuyAttempt,
     undoHold: boolean,
     dropClaim: boolean,
   ): Promise<void> => {
     if (!undoHold && !dropClaim) return;
+    const { requestId, itemId, fingerprint: hash, token } = attempt;
     const undone = await batches.undo({
       requestId,
       itemId,
@@ -182,7 +208,9 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       undoHold,
       dropClaim,
     });
-    if (undone instanceof Error) errors.report('an attempt was not undone', undone, { requestId });
+    if (undone instanceof Error) {
+      errors.report('an attempt was not undone', undone, idsOf(attempt));
+    }
   };
 
   return {

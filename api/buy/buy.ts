@@ -8,9 +8,10 @@ import { RequestError } from '../http/errors';
 import type { Clients } from '../http/clients';
 import { createDeadlines, createInFlight, type InFlight, type RateLimit } from '../http/limits';
 import { problem } from '../http/problems';
+import { httpRequestId } from '../http/request-id';
 import type { HttpResponse } from '../http/response';
 import type { OrderView } from '../routes/order-view';
-import { createBuyAdmission, type Admitted, type BuyAdmissionDeps } from './admission';
+import { createBuyAdmission, idsOf, type Admitted, type BuyAdmissionDeps } from './admission';
 import { parseBuyRequest } from './buy-request';
 
 /**
@@ -65,13 +66,16 @@ export function createBuy(deps: BuyDeps) {
       client === undefined ? undefined : await rateLimit?.(client, purchase.itemId);
     if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
     if (deps.isRedisNearlyFull()) {
-      deps.errors.report('Redis is nearly full', undefined);
+      deps.errors.report('Redis is nearly full', undefined, {
+        requestId,
+        httpRequestId: httpRequestId(req),
+      });
       return problem('not-accepted', { requestId, detail: NEARLY_FULL });
     }
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
-      const admitted = await admission.admit(purchase);
+      const admitted = await admission.admit(purchase, httpRequestId(req));
       if ('status' in admitted) return admitted;
       const published = await publish(admitted);
       switch (published) {
@@ -115,20 +119,20 @@ function createPublish(
   // The producer bounds what it takes, and with it the number of orders here.
   const inFlight = createInFlight(Infinity);
 
-  const appendAndQueue = async ({ order, heldUntil }: Admitted): Promise<Published> => {
+  const appendAndQueue = async ({ order, attempt, heldUntil }: Admitted): Promise<Published> => {
     const { requestId } = order;
     try {
       // Later the units belong to somebody else, and the buyer was told long ago that nothing is known of the purchase.
       await publisher.append({ key: requestId, value: encodeOrder(order), until: heldUntil });
     } catch (error) {
       if (error instanceof NotAppendedError) return 'refused';
-      errors.report('an order was handed over and not acknowledged', error);
+      errors.report('an order was handed over and not acknowledged', error, idsOf(attempt));
       return 'unknown';
     }
     const queued = await queue(order);
     if (queued === true) return 'queued';
     const cause = queued === false ? new Error('The ledger has no such order any more') : queued;
-    errors.report('an acknowledged order could not be queued', cause, { requestId });
+    errors.report('an acknowledged order could not be queued', cause, idsOf(attempt));
     return 'unknown';
   };
 

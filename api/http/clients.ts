@@ -25,18 +25,20 @@ export function createClients(trustedProxies: BlockList) {
     return address;
   };
 
+  const isProxy = ({ socket }: IncomingMessage): boolean =>
+    isTrusted(plainAddress(socket.remoteAddress ?? ''));
+
   return {
     addressOf,
+    /** Whether the connection is a trusted proxy's. */
+    isProxy,
     /**
      * What limits count by: the IPv4 address, or the /64 network of an IPv6 address, all of which one client may use.
      * Undefined for a trusted proxy that names nobody: it is the shop's own server, whose share is not limited.
      */
     keyOf: (req: IncomingMessage): string | undefined => {
-      if (req.headers['x-forwarded-for'] === undefined) {
-        const peer = plainAddress(req.socket.remoteAddress ?? '');
-        return isTrusted(peer) ? undefined : networkOf(peer);
-      }
-      return networkOf(addressOf(req));
+      const names = req.headers['x-forwarded-for'] !== undefined;
+      return !names && isProxy(req) ? undefined : networkOf(addressOf(req));
     },
   };
 }

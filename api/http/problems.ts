@@ -224,6 +224,21 @@ function retryAfterSeconds(status: number, ms: number | undefined): number | und
   return status === 503 ? 1 + Math.floor(Math.random() * 3) : undefined;
 }
 
+/**
+ * The response with the type of its problem as an absolute URL, by which a document can be understood away from the gateway
+ * that made it. As it is where it has none, and where the gateway's public URL is not known.
+ */
+export function withAbsoluteType(response: HttpResponse, publicUrl?: string): HttpResponse {
+  const { status, headers, body, problem: type } = response;
+  if (publicUrl === undefined || typeof body !== 'string' || !body.startsWith(RELATIVE_TYPE)) {
+    return response;
+  }
+  const absolute = `{"type":"${publicUrl}${body.slice('{"type":"'.length)}`;
+  return { status, headers, body: absolute, ...(type !== undefined && { problem: type }) };
+}
+
+const RELATIVE_TYPE = '{"type":"/problems/';
+
 /** GET /problems/<name>: the page to which the type of a problem points. */
 export function explainProblem(name: string): HttpResponse {
   if (!isProblemType(name)) return problem('not-found');

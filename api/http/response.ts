@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BODY_BYTES_MAX } from './limits';
+import { httpRequestId } from './request-id';
 
 /** What a route decided, ready to be written. */
 export interface HttpResponse {
   readonly status: number;
-  /** Without content-length, connection and the SECURITY_HEADERS, which `writeResponse` adds. */
+  /** Without content-length, connection, x-request-id and the SECURITY_HEADERS, which `writeResponse` adds. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Buffer;
   /** The problem's type when the response is one; metrics count by it. */
@@ -68,6 +69,7 @@ export function writeResponse(
     headers['content-security-policy'] === undefined
       ? SECURITY_LINES.slice()
       : SECURITY_LINES.slice(0, 2);
+  lines.push('x-request-id', httpRequestId(req));
   for (const name of Object.keys(headers)) lines.push(name, headers[name] ?? '');
   if (status !== 204 && status !== 304) lines.push('content-length', String(bytes));
   if (close || abandoned) lines.push('connection', 'close');

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import {
   createServer,
@@ -9,8 +10,8 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import { serveInTurn } from './connections';
 import type { ReportPressure } from './errors';
-import { problem } from './problems';
-import { SECURITY_HEADERS, writeResponse } from './response';
+import { problem, withAbsoluteType } from './problems';
+import { SECURITY_HEADERS, writeResponse, type HttpResponse } from './response';
 
 const BOUNDS = {
   // Node's own default is a minute for headers and five for a request.
@@ -36,13 +37,16 @@ const CHECKS_MS_MAX = 1_000;
 /** An HTTP server for the public internet: everything is bounded in time, size and number. Only tests change the bounds. */
 export function createHttpServer(
   listener: RequestListener,
-  report: ReportPressure,
+  {
+    report,
+    publicUrl,
+  }: { readonly report: ReportPressure; readonly publicUrl?: string | undefined },
   changed: Partial<typeof BOUNDS> = {},
 ): Server {
   const bounds = { ...BOUNDS, ...changed };
   const checked: RequestListener = (req, res) => {
     if (hasOneHost(req)) listener(req, res);
-    else writeResponse(req, res, NOT_ONE_HOST, { close: true });
+    else writeResponse(req, res, withAbsoluteType(NOT_ONE_HOST, publicUrl), { close: true });
   };
   const server = createServer({
     headersTimeout: bounds.headersMsMax,
@@ -62,7 +66,8 @@ export function createHttpServer(
   server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
     // The sender would take the response for that to its earlier request.
     if (inTurn.owesResponse(socket)) socket.destroy();
-    else respondToBrokenRequest(error, socket);
+    else
+      respondToBrokenRequest(withAbsoluteType(brokenRequestProblem(error.code), publicUrl), socket);
   });
   return server;
 }
@@ -107,16 +112,15 @@ const NOT_ONE_HOST = problem('invalid-request', {
 });
 
 /** Node gives what is not HTTP to this listener instead of the application; the sender gets a problem all the same. */
-function respondToBrokenRequest(error: Error & { code?: string }, socket: Socket) {
+function respondToBrokenRequest({ status, headers, body }: HttpResponse, socket: Socket) {
   // After an earlier response on this connection, a second one could be taken for the response to another request.
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();
     return;
   }
-  const { status, headers, body } = brokenRequestProblem(error.code);
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
-    ...Object.entries({ ...headers, ...SECURITY_HEADERS }).map(
+    ...Object.entries({ ...headers, ...SECURITY_HEADERS, 'x-request-id': randomUUID() }).map(
       ([name, value]) => `${name}: ${value}`,
     ),
     `content-length: ${Buffer.byteLength(body)}`,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { BODY_BYTES_MAX } from './limits';
-import { problem } from './problems';
+import { problem, withAbsoluteType } from './problems';
+import { httpRequestId } from './request-id';
 import { SECURITY_HEADERS, type HttpResponse } from './response';
 
 /**
@@ -21,9 +22,10 @@ export function shedLoad(
   listener: RequestListener,
   isFull: () => boolean,
   onShed: (response: HttpResponse) => void,
+  publicUrl?: string,
 ): RequestListener {
   const prepared = Array.from({ length: RESPONSES }, (_, i) => {
-    const response = problem('not-accepted');
+    const response = withAbsoluteType(problem('not-accepted'), publicUrl);
     const body = Buffer.from(response.body);
     const headers = {
       ...SECURITY_HEADERS,
@@ -43,7 +45,8 @@ export function shedLoad(
     onShed(shed.response);
     setTimeout(() => {
       // Node reads past the body once the response is sent, and keeps the connection for the next request.
-      if (!res.destroyed) res.writeHead(503, shed.headers).end(shed.body);
+      if (res.destroyed) return;
+      res.writeHead(503, [...shed.headers, 'x-request-id', httpRequestId(req)]).end(shed.body);
     }, shed.delayMs);
   };
 }

@@ -19,7 +19,7 @@ import {
 } from './route';
 
 /** The OpenAPI document of `routes` and of these, and Swagger UI, which shows it (docs/decisions/0008). */
-export function docsRoutes(routes: readonly Route[]): Route[] {
+export function docsRoutes(routes: readonly Route[], publicUrl?: string): Route[] {
   const openApi = jsonResponse(
     200,
     'The document.',
@@ -64,7 +64,7 @@ export function docsRoutes(routes: readonly Route[]): Route[] {
       handle: fileHandler(),
     },
   ];
-  const document = tagged(json(200, createOpenApi([...routes, ...own])), CACHE_CONTROL);
+  const document = tagged(json(200, createOpenApi([...routes, ...own], publicUrl)), CACHE_CONTROL);
   const page = tagged(PAGE, CACHE_CONTROL);
   return own;
 }

@@ -11,8 +11,8 @@ import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
 /** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
 const CONTRACT_VERSION = '2.1.0';
 
-/** Makes the OpenAPI document of the routes, as plain JSON. */
-export function createOpenApi(routes: readonly Route[]) {
+/** Makes the OpenAPI document of the routes, as plain JSON. `publicUrl` is how buyers reach them. */
+export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
   const paths: Record<string, Record<string, ReturnType<typeof operation>>> = {};
   for (const route of routes) {
     paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
@@ -23,10 +23,10 @@ export function createOpenApi(routes: readonly Route[]) {
       title: 'Flash Sale Engine',
       version: CONTRACT_VERSION,
       description:
-        'Buy units of an item and follow the order. Every error is a problem document (RFC 9457).',
+        'Buy units of an item and follow the order. Every error is a problem document (RFC 9457). The header X-Request-Id of every response names the request in the log of the gateway.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: publicUrl ?? '/' }],
     security: [],
     paths,
     components: {
@@ -44,8 +44,12 @@ export function createOpenApi(routes: readonly Route[]) {
       ),
     },
   };
-  return JSON.parse(JSON.stringify(withReferences(document))) as typeof document;
+  const json = JSON.stringify(withReferences(document));
+  return JSON.parse(json.replaceAll(TYPE, `"${publicUrl ?? ''}/problems/`)) as typeof document;
 }
+
+/** The beginning of a type of problem, which the path of its explanation is not. */
+const TYPE = /"\/problems\/(?!\{)/g;
 
 function operation(route: Route) {
   const { id, summary, description, parameters = [], body, isForOperators } = route;

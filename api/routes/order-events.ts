@@ -5,6 +5,7 @@ import { type RequestId, parseRequestId } from '../../engine/orders/order';
 import type { Clients } from '../http/clients';
 import type { ErrorLog, ReportPressure } from '../http/errors';
 import { problem } from '../http/problems';
+import { httpRequestId } from '../http/request-id';
 import { SECURITY_HEADERS, type HttpResponse } from '../http/response';
 import { ORDER_EXAMPLE, type OrderBody } from './order-view';
 import { REQUEST_ID, type FindOrder } from './orders';
@@ -36,6 +37,7 @@ export interface OrderEventsOptions {
  * GET /orders/<id>/events: server-sent events, each of which is the whole order, up to its final outcome.
  * `closeAll` ends every open stream.
  */
+// eslint-disable-next-line max-lines-per-function -- a third of it declares the route
 export function createOrderEvents(
   {
     findOrder,
@@ -57,9 +59,10 @@ export function createOrderEvents(
   const places = createPlaces(streamsMax);
 
   /** A failed read does not end the stream: the next one may succeed. */
-  const read = (requestId: RequestId) =>
+  const read = (requestId: RequestId, id: string) =>
     findOrder(requestId).catch((error: unknown) => {
-      errors.report('an order stream could not read its order', error);
+      const fields = { requestId, httpRequestId: id };
+      errors.report('an order stream could not read its order', error, fields);
       return 'unreadable' as const;
     });
 
@@ -68,6 +71,7 @@ export function createOrderEvents(
     requestId: RequestId,
     first: OrderBody,
     lastSeen: string,
+    id: string,
   ) => {
     const endsAt = performance.now() + lifeMs;
     let wroteAt = performance.now();
@@ -84,16 +88,17 @@ export function createOrderEvents(
       }
       if (order !== 'unreadable' && isFinal(order.status)) break;
       await sleep(pollMs, undefined, { ref: false });
-      order = await read(requestId);
+      order = await read(requestId, id);
     }
   };
 
   const handle: Route['handle'] = async ({ params, req, res }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
+    const id = httpRequestId(req);
     const client = clients.keyOf(req);
     if (!places.take(client)) {
-      report('an event stream was refused: too many are open', undefined);
+      report('an event stream was refused: too many are open', undefined, { httpRequestId: id });
       await sleep(refusalDelayMs * (0.5 + Math.random()), undefined, { ref: false });
       return problem('not-accepted', { requestId });
     }
@@ -105,7 +110,7 @@ export function createOrderEvents(
       const lastSeen = String(req.headers['last-event-id'] ?? '');
       // A browser stops reconnecting only at a 204: it has already seen the final outcome.
       if (isFinal(first.status) && lastSeen === version(first)) return NOTHING_MORE;
-      res.writeHead(200, STREAM_HEADERS).flushHeaders();
+      res.writeHead(200, { ...STREAM_HEADERS, 'x-request-id': id }).flushHeaders();
       if (req.method === 'HEAD') {
         res.end();
         return undefined;
@@ -113,7 +118,7 @@ export function createOrderEvents(
       streams.add(res);
       isStream = true;
       // Not awaited: a stream can last minutes.
-      void follow(res, requestId, first, lastSeen).finally(() => {
+      void follow(res, requestId, first, lastSeen, id).finally(() => {
         streams.delete(res);
         places.leave(client);
         res.end();

@@ -20,7 +20,7 @@ export const ReadyReport = object({
 });
 
 export const ProblemExplanation = object({
-  type: Type.String({ pattern: '^/problems/' }),
+  type: Type.String({ pattern: '/problems/[a-z-]+$' }),
   title: Type.String(),
   status: Type.Integer({ minimum: 400, maximum: 599 }),
   detail: Type.String(),

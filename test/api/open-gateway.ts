@@ -39,7 +39,7 @@ export async function openGateway({
     { level: 'debug' },
     { write: (line: string) => logged.push(JSON.parse(line) as Record<string, unknown>) },
   );
-  const gateway = createGateway({
+  const parts: GatewayParts = {
     admission: stock.admission,
     ledgers: { resolve: ({ known }) => Promise.resolve(known ? 'opened' : 'unknown') },
     ledger: stock.ledger,
@@ -49,8 +49,13 @@ export async function openGateway({
     defaultPrice: { priceMinor: 1000, currency: 'USD' },
     logger,
     ...change({ stock, publisher }),
-  });
-  const server = createHttpServer(gateway.listener, gateway.reportPressure, bounds);
+  };
+  const gateway = createGateway(parts);
+  const server = createHttpServer(
+    gateway.listener,
+    { report: gateway.reportPressure, publicUrl: parts.publicUrl },
+    bounds,
+  );
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
     publisher.acknowledge();

@@ -26,10 +26,9 @@ async function openApp() {
     },
   });
   const listener = app.callback();
-  const server = createHttpServer(
-    (request, response) => void listener(request, response),
-    () => undefined,
-  );
+  const server = createHttpServer((request, response) => void listener(request, response), {
+    report: () => undefined,
+  });
   const port = await listen(server, '127.0.0.1', 0);
   return { state, url: `http://127.0.0.1:${port}`, close: () => closeHttpServer(server, 0) };
 }

@@ -18,6 +18,7 @@ import type { StockLedger } from '../../../engine/stock/stock-ledger';
 import type { ReadBody } from '../../http/body-reader';
 import { RequestError, type ErrorLog } from '../../http/errors';
 import { problem, type ProblemType } from '../../http/problems';
+import { httpRequestId } from '../../http/request-id';
 import type { HttpResponse } from '../../http/response';
 import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
 
@@ -89,7 +90,8 @@ export function createOperatorRoutes(
   };
 
   const responseOf = async <T extends HttpResponse | undefined>(
-    route: OperatorRoute,
+    /** For a line of the log about the request. */
+    fields: Readonly<Record<string, unknown>>,
     respond: () => Promise<T>,
   ): Promise<T | HttpResponse> => {
     try {
@@ -97,32 +99,33 @@ export function createOperatorRoutes(
     } catch (error) {
       const response = toResponse(error);
       if (response.problem === 'dependency-unavailable') {
-        errors.report('an operator got no answer', error, { route: route.id });
+        errors.report('an operator got no answer', error, fields);
       }
       return response;
     }
   };
   const handle = async (route: OperatorRoute, context: RouteContext) => {
     const { authorization } = context.req.headers;
+    const fields = { route: route.id, httpRequestId: httpRequestId(context.req) };
     const token = bearerToken(authorization);
     const credential = token === undefined ? undefined : findCredential(credentials(), token);
     if (!credential) {
       // The token that was sent is not logged: it may be the right one with a typing error.
       const cause = authorization === undefined ? 'no token' : 'a wrong token';
-      errors.report('an operator was turned away', cause, { route: route.id });
+      errors.report('an operator was turned away', cause, fields);
       const challenge = token === undefined ? CHALLENGE : `${CHALLENGE}, error="invalid_token"`;
       return problem('unauthorized', { headers: { 'www-authenticate': challenge } });
     }
     if (credential.role === 'read' && route.method !== 'get') {
       const { id, name } = credential;
-      errors.report('an operator may only read', undefined, { route: route.id, name, id });
+      errors.report('an operator may only read', undefined, { ...fields, name, id });
       const challenge = `${CHALLENGE}, error="insufficient_scope"`;
       return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
     const { id, name, role } = credential;
     const record = actions.recorder({ by: name, role, credential: id, door: 'http' });
-    const caller = { name, record: createRecord(record, (act) => responseOf(route, act)) };
-    return responseOf(route, async () => {
+    const caller = { name, record: createRecord(record, (act) => responseOf(fields, act)) };
+    return responseOf(fields, async () => {
       if (!route.body) return route.carryOut(operator, caller, context, undefined);
       const body = await readBody(context.req);
       if (typeof body !== 'string') return body;
