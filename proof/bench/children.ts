@@ -2,12 +2,14 @@ import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { ClosedLoopPlan, ClosedLoopResult } from './load/closed-loop';
 import type { CrowdPlan, CrowdResult } from './load/crowd';
+import type { HostilePlan, HostileResult } from './load/hostile';
 import type { OpenLoopPlan, OpenLoopResult } from './load/open-loop';
 
 export type LoadMessage =
   | { readonly kind: 'closed-loop'; readonly plan: ClosedLoopPlan }
   | { readonly kind: 'open-loop'; readonly plan: OpenLoopPlan }
-  | { readonly kind: 'crowd'; readonly plan: CrowdPlan };
+  | { readonly kind: 'crowd'; readonly plan: CrowdPlan }
+  | { readonly kind: 'hostile'; readonly plan: HostilePlan };
 
 export type LoadGenerator = ReturnType<typeof startGenerator>;
 
@@ -19,6 +21,7 @@ export function startGenerator() {
     closedLoop: (plan: ClosedLoopPlan) => run<ClosedLoopResult>({ kind: 'closed-loop', plan }),
     openLoop: (plan: OpenLoopPlan) => run<OpenLoopResult>({ kind: 'open-loop', plan }),
     crowd: (plan: CrowdPlan) => run<CrowdResult>({ kind: 'crowd', plan }),
+    hostile: (plan: HostilePlan) => run<HostileResult>({ kind: 'hostile', plan }),
     stop: child.stop,
   };
 }

@@ -11,6 +11,7 @@ import { crowd } from './suites/crowd';
 import { door } from './suites/door';
 import { drain } from './suites/drain';
 import { fairness } from './suites/fairness';
+import { hostile } from './suites/hostile';
 import { overload } from './suites/overload';
 import { duplicate, invalid, soldOut } from './suites/rejections';
 import { scale } from './suites/scale';
@@ -33,6 +34,7 @@ const SUITES = {
   crowd,
   overload,
   scale,
+  hostile,
   years,
 } as const satisfies Readonly<Record<string, Suite>>;
 
@@ -78,7 +80,7 @@ function parseOptions(args: readonly string[]) {
     .description('Measures the engine on this machine, with Redis, Kafka and Temporal of its own.')
     .option(
       '--suite <names>',
-      'which suites, comma-separated (default: all but years)',
+      'which suites, comma-separated (default: all but hostile and years)',
       parseSuites,
     )
     .option('--quick', 'short rounds: to see that it works, not to believe the figures', false)

@@ -1,6 +1,7 @@
 import type { LoadMessage } from '../children';
 import { runClosedLoop } from './closed-loop';
 import { runCrowd } from './crowd';
+import { runHostile } from './hostile';
 import { runOpenLoop } from './open-loop';
 
 // The load generator. Carries out one plan at a time and replies with its result.
@@ -18,5 +19,7 @@ function run({ kind, plan }: LoadMessage): Promise<unknown> {
       return runOpenLoop(plan);
     case 'crowd':
       return runCrowd(plan);
+    case 'hostile':
+      return runHostile(plan);
   }
 }
