@@ -52,7 +52,8 @@ function plainAddress(text: string): string {
 }
 
 /** The four groups of an IPv6 address that name its network, in one spelling. IPv4 as it is. */
-function networkOf(address: string): string {
+export function networkOf(text = ''): string {
+  const address = plainAddress(text);
   if (isIP(address) !== 6) return address;
   // `::` stands for as many zeros as make eight groups; a dotted end stands for two groups.
   const [head = '', tail = ''] = address.replace(/[\d.]+\.[\d.]+$/, '0:0').split('::');

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { networkOf } from './clients';
 import type { ReportPressure } from './errors';
 
 /**
@@ -7,6 +8,16 @@ import type { ReportPressure } from './errors';
  * one after the other; what it may send ahead has to be kept.
  */
 const UNANSWERED_MAX = 8;
+
+/**
+ * Node parses all that a connection has sent in one piece, up to 64 KiB, before it can be closed: some 2 ms. So a client of
+ * which one was closed for that may begin another only so long after the last; those that would wait longer are dropped.
+ */
+const HOLD_UP_MS = 100;
+const HOLD_UP_MS_MAX = 4_000;
+
+/** Clients that are remembered for that; the first one is forgotten beyond it. */
+const HELD_UP_CLIENTS_MAX = 10_000;
 
 interface Connection {
   /** The request that is served. */
@@ -17,6 +28,13 @@ interface Connection {
   readonly onDone: () => void;
 }
 
+export interface ConnectionOptions {
+  readonly shedFrom: number;
+  readonly report: ReportPressure;
+  /** Only tests change it. */
+  readonly holdUpMs?: number | undefined;
+}
+
 /**
  * Gives each connection its share. One request of a connection is served at a time, so that pipelining is no way to more
  * of the gateway than a connection that waits. While more than `shedFrom` connections are open, each new one closes the
@@ -25,8 +43,9 @@ interface Connection {
 export function serveInTurn(
   server: Server,
   listener: RequestListener,
-  { shedFrom, report }: { readonly shedFrom: number; readonly report: ReportPressure },
+  { shedFrom, report, holdUpMs = HOLD_UP_MS }: ConnectionOptions,
 ) {
+  const penalties = createPenalties(report, holdUpMs);
   const connections = new Map<Socket, Connection>();
   /** Connections without a request in hand, in the order in which they became idle. */
   const idle = new Set<Socket>();
@@ -64,6 +83,7 @@ export function serveInTurn(
       connections.delete(socket);
       idle.delete(socket);
     });
+    penalties.apply(socket);
     if (connections.size <= shedFrom) return;
     const [longest] = idle;
     if (!longest || longest === socket) return;
@@ -89,6 +109,7 @@ export function serveInTurn(
       connection.waiting.push({ req, res });
     } else {
       report('a connection was closed: too many requests without an answer', undefined);
+      penalties.add(socket);
       socket.destroy();
     }
   };
@@ -98,5 +119,50 @@ export function serveInTurn(
     onRequest,
     /** Whether a request that has come to its end has no response yet. */
     owesResponse: (socket: Socket): boolean => connections.get(socket)?.serving?.complete ?? false,
+  };
+}
+
+/** Holds up the connections of clients that had one closed. */
+function createPenalties(report: ReportPressure, holdUpMs: number) {
+  /** When the next connection of an address may begin, on the clock of performance.now(). */
+  const begins = new Map<string, number>();
+
+  const postpone = (address: string, from: number) => {
+    begins.delete(address);
+    begins.set(address, from + holdUpMs);
+    const [first] = begins.keys();
+    if (begins.size > HELD_UP_CLIENTS_MAX && first !== undefined) begins.delete(first);
+  };
+
+  return {
+    /** For a connection that is about to be closed. */
+    add: ({ remoteAddress }: Socket): void => {
+      const address = networkOf(remoteAddress);
+      postpone(address, Math.max(performance.now(), begins.get(address) ?? 0));
+    },
+    /** For a new connection. */
+    apply: (socket: Socket): void => {
+      if (begins.size === 0) return;
+      const address = networkOf(socket.remoteAddress);
+      const beginsAt = begins.get(address);
+      if (beginsAt === undefined) return;
+      const ms = beginsAt - performance.now();
+      if (ms <= 0) {
+        begins.delete(address);
+        return;
+      }
+      report('a connection was held up: its client had one closed', undefined);
+      if (ms > HOLD_UP_MS_MAX) {
+        socket.destroy();
+        return;
+      }
+      postpone(address, beginsAt);
+      // After the tick in which Node begins to read.
+      process.nextTick(() => socket.pause());
+      const timer = setTimeout(() => socket.resume(), ms);
+      socket.once('close', () => {
+        clearTimeout(timer);
+      });
+    },
   };
 }

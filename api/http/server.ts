@@ -26,6 +26,8 @@ const BOUNDS = {
   connectionsMax: 10_000,
   // Beyond it the connections that have been idle longest make room for new ones.
   connectionsShedFrom: 9_000,
+  // See serveInTurn.
+  holdUpMs: undefined as number | undefined,
 };
 
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. `headers-too-large` names it. */
@@ -59,7 +61,11 @@ export function createHttpServer(
   });
   server.timeout = bounds.stalledMs;
   server.maxConnections = bounds.connectionsMax;
-  const inTurn = serveInTurn(server, checked, { shedFrom: bounds.connectionsShedFrom, report });
+  const inTurn = serveInTurn(server, checked, {
+    shedFrom: bounds.connectionsShedFrom,
+    holdUpMs: bounds.holdUpMs,
+    report,
+  });
   server.on('request', inTurn.onRequest);
   // Node's own response to an unknown Expect is an empty 417; HTTP allows to ignore the header.
   server.on('checkExpectation', inTurn.onRequest);

@@ -1,5 +1,5 @@
 import { buy, openGateway, until, type OpenGateway } from './open-gateway';
-import { createDialer, PURCHASE_HEAD, purchaseRequest, statusesIn } from './raw-lines';
+import { createDialer, PURCHASE_HEAD, purchaseRequest, statusesIn, type Line } from './raw-lines';
 
 let open: OpenGateway;
 const { dial, hangUp } = createDialer();
@@ -90,7 +90,7 @@ describe('the door makes room', () => {
 
   test('counts it, and logs it at most once a second', async () => {
     open = await openGateway({ bounds: { connectionsShedFrom: 1 } });
-    const lines = [];
+    const lines: Line[] = [];
     for (let i = 0; i < 6; i++) lines.push(await dial(open));
     await until(() => lines.filter(({ closed }) => closed).length === 5);
     const what = 'an idle connection was closed to make room';
@@ -167,6 +167,38 @@ describe('requests that come in one go on one connection', () => {
     await until(() => line.closed);
     expect(open.publisher.records.length).toBeLessThan(9);
     expect(await pressure('a connection was closed: too many requests')).toBe(1);
+  });
+
+  /** Has a connection from 127.0.0.1 closed for too many requests, and sends one over the next. */
+  const sendAfterTooMany = async (holdUpMs: number) => {
+    open = await openGateway({ units: 50, bounds: { holdUpMs } });
+    const ids = Array.from({ length: 20 }, (_, i) => `r${i}`);
+    const greedy = await dial(open);
+    greedy.socket.write(ids.map(purchaseRequest).join(''));
+    await until(() => greedy.closed);
+    const again = await dial(open);
+    again.socket.write(purchaseRequest('again'));
+    return again;
+  };
+
+  test('hold up the next connection of their client once they were too many, and no other', async () => {
+    const again = await sendAfterTooMany(3_500);
+    const other = await dial(open, '127.0.0.2');
+    other.socket.write(purchaseRequest('other'));
+    await until(() => statusesIn(other.received).length === 1);
+    expect([again.received, again.closed]).toEqual(['', false]);
+  });
+
+  test('are served again once their client has waited', async () => {
+    const again = await sendAfterTooMany(50);
+    await until(() => statusesIn(again.received).length === 1);
+    expect(statusesIn(again.received)).toEqual(['202']);
+  });
+
+  test('have the next connection of their client dropped when others of it already wait', async () => {
+    const again = await sendAfterTooMany(60_000);
+    await until(() => again.closed);
+    expect(again.received).toBe('');
   });
 
   test('are not carried out after a response that ends the connection', async () => {

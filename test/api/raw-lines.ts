@@ -13,8 +13,9 @@ export interface Line {
 export function createDialer() {
   let sockets: Socket[] = [];
   return {
-    dial: async ({ port }: { readonly port: number }): Promise<Line> => {
-      const socket = connect(port, '127.0.0.1');
+    /** `from` is an address of this machine: a client of its own. */
+    dial: async ({ port }: { readonly port: number }, from = '127.0.0.1'): Promise<Line> => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: from });
       sockets.push(socket);
       const line: Line = { socket, received: '', closed: false };
       socket.setEncoding('utf8').on('data', (text: string) => {
