@@ -5,6 +5,7 @@ import type { Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
 import type { ClaimOrder } from '../engine/stock/claims';
 import type { LedgerOpener } from '../engine/stock/ledger-opener';
+import type { SellingWatch } from '../engine/stock/selling-switch';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
 import type { Logger } from '../platform/logger';
@@ -26,6 +27,7 @@ import { docsRoutes } from './routes/docs';
 import { itemRoute } from './routes/items';
 import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/operator';
+import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
@@ -69,6 +71,8 @@ export interface GatewayParts {
   readonly probes: Readonly<Record<string, Probe>>;
   /** Absent, in tests: there is always room. */
   readonly redisMemory?: Pick<RedisMemory, 'isNearlyFull' | 'warnings'> | undefined;
+  /** Whether anything is sold at all. Absent, in tests: it is. */
+  readonly selling?: SellingWatch['standing'] | undefined;
   /** More sentences for the warnings of /readyz. */
   readonly warnings?: (() => readonly string[]) | undefined;
   readonly defaultPrice: Price;
@@ -119,6 +123,7 @@ export function createGateway(parts: GatewayParts) {
     metrics: createMetrics(inFlight.count),
   };
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;
+  const selling = parts.selling ?? (() => 'selling');
   const errors = createErrorLog(logger, metrics.countError);
   const reportPressure = createErrorLog(logger, metrics.countPressure).report;
   const view = createOrderView(parts.trace);
@@ -130,6 +135,7 @@ export function createGateway(parts: GatewayParts) {
     publisher: parts.publisher,
     inFlight,
     isClosing,
+    selling,
     isRedisNearlyFull: parts.redisMemory?.isNearlyFull ?? (() => false),
     view,
     errors,
@@ -163,7 +169,7 @@ export function createGateway(parts: GatewayParts) {
     appendDeadlineMs: limits.appendDeadlineMs,
   });
   const operatorRoutes = createOperatorRoutes(
-    [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],
+    [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],
     parts.operator,
     { ledger, defaultPrice, readBody, errors },
   );
@@ -173,7 +179,7 @@ export function createGateway(parts: GatewayParts) {
     readOrderRoute(findOrder),
     cancelOrderRoute(cancelOrder),
     events.route,
-    itemRoute(ledger, defaultPrice),
+    itemRoute(ledger, defaultPrice, selling),
     ...operatorRoutes,
     ...systemRoutes(health, metrics),
   ];

@@ -12,6 +12,7 @@ import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createAdmission } from '../engine/stock/admission';
 import { createClaimOrder } from '../engine/stock/claims';
+import { createSellingSwitch, watchSelling } from '../engine/stock/selling-switch';
 import { createStockOperations } from '../engine/stock/stock-operations';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
@@ -64,6 +65,10 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const redisMemory = watchRedisMemory(redis, logger);
   onShutdown('the watch of the memory of redis', redisMemory.stop);
 
+  const sellingSwitch = createSellingSwitch(redis);
+  const selling = await watchSelling(sellingSwitch, logger);
+  onShutdown('the watch of the switch of selling', selling.stop);
+
   // A purchase calls Temporal only for an item whose ledger is not open yet.
   const temporal = createLazyTemporalClient(config.temporal);
   onShutdown('temporal', temporal.close);
@@ -86,11 +91,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const cancellations = await openProducer(config.cancellationsTopic);
   const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
 
-  const file = config.operator?.file;
-  const credentials = file === undefined ? undefined : await watchCredentials(file, logger);
-  onShutdown("the watch of the operators' file", () => credentials?.stop());
-  const token = config.operator?.token?.reveal();
-  const shared = token === undefined ? [] : [sharedCredential(token)];
+  const operators = await watchOperators(config.operator, logger);
+  onShutdown("the watch of the operators' file", operators.stop);
 
   if (config.operator) {
     // Selling does not depend on it: without the topic, operators get 503.
@@ -121,7 +123,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
     probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
     redisMemory,
-    warnings: () => credentials?.warnings() ?? [],
+    selling: selling.standing,
+    warnings: () => [...selling.warnings(), ...operators.warnings()],
     defaultPrice,
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
@@ -129,8 +132,9 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     publicUrl: config.publicUrl,
     accessLog: config.accessLog,
     operator: config.operator && {
-      credentials: () => [...shared, ...(credentials?.current() ?? [])],
+      credentials: operators.credentials,
       operations: createStockOperations(redis),
+      selling: { ...sellingSwitch, ...selling },
       actions: createActionLog({
         withPublisher: (use) => withPublisher(config.kafka, config.operatorActionsTopic, use),
         now: Date.now,
@@ -157,6 +161,17 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);
   logger.info({ port }, 'the gateway is open');
+}
+
+/** The credentials that are valid now: those in the file, and the one of OPERATOR_TOKEN. */
+async function watchOperators(config: ApiConfig['operator'], logger: Logger) {
+  const file = config?.file === undefined ? undefined : await watchCredentials(config.file, logger);
+  const shared = config?.token ? [sharedCredential(config.token.reveal())] : [];
+  return {
+    credentials: () => [...shared, ...(file?.current() ?? [])],
+    warnings: () => file?.warnings() ?? [],
+    stop: () => file?.stop(),
+  };
 }
 
 runProcess('api', main);

@@ -1,7 +1,11 @@
 import { Client, Connection } from '@temporalio/client';
 import { createGateway, type Gateway } from '../client/gateway';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
-import { createActionLog, type RecordAction } from '../engine/operators/action-log';
+import {
+  createActionLog,
+  type RecordAction,
+  type RecordLate,
+} from '../engine/operators/action-log';
 import type { Env } from '../platform/config';
 import type { RedisAccess, TemporalAccess } from '../platform/config/access';
 import {
@@ -21,6 +25,7 @@ export type Context = ReturnType<typeof createContext>;
 export interface Operator {
   readonly by: string;
   readonly record: RecordAction;
+  readonly recordLate: RecordLate;
 }
 
 /** What the commands share: the terminal, the environment, and connections to the engine that it names. */
@@ -58,7 +63,8 @@ export function createContext({
           terminal.err(`The outcome is not in ${operatorActionsTopic}. Keep this line: ${text}\n`);
         },
       });
-      return { by, record: log.recorder({ by, door: 'cli' }) };
+      const actor = { by, door: 'cli' } as const;
+      return { by, record: log.recorder(actor), recordLate: log.lateRecorder(actor) };
     },
     config: () => loadCommandConfig(env),
     operatorsFile: () => findOperatorsFile(env, root),

@@ -9,6 +9,7 @@ import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderCommands, orderActions } from './orders';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
+import { addSellingCommands, sellingActions } from './selling';
 import { addSaleCommands, addStockCommands, stockActions } from './stock';
 import { plainLines, type ExitCode, type Terminal } from './terminal';
 
@@ -17,6 +18,7 @@ export const createActions = (context: Context) => ({
   doctor: doctorActions(context),
   orders: orderActions(context),
   stock: stockActions(context),
+  selling: sellingActions(context),
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
@@ -59,6 +61,7 @@ export async function runCommandLine(
   addLedgerCommands(stock, actions.ledger, end);
   const sale = program.command('sale').description('How items are sold: price, limit, window');
   addSaleCommands(sale, actions.stock, end);
+  addSellingCommands(sale, actions.selling, end);
   const dlq = program.command('dlq').description('The dead letters: orders that failed');
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');

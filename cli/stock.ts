@@ -179,6 +179,9 @@ export async function stockShow(
     ['limit', limit == null ? 'none' : `${limit} units per user`],
     ['opens', item.opens_at ?? 'open already'],
     ['closes', item.closes_at ?? 'never'],
+    ...(item.selling_stopped
+      ? [['selling', { text: 'stopped, of every item', colour: 'red' } as const]]
+      : []),
   ];
   printResult(terminal, options, item, table(terminal, rows));
   return 0;

@@ -60,6 +60,7 @@ export function cancelUntilDefinite(
 /** Nothing is decided: the contract says to send the same request again. */
 const TEMPORARY_PROBLEMS = [
   'not-accepted',
+  'selling-stopped',
   'outcome-unknown',
   'rate-limited',
   'request-in-progress',

@@ -52,6 +52,7 @@ const Item = Type.Object({
   units_per_user: nullable(Type.Number()),
   opens_at: nullable(Type.String()),
   closes_at: nullable(Type.String()),
+  selling_stopped: Type.Optional(Type.Boolean()),
 });
 
 /** RFC 9457. `errors` comes with invalid-request; `order` and `reason` come where the request names an order. */

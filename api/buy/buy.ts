@@ -34,6 +34,8 @@ export interface BuyDeps extends BuyAdmissionDeps {
   readonly readBody: ReadBody;
   readonly inFlight: InFlight;
   readonly isClosing: () => boolean;
+  /** Whether operators have stopped all selling; `unknown`: nobody could tell yet. */
+  readonly selling: () => 'selling' | 'stopped' | 'unknown';
   /** Then no units are held, so that the orders under way have the room that is left. */
   readonly isRedisNearlyFull: () => boolean;
   /** Absent: clients may send as many requests as the gateway can take. */
@@ -72,6 +74,8 @@ export function createBuy(deps: BuyDeps) {
       });
       return problem('not-accepted', { requestId, detail: NEARLY_FULL });
     }
+    const standing = deps.selling();
+    if (standing !== 'selling') return notSelling(standing, requestId);
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
@@ -101,6 +105,15 @@ export function createBuy(deps: BuyDeps) {
 
 const NEARLY_FULL =
   'The store of the stock is nearly full: nothing is sold until there is room. This attempt bought nothing.';
+
+/** A crowd that comes back every two seconds would keep the gateways busy for as long as nothing is sold. */
+const STOPPED_RETRY_MS = { min: 5_000, max: 15_000 };
+
+function notSelling(standing: 'stopped' | 'unknown', requestId: RequestId): HttpResponse {
+  if (standing === 'unknown') return problem('not-accepted', { requestId });
+  const { min, max } = STOPPED_RETRY_MS;
+  return problem('selling-stopped', { requestId, retryAfterMs: min + Math.random() * (max - min) });
+}
 
 type Published =
   /** Acknowledged and queued: the order will reach an outcome. */

@@ -71,6 +71,11 @@ export const PROBLEMS = {
     title: 'Not accepted for now',
     detail: 'This attempt bought nothing. Try again with the same request_id; it never buys twice.',
   },
+  'selling-stopped': {
+    status: 503,
+    title: 'All selling is stopped',
+    detail: 'This attempt bought nothing. Try again later with the same request_id.',
+  },
   'outcome-unknown': {
     status: 503,
     title: 'The outcome is not known yet',

@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { type ItemId, type Price, parseItemId } from '../../engine/orders/order';
+import type { SellingWatch } from '../../engine/stock/selling-switch';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { Id } from '../buy/buy-request';
 import { readFromRedis } from '../http/errors';
@@ -36,18 +37,26 @@ export const Item = object({
   units_per_user: orNull(Type.Integer({ minimum: 1 }), 'null: no limit'),
   opens_at: orNull(time('start of the sale'), 'null: open from the beginning'),
   closes_at: orNull(time('end of the sale'), 'null: no end'),
+  selling_stopped: Type.Boolean({
+    description: 'true while operators have stopped the selling of every item',
+  }),
 });
 
 export const ITEM_ID = pathParameter('item_id', '101', 'the item');
 
 /** GET /items/<id>, which a crowd polls. Items whose sale has no price of its own cost `defaultPrice`. */
-export function itemRoute(ledger: Pick<StockLedger, 'item'>, defaultPrice: Price): Route {
+export function itemRoute(
+  ledger: Pick<StockLedger, 'item'>,
+  defaultPrice: Price,
+  selling: SellingWatch['standing'],
+): Route {
   const reading = new Map<ItemId, Promise<HttpResponse>>();
 
   const read = async (itemId: ItemId): Promise<HttpResponse> => {
     const item = await readFromRedis(ledger.item(itemId));
     if (!item) return problem('unknown-item', { members: { item_id: itemId } });
-    return tagged(json(200, itemBody(itemId, item, defaultPrice)), CACHE_CONTROL);
+    const body = itemBody(itemId, item, defaultPrice, selling());
+    return tagged(json(200, body), CACHE_CONTROL);
   };
   /** Concurrent requests share one read. Nothing is kept after it, so no response is older than that read. */
   const readOnce = (itemId: ItemId): Promise<HttpResponse> => {
@@ -85,6 +94,7 @@ export function itemBody(
   itemId: ItemId,
   { counts, sale }: { readonly counts: StockCounts; readonly sale: Sale },
   defaultPrice: Price,
+  selling: ReturnType<SellingWatch['standing']>,
 ): Static<typeof Item> {
   return {
     item_id: itemId,
@@ -99,6 +109,7 @@ export function itemBody(
     units_per_user: sale.unitsPerUser ?? null,
     opens_at: isoOrNull(sale.opensAt),
     closes_at: isoOrNull(sale.closesAt),
+    selling_stopped: selling === 'stopped',
   };
 }
 
@@ -119,4 +130,5 @@ export const ITEM_EXAMPLE: Static<typeof Item> = {
   units_per_user: 2,
   opens_at: '2026-01-05T12:00:00.000Z',
   closes_at: null,
+  selling_stopped: false,
 };

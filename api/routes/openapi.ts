@@ -204,6 +204,7 @@ const EXTRAS: Partial<
     },
     headers: RETRY_AFTER,
   },
+  'selling-stopped': { headers: RETRY_AFTER },
   'outcome-unknown': { headers: RETRY_AFTER },
   'dependency-unavailable': { headers: RETRY_AFTER },
   unauthorized: { headers: { 'WWW-Authenticate': 'Bearer' } },

@@ -58,6 +58,7 @@ export function buyRoute(buy: Buy, metrics: Metrics): Route {
       'rate-limited',
       'internal',
       'not-accepted',
+      'selling-stopped',
       'outcome-unknown',
     ],
     handle: async ({ req }) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import { Counter, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { within } from '../../platform/until';
 import { describeError, UserError } from '../../platform/user-error';
 import type { Publisher } from '../dead-letters/dead-letter-log';
 import { OperatorError } from '../dead-letters/operator';
@@ -16,7 +17,9 @@ export type ActionName =
   | 'stock.open'
   | 'sale.change'
   | 'dead-letters.replay'
-  | 'dead-letters.discard';
+  | 'dead-letters.discard'
+  | 'selling.stop'
+  | 'selling.resume';
 
 /** Who acts, and by which door. Only the gateway knows credentials: the command line works with those of Redis and Kafka. */
 export interface Actor {
@@ -86,6 +89,12 @@ export type RecordAction = <T>(
   describe: (result: T) => Outcome,
 ) => Promise<T>;
 
+/** Records what has been carried out already. Resolves with whether Kafka has acknowledged the record. */
+export type RecordLate = (action: Action, outcome: Outcome) => Promise<boolean>;
+
+/** A person waits, and what was asked for has happened. */
+const LATE_RECORD_MS_MAX = 5_000;
+
 /** The record of what operators do. */
 export function createActionLog({ withPublisher, now, report }: ActionLogDeps) {
   const outcomeOf = (intent: ActionRecord, outcome: Outcome): ActionRecord => ({
@@ -134,6 +143,22 @@ export function createActionLog({ withPublisher, now, report }: ActionLogDeps) {
             'The action could not be recorded in Kafka, so it was not carried out.',
             { cause: error },
           );
+        }
+      },
+
+    /** For what must not wait for Kafka. The record is reported in any case. */
+    lateRecorder:
+      (actor: Actor): RecordLate =>
+      async (action, outcome) => {
+        const record = outcomeOf(intentOf(actor, action, now()), outcome);
+        const recorded = withPublisher((publisher) => publisher.append(encode(record)));
+        try {
+          await within(recorded, LATE_RECORD_MS_MAX, 'recording an action');
+          report(record);
+          return true;
+        } catch (error) {
+          report(record, error);
+          return false;
         }
       },
   };

@@ -11,6 +11,7 @@ import type {
   SaleChange,
   SaleChangeResult,
 } from '../../engine/stock/stock-operations';
+import type { SellingState } from '../../engine/stock/selling-switch';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 
@@ -38,6 +39,8 @@ export interface OperatorGateway extends OpenGateway {
   readonly actions: ActionRecord[];
   /** What was reported of them, with the error where Kafka was away. */
   readonly reported: [ActionRecord, unknown][];
+  /** The switch of selling in Redis. */
+  readonly selling: FakeSwitch;
   readonly answers: {
     restock: RestockResult;
     change: SaleChangeResult;
@@ -75,6 +78,7 @@ export async function openOperatorGateway({
     reading: Promise.resolve(),
     acknowledged: Infinity,
   };
+  const selling: FakeSwitch = { state: undefined, isAway: false };
   const actions: ActionRecord[] = [];
   const reported: [ActionRecord, unknown][] = [];
   const operator = {
@@ -97,6 +101,12 @@ export async function openOperatorGateway({
         reported.push([record, error]);
       },
     }),
+    selling: {
+      ...createSwitch(selling),
+      refresh: () => Promise.resolve(),
+      standing: () =>
+        selling.state?.stopped === true ? ('stopped' as const) : ('selling' as const),
+    },
     operations: {
       restock: (restock: Restock) => {
         restocks.push(restock);
@@ -147,7 +157,8 @@ export async function openOperatorGateway({
       sleep: () => Promise.resolve(),
     },
   };
-  const open = await openGateway({ units: 3, change: () => ({ operator }) });
+  const { standing } = operator.selling;
+  const open = await openGateway({ units: 3, change: () => ({ operator, selling: standing }) });
   const ask: OperatorGateway['ask'] = async (method, path, body, token = TOKEN, headers = {}) =>
     reply(
       await fetch(`${open.url}/operator${path}`, {
@@ -160,7 +171,37 @@ export async function openOperatorGateway({
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
     );
-  return { ...open, ask, restocks, changes, marks, starts, appended, actions, reported, answers };
+  return {
+    ...open,
+    ask,
+    restocks,
+    changes,
+    marks,
+    starts,
+    appended,
+    actions,
+    reported,
+    selling,
+    answers,
+  };
+}
+
+interface FakeSwitch {
+  state: SellingState | undefined;
+  isAway: boolean;
+}
+
+function createSwitch(fake: FakeSwitch) {
+  const orAway = <T>(value: T) =>
+    fake.isAway ? Promise.reject(new Error('no answer')) : Promise.resolve(value);
+  return {
+    read: () => orAway(fake.state),
+    change: async (state: SellingState) => {
+      const before = await orAway(fake.state);
+      fake.state = state;
+      return before;
+    },
+  };
 }
 
 /** The type of the problem that an answer is. */

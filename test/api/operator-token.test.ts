@@ -1,4 +1,5 @@
 import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
+import { SELLING_ROUTES } from '../../api/routes/operator/selling';
 import { STOCK_ROUTES } from '../../api/routes/operator/stock';
 import { openGateway, reply } from './open-gateway';
 import {
@@ -16,10 +17,12 @@ const open = async () => {
 };
 afterEach(() => gateway.close());
 
-const ROUTES = [...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(({ method, path }) => [
-  method.toUpperCase(),
-  path.replace('/operator', '').replace(/\{\w+\}/, '101'),
-]);
+const ROUTES = [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(
+  ({ method, path }) => [
+    method.toUpperCase(),
+    path.replace('/operator', '').replace(/\{\w+\}/, '101'),
+  ],
+);
 
 describe('the token of an operator', () => {
   test.each(ROUTES)('is checked on %s %s before any work', async (method, path) => {

@@ -18,6 +18,7 @@ const OF_BUY = {
   'request-id-reused': 422,
   'rate-limited': 429,
   'not-accepted': 503,
+  'selling-stopped': 503,
   'outcome-unknown': 503,
   internal: 500,
 };

@@ -239,6 +239,7 @@ describe('GET /items/<item_id>', () => {
       units_per_user: 2,
       opens_at: '1970-01-01T00:00:01.000Z',
       closes_at: null,
+      selling_stopped: false,
     });
   });
 

@@ -34,6 +34,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       replay: record('dlq replay'),
       discard: record('dlq discard'),
     },
+    selling: { stopAll: record('sale stop-all'), resumeAll: record('sale resume-all') },
     operators: {
       add: record('operator add'),
       remove: record('operator remove'),
@@ -126,6 +127,8 @@ test.each([
   ['stock audit 101 --repair --by ann', 'stock audit', { item: '101', repair: true, by: 'ann' }],
   ['stock open 101 --why x --by ann', 'stock open', { item: '101', why: 'x', by: 'ann' }],
   ['dlq discard a --why x --by ann', 'dlq discard', { ids: ['a'], why: 'x', by: 'ann' }],
+  ['sale stop-all --why x --by ann', 'sale stop-all', { why: 'x', by: 'ann' }],
+  ['sale resume-all', 'sale resume-all', {}],
   ['audit-log', 'audit-log', { max: 50 }],
   [
     'audit-log --since 2026-11-24 --item 101 --by ann --json',
@@ -197,6 +200,8 @@ test.each([
     'sale show',
     'sale set',
     'sale clear',
+    'sale stop-all',
+    'sale resume-all',
   ],
   ...['operator add', 'operator remove', 'operator list'],
   ...['dlq ls', 'dlq show', 'dlq stats', 'dlq replay', 'dlq discard'],

@@ -3,21 +3,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatCredentials } from '../../engine/operators/credentials';
 import type { LoggedAction } from '../../engine/operators/action-log';
+import { buy, getJson, insist } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
 import { anItem } from '../support/purchases';
+import { createTestComponents, type TestComponents } from '../support/secured/test-components';
+import { startRedis } from '../../stack/components/redis';
 
 const folder = mkdtempSync(join(tmpdir(), 'operators-'));
 const file = join(folder, 'operators.json');
 
+/** A Redis of this file alone: a stop of all selling would stop the other tests. */
+let own: TestComponents;
 let engine: Engine;
 beforeAll(async () => {
+  own = await createTestComponents('operators');
+  const { address } = await startRedis(own.context);
   writeFileSync(file, formatCredentials([]));
-  engine = await startEngine({ OPERATORS_FILE: file, API_PROCESSES: '2' });
+  engine = await startEngine({ OPERATORS_FILE: file, API_PROCESSES: '2', REDIS_ADDR: address });
 }, 90_000);
 afterAll(async () => {
   await engine.stop();
+  await own.stop();
   rmSync(folder, { recursive: true });
 }, 60_000);
 
@@ -103,4 +111,50 @@ test('a credential that is removed is refused by every process, without a restar
   expect((await flashSale(engine, 'operator', 'remove', 'eve', '--file', file)).code).toBe(0);
   await isReadTwice(id, 4);
   expect((await send(eve, 'GET', '/items/101')).status).toBe(401);
+});
+
+test('a stop of all selling holds in every process and over a restart, until it is undone', async () => {
+  const itemId = anItem();
+  expect((await flashSale(engine, 'stock', 'add', itemId, '50')).code).toBe(0);
+  const purchase = (n: number) => ({
+    user_id: `u${String(n)}`,
+    item_id: itemId,
+    amount: 1,
+    request_id: `${itemId}-${String(n)}`,
+  });
+  expect(await insist(engine.gateway, purchase(0))).toBe(true);
+  /** On connections of their own, so that both processes come to answer. */
+  const crowd = async () => {
+    const answers = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => buy(engine.gateway, purchase(n)));
+    return (await Promise.all(answers)).map(({ status, body }) => body['type'] ?? status);
+  };
+  const isFollowedTwice = (said: string, lines: number) =>
+    eventually(`both say that ${said}`, () => Promise.resolve(linesWith(said) === lines));
+
+  const stop = ['sale', 'stop-all', '--by', 'bob', '--why', 'the price is wrong', '--json'];
+  expect((await flashSale(engine, ...stop)).json()).toMatchObject({ recorded: true });
+  await isFollowedTwice('all selling is stopped', 2);
+  expect(await crowd()).toEqual(Array.from({ length: 8 }, () => '/problems/selling-stopped'));
+  await engine.process.api.restart();
+  expect(await crowd()).toEqual(Array.from({ length: 8 }, () => '/problems/selling-stopped'));
+  expect(await getJson(`${engine.gateway}/items/${itemId}`)).toMatchObject({
+    selling_stopped: true,
+    free: 49,
+    held: 0,
+  });
+  expect(JSON.stringify(await getJson(`${engine.gateway}/readyz`))).toContain('selling is stopped');
+  const metrics = await (await fetch(`${engine.gateway}/metrics`)).text();
+  expect(metrics).toMatch(/^flash_sale_selling_stopped 1$/m);
+
+  const ann = (await aCredential('ann-2', 'operate')).token;
+  expect((await send(ann, 'GET', '/selling')).body).toMatchObject({ stopped: true, by: 'bob' });
+  expect((await send(ann, 'POST', '/selling/resume', {})).status).toBe(200);
+  await isFollowedTwice('selling goes on', 2);
+  expect(await crowd()).toEqual(Array.from({ length: 8 }, () => 202));
+
+  const log = (await flashSale(engine, 'audit-log', '--json')).json() as LoggedAction[];
+  expect(log.filter(({ action }) => action.startsWith('selling.'))).toMatchObject([
+    { action: 'selling.stop', by: 'bob', door: 'cli', why: 'the price is wrong', outcome: 'done' },
+    { action: 'selling.resume', by: 'ann-2', door: 'http', before: { stopped: true, by: 'bob' } },
+  ]);
 });

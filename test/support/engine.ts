@@ -41,6 +41,8 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}) {
     topics: instance.topics,
     taskQueue: instance.taskQueue,
     consumerGroup: instance.consumerGroup,
+    /** host:port */
+    redisAddr: given['REDIS_ADDR'] ?? '',
     redis,
     /** The log of the first process of a kind. */
     logFile: (name: EngineName) => processes[name].logFile,

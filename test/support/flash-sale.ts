@@ -17,6 +17,7 @@ export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
   const { ordersTopic, deadLetterTopic, cancellationsTopic, operatorActionsTopic } = engine.topics;
   const env = {
     ...process.env,
+    REDIS_ADDR: engine.redisAddr,
     FLASH_SALE_URL: engine.gateway,
     PAYMENT_URL: engine.payments,
     ORDERS_TOPIC: ordersTopic,

@@ -11,10 +11,13 @@ import type {
   ActionName,
   Outcome,
   RecordAction,
+  RecordLate,
 } from '../../../engine/operators/action-log';
 import type { Price } from '../../../engine/orders/order';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
+import type { SellingSwitch, SellingWatch } from '../../../engine/stock/selling-switch';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
+import { describeError } from '../../../platform/user-error';
 import type { ReadBody } from '../../http/body-reader';
 import { RequestError, type ErrorLog } from '../../http/errors';
 import { problem, type ProblemType } from '../../http/problems';
@@ -28,6 +31,9 @@ export interface Operator {
   readonly ledger: Pick<StockLedger, 'item'>;
   readonly defaultPrice: Price;
   readonly letters: ReplayDeps & DiscardDeps;
+  /** The switch, and this process's view of it. */
+  readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
+    Pick<SellingWatch, 'refresh' | 'standing'>;
   /** Runs changes of dead letters one at a time. */
   readonly inTurn: ReturnType<typeof createTurns>;
 }
@@ -36,14 +42,15 @@ export interface Operator {
 interface Caller {
   readonly name: string;
   readonly record: (action: Action, act: () => Promise<ActionResponse>) => Promise<HttpResponse>;
+  readonly recordLate: RecordLate;
 }
 
 /** A response to what changes something, with what was changed. */
 export interface ActionResponse extends HttpResponse, Partial<Outcome> {}
 
-export interface OperatorClients extends Pick<Operator, 'operations' | 'letters'> {
+export interface OperatorClients extends Pick<Operator, 'operations' | 'letters' | 'selling'> {
   /** The record of what operators do. */
-  readonly actions: Pick<ActionLog, 'recorder'>;
+  readonly actions: Pick<ActionLog, 'recorder' | 'lateRecorder'>;
   /** Those that are valid now. */
   readonly credentials: () => readonly Credential[];
 }
@@ -79,12 +86,13 @@ export function createOperatorRoutes(
   if (!clients) {
     return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
   }
-  const { credentials, operations, letters, actions } = clients;
+  const { credentials, operations, letters, selling, actions } = clients;
   const reading = createTurns();
   const operator: Operator = {
     operations,
     ledger,
     defaultPrice,
+    selling,
     letters: { ...letters, readLetters: () => reading(letters.readLetters) },
     inTurn: createTurns(),
   };
@@ -123,8 +131,12 @@ export function createOperatorRoutes(
       return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
     const { id, name, role } = credential;
-    const record = actions.recorder({ by: name, role, credential: id, door: 'http' });
-    const caller = { name, record: createRecord(record, (act) => responseOf(fields, act)) };
+    const actor = { by: name, role, credential: id, door: 'http' } as const;
+    const caller = {
+      name,
+      record: createRecord(actions.recorder(actor), (act) => responseOf(fields, act)),
+      recordLate: actions.lateRecorder(actor),
+    };
     return responseOf(fields, async () => {
       if (!route.body) return route.carryOut(operator, caller, context, undefined);
       const body = await readBody(context.req);
@@ -237,7 +249,8 @@ interface Said {
 /**
  * Declares a route that responds with 200 and JSON. The schemas of body and query both check the request and document it.
  * Their descriptions complete the sentence "the field …". Every route but a GET has an `action`, and each of its requests
- * is recorded, unless `isOnlyRead` says that it changes nothing.
+ * is recorded, unless `isOnlyRead` says that it changes nothing. One that `isUrgent` does not wait for its record: its
+ * handler records what it has done.
  */
 export function operatorRoute<Body extends TSchema, Query extends TSchema>({
   response,
@@ -245,6 +258,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
   handle,
   action,
   isOnlyRead = () => false,
+  isUrgent = false,
   ...declaration
 }: Pick<Route, 'method' | 'path' | 'id' | 'summary' | 'description'> & {
   readonly parameters?: readonly Parameter[];
@@ -258,6 +272,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
   };
   readonly problems: readonly ProblemType[];
   readonly isOnlyRead?: (body: Static<Body>) => boolean;
+  readonly isUrgent?: boolean;
   readonly handle: (
     operator: Operator,
     request: {
@@ -267,6 +282,8 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       readonly ifMatch: string | undefined;
       /** The operator, as ledger and marks name them. */
       readonly by: string;
+      /** Records the outcome of an urgent action. */
+      readonly recordLate: (outcome: Outcome) => Promise<boolean>;
     },
   ) => Promise<ActionResponse>;
 } & (
@@ -301,6 +318,13 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       const body = parseBody(value);
       const { by: onBehalfOf, why, ...fields } = (body ?? {}) as Said & Record<string, unknown>;
       const ifMatch = context.req.headers['if-match'];
+      // A mended record names its buyer, whom the record of actions would remember for ever.
+      const { mended, ...asked } = fields;
+      const request = { ...context.params, ...asked, if_match: ifMatch, mended: mended && true };
+      const itemId = context.params['item_id'];
+      const recorded = action && { action, itemId, why, onBehalfOf, request };
+      const recordLate = (outcome: Outcome) =>
+        recorded ? caller.recordLate(recorded, outcome) : Promise.resolve(false);
       const respond = () =>
         handle(operator, {
           params: context.params,
@@ -308,13 +332,14 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
           body,
           ifMatch,
           by: onBehalfOf === undefined ? caller.name : `${caller.name} for ${onBehalfOf}`,
+          recordLate,
         });
-      if (action === undefined || isOnlyRead(body)) return respond();
-      // A mended record names its buyer, whom the record of actions would remember for ever.
-      const { mended, ...asked } = fields;
-      const request = { ...context.params, ...asked, if_match: ifMatch, mended: mended && true };
-      const itemId = context.params['item_id'];
-      return caller.record({ action, itemId, why, onBehalfOf, request }, respond);
+      if (recorded === undefined || isOnlyRead(body)) return respond();
+      if (!isUrgent) return caller.record(recorded, respond);
+      return respond().catch(async (error: unknown) => {
+        await recordLate({ outcome: 'unknown', detail: describeError(error) });
+        throw error;
+      });
     },
   };
 }

@@ -226,13 +226,14 @@ function restockedBody(
 export const STOCK_ROUTES = [readItem, putSale, restock];
 
 async function itemResponse(
-  { ledger, defaultPrice }: Operator,
+  { ledger, defaultPrice, selling }: Operator,
   itemId: ItemId,
 ): Promise<HttpResponse> {
   const found = await readFromRedis(ledger.item(itemId)).catch(throwUnreadable);
   if (!found) return unknownItem(itemId);
   const { free } = found.counts;
-  return json(200, itemBody(itemId, found, defaultPrice), { ...NO_STORE, ...freeTag(free) });
+  const body = itemBody(itemId, found, defaultPrice, selling.standing());
+  return json(200, body, { ...NO_STORE, ...freeTag(free) });
 }
 
 function itemIdOf(params: RouteContext['params']): ItemId {

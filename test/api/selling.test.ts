@@ -1,0 +1,88 @@
+import { buy } from './open-gateway';
+import { openOperatorGateway, problemType, TOKENS, type OperatorGateway } from './operator-gateway';
+
+let gateway: OperatorGateway;
+const open = async () => {
+  gateway = await openOperatorGateway();
+  const { ask } = gateway;
+  return {
+    ...gateway,
+    act: (path: string, body?: object) =>
+      ask(body ? 'POST' : 'GET', `/selling${path}`, body, TOKENS.operate),
+  };
+};
+afterEach(() => gateway.close());
+
+const STOPPED = { stopped: true, by: 'otto', why: 'the price is wrong' };
+
+describe('the switch of all selling', () => {
+  test('refuses every purchase while it is stopped, and takes nothing for it', async () => {
+    const { act, stock, publisher } = await open();
+    const before = stock.snapshot();
+    const stopped = await act('/stop', { why: 'the price is wrong' });
+    expect([stopped.status, stopped.body]).toMatchObject([200, { ...STOPPED, recorded: true }]);
+    const refused = await buy(gateway);
+    expect([refused.status, problemType(refused)]).toEqual([503, 'selling-stopped']);
+    const seconds = Number(refused.headers.get('retry-after'));
+    expect(seconds).toBeGreaterThanOrEqual(5);
+    expect(seconds).toBeLessThanOrEqual(15);
+    expect(refused.body['request_id']).toBe('req-1');
+    expect([stock.snapshot(), publisher.records]).toEqual([before, []]);
+
+    expect((await act('/resume', {})).body).toMatchObject({ stopped: false, by: 'otto' });
+    const sold = buy(gateway);
+    publisher.acknowledge();
+    expect((await sold).status).toBe(202);
+  });
+
+  test('still refuses a purchase that is none', async () => {
+    const { act } = await open();
+    await act('/stop', { why: 'x' });
+    expect((await buy(gateway, { amount: 0 })).status).toBe(400);
+  });
+
+  test('is shown to operators with who and why, and to buyers without', async () => {
+    const { act, url } = await open();
+    expect((await act('')).body).toEqual({ stopped: false, at: null, by: null, why: null });
+    const item = async () => (await fetch(`${url}/items/101`)).json();
+    expect(await item()).toMatchObject({ selling_stopped: false });
+    await act('/stop', { why: 'the price is wrong' });
+    expect((await act('')).body).toMatchObject(STOPPED);
+    expect(await item()).toMatchObject({ selling_stopped: true });
+  });
+
+  test('stops without its record in Kafka, says so, and reports the record', async () => {
+    const { act, answers, reported, selling } = await open();
+    answers.acknowledged = 0;
+    const stopped = await act('/stop', { why: 'the price is wrong' });
+    expect([stopped.status, stopped.body]).toMatchObject([200, { ...STOPPED, recorded: false }]);
+    expect(selling.state).toMatchObject(STOPPED);
+    const record = { action: 'selling.stop', by: 'otto', outcome: 'done', after: STOPPED };
+    expect(reported).toMatchObject([[record, { kind: 'unavailable' }]]);
+  });
+
+  test('records a stop with the state before it', async () => {
+    const { act, actions } = await open();
+    await act('/stop', { why: 'first' });
+    await act('/stop', { why: 'second' });
+    expect(actions).toMatchObject([
+      { phase: 'outcome', outcome: 'done', before: { stopped: false }, after: { why: 'first' } },
+      { outcome: 'done', before: { why: 'first' }, after: { why: 'second' }, role: 'operate' },
+    ]);
+  });
+
+  test('answers 503 while Redis is away, and records that nobody knows', async () => {
+    const { act, actions, selling } = await open();
+    selling.isAway = true;
+    const stopped = await act('/stop', { why: 'x' });
+    expect([stopped.status, problemType(stopped)]).toEqual([503, 'dependency-unavailable']);
+    expect(actions).toMatchObject([{ action: 'selling.stop', outcome: 'unknown' }]);
+    expect((await act('')).status).toBe(503);
+  });
+
+  test('needs a reason to stop', async () => {
+    const { act, selling } = await open();
+    expect((await act('/stop', {})).body).toMatchObject({ errors: [{ path: '/why' }] });
+    expect(selling.state).toBeUndefined();
+  });
+});
