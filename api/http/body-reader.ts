@@ -9,10 +9,10 @@ import type { HttpResponse } from './response';
 const BODY_DEADLINE_MS = 5_000;
 
 /**
- * Bodies that may be arriving at once: 16 MB. Those of buyers come with their headers, so only slow ones are many; the one
- * that began first then makes room.
+ * Bodies that may be arriving at once: 64 MB at most. Those of buyers come with their headers, so only slow ones are many;
+ * the one that began first then makes room.
  */
-const BODIES_MAX = 1_000;
+const BODIES_MAX = 4_000;
 
 /** The text of a body, empty when there is none; or the problem with it; or undefined when the client has left. */
 export type Body = string | HttpResponse | undefined;

@@ -10,8 +10,10 @@ import type { ReportPressure } from './errors';
 const UNANSWERED_MAX = 8;
 
 /**
- * Node parses all that a connection has sent in one piece, up to 64 KiB, before it can be closed: some 2 ms. So a client of
- * which one was closed for that may begin another only so long after the last; those that would wait longer are dropped.
+ * Node parses all that a connection has sent in one piece, up to 64 KiB, before it can be closed: some 2 ms; and whoever had
+ * a slow body given up sends the next one at once. So a client of which a connection was closed may begin another only so
+ * long after the last. Those that would wait longer than the maximum are not read at all, and end with the time for headers:
+ * dropped, they would come again at once.
  */
 const HOLD_UP_MS = 100;
 const HOLD_UP_MS_MAX = 4_000;
@@ -20,8 +22,8 @@ const HOLD_UP_MS_MAX = 4_000;
 const HELD_UP_CLIENTS_MAX = 10_000;
 
 interface Connection {
-  /** The request that is served. */
-  serving: IncomingMessage | undefined;
+  /** The response to the request that is served. */
+  serving: ServerResponse | undefined;
   /** Came while an earlier request of the connection was served. */
   readonly waiting: { readonly req: IncomingMessage; readonly res: ServerResponse }[];
   /** A response has been sent, or its client has left. */
@@ -54,16 +56,19 @@ export function serveInTurn(
     const next = connection.waiting.shift();
     // After a response that ends the connection no other can be sent.
     if (!next || socket.destroyed || socket.writableEnded) return;
-    connection.serving = next.req;
+    connection.serving = next.res;
     next.res.on('close', connection.onDone);
     listener(next.req, next.res);
   };
 
   const open = (socket: Socket): Connection => {
+    // A socket that is closed does not know it any more.
+    const { remoteAddress } = socket;
     const connection: Connection = {
       serving: undefined,
       waiting: [],
       onDone: () => {
+        if (connection.serving?.statusCode === 408) penalties.add(remoteAddress);
         if (connection.waiting.length > 0) {
           // In the next turn of the event loop: the requests of other connections come in between.
           setImmediate(serveNext, socket, connection);
@@ -101,7 +106,7 @@ export function serveInTurn(
     // Node goes on with what a socket has received in one piece, also after it was destroyed.
     if (!connection || socket.destroyed) return;
     if (!connection.serving) {
-      connection.serving = req;
+      connection.serving = res;
       idle.delete(socket);
       res.on('close', connection.onDone);
       listener(req, res);
@@ -109,7 +114,7 @@ export function serveInTurn(
       connection.waiting.push({ req, res });
     } else {
       report('a connection was closed: too many requests without an answer', undefined);
-      penalties.add(socket);
+      penalties.add(socket.remoteAddress);
       socket.destroy();
     }
   };
@@ -118,7 +123,8 @@ export function serveInTurn(
     /** For the requests of `server`. */
     onRequest,
     /** Whether a request that has come to its end has no response yet. */
-    owesResponse: (socket: Socket): boolean => connections.get(socket)?.serving?.complete ?? false,
+    owesResponse: (socket: Socket): boolean =>
+      connections.get(socket)?.serving?.req.complete ?? false,
   };
 }
 
@@ -129,14 +135,14 @@ function createPenalties(report: ReportPressure, holdUpMs: number) {
 
   const postpone = (address: string, from: number) => {
     begins.delete(address);
-    begins.set(address, from + holdUpMs);
+    begins.set(address, Math.min(from, performance.now() + HOLD_UP_MS_MAX) + holdUpMs);
     const [first] = begins.keys();
     if (begins.size > HELD_UP_CLIENTS_MAX && first !== undefined) begins.delete(first);
   };
 
   return {
     /** For a connection that is about to be closed. */
-    add: ({ remoteAddress }: Socket): void => {
+    add: (remoteAddress: string | undefined): void => {
       const address = networkOf(remoteAddress);
       postpone(address, Math.max(performance.now(), begins.get(address) ?? 0));
     },
@@ -152,13 +158,10 @@ function createPenalties(report: ReportPressure, holdUpMs: number) {
         return;
       }
       report('a connection was held up: its client had one closed', undefined);
-      if (ms > HOLD_UP_MS_MAX) {
-        socket.destroy();
-        return;
-      }
-      postpone(address, beginsAt);
       // After the tick in which Node begins to read.
       process.nextTick(() => socket.pause());
+      if (ms > HOLD_UP_MS_MAX) return;
+      postpone(address, beginsAt);
       const timer = setTimeout(() => socket.resume(), ms);
       socket.once('close', () => {
         clearTimeout(timer);

@@ -82,7 +82,12 @@ const ATTACKS: Readonly<
       send();
     },
   },
-  'idle connections': { connections: 10_000, reopenMs: 1_000, act: () => undefined },
+  'idle connections': {
+    connections: 10_000,
+    reopenMs: 1_000,
+    // A connection that has sent nothing would be closed after some seconds.
+    act: (socket) => socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'),
+  },
   'slow bodies': {
     connections: 2_000,
     reopenMs: 100,
