@@ -21,8 +21,8 @@ export interface HostileResult {
 /** Another client than the honest ones. Only Linux has it without being told. */
 const OWN_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : LOOPBACK;
 
-/** Opened so many at a time: a listener has a queue of 511. */
-const SLICE = 250;
+/** Opened so many at a time: beyond the 511 in the queue of a listener, attempts are repeated after seconds. */
+const SLICE = 100;
 const SLICE_MS = 25;
 
 /** Carries out one attack until its time is over. Each connection that is closed is opened again. */
