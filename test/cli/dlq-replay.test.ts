@@ -15,6 +15,22 @@ describe('a failed order', () => {
     ]);
   });
 
+  test('is recorded with what came of each order, unless nothing is done', async () => {
+    const world = aWorld([aFailedOrder('a')]);
+    await world.run({ ids: ['a'], dryRun: true });
+    expect(world.actions).toEqual([]);
+    await world.run(ids('a'));
+    expect(world.actions).toMatchObject([
+      {
+        action: 'dead-letters.replay',
+        why: 'renewed',
+        request: { ids: ['a'] },
+        outcome: 'done',
+        after: { orders: [{ request_id: 'a', outcome: 'started' }], left: 0 },
+      },
+    ]);
+  });
+
   test('has its letters marked, all that are open, with the new run', async () => {
     const older = aFailedOrder('a', { id: 'a:run-0', at: at(1) });
     const done = marked(aFailedOrder('a', { id: 'a:run-00', at: at(0) }), 'replayed');

@@ -74,6 +74,16 @@ describe('a Redis that is wiped in mid-sale', () => {
     expect(rebuilt).toMatchObject({ code: 0 });
     const figures = rebuilt.json() as Record<string, number>;
     expect(figures).toMatchObject({ outcome: 'rebuilt', supply: SUPPLY });
+    const log = await flashSale(engine, 'audit-log', '--item', itemId, '--json');
+    expect(log.json()).toMatchObject([
+      {
+        action: 'stock.rebuild',
+        why: 'Redis was wiped',
+        outcome: 'done',
+        before: { ledger: 'lost' },
+        after: { supply: SUPPLY },
+      },
+    ]);
     const twice = await flashSale(engine, 'stock', 'rebuild', itemId, ...units);
     expect(twice).toMatchObject({ code: 1, err: expect.stringContaining('is not lost') as string });
 

@@ -52,6 +52,10 @@ describe('the audit of all items', () => {
     const mended = await flashSale(engine, 'stock', 'audit', itemId, '--repair', '--json');
     expect(mended.code).toBe(0);
     expect(mended.json()).toMatchObject({ differences: [], repaired: [{ kind: 'counts' }] });
+    const log = await flashSale(engine, 'audit-log', '--item', itemId, '--json');
+    expect(log.json()).toMatchObject([
+      { action: 'stock.repair', outcome: 'done', before: [{ kind: 'counts' }], after: [] },
+    ]);
     await isMetric(counts, 0);
   }, 120_000);
 

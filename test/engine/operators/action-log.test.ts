@@ -46,16 +46,16 @@ test('an action is carried out between its two records', async () => {
   ]);
 });
 
-test.each([{ isReachable: false }, { acknowledged: 0 }])(
-  'nothing is done where there is no record of the intent: %p',
-  async (kafka) => {
-    const { record, reported } = aLog(kafka);
-    const act = jest.fn(() => Promise.resolve());
-    await expect(record(ACTION, act, done)).rejects.toMatchObject({ kind: 'unrecorded' });
-    expect(act).not.toHaveBeenCalled();
-    expect(reported).toEqual([]);
-  },
-);
+test.each([
+  ['is away', { isReachable: false }],
+  ['does not take the record of the intent', { acknowledged: 0 }],
+])('nothing is done when Kafka %s', async (_what, kafka) => {
+  const { record, reported } = aLog(kafka);
+  const act = jest.fn(() => Promise.resolve());
+  await expect(record(ACTION, act, done)).rejects.toMatchObject({ kind: 'unrecorded' });
+  expect(act).not.toHaveBeenCalled();
+  expect(reported).toEqual([]);
+});
 
 test.each([
   [new OperatorError('dealt-with', 'dealt with'), 'refused'],
