@@ -34,9 +34,6 @@ export function loadApiConfig(env: Env) {
 
 export type ApiConfig = ReturnType<typeof loadApiConfig>;
 
-/** What the gateway needs to serve operators. */
-export type OperatorConfig = NonNullable<ApiConfig['operator']>;
-
 /** The ingest consumer's configuration. Throws one error that lists every problem found in `env`. */
 export function loadIngestConfig(env: Env) {
   const read = createReader(env);
