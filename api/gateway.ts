@@ -10,7 +10,10 @@ import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { joinCluster } from '../platform/cluster';
 import type { Logger } from '../platform/logger';
 import type { RedisMemory } from '../platform/redis-memory';
+import type { JwtSettings } from '../platform/config/buyer-auth';
 import { createApp } from './app';
+import { createBuyerAuth } from './buyers/buyer-auth';
+import { behindTokens } from './buyers/buyer-routes';
 import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
 import { createClusterStatus, createHealth, type Probe } from './health';
@@ -86,6 +89,8 @@ export interface GatewayParts {
   readonly publicUrl?: string | undefined;
   /** Whether each request is logged. */
   readonly accessLog?: boolean;
+  /** How tokens of buyers are checked. Absent: every user_id is believed. */
+  readonly jwt?: JwtSettings | undefined;
   /** Absent: the operators' routes respond that they are disabled. */
   readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
@@ -173,12 +178,16 @@ export function createGateway(parts: GatewayParts) {
     parts.operator,
     { ledger, defaultPrice, readBody, errors },
   );
+  const hasTokens = parts.jwt !== undefined;
+  const buyerRoutes = [
+    buyRoute(buy, metrics, { hasTokens }),
+    readOrderRoute(findOrder),
+    cancelOrderRoute(cancelOrder, { hasTokens }),
+    events.route,
+  ];
   // In the order in which the API reference shows them.
   const documented = [
-    buyRoute(buy, metrics),
-    readOrderRoute(findOrder),
-    cancelOrderRoute(cancelOrder),
-    events.route,
+    ...(parts.jwt ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, errors)) : buyerRoutes),
     itemRoute(ledger, defaultPrice, selling),
     ...operatorRoutes,
     ...systemRoutes(health, metrics),

@@ -110,7 +110,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     defaultPrice,
   });
   const claim = createClaimOrder(redis, config.orderRetentionMs);
-  const { temporalUiUrl: uiUrl } = config;
+  const { temporalUiUrl: uiUrl, publicUrl } = config;
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
     ledgers,
@@ -129,8 +129,9 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
     rateLimit: config.rateLimit,
     trustedProxies: config.trustedProxies,
-    publicUrl: config.publicUrl,
+    publicUrl,
     accessLog: config.accessLog,
+    jwt: config.jwt,
     operator: config.operator && {
       credentials: operators.credentials,
       operations: createStockOperations(redis),
@@ -155,12 +156,11 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   );
 
   const listener = calls.aroundAcceptances(failpoints, gateway.listener);
-  const { publicUrl } = config;
   const server = createHttpServer(listener, { report: gateway.reportPressure, publicUrl });
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);
-  logger.info({ port }, 'the gateway is open');
+  logger.info({ port, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
 }
 
 /** The credentials that are valid now: those in the file, and the one of OPERATOR_TOKEN. */

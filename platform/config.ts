@@ -1,4 +1,5 @@
 import { readKafkaAccess, readRedisAccess, readTemporalAccess } from './config/access';
+import { readBuyerAuth } from './config/buyer-auth';
 import { findMisspelled } from './config/names';
 import { createReader, type Env, type Reader } from './config/reader';
 import { parseFailpoints } from './failpoints';
@@ -27,6 +28,8 @@ export function loadApiConfig(env: Env) {
     publicUrl: readPublicUrl(read),
     /** Whether each request is logged. */
     accessLog: read.flag('ACCESS_LOG'),
+    /** How tokens of buyers are checked; absent: every user_id is believed. */
+    jwt: readBuyerAuth(read, connections.production),
     /** Absent: the gateway serves no operators. */
     operator: readOperator(read, connections),
   });

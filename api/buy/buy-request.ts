@@ -36,19 +36,44 @@ export const BuyRequest = Type.Object(
 );
 const buyRequest = TypeCompiler.Compile(BuyRequest);
 
-/** Reads the text of a buy request. Never throws: the problem with it names each field that is wrong. */
-export function parseBuyRequest(text: string): Purchase | HttpResponse {
+/** The body where a token says who the buyer is. */
+export const BuyRequestWithToken = Type.Object(
+  { ...BuyRequest.properties, user_id: Type.Optional(Id) },
+  { additionalProperties: false, description: 'must be a JSON object' },
+);
+const buyRequestWithToken = TypeCompiler.Compile(BuyRequestWithToken);
+
+/**
+ * All buyers share the request_ids, and a token proves nothing about them. Nobody guesses a UUID, so nobody can take an id
+ * that another buyer is about to use.
+ */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * Reads the text of a buy request, whose buyer is `userId` if a token says so. Never throws: the problem with it names each
+ * field that is wrong.
+ */
+export function parseBuyRequest(text: string, userId?: UserId): Purchase | HttpResponse {
+  const purchase = parsePurchase(text, userId);
+  if ('status' in purchase || userId === undefined) return purchase;
+  const { requestId } = purchase;
+  if (purchase.userId !== userId) return problem('other-user', { requestId });
+  return UUID.test(requestId) ? purchase : problem('request-id-not-a-uuid', { requestId });
+}
+
+function parsePurchase(text: string, tokenUserId?: UserId): Purchase | HttpResponse {
   const parsed = parseJson(text);
   if (parsed === undefined) {
     const message = text === '' ? 'must not be empty' : 'must be well-formed JSON';
     return invalid([{ path: '', message }]);
   }
-  if (!buyRequest.Check(parsed)) return invalid(fieldErrors(parsed), requestIdOf(parsed));
+  const shape = tokenUserId === undefined ? buyRequest : buyRequestWithToken;
+  if (!shape.Check(parsed)) return invalid(fieldErrors(parsed, tokenUserId), requestIdOf(parsed));
   const requestId = parsed.request_id as RequestId;
-  if (countFields(text) !== FIELDS) {
+  const { user_id: userId = tokenUserId, item_id: itemId, amount } = parsed;
+  if (countFields(text) !== (parsed.user_id === undefined ? FIELDS - 1 : FIELDS)) {
     return invalid([{ path: '', message: 'must name each field once' }], requestId);
   }
-  const { user_id: userId, item_id: itemId, amount } = parsed;
   return { requestId, userId: userId as UserId, itemId: itemId as ItemId, amount };
 }
 
@@ -83,12 +108,14 @@ const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
 
 /** One error for each field. */
-function fieldErrors(value: unknown) {
+function fieldErrors(value: unknown, tokenUserId: UserId | undefined) {
   if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
   const errors: { path: string; message: string }[] = [];
   for (const { name, check, message } of FIELD_CHECKS) {
-    if (!Object.hasOwn(value, name)) errors.push({ path: `/${name}`, message: 'is required' });
-    else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
+    if (!Object.hasOwn(value, name)) {
+      if (name === 'user_id' && tokenUserId !== undefined) continue;
+      errors.push({ path: `/${name}`, message: 'is required' });
+    } else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
   }
   for (const name of Object.keys(value)) {
     if (errors.length >= ERRORS_MAX) break;

@@ -3,6 +3,7 @@ import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { assertNever } from '../../engine/orders/invariant';
 import type { RequestId } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
+import type { Buyer } from '../buyers/buyer-auth';
 import type { ReadBody } from '../http/body-reader';
 import { RequestError } from '../http/errors';
 import type { Clients } from '../http/clients';
@@ -55,15 +56,18 @@ export function createBuy(deps: BuyDeps) {
   const accepted = createAccepted(deps.view);
 
   /** Undefined when the client has left before its body was read. Throws only for bugs. */
-  const respond = async (req: IncomingMessage): Promise<HttpResponse | undefined> => {
+  const respond = async (
+    req: IncomingMessage,
+    buyer?: Buyer,
+  ): Promise<HttpResponse | undefined> => {
     if (isClosing() || inFlight.isFull()) return problem('not-accepted');
     const body = await readBody(req);
     if (typeof body !== 'string') return body;
-    const purchase = parseBuyRequest(body);
+    const purchase = parseBuyRequest(body, buyer?.userId);
     if ('status' in purchase) return purchase;
     const { requestId } = purchase;
-    // Not by the user_id: anybody can write another buyer's name, or a new one each time.
-    const client = rateLimit && clients.keyOf(req);
+    // Not by the user_id of a body: anybody can write another buyer's name, or a new one each time.
+    const client = rateLimit && (buyer?.userId ?? clients.keyOf(req));
     const retryAfterMs =
       client === undefined ? undefined : await rateLimit?.(client, purchase.itemId);
     if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });

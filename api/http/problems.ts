@@ -61,6 +61,21 @@ export const PROBLEMS = {
     title: 'This request_id names another purchase',
     detail: 'Use a new request_id for a new purchase, and repeat a request without changes.',
   },
+  unauthenticated: {
+    status: 401,
+    title: 'This needs the token of a buyer',
+    detail: 'Send `Authorization: Bearer <token>` with a token of the shop’s identity provider.',
+  },
+  'other-user': {
+    status: 403,
+    title: 'The token is another user’s',
+    detail: 'Leave `user_id` out: the token says who the buyer is. Nothing was changed.',
+  },
+  'request-id-not-a-uuid': {
+    status: 422,
+    title: 'The request_id is not a UUID',
+    detail: 'Use a new random UUID for each purchase, and repeat a request with the same one.',
+  },
   'rate-limited': {
     status: 429,
     title: 'Too many requests',

@@ -19,7 +19,7 @@ import { NO_STORE, type RouteContext } from './route';
 
 /** Handles DELETE /orders/<id>?user_id=<id>. Throws RequestError. */
 export type CancelOrder = (
-  context: Pick<RouteContext, 'params' | 'querystring'> & {
+  context: Pick<RouteContext, 'params' | 'querystring' | 'buyer'> & {
     readonly req: Pick<IncomingMessage, 'headers'>;
   },
 ) => Promise<HttpResponse>;
@@ -96,19 +96,22 @@ export function createCancelOrder({
     }
   };
 
-  return async ({ params, querystring, req }) => {
+  return async ({ params, querystring, req, buyer }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
     if (!announcesNothing(req.headers)) {
       const detail = 'A cancellation has no body. Name its buyer in the query: ?user_id=<id>.';
       return problem('invalid-request', { requestId, detail });
     }
-    const userId = readBuyer(querystring);
+    const userId = buyer && querystring === '' ? buyer.userId : readBuyer(querystring);
     if (userId === undefined) {
       const detail = 'The query must be ?user_id=<id>, the buyer of the order, and nothing else.';
       return problem('invalid-request', { requestId, detail });
     }
+    if (buyer && userId !== buyer.userId) return problem('other-user', { requestId });
     const result = await cancel({ requestId, userId });
+    // A buyer with a token learns nothing of other buyers' orders, not even that they are there.
+    if (buyer && result?.kind === 'not-the-buyer') return problem('unknown-order', { requestId });
     if (result?.kind !== 'cancelled') return toResponse(requestId, result, view);
     const value = encodeCancellation(cancellationOf(requestId, result));
     const appended = cancellations.append({ key: requestId, value });

@@ -37,6 +37,7 @@ export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
           description:
             'The token of a credential: the role read may use GET routes, operate every route. `npm start` keeps one in var/operator-token.',
         },
+        ...(routes.some(({ isForBuyers }) => isForBuyers) && { buyer: BUYER_TOKEN }),
       },
       // Copies, so that a component is not replaced by a reference to itself.
       schemas: Object.fromEntries(
@@ -51,14 +52,22 @@ export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
 /** The beginning of a type of problem, which the path of its explanation is not. */
 const TYPE = /"\/problems\/(?!\{)/g;
 
+const BUYER_TOKEN = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'JWT',
+  description: 'A token of the identity provider. Its `sub` is the user_id.',
+};
+
 function operation(route: Route) {
-  const { id, summary, description, parameters = [], body, isForOperators } = route;
+  const { id, summary, description, parameters = [], body, isForOperators, isForBuyers } = route;
   return {
     operationId: id,
     tags: [isForOperators ? 'for operators' : 'for everyone'],
     summary,
     description,
     ...(isForOperators && { security: [{ operator: [] }] }),
+    ...(isForBuyers && { security: [{ buyer: [] }] }),
     ...(parameters.length > 0 && {
       parameters: parameters.map(({ isRequired = false, ...one }) => ({
         ...one,
@@ -209,6 +218,9 @@ const EXTRAS: Partial<
   'dependency-unavailable': { headers: RETRY_AFTER },
   unauthorized: { headers: { 'WWW-Authenticate': 'Bearer' } },
   forbidden: { headers: { 'WWW-Authenticate': 'Bearer, with the error insufficient_scope' } },
+  unauthenticated: {
+    headers: { 'WWW-Authenticate': 'Bearer, with an error_description if a token was sent' },
+  },
   'not-replayable': {
     members: { outcome: text('what the order is instead'), letter_id: Type.String() },
     example: { outcome: 'cancelled', letter_id: 'req-1:run-1' },

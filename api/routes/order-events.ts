@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../engine/orders/ledger';
 import { type RequestId, parseRequestId } from '../../engine/orders/order';
+import type { Buyer } from '../buyers/buyer-auth';
 import type { Clients } from '../http/clients';
 import type { ErrorLog, ReportPressure } from '../http/errors';
 import { problem } from '../http/problems';
@@ -9,7 +10,7 @@ import { httpRequestId } from '../http/request-id';
 import { SECURITY_HEADERS, type HttpResponse } from '../http/response';
 import { ORDER_EXAMPLE, type OrderBody } from './order-view';
 import { REQUEST_ID, type FindOrder } from './orders';
-import { text, textResponse, type Route } from './route';
+import { text, textResponse, type Parameter, type Route } from './route';
 
 /** Five polls a second look immediate. */
 const POLL_MS = 200;
@@ -65,8 +66,8 @@ export function createOrderEvents(
   const places = createPlaces(streamsMax);
 
   /** A failed read does not end the stream: the next one may succeed. */
-  const read = (requestId: RequestId, id: string) =>
-    findOrder(requestId).catch((error: unknown) => {
+  const read = (requestId: RequestId, id: string, buyer: Buyer | undefined) =>
+    findOrder(requestId, buyer).catch((error: unknown) => {
       const fields = { requestId, httpRequestId: id };
       errors.report('an order stream could not read its order', error, fields);
       return 'unreadable' as const;
@@ -78,8 +79,9 @@ export function createOrderEvents(
     first: OrderBody,
     lastSeen: string,
     id: string,
+    buyer: Buyer | undefined,
   ) => {
-    const endsAt = performance.now() + lifeMs;
+    const endsAt = performance.now() + Math.min(lifeMs, tokenMs(buyer));
     let wroteAt = performance.now();
     let shown = lastSeen;
     let order: OrderBody | 'unreadable' | undefined = first;
@@ -96,11 +98,11 @@ export function createOrderEvents(
       await sleep(pollMs * Math.max(1, streams.size / POLLS_AT_ONCE_MAX), undefined, {
         ref: false,
       });
-      order = await read(requestId, id);
+      order = await read(requestId, id, buyer);
     }
   };
 
-  const handle: Route['handle'] = async ({ params, req, res }) => {
+  const handle: Route['handle'] = async ({ params, req, res, buyer }) => {
     const requestId = parseRequestId(params['request_id']);
     if (requestId === undefined) return problem('unknown-order');
     const id = httpRequestId(req);
@@ -112,7 +114,7 @@ export function createOrderEvents(
     }
     let isStream = false;
     try {
-      const first = await findOrder(requestId);
+      const first = await findOrder(requestId, buyer);
       if (!first) return problem('unknown-order', { requestId });
 
       const lastSeen = String(req.headers['last-event-id'] ?? '');
@@ -126,7 +128,7 @@ export function createOrderEvents(
       streams.add(res);
       isStream = true;
       // Not awaited: a stream can last minutes.
-      void follow(res, requestId, first, lastSeen, id).finally(() => {
+      void follow(res, requestId, first, lastSeen, id, buyer).finally(() => {
         streams.delete(res);
         places.leave(client);
         res.end();
@@ -144,16 +146,8 @@ export function createOrderEvents(
       id: 'orderEvents',
       summary: 'Follow an order',
       description:
-        'Server-sent events. The data of each event is the whole order. The stream ends with the final outcome, or after two minutes.',
-      parameters: [
-        REQUEST_ID,
-        {
-          in: 'header',
-          name: 'Last-Event-ID',
-          description: 'the id of the last event that was received',
-          schema: text('an event id'),
-        },
-      ],
+        'Server-sent events. The data of each event is the whole order. The stream ends with the final outcome, with the token that opened it, or after two minutes.',
+      parameters: [REQUEST_ID, LAST_EVENT_ID],
       responses: [
         textResponse(
           'A stream of events.',
@@ -172,6 +166,18 @@ export function createOrderEvents(
       for (const stream of streams) stream.end();
     },
   };
+}
+
+const LAST_EVENT_ID: Parameter = {
+  in: 'header',
+  name: 'Last-Event-ID',
+  description: 'the id of the last event that was received',
+  schema: text('an event id'),
+};
+
+/** What is left of a buyer's token, which a stream must not outlive. */
+function tokenMs(buyer: Buyer | undefined): number {
+  return buyer ? buyer.validUntil - Date.now() : Infinity;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox';
 import type { RequestId } from '../../engine/orders/order';
 import type { Buy } from '../buy/buy';
-import { BuyRequest, Id } from '../buy/buy-request';
+import { BuyRequest, BuyRequestWithToken, Id } from '../buy/buy-request';
+import type { Buyer } from '../buyers/buyer-auth';
 import type { Metrics } from '../metrics';
 import { parseRequestId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
@@ -19,7 +20,11 @@ export const Accepted = object({
 
 export const REQUEST_ID = pathParameter('request_id', 'req-1', 'the request_id of the purchase');
 
-export function buyRoute(buy: Buy, metrics: Metrics): Route {
+export function buyRoute(
+  buy: Buy,
+  metrics: Metrics,
+  { hasTokens }: { readonly hasTokens: boolean },
+): Route {
   return {
     method: 'post',
     path: '/buy',
@@ -27,10 +32,19 @@ export function buyRoute(buy: Buy, metrics: Metrics): Route {
     summary: 'Buy units of an item',
     description:
       'If the response is lost, send the same request again with the same request_id: it never buys twice. A rejected request uses up no unit, no request_id and nothing of the purchase limit.',
-    body: {
-      schema: BuyRequest,
-      example: { user_id: 'u1', item_id: '101', amount: 1, request_id: 'req-1' },
-    },
+    body: hasTokens
+      ? {
+          schema: BuyRequestWithToken,
+          example: {
+            item_id: '101',
+            amount: 1,
+            request_id: '6f1f2a0e-9f0b-4a57-9d0c-0d4b1f8a3c21',
+          },
+        }
+      : {
+          schema: BuyRequest,
+          example: { user_id: 'u1', item_id: '101', amount: 1, request_id: 'req-1' },
+        },
     responses: [
       jsonResponse(
         202,
@@ -55,27 +69,32 @@ export function buyRoute(buy: Buy, metrics: Metrics): Route {
       'too-large',
       'unsupported-media-type',
       'request-id-reused',
+      ...(hasTokens ? (['other-user', 'request-id-not-a-uuid'] as const) : []),
       'rate-limited',
       'internal',
       'not-accepted',
       'selling-stopped',
       'outcome-unknown',
     ],
-    handle: async ({ req }) => {
+    handle: async ({ req, buyer }) => {
       const startedAt = performance.now();
-      const response = await buy.respond(req);
+      const response = await buy.respond(req, buyer);
       if (response) metrics.countBuy(response, (performance.now() - startedAt) / 1_000);
       return response;
     },
   };
 }
 
-/** Returns an order as it is now; undefined if none was accepted under this id. Throws RequestError. */
-export type FindOrder = (requestId: RequestId) => Promise<OrderBody | undefined>;
+/**
+ * Returns an order as it is now; undefined if none was accepted under this id, or only another buyer's than `buyer`. Throws
+ * RequestError.
+ */
+export type FindOrder = (requestId: RequestId, buyer?: Buyer) => Promise<OrderBody | undefined>;
 
 export function createFindOrder(lookUp: OrderLookup, view: OrderView): FindOrder {
-  return async (requestId) => {
+  return async (requestId, buyer) => {
     const found = await lookUp(requestId);
+    if (buyer && found?.entry.userId !== buyer.userId) return undefined;
     return found && view.order({ requestId, itemId: found.itemId, entry: found.entry });
   };
 }
@@ -90,16 +109,19 @@ export function readOrderRoute(findOrder: FindOrder): Route {
     parameters: [REQUEST_ID],
     responses: [jsonResponse(200, 'The order.', { schema: Order, example: ORDER_EXAMPLE })],
     problems: ['unknown-order', 'internal', 'not-accepted'],
-    handle: async ({ params }) => {
+    handle: async ({ params, buyer }) => {
       const requestId = parseRequestId(params['request_id']);
       if (requestId === undefined) return problem('unknown-order');
-      const order = await findOrder(requestId);
+      const order = await findOrder(requestId, buyer);
       return order ? json(200, order, NO_STORE) : problem('unknown-order', { requestId });
     },
   };
 }
 
-export function cancelOrderRoute(cancelOrder: CancelOrder): Route {
+export function cancelOrderRoute(
+  cancelOrder: CancelOrder,
+  { hasTokens }: { readonly hasTokens: boolean },
+): Route {
   return {
     method: 'delete',
     path: '/orders/{request_id}',
@@ -114,7 +136,7 @@ export function cancelOrderRoute(cancelOrder: CancelOrder): Route {
         name: 'user_id',
         description: 'the buyer of the order',
         schema: Id,
-        isRequired: true,
+        isRequired: !hasTokens,
         example: 'u1',
       },
     ],
@@ -129,7 +151,7 @@ export function cancelOrderRoute(cancelOrder: CancelOrder): Route {
     ],
     problems: [
       'invalid-request',
-      'not-the-buyer',
+      hasTokens ? 'other-user' : 'not-the-buyer',
       'unknown-order',
       'too-late-to-cancel',
       'internal',

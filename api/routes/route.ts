@@ -1,6 +1,7 @@
 import { Type, type ObjectOptions, type TProperties, type TSchema } from '@sinclair/typebox';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Id } from '../buy/buy-request';
+import type { Buyer } from '../buyers/buyer-auth';
 import type { ProblemType } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 
@@ -18,6 +19,8 @@ export interface Route {
   readonly problems: readonly ProblemType[];
   /** Needs the credential of an operator: for GET of any role, else of the role operate. */
   readonly isForOperators?: true;
+  /** Needs a buyer's token. */
+  readonly isForBuyers?: boolean;
   /**
    * Undefined: nothing is left to write, because the handler writes the response itself or the client has gone.
    * Throws RequestError when a dependency does not answer, and anything else only for bugs.
@@ -35,6 +38,8 @@ export interface RouteContext {
   readonly querystring: string;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  /** Who sent the request, if buyers have tokens. */
+  readonly buyer?: Buyer;
 }
 
 export interface Parameter {
@@ -43,7 +48,7 @@ export interface Parameter {
   readonly description: string;
   readonly schema: TSchema;
   /** Path parameters are always required. */
-  readonly isRequired?: true;
+  readonly isRequired?: boolean;
   readonly example?: string;
 }
 

@@ -4,7 +4,13 @@ import type { Env } from './reader';
 const OWN_PREFIXES = ['FLASH_SALE_', 'RATE_LIMIT_', 'IDEMPOTENCY_', 'TRUSTED_PROX', 'BUYER_'];
 
 /** Read by the local stack and the command line, not by a loader of a process. */
-const OTHER_NAMES = ['FLASH_SALE_DATA', 'FLASH_SALE_CACHE', 'FLASH_SALE_URL', 'FLASH_SALE_TESTS'];
+const OTHER_NAMES = [
+  'FLASH_SALE_DATA',
+  'FLASH_SALE_CACHE',
+  'FLASH_SALE_URL',
+  'FLASH_SALE_TOKEN',
+  'FLASH_SALE_TESTS',
+];
 
 /**
  * What Kubernetes sets for every service of a namespace: REDIS_SERVICE_HOST, REDIS_PORT_6379_TCP_ADDR, and REDIS_PORT with a

@@ -5,10 +5,16 @@ import { pino } from 'pino';
 import { createApp } from '../../api/app';
 import { PROBLEMS, type ProblemType } from '../../api/http/problems';
 import { Item } from '../../api/routes/items';
-import { COMPONENTS, PROBLEM_SCHEMAS, problemExample } from '../../api/routes/openapi';
+import {
+  COMPONENTS,
+  createOpenApi,
+  PROBLEM_SCHEMAS,
+  problemExample,
+} from '../../api/routes/openapi';
 import { Order } from '../../api/routes/order-view';
 import { Accepted } from '../../api/routes/orders';
 import type { Route } from '../../api/routes/route';
+import { WITH_SECRET } from '../support/identity-provider';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway, type Reply } from './open-gateway';
 
 FormatRegistry.Set('date-time', (text) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text));
@@ -39,10 +45,15 @@ interface Operation {
 
 let open: OpenGateway;
 let routes: readonly Route[];
+/** Those of a gateway whose buyers have tokens. */
+let withTokens: readonly Route[];
 let document: Document;
 beforeEach(async () => {
   open = await openGateway({ units: 3 });
   routes = open.gateway.routes;
+  const other = await openGateway({ change: () => ({ jwt: WITH_SECRET }) });
+  withTokens = other.gateway.routes;
+  await other.close();
   document = (await (await fetch(`${open.url}/openapi.json`)).json()) as Document;
 });
 afterEach(() => open.close());
@@ -75,7 +86,7 @@ describe('the OpenAPI document', () => {
       expect(properties?.['type']?.const).toBe(`/problems/${type}`);
       expect(properties?.['status']?.const).toBe(PROBLEMS[type].status);
     }
-    const named = new Set(routes.flatMap(({ problems }) => problems));
+    const named = new Set([...routes, ...withTokens].flatMap(({ problems }) => problems));
     // No route answers its own method with the first, and a request with the second reaches none.
     expect(types.filter((type) => !named.has(type))).toEqual([
       'method-not-allowed',
@@ -84,7 +95,7 @@ describe('the OpenAPI document', () => {
   });
 
   test('has examples that fit their own schemas', () => {
-    for (const { responses, body, parameters = [] } of routes) {
+    for (const { responses, body, parameters = [] } of [...routes, ...withTokens]) {
       if (body) expectValid(body.schema, body.example);
       for (const response of responses) {
         if (response.body) expectValid(response.body.schema, response.body.example);
@@ -120,6 +131,26 @@ describe('the OpenAPI document', () => {
     for (const name of Object.keys(document.components.schemas)) {
       expect(name).toMatch(/^[\w.-]+$/);
     }
+  });
+
+  test('of a gateway whose buyers have tokens says where they are needed, and needs no user_id', () => {
+    const { paths, components } = createOpenApi(withTokens);
+    const secured = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods)
+        .filter(([, { security }]) => security && 'buyer' in (security[0] ?? {}))
+        .map(([method]) => `${method} ${path}`),
+    );
+    expect(secured.sort()).toEqual([
+      'delete /orders/{request_id}',
+      'get /orders/{request_id}',
+      'get /orders/{request_id}/events',
+      'post /buy',
+    ]);
+    expect(components.securitySchemes).toHaveProperty('buyer');
+    const required = (route: Route | undefined) => route?.body?.schema['required'] as unknown;
+    const buyOf = (all: readonly Route[]) => all.find(({ path }) => path === '/buy');
+    expect(required(buyOf(withTokens))).not.toContain('user_id');
+    expect(required(buyOf(routes))).toContain('user_id');
   });
 
   test('refers only to schemas that it has, and to each of them', () => {

@@ -12,6 +12,7 @@ import type {
   SaleChangeResult,
 } from '../../engine/stock/stock-operations';
 import type { SellingState } from '../../engine/stock/selling-switch';
+import type { JwtSettings } from '../../platform/config/buyer-auth';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 
@@ -55,10 +56,12 @@ export async function openOperatorGateway({
   letters = [],
   standings = {},
   kafkaIsAway = false,
+  jwt,
 }: {
   letters?: readonly StoredDeadLetter[];
   standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
+  jwt?: JwtSettings;
 } = {}): Promise<OperatorGateway> {
   const restocks: Restock[] = [];
   const changes: SaleChange[] = [];
@@ -158,7 +161,10 @@ export async function openOperatorGateway({
     },
   };
   const { standing } = operator.selling;
-  const open = await openGateway({ units: 3, change: () => ({ operator, selling: standing }) });
+  const open = await openGateway({
+    units: 3,
+    change: () => ({ operator, jwt, selling: standing }),
+  });
   const ask: OperatorGateway['ask'] = async (method, path, body, token = TOKEN, headers = {}) =>
     reply(
       await fetch(`${open.url}/operator${path}`, {

@@ -147,6 +147,101 @@ describe('the configuration of a process', () => {
   });
 });
 
+describe('how buyers are known', () => {
+  const SECRET = 'hidden secret with its 32 bytes.';
+  const WITH_SECRET = {
+    ...ADDRESSES,
+    BUYER_AUTH: 'jwt',
+    JWT_SECRET: SECRET,
+    JWT_ISSUER: 'https://id.test/',
+    JWT_AUDIENCE: 'shop',
+    JWT_ALGORITHMS: 'HS256',
+  };
+  const WITH_JWKS = {
+    ...WITH_SECRET,
+    JWT_SECRET: '',
+    JWT_JWKS_URL: 'https://id.test/jwks.json',
+    JWT_ALGORITHMS: 'ES256, RS256',
+  };
+
+  test('is by their own word, unless it is set', () => {
+    expect(loadApiConfig(ADDRESSES).jwt).toBeUndefined();
+    expect(loadApiConfig({ ...ADDRESSES, BUYER_AUTH: 'trusted' }).jwt).toBeUndefined();
+  });
+
+  test('has to be chosen in production', () => {
+    const production = { ...ADDRESSES, ENGINE_MODE: 'production' };
+    expect(() => loadApiConfig(production)).toThrow('BUYER_AUTH must be set when ENGINE_MODE is');
+    expect(loadApiConfig({ ...production, BUYER_AUTH: 'trusted' }).production).toBe(true);
+    expect(loadApiConfig({ ...production, ...WITH_JWKS }).jwt).toBeDefined();
+    // The other processes have nothing to do with buyers.
+    const others = { ...production, PAYMENT_URL: 'http://p' };
+    expect(loadIngestConfig(others).production).toBe(true);
+    expect(loadWorkerConfig(others).production).toBe(true);
+  });
+
+  test('is by tokens of a secret, which is never shown, or of a JWKS', () => {
+    const { jwt } = loadApiConfig(WITH_SECRET);
+    expect(jwt).toMatchObject({
+      algorithms: ['HS256'],
+      issuer: 'https://id.test/',
+      audience: 'shop',
+      clockToleranceSeconds: 5,
+    });
+    expect(inspect(jwt, { depth: 9, showHidden: true })).not.toContain('hidden');
+    expect(jwt && 'secret' in jwt.key && jwt.key.secret.reveal()).toBe(SECRET);
+    expect(loadApiConfig({ ...WITH_JWKS, JWT_CLOCK_TOLERANCE: '0' }).jwt).toMatchObject({
+      key: { jwksUrl: 'https://id.test/jwks.json' },
+      algorithms: ['ES256', 'RS256'],
+      clockToleranceSeconds: 0,
+    });
+  });
+
+  test.each<[string, string, Record<string, string>]>([
+    ['HS256 with a JWKS', 'with JWT_JWKS_URL, not "HS256"', { JWT_ALGORITHMS: 'ES256,HS256' }],
+    ['none', 'not "none"', { JWT_ALGORITHMS: 'none' }],
+    ['an algorithm in small letters', 'not "es256"', { JWT_ALGORITHMS: 'es256' }],
+    ['no algorithm', 'JWT_ALGORITHMS is required', { JWT_ALGORITHMS: '' }],
+    ['no issuer', 'JWT_ISSUER is required', { JWT_ISSUER: '' }],
+    ['no audience', 'JWT_AUDIENCE is required', { JWT_AUDIENCE: '' }],
+    ['both keys', 'and not both', { JWT_SECRET: SECRET }],
+    ['neither key', 'needs either', { JWT_JWKS_URL: '' }],
+    ['a JWKS that is no URL', 'JWT_JWKS_URL must be a URL', { JWT_JWKS_URL: 'id.test' }],
+    ['a JWKS in a file', 'must begin with https://', { JWT_JWKS_URL: 'file:///jwks.json' }],
+    [
+      'plain http in production',
+      'must begin with https://',
+      { JWT_JWKS_URL: 'http://id.test/jwks', ENGINE_MODE: 'production' },
+    ],
+    ['a long tolerance', 'JWT_CLOCK_TOLERANCE must be', { JWT_CLOCK_TOLERANCE: '301' }],
+    ['another mode', 'BUYER_AUTH must be one of', { BUYER_AUTH: 'none' }],
+  ])('is refused with %s', (_, fault, change) => {
+    const load = () => loadApiConfig({ ...WITH_JWKS, ...change });
+    expect(load).toThrow(fault);
+    expect(load).not.toThrow('hidden');
+  });
+
+  test('is refused with a public-key algorithm or a short secret', () => {
+    const load = (change: object) => () => loadApiConfig({ ...WITH_SECRET, ...change });
+    expect(load({ JWT_ALGORITHMS: 'HS256,RS256' })).toThrow('with JWT_SECRET, not "RS256"');
+    expect(load({ JWT_ALGORITHMS: 'HS512' })).toThrow('at least 64 bytes for HS512, not 32');
+    expect(load({ JWT_SECRET: 'hidden' })).toThrow('at least 32 bytes for HS256, not 6');
+    expect(load({ JWT_SECRET: 'hidden' })).not.toThrow('hidden');
+  });
+
+  test('is refused when settings of tokens would be ignored', () => {
+    const ignored = { ...WITH_SECRET, BUYER_AUTH: 'trusted' };
+    expect(() => loadApiConfig(ignored)).toThrow('JWT_* are set without BUYER_AUTH=jwt');
+  });
+
+  test('reports all problems at once', () => {
+    const load = () => loadApiConfig({ ...ADDRESSES, BUYER_AUTH: 'jwt', PORT: '0' });
+    for (const name of ['JWT_ISSUER', 'JWT_AUDIENCE', 'JWT_ALGORITHMS', 'JWT_JWKS_URL', 'PORT']) {
+      expect(load).toThrow(name);
+    }
+  });
+});
+
 describe('what it takes to connect', () => {
   const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
   const file = (name: string, text: string) => {

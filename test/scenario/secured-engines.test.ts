@@ -132,7 +132,13 @@ describe('Kafka with SASL_SSL and client certificates', () => {
 
   test('keeps a process in production from starting, with that reason as its last word', async () => {
     const child = spawn(process.execPath, ['dist/api/main.js'], {
-      env: { ...process.env, ...env, ENGINE_MODE: 'production', LOG_LEVEL: 'silent' },
+      env: {
+        ...process.env,
+        ...env,
+        ENGINE_MODE: 'production',
+        BUYER_AUTH: 'trusted',
+        LOG_LEVEL: 'silent',
+      },
     });
     let words = '';
     child.stderr.on('data', (data: Buffer) => (words += data.toString()));
