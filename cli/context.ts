@@ -74,8 +74,9 @@ export function createContext({
       use: (deps: { terminal: Terminal; gateway: Gateway; trace: Trace }) => Promise<T>,
     ): Promise<T> => {
       const { gateway: url, temporalUi } = addresses(options).addresses;
-      const gateway = createGateway(url);
-      const trace = { temporalUi, namespace: loadCommandConfig(env).namespace };
+      const { namespace, buyerToken } = loadCommandConfig(env);
+      const gateway = createGateway(url, { token: buyerToken });
+      const trace = { temporalUi, namespace };
       return use({ terminal, gateway, trace }).finally(gateway.close);
     },
   };

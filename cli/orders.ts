@@ -96,7 +96,7 @@ interface BuyOptions extends CommonOptions {
  */
 export async function buy(deps: Deps, options: BuyOptions): Promise<ExitCode> {
   const { gateway, terminal, trace } = deps;
-  const requestId = options.requestId ?? `req-${randomUUID()}`;
+  const requestId = options.requestId ?? randomUUID();
   const response = await sendPurchase(gateway, {
     user_id: options.user,
     item_id: options.item,

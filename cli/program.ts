@@ -11,12 +11,14 @@ import { addOrderCommands, orderActions } from './orders';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSellingCommands, sellingActions } from './selling';
 import { addSaleCommands, addStockCommands, stockActions } from './stock';
+import { addTokenCommand, tokenActions } from './token';
 import { plainLines, type ExitCode, type Terminal } from './terminal';
 
 /** What each command does, by family. */
 export const createActions = (context: Context) => ({
   doctor: doctorActions(context),
   orders: orderActions(context),
+  token: tokenActions(context),
   stock: stockActions(context),
   selling: sellingActions(context),
   ledger: ledgerActions(context),
@@ -56,6 +58,7 @@ export async function runCommandLine(
     .showHelpAfterError('(--help shows the commands, options and an example)');
   addDoctorCommand(program, actions.doctor, end);
   addOrderCommands(program, actions.orders, end);
+  addTokenCommand(program, actions.token, end);
   const stock = program.command('stock').description('The stock of items');
   addStockCommands(stock, actions.stock, end);
   addLedgerCommands(stock, actions.ledger, end);

@@ -30,16 +30,25 @@ const SOCKETS_MAX = 100;
 /** Errors of a connection that was never established. */
 const NOT_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
 
-/** A client of one base URL over a bounded number of kept connections. `replyMsMax` is in ms. */
+/** A client of one base URL over a bounded number of kept connections. `replyMsMax` is in ms; `token` says who sends. */
 export function createHttpClient(
   baseUrl: string,
-  { socketsMax = SOCKETS_MAX, replyMsMax = REPLY_MS_MAX } = {},
+  {
+    socketsMax = SOCKETS_MAX,
+    replyMsMax = REPLY_MS_MAX,
+    token,
+  }: {
+    readonly socketsMax?: number;
+    readonly replyMsMax?: number;
+    readonly token?: string | undefined;
+  } = {},
 ) {
   const base = baseUrl.replace(/\/+$/, '');
   const secure = base.startsWith('https:');
   const agentOptions = { keepAlive: true, maxSockets: socketsMax };
   const agent = secure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   const request = secure ? httpsRequest : httpRequest;
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
 
   return {
     /** `path` begins with a slash. Throws NoReplyError when no complete reply comes. */
@@ -52,8 +61,12 @@ export function createHttpClient(
       new Promise((resolve, reject) => {
         const headers =
           body === undefined
-            ? {}
-            : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+            ? authorization
+            : {
+                ...authorization,
+                'content-type': contentType,
+                'content-length': Buffer.byteLength(body),
+              };
         // The wait for a connection counts as well, and a reply that trickles ends in time.
         const signal = AbortSignal.timeout(replyMsMax);
         const fail = (cause: Error) => {

@@ -44,7 +44,7 @@ export async function reportPart<T>(
 
 /** What to do with a running stack: every address, and the first commands to try. */
 export function summary(
-  { ports, dataDir, paymentUrl, operatorToken }: StackSettings,
+  { ports, dataDir, paymentUrl, operatorToken, buyerAuth }: StackSettings,
   stack: {
     readonly redisAddr: string;
     readonly temporalUiUrl: string | undefined;
@@ -53,10 +53,11 @@ export function summary(
 ): string {
   const url = (port: number) => `http://${LOOPBACK}:${port}`;
   const gateway = url(ports.gateway);
-  const requestId = `req-${randomUUID().slice(0, 8)}`;
+  const requestId = randomUUID();
   const body = { user_id: 'u1', item_id: DEMO_ITEM, amount: 1, request_id: requestId };
   const payments = paymentUrl === undefined ? `${stack.paymentUrl}/ledger` : stack.paymentUrl;
   const token = operatorToken ? '$OPERATOR_TOKEN' : `$(cat ${operatorTokenFile(dataDir)})`;
+  const buyerHeader = buyerAuth === 'jwt' ? '-H "authorization: Bearer $FLASH_SALE_TOKEN" ' : '';
   const redisPort = stack.redisAddr.slice(stack.redisAddr.lastIndexOf(':') + 1);
   return `
 Everything runs.
@@ -66,10 +67,11 @@ Everything runs.
   payments           ${payments}
   metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics
   logs               ${dataDir}/*.log
+  buyers             ${BUYERS[buyerAuth] ?? buyerAuth}
 
 Buy one unit, look at the order, count what is left:
 
-  curl -i ${gateway}/buy -H 'content-type: application/json' \\
+  curl -i ${gateway}/buy -H 'content-type: application/json' ${buyerHeader}\\
     -d '${JSON.stringify(body)}'
   npx flash-sale order ${requestId}
   redis-cli -p ${redisPort} GET inventory:${DEMO_ITEM}
@@ -82,3 +84,10 @@ As an operator: what failed, and more units (all of it is in /docs):
 Ctrl-C stops everything. The data stays; "npm start -- --fresh" starts with empty data.
 `;
 }
+
+/** What BUYER_AUTH means, in one line. */
+const BUYERS: Readonly<Record<string, string>> = {
+  trusted:
+    'trusted: whoever reaches the gateway may buy, read and cancel as any user_id (docs/buyers.md)',
+  jwt: 'jwt: a buyer needs a token, and sees only their own orders (docs/buyers.md)',
+};

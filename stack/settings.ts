@@ -51,6 +51,7 @@ export function loadStackSettings(env: Env, root: string) {
     operatorActionsTopic: text('OPERATOR_ACTIONS_TOPIC') ?? 'operator-actions',
     operatorToken: text('OPERATOR_TOKEN'),
     operatorsFile: text('OPERATORS_FILE'),
+    buyerAuth: text('BUYER_AUTH') ?? 'trusted',
     javaHome: text('JAVA_HOME'),
     kafkaHome: text('KAFKA_HOME'),
     /** The whole environment, which every process inherits. */

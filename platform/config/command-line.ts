@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadKafkaAccess, loadRedisAccess, loadTemporalAccess } from '../config';
 import { describeError, UserError } from '../user-error';
+import { readBuyerAuth } from './buyer-auth';
 import { createReader, type Env } from './reader';
 
 /** What the command line talks to: the variable that names its address, and where `npm start` puts it by default. */
@@ -113,11 +114,22 @@ export function loadCommandConfig(env: Env) {
       operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
       consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
       defaultCurrency: read.text('DEFAULT_CURRENCY', 'USD'),
+      /** The token of the buyer as whom `buy`, `order` and `cancel` act. */
+      buyerToken: read.optional('FLASH_SALE_TOKEN'),
       /** How long the gateway keeps the claim of an accepted order. */
       orderRetentionMs:
         read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 }) * 1000,
     }),
   );
+}
+
+/** How the gateway checks tokens, for a command that makes one. Throws a UserError for invalid settings. */
+export function loadBuyerAuth(env: Env) {
+  const read = createReader(env);
+  return orUserError(() => {
+    const production = env['ENGINE_MODE']?.trim() === 'production';
+    return read.done({ production, jwt: readBuyerAuth(read, production) });
+  });
 }
 
 function orUserError<T>(load: () => T): T {

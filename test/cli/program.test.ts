@@ -16,6 +16,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
   const actions: Actions = {
     doctor: { doctor: record('doctor') },
     orders: { buy: record('buy'), order: record('order'), cancel: record('cancel') },
+    token: { token: record('token') },
     stock: {
       show: record('stock show'),
       restock: record('restock'),
@@ -65,6 +66,8 @@ test.each([
   ],
   ['order req-1', 'order', { requestId: 'req-1' }],
   ['cancel req-1 --user u1', 'cancel', { requestId: 'req-1', user: 'u1' }],
+  ['token --user u1', 'token', { user: 'u1', expires: '1h' }],
+  ['token --user u1 --expires 90s', 'token', { user: 'u1', expires: '90s' }],
   ['stock show 101', 'stock show', { item: '101' }],
   ['stock add 101 50', 'restock', { item: '101', units: { add: 50 } }],
   [
