@@ -23,6 +23,8 @@ export interface BenchOptions {
   readonly against?: string;
   /** Another Temporal server, which the suite drain compares with the stack's own. */
   readonly temporal?: 'postgres';
+  /** The suite door also measures a gateway whose buyers have tokens. */
+  readonly buyerAuth?: 'jwt';
   /** Connections of the door suite, one number after the other. */
   readonly connections?: readonly number[];
   /** Sizes of the drain suite, one after the other; the size of the years suite. */

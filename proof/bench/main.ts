@@ -96,6 +96,12 @@ function parseOptions(args: readonly string[]) {
         'another Temporal server, to compare with in the suite drain: one with PostgreSQL, built with go',
       ).choices(['postgres']),
     )
+    .addOption(
+      new Option(
+        '--buyer-auth <how>',
+        'also a gateway whose buyers have tokens (ES256), in the suite door',
+      ).choices(['jwt']),
+    )
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option(
       '--orders <sizes>',
@@ -111,7 +117,10 @@ function parseOptions(args: readonly string[]) {
   const exitCode = parseWords(program, args);
   if (exitCode !== undefined) return { exitCode };
   const { suite = usualSuites(), ...options } = program.opts<
-    Pick<BenchOptions, 'quick' | 'against' | 'temporal' | 'connections' | 'orders' | 'profile'> & {
+    Pick<
+      BenchOptions,
+      'quick' | 'against' | 'temporal' | 'buyerAuth' | 'connections' | 'orders' | 'profile'
+    > & {
       suite?: SuiteName[];
       json?: string;
     }

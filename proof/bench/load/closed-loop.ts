@@ -1,12 +1,14 @@
 import { quantile } from '../statistics';
 import { keepOpen, type Connection } from './connection';
-import { createBodies, createCounter, type Purchases } from './plan';
+import { createBodies, createCounter, createTokens, type Purchases } from './plan';
 
 /** A closed loop: each connection sends a request, waits for the response, and sends the next. */
 export interface ClosedLoopPlan {
   readonly port: number;
   readonly connections: number;
   readonly purchases: Purchases;
+  /** One token a line, sent in turn. Absent: no request has one. */
+  readonly tokensFile?: string;
   /** Responses of this status are what is measured. */
   readonly wantedStatus: number;
   /** Not counted: connections open, code is compiled. */
@@ -24,6 +26,7 @@ const LAST_RESPONSES_MS_MAX = 10_000;
 /** Carries out one plan and resolves when every request of it has been answered. */
 export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
   const nextBody = createBodies(plan.purchases);
+  const nextToken = createTokens(plan.tokensFile);
   const tally = createTally(plan);
   let [sent, unanswered, isOver] = [0, 0, false];
 
@@ -42,11 +45,12 @@ export function runClosedLoop(plan: ClosedLoopPlan): Promise<ClosedLoopResult> {
       sent += 1;
       unanswered += 1;
       const sentAt = performance.now();
-      connection.buy(nextBody(), (status) => {
+      const onResponse = (status: number) => {
         unanswered -= 1;
         tally.answered(status, sentAt);
         send(connection);
-      });
+      };
+      connection.buy(nextBody(), onResponse, nextToken());
     };
     const timers = [
       ...(plan.warmMs > 0 ? [setTimeout(tally.begin, plan.warmMs)] : []),

@@ -6,7 +6,7 @@ export type OnResponse = (status: number, body: string) => void;
 
 export interface Connection {
   /** Posts a body to /buy. One request at a time: the next only after the response. */
-  readonly buy: (body: string, onResponse: OnResponse) => void;
+  readonly buy: (body: string, onResponse: OnResponse, token?: string) => void;
   /** Whether a request has no response yet. */
   readonly isWaiting: () => boolean;
   readonly close: () => void;
@@ -85,9 +85,10 @@ function openConnection(
   socket.on('close', onEnd);
 
   return {
-    buy: (body, onResponse) => {
+    buy: (body, onResponse, token) => {
       waiting = onResponse;
-      socket.write(`${HEAD}${Buffer.byteLength(body)}\r\n\r\n${body}`);
+      const authorization = token === undefined ? '' : `\r\nauthorization: Bearer ${token}`;
+      socket.write(`${HEAD}${Buffer.byteLength(body)}${authorization}\r\n\r\n${body}`);
     },
     isWaiting: () => waiting !== undefined,
     close: () => {

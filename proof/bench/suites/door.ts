@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import type { EngineInstance } from '../../../stack/engine-instance';
 import { freePorts } from '../../../stack/settings';
 import { startBaseline } from '../children';
 import { compare, comparisonTable, ratio, type Comparison } from '../comparison';
 import { createEngine, type BenchEnvironment, type Suite } from '../environment';
+import { startIdentityProvider } from '../identity-provider';
 import type { SuiteResult } from '../report';
 import { freshPurchases, PLENTY, putOnSale } from './sale';
 
@@ -28,13 +30,25 @@ export const door: Suite = {
     for (const name of ['bare', 'parsing', 'usual']) {
       gateways.push(await startGateway(bench, name, engine.topics.ordersTopic));
     }
+    const withTokens = bench.buyerAuth === 'jwt' ? await startWithTokens(bench) : [];
     const results: SuiteResult[] = [];
     for (const connections of bench.connections ?? CONNECTIONS) {
-      const contenders = gateways.map(({ name, port, pid }) => ({
-        name,
-        pid,
-        plan: () => ({ port, connections, purchases: freshPurchases(itemId), wantedStatus: 202 }),
-      }));
+      const contenders = [
+        ...gateways.map(({ name, port, pid }) => ({
+          name,
+          pid,
+          plan: () => ({ port, connections, purchases: freshPurchases(itemId), wantedStatus: 202 }),
+        })),
+        ...withTokens.map(({ name, port, pid, tokensFile }) => ({
+          name,
+          pid,
+          plan: () => {
+            const prefix = randomBytes(4).toString('hex');
+            const purchases = { kind: 'by-token' as const, itemId, prefix };
+            return { port, connections, purchases, tokensFile, wantedStatus: 202 };
+          },
+        })),
+      ];
       const comparison = await compare(bench, `door ${connections}`, contenders);
       results.push(resultAt(bench, connections, comparison));
     }
@@ -50,6 +64,19 @@ export const door: Suite = {
 async function startApi(name: string, engine: EngineInstance) {
   const { port, pid } = await engine.start('api');
   return { name, port, pid: pid(), stop: engine.stop };
+}
+
+/** A gateway remembers 50,000 verified tokens, the newest ones: of more that come in turn it knows none. */
+const TOKENS = { 'api, known tokens': 1_000, 'api, new tokens': 60_000 };
+
+/** Starts a gateway whose buyers have tokens, once for the tokens that it knows and once for those that it does not. */
+async function startWithTokens(bench: BenchEnvironment) {
+  const provider = await startIdentityProvider(bench);
+  const { port, pid } = await startApi('', await createEngine(bench, provider.env));
+  const started = Object.entries(TOKENS).map(async ([name, count]) => {
+    return { name, port, pid, tokensFile: await provider.writeTokens(count) };
+  });
+  return Promise.all(started);
 }
 
 /** Starts a baseline of the gateway and waits until it listens. */
