@@ -209,7 +209,7 @@ export function createGateway(parts: GatewayParts) {
     /** For the tests of the API reference. */
     routes,
     /** For the server of the listener. */
-    reportPressure,
+    server: { report: reportPressure, isProxy: clients.isProxy, publicUrl },
     listener: (req: IncomingMessage, res: ServerResponse) => {
       if (req.headers['x-request-id'] !== undefined) adoptRequestId(req, clients);
       listener(req, res);

@@ -156,7 +156,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   );
 
   const listener = calls.aroundAcceptances(failpoints, gateway.listener);
-  const server = createHttpServer(listener, { report: gateway.reportPressure, publicUrl });
+  const server = createHttpServer(listener, gateway.server);
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);

@@ -25,7 +25,7 @@ export function createClients(trustedProxies: BlockList) {
     return address;
   };
 
-  const isProxy = ({ socket }: IncomingMessage): boolean =>
+  const isProxy = ({ socket }: Pick<IncomingMessage, 'socket'>): boolean =>
     isTrusted(plainAddress(socket.remoteAddress ?? ''));
 
   return {

@@ -11,9 +11,9 @@ const UNANSWERED_MAX = 8;
 
 /**
  * Node parses all that a connection has sent in one piece, up to 64 KiB, before it can be closed: some 2 ms; and whoever had
- * a slow body given up sends the next one at once. So a client of which a connection was closed may begin another only so
- * long after the last. Those that would wait longer than the maximum are not read at all, and end with the time for headers:
- * dropped, they would come again at once.
+ * a slow body given up sends the next one at once. So the connections of a client of which one was closed begin only so long
+ * after that, and each one that is closed makes it longer. Those that would wait longer than the maximum are not read at
+ * all, and end with the time for headers: dropped, they would come again at once.
  */
 const HOLD_UP_MS = 100;
 const HOLD_UP_MS_MAX = 4_000;
@@ -33,6 +33,8 @@ interface Connection {
 export interface ConnectionOptions {
   readonly shedFrom: number;
   readonly report: ReportPressure;
+  /** Whether a connection carries the requests of many clients, so that no one of them is to hold up the others. */
+  readonly isProxy?: ((connection: Pick<IncomingMessage, 'socket'>) => boolean) | undefined;
   /** Only tests change it. */
   readonly holdUpMs?: number | undefined;
 }
@@ -45,7 +47,7 @@ export interface ConnectionOptions {
 export function serveInTurn(
   server: Server,
   listener: RequestListener,
-  { shedFrom, report, holdUpMs = HOLD_UP_MS }: ConnectionOptions,
+  { shedFrom, report, isProxy = () => false, holdUpMs = HOLD_UP_MS }: ConnectionOptions,
 ) {
   const penalties = createPenalties(report, holdUpMs);
   const connections = new Map<Socket, Connection>();
@@ -64,11 +66,12 @@ export function serveInTurn(
   const open = (socket: Socket): Connection => {
     // A socket that is closed does not know it any more.
     const { remoteAddress } = socket;
+    const isOfMany = isProxy({ socket });
     const connection: Connection = {
       serving: undefined,
       waiting: [],
       onDone: () => {
-        if (connection.serving?.statusCode === 408) penalties.add(remoteAddress);
+        if (connection.serving?.statusCode === 408 && !isOfMany) penalties.add(remoteAddress);
         if (connection.waiting.length > 0) {
           // In the next turn of the event loop: the requests of other connections come in between.
           setImmediate(serveNext, socket, connection);
@@ -81,6 +84,14 @@ export function serveInTurn(
     return connection;
   };
 
+  const shedLongestIdle = (except?: Socket) => {
+    const [longest] = idle;
+    if (!longest || longest === except) return;
+    report('an idle connection was closed to make room', undefined);
+    idle.delete(longest);
+    longest.destroy();
+  };
+
   server.on('connection', (socket) => {
     connections.set(socket, open(socket));
     idle.add(socket);
@@ -89,15 +100,12 @@ export function serveInTurn(
       idle.delete(socket);
     });
     penalties.apply(socket);
-    if (connections.size <= shedFrom) return;
-    const [longest] = idle;
-    if (!longest || longest === socket) return;
-    report('an idle connection was closed to make room', undefined);
-    idle.delete(longest);
-    longest.destroy();
+    if (connections.size > shedFrom) shedLongestIdle(socket);
   });
   server.on('drop', () => {
     report('a new connection was dropped: too many are open', undefined);
+    // Those that were busy while the number grew may be idle by now.
+    shedLongestIdle();
   });
 
   const onRequest: RequestListener = (req, res) => {
@@ -114,7 +122,7 @@ export function serveInTurn(
       connection.waiting.push({ req, res });
     } else {
       report('a connection was closed: too many requests without an answer', undefined);
-      penalties.add(socket.remoteAddress);
+      if (!isProxy(req)) penalties.add(socket.remoteAddress);
       socket.destroy();
     }
   };
@@ -161,7 +169,6 @@ function createPenalties(report: ReportPressure, holdUpMs: number) {
       // After the tick in which Node begins to read.
       process.nextTick(() => socket.pause());
       if (ms > HOLD_UP_MS_MAX) return;
-      postpone(address, beginsAt);
       const timer = setTimeout(() => socket.resume(), ms);
       socket.once('close', () => {
         clearTimeout(timer);

@@ -8,8 +8,7 @@ import {
   type Server,
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { serveInTurn } from './connections';
-import type { ReportPressure } from './errors';
+import { serveInTurn, type ConnectionOptions } from './connections';
 import { problem, withAbsoluteType } from './problems';
 import { SECURITY_HEADERS, writeResponse, type HttpResponse } from './response';
 
@@ -42,7 +41,8 @@ export function createHttpServer(
   {
     report,
     publicUrl,
-  }: { readonly report: ReportPressure; readonly publicUrl?: string | undefined },
+    isProxy,
+  }: Pick<ConnectionOptions, 'report' | 'isProxy'> & { readonly publicUrl?: string | undefined },
   changed: Partial<typeof BOUNDS> = {},
 ): Server {
   const bounds = { ...BOUNDS, ...changed };
@@ -65,6 +65,7 @@ export function createHttpServer(
     shedFrom: bounds.connectionsShedFrom,
     holdUpMs: bounds.holdUpMs,
     report,
+    isProxy,
   });
   server.on('request', inTurn.onRequest);
   // Node's own response to an unknown Expect is an empty 417; HTTP allows to ignore the header.

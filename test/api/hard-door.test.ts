@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net';
 import { buy, openGateway, until, type OpenGateway } from './open-gateway';
 import { createDialer, PURCHASE_HEAD, purchaseRequest, statusesIn, type Line } from './raw-lines';
 
@@ -141,20 +142,25 @@ describe('the door makes room', () => {
 });
 
 describe('the door counts its connections', () => {
-  test('drops what exceeds the bound, and takes new ones once others have left', async () => {
+  test('drops what exceeds the bound, and takes new ones once others are idle', async () => {
     open = await openGateway({ bounds: { connectionsMax: 2 } });
+    open.publisher.next = 'wait';
     const [first, second] = [await dial(open), await dial(open)];
+    first.socket.write(purchaseRequest('a'));
+    second.socket.write(purchaseRequest('b'));
+    await until(() => open.publisher.records.length === 2);
     const third = await dial(open);
     await until(() => third.closed);
-    for (const line of [first, second]) line.socket.write(purchaseRequest('a'));
+    open.publisher.next = 'acknowledge';
+    open.publisher.acknowledge();
     await until(() => [first, second].every(({ received }) => received.includes('\r\n\r\n{')));
-    first.socket.destroy();
     await until(async () => {
       const next = await dial(open);
-      next.socket.write(purchaseRequest('b'));
+      next.socket.write(purchaseRequest('c'));
       await until(() => next.closed || next.received.includes('\r\n\r\n{'));
       return statusesIn(next.received).length === 1;
     });
+    expect([first.closed, second.closed]).toEqual([true, false]);
   });
 });
 
@@ -186,8 +192,8 @@ describe('requests that come in one go on one connection', () => {
   });
 
   /** Has a connection from 127.0.0.1 closed for too many requests, and sends one over the next. */
-  const sendAfterTooMany = async (holdUpMs: number, headersMsMax = 5_000) => {
-    open = await openGateway({ units: 50, bounds: { holdUpMs, headersMsMax } });
+  const sendAfterTooMany = async (holdUpMs: number, bounds = {}, parts = {}) => {
+    open = await openGateway({ units: 50, bounds: { holdUpMs, ...bounds }, change: () => parts });
     const ids = Array.from({ length: 20 }, (_, i) => `r${i}`);
     const greedy = await dial(open);
     greedy.socket.write(ids.map(purchaseRequest).join(''));
@@ -211,11 +217,29 @@ describe('requests that come in one go on one connection', () => {
     expect(statusesIn(again.received)).toEqual(['202']);
   });
 
-  test('leave the next connection of their client unread when others of it already wait', async () => {
-    const again = await sendAfterTooMany(60_000, 200);
+  test('leave the next connection of their client unread when it would wait for too long', async () => {
+    const again = await sendAfterTooMany(60_000, { headersMsMax: 200 });
     await until(() => again.closed);
     expect(statusesIn(again.received)).toEqual(['408']);
     expect(open.publisher.records.map(({ key }) => key)).not.toContain('again');
+  });
+
+  test('hold up many new connections of their address no longer than one', async () => {
+    await sendAfterTooMany(1_000);
+    const lines = await Promise.all(Array.from({ length: 20 }, () => dial(open)));
+    lines.forEach((line, i) => line.socket.write(purchaseRequest(`of-many-${i}`)));
+    await until(() => lines.every(({ received, closed }) => closed || received.includes('}')));
+    expect(new Set(lines.flatMap(({ received }) => statusesIn(received)))).toEqual(
+      new Set(['202']),
+    );
+  });
+
+  test('hold up no other connection of a trusted proxy', async () => {
+    const trustedProxies = new BlockList();
+    trustedProxies.addAddress('127.0.0.1');
+    const again = await sendAfterTooMany(60_000, {}, { trustedProxies });
+    await until(() => statusesIn(again.received).length === 1);
+    expect(statusesIn(again.received)).toEqual(['202']);
   });
 
   test('are not carried out after a response that ends the connection', async () => {

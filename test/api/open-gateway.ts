@@ -51,11 +51,7 @@ export async function openGateway({
     ...change({ stock, publisher }),
   };
   const gateway = createGateway(parts);
-  const server = createHttpServer(
-    gateway.listener,
-    { report: gateway.reportPressure, publicUrl: parts.publicUrl },
-    bounds,
-  );
+  const server = createHttpServer(gateway.listener, gateway.server, bounds);
   const port = await listen(server, '127.0.0.1', 0);
   const close = () => {
     publisher.acknowledge();
