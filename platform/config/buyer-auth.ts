@@ -41,8 +41,9 @@ export function readBuyerAuth(read: Reader, production: boolean): JwtSettings | 
     );
   }
   if (mode === 'trusted') {
-    if (secret ?? jwksUrl ?? issuer ?? audience ?? list) {
-      read.fail('JWT_* are set without BUYER_AUTH=jwt');
+    // With the choice made they are another program's, such as those of the shop's own server.
+    if (chosen === undefined && (secret ?? jwksUrl ?? issuer ?? audience ?? list)) {
+      read.fail('JWT_* are set without BUYER_AUTH: is jwt meant, or trusted?');
     }
     return undefined;
   }

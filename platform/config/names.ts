@@ -1,7 +1,7 @@
 import type { Env } from './reader';
 
-/** What follows is nobody else's. */
-const OWN_PREFIXES = ['FLASH_SALE_', 'RATE_LIMIT_', 'IDEMPOTENCY_', 'TRUSTED_PROX', 'BUYER_'];
+/** What follows is nobody else's. A shop may well have a FLASH_SALE_VERSION. */
+const OWN_PREFIXES = ['RATE_LIMIT_', 'IDEMPOTENCY_', 'TRUSTED_PROX'];
 
 /** Read by the local stack and the command line, not by a loader of a process. */
 const OTHER_NAMES = [

@@ -229,9 +229,10 @@ describe('how buyers are known', () => {
     expect(load({ JWT_SECRET: 'hidden' })).not.toThrow('hidden');
   });
 
-  test('is refused when settings of tokens would be ignored', () => {
-    const ignored = { ...WITH_SECRET, BUYER_AUTH: 'trusted' };
-    expect(() => loadApiConfig(ignored)).toThrow('JWT_* are set without BUYER_AUTH=jwt');
+  test('must be said when there are settings of tokens, which may be those of another program', () => {
+    const unsaid = { ...WITH_SECRET, BUYER_AUTH: '' };
+    expect(() => loadApiConfig(unsaid)).toThrow('JWT_* are set without BUYER_AUTH');
+    expect(loadApiConfig({ ...WITH_SECRET, BUYER_AUTH: 'trusted' }).jwt).toBeUndefined();
   });
 
   test('reports all problems at once', () => {
