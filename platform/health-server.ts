@@ -24,9 +24,11 @@ export async function startHealthServer(host: string, port: number, health: Heal
   const server = createServer((request, response) => {
     void respond(request.url ?? '', health).then(
       ({ status, type, body }) =>
-        response.writeHead(status, { ...HEADERS, 'content-type': type }).end(body),
+        response.writeHead(status, { ...SECURITY_HEADERS, 'content-type': type }).end(body),
       (error: unknown) =>
-        response.writeHead(500, { ...HEADERS, 'content-type': 'text/plain' }).end(String(error)),
+        response
+          .writeHead(500, { ...SECURITY_HEADERS, 'content-type': 'text/plain' })
+          .end(String(error)),
     );
   });
   await new Promise<void>((resolve, reject) => {
@@ -44,8 +46,8 @@ export async function startHealthServer(host: string, port: number, health: Heal
   };
 }
 
-/** A browser shows these responses as text, whatever an error quotes. */
-const HEADERS = {
+/** A browser shows a response as what it says it is, whatever it quotes, and no page frames it. */
+export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy':
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -1,7 +1,8 @@
 import { Cluster, type Redis } from 'ioredis';
-import { Gauge, register } from 'prom-client';
 import type { Logger } from './logger';
+import { sharedGauge } from './metrics';
 import { addrOf, type RedisConnection } from './redis';
+import { lookEvery } from './until';
 
 /** From this share of maxmemory on no purchases are taken: the rest is for the orders under way, their events and clients. */
 const FULL_FROM = 0.9;
@@ -57,23 +58,14 @@ export function watchRedisMemory(redis: RedisConnection, logger: Logger) {
     );
   };
 
-  let looking = false;
-  const timer = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    void lookAtAll().finally(() => {
-      looking = false;
-    });
-  }, LOOK_EVERY_MS).unref();
+  const { stop } = lookEvery(LOOK_EVERY_MS, lookAtAll);
 
   return {
     isNearlyFull: (): boolean => full.size > 0,
     /** A sentence for each node that is nearly full. */
     warnings: (): string[] =>
       [...full].map((addr) => `Redis at ${addr} is nearly full: no purchases are accepted`),
-    stop: (): void => {
-      clearInterval(timer);
-    },
+    stop,
   };
 }
 
@@ -85,12 +77,9 @@ function shareOf(info: string): number | undefined {
   return (bytes('used_memory') - bytes('mem_not_counted_for_evict')) / max;
 }
 
-function memoryGauge(): Gauge {
-  const name = 'flash_sale_redis_memory_share';
-  const existing = register.getSingleMetric(name);
-  if (existing instanceof Gauge) return existing;
-  return new Gauge({
-    name,
+function memoryGauge() {
+  return sharedGauge({
+    name: 'flash_sale_redis_memory_share',
     help: 'Used share of the maxmemory of Redis; from 0.9 on the gateway accepts no purchases',
     labelNames: ['addr'],
     // The gateway processes behind one port see the same servers.

@@ -64,6 +64,30 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal):
   }
 }
 
+/** Calls `look`, which never rejects, every `everyMs` and when it is asked to, but never twice at a time. */
+export function lookEvery(everyMs: number, look: () => Promise<void>) {
+  let looking: Promise<void> | undefined;
+  const lookOnce = (): Promise<void> => {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  };
+  const timer = setInterval(() => void lookOnce(), everyMs).unref();
+  return {
+    /** Resolves once the look that is under way, or else a new one, has ended. */
+    lookOnce,
+    /** Resolves once a look that began after this call has ended. */
+    refresh: async (): Promise<void> => {
+      await looking;
+      await lookOnce();
+    },
+    stop: (): void => {
+      clearInterval(timer);
+    },
+  };
+}
+
 /** Whether an error only says that another part asked to stop. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';

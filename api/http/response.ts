@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SECURITY_HEADERS } from '../../platform/health-server';
 import { BODY_BYTES_MAX } from './limits';
 import { httpRequestId } from './request-id';
 
@@ -13,12 +14,7 @@ export interface HttpResponse {
   readonly problem?: string;
 }
 
-/** For browsers: no response is a page, except the API reference, which has a policy of its own. */
-export const SECURITY_HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'content-security-policy':
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-};
+/** The API reference has a policy of its own. */
 const SECURITY_LINES = Object.entries(SECURITY_HEADERS).flat();
 
 /** A JSON response. `value` must be serialisable. */

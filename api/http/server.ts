@@ -8,9 +8,10 @@ import {
   type Server,
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { SECURITY_HEADERS } from '../../platform/health-server';
 import { serveInTurn, type ConnectionOptions } from './connections';
 import { problem, withAbsoluteType } from './problems';
-import { SECURITY_HEADERS, writeResponse, type HttpResponse } from './response';
+import { writeResponse, type HttpResponse } from './response';
 
 const BOUNDS = {
   // Node's own default is a minute for headers and five for a request.

@@ -1,8 +1,9 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
+import { SECURITY_HEADERS } from '../../platform/health-server';
 import { BODY_BYTES_MAX } from './limits';
 import { problem, withAbsoluteType } from './problems';
 import { httpRequestId } from './request-id';
-import { SECURITY_HEADERS, type HttpResponse } from './response';
+import type { HttpResponse } from './response';
 
 /**
  * A purchase is refused at once and told so this much later. Clients that ignore Retry-After and ask again on the same

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KafkaJSProtocolError, type Message, type Producer, type RecordMetadata } from 'kafkajs';
-import { Counter, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedCounter } from '../../platform/metrics';
 import { within } from '../../platform/until';
 
 /** The record is not in the log and will not get there. */
@@ -228,12 +228,8 @@ async function connectClient(options: {
 
 /** The producers of one process share these metrics and differ by the label `topic`. */
 function createMetrics(topic: string) {
-  const counter = (name: string, help: string) => {
-    const existing = register.getSingleMetric(name);
-    const metric =
-      existing instanceof Counter ? existing : new Counter({ name, help, labelNames: ['topic'] });
-    return metric.labels({ topic });
-  };
+  const counter = (name: string, help: string) =>
+    sharedCounter({ name, help, labelNames: ['topic'] }).labels({ topic });
   return {
     acknowledged: counter('orderlog_appended_records_total', 'Records acknowledged by Kafka'),
     batches: counter('orderlog_batches_total', 'Batches acknowledged by Kafka'),

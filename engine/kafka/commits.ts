@@ -1,6 +1,7 @@
 import type { OffsetsByTopicPartition } from 'kafkajs';
-import { Gauge, register } from 'prom-client';
+import type { Gauge } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedGauge } from '../../platform/metrics';
 import { describeError } from '../../platform/user-error';
 import { UnavailableError } from './dispatcher';
 import type { Assignment } from './partition-log';
@@ -96,11 +97,8 @@ export function createCommits(options: {
 
 /** Records that the consumer is behind, per topic and partition. Created on first use, once per process. */
 export function lagGauge(): Gauge {
-  const name = 'orderlog_consumer_lag_records';
-  const existing = register.getSingleMetric(name);
-  if (existing instanceof Gauge) return existing;
-  return new Gauge({
-    name,
+  return sharedGauge({
+    name: 'orderlog_consumer_lag_records',
     help: 'Records behind the end of the log, as of the last fetch, that are not finished in order',
     labelNames: ['topic', 'partition'],
   });

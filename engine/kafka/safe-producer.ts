@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Partitioners, type Message, type Producer } from 'kafkajs';
-import { Counter, Gauge, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedCounter, sharedGauge } from '../../platform/metrics';
 import { invariant } from '../orders/invariant';
 import {
   AppendUnknownError,
@@ -151,10 +151,8 @@ const pendingByTopic = new Map<string, () => number>();
 
 function exportPending(topic: string, pending: () => number): void {
   pendingByTopic.set(topic, pending);
-  const name = 'orderlog_pending_records';
-  if (register.getSingleMetric(name)) return;
-  new Gauge({
-    name,
+  sharedGauge({
+    name: 'orderlog_pending_records',
     help: 'Records that wait for an acknowledgement',
     labelNames: ['topic'],
     collect() {
@@ -166,9 +164,7 @@ function exportPending(topic: string, pending: () => number): void {
 function countWithdrawn(topic: string, logger: Logger): (records: number) => void {
   const name = 'orderlog_withdrawn_records_total';
   const help = 'Records that were never sent, because their time was over before Kafka was back';
-  const existing = register.getSingleMetric(name);
-  const counter =
-    existing instanceof Counter ? existing : new Counter({ name, help, labelNames: ['topic'] });
+  const counter = sharedCounter({ name, help, labelNames: ['topic'] });
   return (records) => {
     counter.inc({ topic }, records);
     logger.warn({ topic, records }, 'records withdrawn: their time is over, and Kafka is away');

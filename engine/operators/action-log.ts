@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import { Counter, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedCounter } from '../../platform/metrics';
 import { within } from '../../platform/until';
 import { describeError, UserError } from '../../platform/user-error';
 import type { Publisher } from '../dead-letters/dead-letter-log';
@@ -166,10 +166,10 @@ export function createActionLog({ withPublisher, now, report }: ActionLogDeps) {
 
 /** Logs each action. One whose outcome is not in Kafka is an error, and is counted. */
 export function reportToLog(logger: Logger): ActionLogDeps['report'] {
-  const name = 'flash_sale_unrecorded_actions_total';
-  const existing = register.getSingleMetric(name);
-  const help = 'Actions of operators whose outcome Kafka has not acknowledged: they are in the log';
-  const unrecorded = existing instanceof Counter ? existing : new Counter({ name, help });
+  const unrecorded = sharedCounter({
+    name: 'flash_sale_unrecorded_actions_total',
+    help: 'Actions of operators whose outcome Kafka has not acknowledged: they are in the log',
+  });
   return (record, error) => {
     if (error === undefined) {
       logger.info({ operatorAction: record }, 'an operator has acted');

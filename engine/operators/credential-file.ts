@@ -1,6 +1,7 @@
 import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { Counter, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedCounter } from '../../platform/metrics';
+import { lookEvery } from '../../platform/until';
 import { describeError, errorCode, UserError } from '../../platform/user-error';
 import { formatCredentials, parseCredentials, type Credential } from './credentials';
 
@@ -62,7 +63,10 @@ export async function watchCredentials(file: string, logger: Logger) {
   let signature = await signatureOf(file).catch(() => '');
   let credentials = await readCredentials(file);
   let fault: string | undefined;
-  const faults = faultCounter();
+  const faults = sharedCounter({
+    name: 'flash_sale_operators_file_faults_total',
+    help: "Looks at the operators' file that failed; its last content stays in force",
+  });
 
   const look = async (): Promise<void> => {
     try {
@@ -81,14 +85,7 @@ export async function watchCredentials(file: string, logger: Logger) {
       fault = text;
     }
   };
-  let looking: Promise<void> | undefined;
-  const lookOnce = () => {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  };
-  const timer = setInterval(() => void lookOnce(), LOOK_EVERY_MS).unref();
+  const { lookOnce, stop } = lookEvery(LOOK_EVERY_MS, look);
 
   return {
     current: (): readonly Credential[] => credentials,
@@ -97,9 +94,7 @@ export async function watchCredentials(file: string, logger: Logger) {
     /** A sentence while the file cannot be read. */
     warnings: (): string[] =>
       fault === undefined ? [] : ["the operators' file cannot be read: its last content holds"],
-    stop: (): void => {
-      clearInterval(timer);
-    },
+    stop,
   };
 }
 
@@ -116,12 +111,4 @@ function logChange(logger: Logger, before: readonly Credential[], after: readonl
       .map(({ id, name, role }) => ({ id, name, role }));
   const fields = { added: without(after, before), removed: without(before, after) };
   logger.info(fields, 'the credentials of operators have changed');
-}
-
-function faultCounter(): Counter {
-  const name = 'flash_sale_operators_file_faults_total';
-  const existing = register.getSingleMetric(name);
-  if (existing instanceof Counter) return existing;
-  const help = "Looks at the operators' file that failed; its last content stays in force";
-  return new Counter({ name, help });
 }

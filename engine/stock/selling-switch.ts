@@ -1,9 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { Counter, Gauge, register } from 'prom-client';
+import { Gauge, register } from 'prom-client';
 import type { Logger } from '../../platform/logger';
+import { sharedCounter } from '../../platform/metrics';
 import type { RedisConnection } from '../../platform/redis';
-import { until } from '../../platform/until';
+import { lookEvery, until } from '../../platform/until';
 
 /**
  * Whether anything is sold at all, for every item at once. Nothing deletes the key: where it is missing, Redis has been
@@ -71,7 +72,10 @@ export async function watchSelling(
   let state: SellingState | undefined;
   let isKnown = false;
   let isFaulty = false;
-  const faults = faultCounter();
+  const faults = sharedCounter({
+    name: 'flash_sale_selling_switch_faults_total',
+    help: 'Looks at the switch of selling that failed',
+  });
   const isStopped = () => state?.stopped === true;
   exportStopped(isStopped);
 
@@ -100,13 +104,6 @@ export async function watchSelling(
       isFaulty = true;
     }
   };
-  let looking: Promise<void> | undefined;
-  const lookOnce = () => {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  };
   const { signal } = new AbortController();
   const first = until(
     'the first look',
@@ -118,8 +115,8 @@ export async function watchSelling(
       signal,
     },
   );
-  await first.catch(lookOnce);
-  const timer = setInterval(() => void lookOnce(), LOOK_EVERY_MS).unref();
+  await first.catch(look);
+  const { refresh, stop } = lookEvery(LOOK_EVERY_MS, look);
 
   return {
     /** Asked with each purchase. */
@@ -128,10 +125,7 @@ export async function watchSelling(
       return isStopped() ? 'stopped' : 'selling';
     },
     /** Resolves once a look that began after this call has ended. Never rejects. */
-    refresh: async (): Promise<void> => {
-      await looking;
-      await lookOnce();
-    },
+    refresh,
     /** Buyers may read them, so without who it was and why. */
     warnings: (): string[] => [
       ...(state?.stopped === true
@@ -143,9 +137,7 @@ export async function watchSelling(
           ]
         : []),
     ],
-    stop: (): void => {
-      clearInterval(timer);
-    },
+    stop,
   };
 }
 
@@ -162,11 +154,4 @@ function exportStopped(isStopped: () => boolean): void {
       this.set(isStopped() ? 1 : 0);
     },
   });
-}
-
-function faultCounter(): Counter {
-  const name = 'flash_sale_selling_switch_faults_total';
-  const existing = register.getSingleMetric(name);
-  if (existing instanceof Counter) return existing;
-  return new Counter({ name, help: 'Looks at the switch of selling that failed' });
 }
