@@ -46,6 +46,11 @@ export function addNameAndReason(command: Command): Command {
   return addName(command).option('--why <text>', 'your reason, recorded with your name', reason);
 }
 
+/** Adds `--by` and the `--why` that `requireReason` asks for. */
+export function addNameAndRequiredReason(command: Command): Command {
+  return addName(command).option('--why <text>', 'your reason, recorded with your name; required');
+}
+
 const NAME = /^(?=.*\S)[^\p{Cc}]{1,100}$/u;
 
 function name(text: string): string {

@@ -20,6 +20,7 @@ import { UserError } from '../platform/user-error';
 import {
   addCommand,
   addName,
+  addNameAndRequiredReason,
   moment,
   refused,
   requireReason,
@@ -89,18 +90,16 @@ export function addDlqCommands(dlq: Command, actions: DlqActions, end: End): voi
     end(actions.replay({ ...options, ids })),
   );
 
-  addName(
+  addNameAndRequiredReason(
     addCommand(
       dlq,
       'discard <ids...>',
       'Mark letters as dealt with; nothing is deleted',
       'flash-sale dlq discard req-123 --why "the buyer has paid in the shop"',
     ),
-  )
-    .option('--why <text>', 'your reason, recorded with your name; required')
-    .action((ids: string[], options: Omit<DiscardOptions, 'ids'>) =>
-      end(actions.discard({ ...options, ids })),
-    );
+  ).action((ids: string[], options: Omit<DiscardOptions, 'ids'>) =>
+    end(actions.discard({ ...options, ids })),
+  );
 }
 
 function addFilter(command: Command): Command {

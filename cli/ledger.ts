@@ -35,8 +35,8 @@ import type { RedisConnection } from '../platform/redis';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
-  addName,
   addNameAndReason,
+  addNameAndRequiredReason,
   parseItemId,
   refused,
   requireReason,
@@ -64,7 +64,7 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
     );
 
   const units = wholeNumber(0, RESTOCK_UNITS_MAX);
-  addName(
+  addNameAndRequiredReason(
     addCommand(
       stock,
       'rebuild <item>',
@@ -72,7 +72,6 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
       'flash-sale stock rebuild 101 --supply 100 --why "Redis was wiped"',
     ),
   )
-    .option('--why <text>', 'your reason, recorded with your name; required')
     .option('--supply <units>', 'all units that were ever put on sale', units)
     .option('--free <units>', 'the units that nobody has', units)
     .option(
@@ -83,18 +82,16 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
       end(actions.rebuild({ ...options, item })),
     );
 
-  addName(
+  addNameAndRequiredReason(
     addCommand(
       stock,
       'open <item>',
       'Open a lost ledger with what Redis has now',
       'flash-sale stock open 101 --why "nothing of it was sold yet"',
     ),
-  )
-    .option('--why <text>', 'your reason, recorded with your name; required')
-    .action((item: string, options: Omit<OpenOptions, 'item'>) =>
-      end(actions.open({ ...options, item })),
-    );
+  ).action((item: string, options: Omit<OpenOptions, 'item'>) =>
+    end(actions.open({ ...options, item })),
+  );
 }
 
 /** On the real Redis, Kafka, Temporal and payment provider. */

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { createSellingSwitch, type SellingSwitch } from '../engine/stock/selling-switch';
 import {
   addCommand,
-  addName,
   addNameAndReason,
+  addNameAndRequiredReason,
   requireReason,
   type ActionOptions,
   type End,
@@ -13,16 +13,14 @@ import { printResult, type ExitCode, type Terminal } from './terminal';
 
 /** Adds `stop-all` and `resume-all` to the command `sale`. */
 export function addSellingCommands(sale: Command, actions: SellingActions, end: End): void {
-  addName(
+  addNameAndRequiredReason(
     addCommand(
       sale,
       'stop-all',
       'Stop the selling of every item at once; accepted orders go on',
       'flash-sale sale stop-all --why "the price is wrong"',
     ),
-  )
-    .option('--why <text>', 'your reason, recorded with your name; required')
-    .action((options: ActionOptions) => end(actions.stopAll(options)));
+  ).action((options: ActionOptions) => end(actions.stopAll(options)));
   addNameAndReason(
     addCommand(sale, 'resume-all', 'Sell again after stop-all', 'flash-sale sale resume-all'),
   ).action((options: ActionOptions) => end(actions.resumeAll(options)));
