@@ -13,7 +13,6 @@ import type { RedisMemory } from '../platform/redis-memory';
 import type { JwtSettings } from '../platform/config/buyer-auth';
 import { createApp } from './app';
 import { createBuyerAuth } from './buyers/buyer-auth';
-import { behindTokens } from './buyers/buyer-routes';
 import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
 import { createClusterStatus, createHealth, type Probe } from './health';
@@ -29,13 +28,14 @@ import { createCancelOrder, type CancelWorkflow } from './routes/cancel-order';
 import { docsRoutes } from './routes/docs';
 import { itemRoute } from './routes/items';
 import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
-import { createOperatorRoutes, type OperatorClients } from './routes/operator/operator';
+import { createOperatorRoutes, type OperatorClients } from './routes/operator/access';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
 import { createOrderView, type TraceTarget } from './routes/order-view';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
+import { behindTokens } from './routes/route';
 import { systemRoutes } from './routes/system';
 
 /**

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { errors as joseErrors, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { isId, type UserId } from '../../engine/orders/order';
 import type { JwtSettings } from '../../platform/config/buyer-auth';
+import { bearerToken } from '../http/clients';
 import { RequestError, type ErrorLog } from '../http/errors';
 import { createInFlight } from '../http/limits';
 import { problem } from '../http/problems';
@@ -79,7 +80,7 @@ export function createBuyerAuth(
   };
 
   return async (req) => {
-    const [, token] = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '') ?? [];
+    const token = bearerToken(req);
     if (token === undefined) return turnAway(req);
     const getKey = keys.current() ?? (await keys.refetched());
     if (!getKey) return problem('not-accepted', { detail: NO_KEYS });

@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, type BlockList } from 'node:net';
 
+/** The token of an Authorization header of type Bearer; undefined where there is none. */
+export function bearerToken({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+}
+
 export type Clients = ReturnType<typeof createClients>;
 
 /** Who sends requests, by address. `trustedProxies` are believed in what they say about whom they forward for. */

@@ -141,18 +141,16 @@ function createPenalties(report: ReportPressure, holdUpMs: number) {
   /** When the next connection of an address may begin, on the clock of performance.now(). */
   const begins = new Map<string, number>();
 
-  const postpone = (address: string, from: number) => {
-    begins.delete(address);
-    begins.set(address, Math.min(from, performance.now() + HOLD_UP_MS_MAX) + holdUpMs);
-    const [first] = begins.keys();
-    if (begins.size > HELD_UP_CLIENTS_MAX && first !== undefined) begins.delete(first);
-  };
-
   return {
     /** For a connection that is about to be closed. */
     add: (remoteAddress: string | undefined): void => {
       const address = networkOf(remoteAddress);
-      postpone(address, Math.max(performance.now(), begins.get(address) ?? 0));
+      const now = performance.now();
+      const from = Math.min(Math.max(now, begins.get(address) ?? 0), now + HOLD_UP_MS_MAX);
+      begins.delete(address);
+      begins.set(address, from + holdUpMs);
+      const [first] = begins.keys();
+      if (begins.size > HELD_UP_CLIENTS_MAX && first !== undefined) begins.delete(first);
     },
     /** For a new connection. */
     apply: (socket: Socket): void => {

@@ -1,7 +1,7 @@
 import { Type, type ObjectOptions, type TProperties, type TSchema } from '@sinclair/typebox';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Id } from '../buy/buy-request';
-import type { Buyer } from '../buyers/buyer-auth';
+import type { Authenticate, Buyer } from '../buyers/buyer-auth';
 import type { ProblemType } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 
@@ -63,6 +63,20 @@ export interface DocumentedResponse {
   };
   /** Header names and their descriptions. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Puts buyers' routes behind their tokens. A request without a valid one is rejected before any work. */
+export function behindTokens(routes: readonly Route[], authenticate: Authenticate): Route[] {
+  return routes.map((route) => ({
+    ...route,
+    isForBuyers: true,
+    problems: [...new Set([...route.problems, 'unauthenticated', 'not-accepted'] as const)],
+    handle: async ({ params, query, querystring, req, res }) => {
+      const buyer = await authenticate(req);
+      if ('status' in buyer) return buyer;
+      return route.handle({ params, query, querystring, req, res, buyer });
+    },
+  }));
 }
 
 /** Documents a JSON response. */

@@ -2,26 +2,16 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { ValueErrorType, type ValueError } from '@sinclair/typebox/errors';
 import type { DiscardDeps } from '../../../engine/dead-letters/discard';
-import { OperatorError, parseMoment } from '../../../engine/dead-letters/operator';
+import { parseMoment } from '../../../engine/dead-letters/operator';
 import type { ReplayDeps } from '../../../engine/dead-letters/replay';
-import { findCredential, type Credential } from '../../../engine/operators/credentials';
-import type {
-  Action,
-  ActionLog,
-  ActionName,
-  Outcome,
-  RecordAction,
-  RecordLate,
-} from '../../../engine/operators/action-log';
+import type { Action, ActionName, Outcome, RecordLate } from '../../../engine/operators/action-log';
 import type { Price } from '../../../engine/orders/order';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { SellingSwitch, SellingWatch } from '../../../engine/stock/selling-switch';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
 import { describeError } from '../../../platform/user-error';
-import type { ReadBody } from '../../http/body-reader';
-import { RequestError, type ErrorLog } from '../../http/errors';
-import { problem, type ProblemType } from '../../http/problems';
-import { httpRequestId } from '../../http/request-id';
+import { RequestError } from '../../http/errors';
+import type { ProblemType } from '../../http/problems';
 import type { HttpResponse } from '../../http/response';
 import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
 
@@ -35,11 +25,11 @@ export interface Operator {
   readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
     Pick<SellingWatch, 'refresh' | 'standing'>;
   /** Runs changes of dead letters one at a time. */
-  readonly inTurn: ReturnType<typeof createTurns>;
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /** Who sends a request, and what records it. */
-interface Caller {
+export interface Caller {
   readonly name: string;
   readonly record: (action: Action, act: () => Promise<ActionResponse>) => Promise<HttpResponse>;
   readonly recordLate: RecordLate;
@@ -47,13 +37,6 @@ interface Caller {
 
 /** A response to what changes something, with what was changed. */
 export interface ActionResponse extends HttpResponse, Partial<Outcome> {}
-
-export interface OperatorClients extends Pick<Operator, 'operations' | 'letters' | 'selling'> {
-  /** The record of what operators do. */
-  readonly actions: Pick<ActionLog, 'recorder' | 'lateRecorder'>;
-  /** Those that are valid now. */
-  readonly credentials: () => readonly Credential[];
-}
 
 export interface OperatorRoute extends Omit<Route, 'handle'> {
   /** `body` is parsed JSON. Throws a RequestError or an OperatorError. */
@@ -63,174 +46,6 @@ export interface OperatorRoute extends Omit<Route, 'handle'> {
     context: RouteContext,
     body: unknown,
   ) => Promise<HttpResponse>;
-}
-
-/**
- * Puts the operators' routes behind their credentials. Requests without one are rejected before any work, and so are those
- * that change something and have a credential for reading only. Without `clients` the
- * routes exist and respond that they are disabled.
- */
-export function createOperatorRoutes(
-  routes: readonly OperatorRoute[],
-  clients: OperatorClients | undefined,
-  {
-    ledger,
-    defaultPrice,
-    readBody,
-    errors,
-  }: Pick<Operator, 'ledger' | 'defaultPrice'> & {
-    readonly readBody: ReadBody;
-    readonly errors: ErrorLog;
-  },
-): Route[] {
-  if (!clients) {
-    return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
-  }
-  const { credentials, operations, letters, selling, actions } = clients;
-  const reading = createTurns();
-  const operator: Operator = {
-    operations,
-    ledger,
-    defaultPrice,
-    selling,
-    letters: { ...letters, readLetters: () => reading(letters.readLetters) },
-    inTurn: createTurns(),
-  };
-
-  const responseOf = async <T extends HttpResponse | undefined>(
-    /** For a line of the log about the request. */
-    fields: Readonly<Record<string, unknown>>,
-    respond: () => Promise<T>,
-  ): Promise<T | HttpResponse> => {
-    try {
-      return await respond();
-    } catch (error) {
-      const response = toResponse(error);
-      if (response.problem === 'dependency-unavailable') {
-        errors.report('an operator got no answer', error, fields);
-      }
-      return response;
-    }
-  };
-  const handle = async (route: OperatorRoute, context: RouteContext) => {
-    const { authorization } = context.req.headers;
-    const fields = { route: route.id, httpRequestId: httpRequestId(context.req) };
-    const token = bearerToken(authorization);
-    const credential = token === undefined ? undefined : findCredential(credentials(), token);
-    if (!credential) {
-      // The token that was sent is not logged: it may be the right one with a typing error.
-      const cause = authorization === undefined ? 'no token' : 'a wrong token';
-      errors.report('an operator was turned away', cause, fields);
-      const challenge = token === undefined ? CHALLENGE : `${CHALLENGE}, error="invalid_token"`;
-      return problem('unauthorized', { headers: { 'www-authenticate': challenge } });
-    }
-    if (credential.role === 'read' && route.method !== 'get') {
-      const { id, name } = credential;
-      errors.report('an operator may only read', undefined, { ...fields, name, id });
-      const challenge = `${CHALLENGE}, error="insufficient_scope"`;
-      return problem('forbidden', { headers: { 'www-authenticate': challenge } });
-    }
-    const { id, name, role } = credential;
-    const actor = { by: name, role, credential: id, door: 'http' } as const;
-    const caller = {
-      name,
-      record: createRecord(actions.recorder(actor), (act) => responseOf(fields, act)),
-      recordLate: actions.lateRecorder(actor),
-    };
-    return responseOf(fields, async () => {
-      if (!route.body) return route.carryOut(operator, caller, context, undefined);
-      const body = await readBody(context.req);
-      if (typeof body !== 'string') return body;
-      return route.carryOut(operator, caller, context, parseJson(body));
-    });
-  };
-  return routes.map((route) => ({ ...route, handle: (context) => handle(route, context) }));
-}
-
-/** The record of a request is that of its response. */
-function createRecord(
-  record: RecordAction,
-  responseOf: (act: () => Promise<ActionResponse>) => Promise<ActionResponse>,
-): Caller['record'] {
-  return (action, act) =>
-    record(
-      action,
-      () => responseOf(act),
-      ({ status, problem, before, after, detail }) => {
-        const failed = problem === 'dependency-unavailable' ? 'unknown' : 'refused';
-        return {
-          outcome: status < 400 ? 'done' : failed,
-          detail: detail ?? problem,
-          before,
-          after,
-        };
-      },
-    );
-}
-
-const CHALLENGE = 'Bearer realm="operators of the flash sale"';
-
-function bearerToken(authorization: string | undefined): string | undefined {
-  return /^Bearer +([^\s]+) *$/i.exec(authorization ?? '')?.[1];
-}
-
-/** Further requests are told to come back later. */
-const WAITING_MAX = 4;
-
-/**
- * Runs one piece of work after the other; throws a RequestError while too many wait. Reading dead letters reads a whole
- * topic: at most one such read competes with purchases for the process, however many operators there are.
- */
-function createTurns() {
-  let last: Promise<unknown> = Promise.resolve();
-  let open = 0;
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (open > WAITING_MAX) {
-      const tooMany = { problem: 'rate-limited', retryAfterMs: 5_000 } as const;
-      throw new RequestError('too many requests of operators wait', tooMany);
-    }
-    open += 1;
-    const turn = last.then(work);
-    // The next turn starts after this one, even if this one fails.
-    last = turn.catch(() => undefined);
-    return turn.finally(() => {
-      open -= 1;
-    });
-  };
-}
-
-function parseJson(body: string): unknown {
-  if (body === '') throw invalid({ path: '', message: 'must be a JSON object' });
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw invalid({ path: '', message: 'must be well-formed JSON' });
-  }
-}
-
-/** Rethrows anything that is a bug. The message of an OperatorError becomes the detail of a problem. */
-function toResponse(error: unknown): HttpResponse {
-  if (error instanceof RequestError) {
-    return error.problem === 'not-accepted'
-      ? problem('dependency-unavailable')
-      : problem(error.problem, error.options);
-  }
-  if (!(error instanceof OperatorError)) throw error;
-  const { kind, message: detail } = error;
-  switch (kind) {
-    case 'invalid':
-      return problem('invalid-request', { detail });
-    case 'unknown-letter':
-      return problem('unknown-dead-letter', { detail });
-    case 'dealt-with':
-      return problem('dealt-with', { detail: `${detail} Send \`all: true\` to replay it anyway.` });
-    case 'several-letters':
-      return problem('several-dead-letters', { detail });
-    case 'unrecorded':
-      return problem('dependency-unavailable', { detail: `${detail} Send it again.` });
-    case 'unavailable':
-      return problem('dependency-unavailable');
-  }
 }
 
 /** `path` is a JSON pointer, empty for the whole body. */
