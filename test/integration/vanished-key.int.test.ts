@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SOLD_OUT_MS } from '../../api/buy/sold-out-cache';
 import { itemKeys } from '../../engine/stock/keys';
 import type { ItemId } from '../../engine/orders/order';
 import { buy, reply, type OpenGateway } from '../api/open-gateway';
@@ -100,7 +102,8 @@ describe('an item whose stock key vanishes', () => {
     await vanish();
     expect((await buyOne()).status).toBe(409);
     await stock.redis.set(`inventory:${itemId}`, 4);
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    // Longer than the gateway remembers that the item was sold out.
+    await sleep(SOLD_OUT_MS + 50);
     expect((await buyOne()).status).toBe(202);
     expect(await stock.countsOf(itemId)).toMatchObject({ free: 3, queued: 1, sold: 1, supply: 5 });
   });
