@@ -190,8 +190,15 @@ describe('failed orders', () => {
     await eventually('all are found by the query', async () => {
       return (await client.workflow.count(query)).count === driven.length;
     });
+    const endedBatches = async () => {
+      const { operationInfo } = await client.workflowService.listBatchOperations({
+        namespace: 'default',
+      });
+      return operationInfo.filter(({ closeTime }) => closeTime).length;
+    };
     const resetAll = async () => {
       const before = await runIds(driven);
+      const endedBefore = await endedBatches();
       await temporalCli(
         ...['workflow', 'reset', '--query', query, '--type', 'FirstWorkflowTask'],
         ...['--reason', 'cards were renewed', '--yes'],
@@ -200,6 +207,8 @@ describe('failed orders', () => {
         const now = await runIds(driven);
         return now.every((runId, index) => runId !== before[index]);
       });
+      // The server starts no other batch before this one has ended in its list, which lags behind.
+      await eventually('the batch has ended', async () => (await endedBatches()) > endedBefore);
     };
     return { orders: driven.map(({ order }) => order), resetAll };
   };
