@@ -21,7 +21,13 @@ beforeAll(async () => {
   own = await createTestComponents('operators');
   const { address } = await startRedis(own.context);
   writeFileSync(file, formatCredentials([]));
-  engine = await startEngine({ OPERATORS_FILE: file, API_PROCESSES: '2', REDIS_ADDR: address });
+  engine = await startEngine({
+    OPERATORS_FILE: file,
+    API_PROCESSES: '2',
+    REDIS_ADDR: address,
+    // A declined order would give its unit back.
+    PAYMENT_DECLINE_RATE: '0',
+  });
 }, 90_000);
 afterAll(async () => {
   await engine.stop();
