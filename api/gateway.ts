@@ -91,6 +91,8 @@ export interface GatewayParts {
   readonly accessLog?: boolean;
   /** How tokens of buyers are checked. Absent: every user_id is believed. */
   readonly jwt?: JwtSettings | undefined;
+  /** What every user_id must match. Absent: whatever is an id. */
+  readonly userIdPattern?: RegExp | undefined;
   /** Absent: the operators' routes respond that they are disabled. */
   readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
@@ -115,7 +117,7 @@ export type Gateway = ReturnType<typeof createGateway>;
 /** Builds the gateway from connected clients, which the caller closes. */
 // eslint-disable-next-line max-lines-per-function -- a list of parts
 export function createGateway(parts: GatewayParts) {
-  const { ledger, logger, defaultPrice, limits = {} } = parts;
+  const { ledger, logger, defaultPrice, userIdPattern, limits = {} } = parts;
   let closing = false;
   const isClosing = () => closing;
 
@@ -148,6 +150,7 @@ export function createGateway(parts: GatewayParts) {
     onBatch: metrics.countBatch,
     rateLimit: parts.rateLimit && createRateLimit(parts.rateLimit),
     clients,
+    userIdPattern: parts.jwt ? undefined : userIdPattern,
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
     holdLeaseMs: limits.holdLeaseMs,
@@ -187,7 +190,9 @@ export function createGateway(parts: GatewayParts) {
   ];
   // In the order in which the API reference shows them.
   const documented = [
-    ...(parts.jwt ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, errors)) : buyerRoutes),
+    ...(parts.jwt
+      ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, errors, userIdPattern))
+      : buyerRoutes),
     itemRoute(ledger, defaultPrice, selling),
     ...operatorRoutes,
     ...systemRoutes(health, metrics),

@@ -49,6 +49,7 @@ async function main() {
   }
 }
 
+// eslint-disable-next-line max-lines-per-function -- a list of parts
 async function runGateway(config: ApiConfig, logger: Logger) {
   const { onShutdown, fail } = createLifecycle(logger, {
     terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
@@ -132,6 +133,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     publicUrl,
     accessLog: config.accessLog,
     jwt: config.jwt,
+    userIdPattern: config.userIdPattern,
     operator: config.operator && {
       credentials: operators.credentials,
       operations: createStockOperations(redis),

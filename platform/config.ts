@@ -1,6 +1,7 @@
 import { readKafkaAccess, readRedisAccess, readTemporalAccess } from './config/access';
 import { readBuyerAuth } from './config/buyer-auth';
 import { findMisspelled } from './config/names';
+import { readUserIdPattern } from './config/user-id-pattern';
 import { createReader, type Env, type Reader } from './config/reader';
 import { parseFailpoints } from './failpoints';
 
@@ -30,6 +31,8 @@ export function loadApiConfig(env: Env) {
     accessLog: read.flag('ACCESS_LOG'),
     /** How tokens of buyers are checked; absent: every user_id is believed. */
     jwt: readBuyerAuth(read, connections.production),
+    /** What every user_id must match; absent: whatever is an id. */
+    userIdPattern: readUserIdPattern(read),
     /** Absent: the gateway serves no operators. */
     operator: readOperator(read, connections),
   });

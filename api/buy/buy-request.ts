@@ -51,24 +51,35 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * Reads the text of a buy request, whose buyer is `userId` if a token says so. Never throws: the problem with it names each
- * field that is wrong.
+ * field that is wrong. Without a token the user_id must match `userIdPattern`, if there is one.
  */
-export function parseBuyRequest(text: string, userId?: UserId): Purchase | HttpResponse {
-  const purchase = parsePurchase(text, userId);
+export function parseBuyRequest(
+  text: string,
+  userId?: UserId,
+  userIdPattern?: RegExp,
+): Purchase | HttpResponse {
+  const purchase = parsePurchase(text, userId, userIdPattern);
   if ('status' in purchase || userId === undefined) return purchase;
   const { requestId } = purchase;
   if (purchase.userId !== userId) return problem('other-user', { requestId });
   return UUID.test(requestId) ? purchase : problem('request-id-not-a-uuid', { requestId });
 }
 
-function parsePurchase(text: string, tokenUserId?: UserId): Purchase | HttpResponse {
+function parsePurchase(
+  text: string,
+  tokenUserId: UserId | undefined,
+  userIdPattern: RegExp | undefined,
+): Purchase | HttpResponse {
   const parsed = parseJson(text);
   if (parsed === undefined) {
     const message = text === '' ? 'must not be empty' : 'must be well-formed JSON';
     return invalid([{ path: '', message }]);
   }
   const shape = tokenUserId === undefined ? buyRequest : buyRequestWithToken;
-  if (!shape.Check(parsed)) return invalid(fieldErrors(parsed, tokenUserId), requestIdOf(parsed));
+  // The shape comes first, since it bounds the length of what the pattern is tried on.
+  if (!shape.Check(parsed) || userIdPattern?.test(parsed.user_id ?? '') === false) {
+    return invalid(fieldErrors(parsed, tokenUserId, userIdPattern), requestIdOf(parsed));
+  }
   const requestId = parsed.request_id as RequestId;
   const { user_id: userId = tokenUserId, item_id: itemId, amount } = parsed;
   if (countFields(text) !== (parsed.user_id === undefined ? FIELDS - 1 : FIELDS)) {
@@ -108,7 +119,11 @@ const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
 
 /** One error for each field. */
-function fieldErrors(value: unknown, tokenUserId: UserId | undefined) {
+function fieldErrors(
+  value: unknown,
+  tokenUserId: UserId | undefined,
+  userIdPattern: RegExp | undefined,
+) {
   if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
   const errors: { path: string; message: string }[] = [];
   for (const { name, check, message } of FIELD_CHECKS) {
@@ -116,6 +131,9 @@ function fieldErrors(value: unknown, tokenUserId: UserId | undefined) {
       if (name === 'user_id' && tokenUserId !== undefined) continue;
       errors.push({ path: `/${name}`, message: 'is required' });
     } else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
+    else if (name === 'user_id' && userIdPattern?.test(String(value[name])) === false) {
+      errors.push({ path: `/${name}`, message: `must match ${userIdPattern.source}` });
+    }
   }
   for (const name of Object.keys(value)) {
     if (errors.length >= ERRORS_MAX) break;

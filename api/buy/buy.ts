@@ -42,6 +42,8 @@ export interface BuyDeps extends BuyAdmissionDeps {
   /** Absent: clients may send as many requests as the gateway can take. */
   readonly rateLimit: RateLimit | undefined;
   readonly clients: Pick<Clients, 'keyOf'>;
+  /** What the user_id of a body must match. Absent with tokens, and where every id will do. */
+  readonly userIdPattern: RegExp | undefined;
   /** Milliseconds; only tests shorten it. */
   readonly appendDeadlineMs: number | undefined;
 }
@@ -63,7 +65,7 @@ export function createBuy(deps: BuyDeps) {
     if (isClosing() || inFlight.isFull()) return problem('not-accepted');
     const body = await readBody(req);
     if (typeof body !== 'string') return body;
-    const purchase = parseBuyRequest(body, buyer?.userId);
+    const purchase = parseBuyRequest(body, buyer?.userId, deps.userIdPattern);
     if ('status' in purchase) return purchase;
     const { requestId } = purchase;
     // Not by the user_id of a body: anybody can write another buyer's name, or a new one each time.

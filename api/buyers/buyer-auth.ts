@@ -34,6 +34,7 @@ const VERIFICATIONS_MAX = 512;
 export function createBuyerAuth(
   settings: JwtSettings,
   errors: ErrorLog,
+  userIdPattern?: RegExp,
   keys: TokenKeys = createKeys(settings, errors),
 ): Authenticate {
   const { issuer, audience, clockToleranceSeconds: clockTolerance } = settings;
@@ -55,7 +56,7 @@ export function createBuyerAuth(
       if (typeof sub !== 'string' || sub === '') {
         throw new joseErrors.JWTClaimValidationFailed('no text', payload, 'sub', 'invalid');
       }
-      return { userId: userIdOf(sub), validUntil: (exp + clockTolerance) * 1_000 };
+      return { userId: userIdOf(sub, userIdPattern), validUntil: (exp + clockTolerance) * 1_000 };
     } finally {
       verifying.leave();
     }
@@ -129,11 +130,13 @@ function remember(verified: Map<string, Buyer>, id: string, buyer: Buyer): void 
 const HASHED = 'sub-';
 
 /**
- * The user_id of a token's `sub`: the `sub` itself where it can be an id, else a hash of it, which is always the same. A
- * `sub` that looks like such a hash is hashed as well, so that no two of them are one user.
+ * The user_id of a token's `sub`: the `sub` itself where it can be an id and matches the pattern, if there is one; else a
+ * hash of it, which is always the same. A `sub` that looks like such a hash is hashed as well, so that no two of them are one
+ * user.
  */
-export function userIdOf(sub: string): UserId {
-  if (isId(sub) && !sub.startsWith(HASHED)) return sub as UserId;
+export function userIdOf(sub: string, pattern?: RegExp): UserId {
+  const isUserId = isId(sub) && !sub.startsWith(HASHED) && pattern?.test(sub) !== false;
+  if (isUserId) return sub as UserId;
   return `${HASHED}${hash('sha256', sub, 'base64url')}` as UserId;
 }
 

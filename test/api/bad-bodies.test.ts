@@ -18,6 +18,20 @@ async function expectInvalid(answer: Promise<Reply>, ...paths: string[]): Promis
   return answer;
 }
 
+describe('a gateway with a pattern of user_ids', () => {
+  beforeEach(async () => {
+    await open.close();
+    open = await openRefusing({ userIdPattern: /^(?:u-[0-9]+)$/u });
+  });
+
+  test('finds every other user_id invalid, beside all else', async () => {
+    const { body } = await expectInvalid(post(open, purchase({ user_id: 'ann' })), '/user_id');
+    expect(body['errors']).toEqual([{ path: '/user_id', message: 'must match ^(?:u-[0-9]+)$' }]);
+    await expectInvalid(post(open, purchase({ user_id: 'ann', amount: 0 })), '/user_id', '/amount');
+    await expectInvalid(post(open, purchase({ user_id: 'u-'.padEnd(129, '1') })), '/user_id');
+  });
+});
+
 describe('POST /buy finds invalid', () => {
   test.each([
     ['nothing', ''],

@@ -65,6 +65,13 @@ describe('POST /buy accepts', () => {
     });
   });
 
+  test('a purchase whose user_id matches the pattern', async () => {
+    const strict = await openGateway({ change: () => ({ userIdPattern: /^(?:u-[0-9]+)$/u }) });
+    const statuses = [await buy(strict, { user_id: 'u-7' }), await buy(strict)];
+    await strict.close();
+    expect(statuses.map(({ status }) => status)).toEqual([202, 400]);
+  });
+
   test('exactly as many of a crowd as there are units', async () => {
     const crowd = Array.from({ length: 200 }, (_, i) => buy(open, { request_id: `req-${i}` }));
     const statuses = (await Promise.all(crowd)).map(({ status }) => status);

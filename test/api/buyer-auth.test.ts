@@ -218,6 +218,21 @@ describe('a gateway that knows buyers by a secret', () => {
     expect((await buyAt(open, bearer(await signWithSecret('u1')))).status).toBe(202);
   });
 
+  test('stores no sub outside the pattern of user_ids, and refuses nobody for it', async () => {
+    await open.close();
+    const userIdPattern = /^(?:u-[0-9]+)$/u;
+    open = await openGateway({ change: () => ({ jwt: WITH_SECRET, userIdPattern }) });
+    const headers = bearer(await signWithSecret('ann@shop.test'));
+    expect((await buyAt(open, headers)).status).toBe(202);
+    const [record] = open.publisher.records;
+    expect(JSON.parse(String(record?.value))).toMatchObject({
+      user_id: userIdOf('ann@shop.test', userIdPattern),
+    });
+    expect(open.stock.snapshot() + String(record?.value)).not.toContain('ann@shop.test');
+    const order = await fetch(`${open.url}/orders/${UUID}`, { headers });
+    expect(order.status).toBe(200);
+  });
+
   test('rejects tokens of another secret, and of another algorithm', async () => {
     const other = await sign('u1', createSecretKey(Buffer.alloc(32)), 'HS256');
     const signed = await (await createKey()).token('u1');
@@ -291,7 +306,7 @@ describe('a token that was verified', () => {
   const settings = { ...WITH_SECRET, algorithms: ['ES256'] };
   const errors = { report: () => undefined };
   const open = (keys: TokenKeys) => {
-    const authenticate = createBuyerAuth(settings, errors, keys);
+    const authenticate = createBuyerAuth(settings, errors, undefined, keys);
     return (token: string) => {
       const req = new IncomingMessage(new Socket());
       req.headers = bearer(token);
@@ -381,6 +396,12 @@ describe('the user_id of a sub', () => {
     for (const sub of ['a b', 'é', '{x}', 'x'.repeat(129)]) {
       expect(userIdOf(sub)).toMatch(/^sub-[\w-]{43}$/);
     }
+  });
+
+  test('is a hash where the sub does not match the pattern of user_ids', () => {
+    const pattern = /^(?:u-[0-9]+)$/u;
+    expect(userIdOf('u-7', pattern)).toBe('u-7');
+    expect(userIdOf('ann@shop.test', pattern)).toMatch(/^sub-[\w-]{43}$/);
   });
 
   test('is nobody else’s, even for a sub that looks like a hash', () => {

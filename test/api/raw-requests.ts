@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import type { GatewayParts } from '../../api/gateway';
 import { openGateway, PURCHASE, reply, type OpenGateway, type Reply } from './open-gateway';
 
 /** A gateway that is sent only what it must refuse. */
@@ -7,8 +8,10 @@ export interface Refusing extends OpenGateway {
   readonly closeUntouched: () => Promise<void>;
 }
 
-export async function openRefusing(): Promise<Refusing> {
-  const open = await openGateway({ change: () => ({ limits: { bodyDeadlineMs: 100 } }) });
+export async function openRefusing(parts: Partial<GatewayParts> = {}): Promise<Refusing> {
+  const open = await openGateway({
+    change: () => ({ ...parts, limits: { bodyDeadlineMs: 100 } }),
+  });
   const before = open.stock.snapshot();
   return {
     ...open,

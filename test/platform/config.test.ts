@@ -243,6 +243,55 @@ describe('how buyers are known', () => {
   });
 });
 
+describe('the pattern of user_ids', () => {
+  const UUID = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+  const load = (pattern: string) =>
+    loadApiConfig({ ...ADDRESSES, USER_ID_PATTERN: pattern }).userIdPattern;
+
+  test('is not there unless it is set', () => {
+    expect(loadApiConfig(ADDRESSES).userIdPattern).toBeUndefined();
+  });
+
+  test.each([
+    [UUID, '6f1f2a0e-9f0b-4a57-9d0c-0d4b1f8a3c21', '6f1f2a0e-9f0b-4a57-9d0c-0d4b1f8a3c21x'],
+    ['u-\\d+', 'u-7', 'xu-7'],
+    ['^u-\\d+$', 'u-7', 'u-7x'],
+    ['a|b', 'b', 'ab'],
+    ['[a-z]+-[a-z]+', 'ab-cd', 'ab'],
+    ['(?:cus|acct)_[A-Za-z0-9]{14,24}', 'cus_9s6XKzkNRiz8i3', 'cus_9s6X'],
+    ['\\p{Lu}{2}[\\d.]*(?:-x)?', 'AB1.2-x', 'Ab1'],
+  ])('has to match the whole of an id: %s', (pattern, match, other) => {
+    expect([load(pattern)?.test(match), load(pattern)?.test(other)]).toEqual([true, false]);
+  });
+
+  test.each(['[a-z', '(', 'a)|(b', '*', 'u\\-1', 'a{2,1}'])(
+    'is refused if it is none: %s',
+    (pattern) => {
+      expect(() => load(pattern)).toThrow('USER_ID_PATTERN must be a regular expression');
+    },
+  );
+
+  test.each(['(?=u)u+', '(?<!a)u', '(?<id>u)', '(u)\\1'])(
+    'is refused if its cost is not known: %s',
+    (pattern) => {
+      expect(() => load(pattern)).toThrow('USER_ID_PATTERN must have no look-around');
+    },
+  );
+
+  test.each([
+    '(a+)+',
+    '(?:a|a)*',
+    '(?:a|aa)+',
+    '(?:\\w*-?)*',
+    '(?:[a-z]+-){3,}',
+    '((a?){9}){9}',
+    '\\w*\\w*\\w*\\w*',
+    '(?:(?:x|[)(]+)b){9}',
+  ])('is refused if one id could stop the gateway: %s', (pattern) => {
+    expect(() => load(pattern)).toThrow('USER_ID_PATTERN must not be matched in more than');
+  });
+});
+
 describe('what it takes to connect', () => {
   const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
   const file = (name: string, text: string) => {

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ItemId, Order } from '../../engine/orders/order';
+import { buyersKey, ordersKey } from '../../engine/stock/keys';
+import { createLedgerCounts } from '../../engine/stock/ledger-counts';
+import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
+import { openRedisStock, type RedisStock } from '../support/redis-stock';
+
+const PAGE = readFileSync(join(__dirname, '..', '..', 'docs', 'personal-data.md'), 'utf8');
+/** The script that operators are told to run. */
+const [, SCRIPT = ''] = /```lua\n([^]*?)```/.exec(PAGE) ?? [];
+
+let stock: RedisStock;
+beforeAll(() => {
+  stock = openRedisStock();
+});
+afterAll(() => stock.redis.quit());
+
+const erase = (itemId: ItemId, userId: string) =>
+  stock.redis.eval(SCRIPT, 2, ordersKey(itemId), buyersKey(itemId), userId, 'sub-erased');
+
+async function aQueuedOrder(itemId: ItemId, userId: string): Promise<Order> {
+  const attempt = anAttempt(aPurchase({ itemId, userId }));
+  await stock.admission.claimAndHold([attempt]);
+  await stock.admission.queue([attempt]);
+  return anOrder(attempt);
+}
+
+async function aSoldOrder(itemId: ItemId, userId: string): Promise<Order> {
+  const order = await aQueuedOrder(itemId, userId);
+  await stock.ledger.reserve(order, 10);
+  await stock.ledger.confirm({ ...order, generation: 1, fence: 11, paymentId: 'p' });
+  return order;
+}
+
+describe('the script of docs/personal-data.md', () => {
+  test('leaves nothing of a user in the ledger of an item, and every unit where it is', async () => {
+    const itemId = anItem();
+    await stock.setFree(itemId, 9);
+    const [sold, failed] = [await aSoldOrder(itemId, 'u-7'), await aQueuedOrder(itemId, 'u-7')];
+    await stock.ledger.release({ order: failed, fence: 12, reason: 'payment-declined' });
+    await aSoldOrder(itemId, 'u-8');
+    const before = await stock.countsOf(itemId);
+
+    expect(await erase(itemId, 'u-7')).toBe(2);
+
+    const stored = JSON.stringify([
+      await stock.redis.hgetall(ordersKey(itemId)),
+      await stock.redis.hgetall(buyersKey(itemId)),
+    ]);
+    for (const trace of ['u-7', sold.fingerprint]) expect(stored).not.toContain(trace);
+    expect(await stock.redis.hgetall(buyersKey(itemId))).toEqual({ 'u-8': '1', 'sub-erased': '1' });
+    expect(await stock.countsOf(itemId)).toEqual(before);
+    expect(await createLedgerCounts(stock.redis).compareCounts(itemId)).toEqual([]);
+    const found = await stock.ledger.findOrder(sold.requestId);
+    expect(found?.entry).toMatchObject({ userId: 'sub-erased', state: 'sold', paymentId: 'p' });
+    // The request_id stays taken, also for the same request.
+    const [verdict] = await stock.admission.claimAndHold([anAttempt(sold)]);
+    expect(verdict).toMatchObject({ hold: { kind: 'mismatch' } });
+  });
+
+  test('changes nothing while an order of the user is under way', async () => {
+    const itemId = anItem();
+    await stock.setFree(itemId, 9);
+    await aSoldOrder(itemId, 'u-7');
+    const open = await aQueuedOrder(itemId, 'u-7');
+    const before = await stock.redis.hgetall(ordersKey(itemId));
+    await expect(erase(itemId, 'u-7')).rejects.toThrow(`UNFINISHED ${open.requestId} is queued`);
+    expect(await stock.redis.hgetall(ordersKey(itemId))).toEqual(before);
+  });
+});
