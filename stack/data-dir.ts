@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -44,6 +45,8 @@ export async function claimDataDir(
   { fresh, signal }: { fresh: boolean; signal: AbortSignal },
 ) {
   mkdirSync(path, { recursive: true });
+  // Orders, logs and tokens are nobody else's, also those that an earlier stack has left readable for all.
+  chmodSync(path, 0o700);
   const file = join(path, OWNER_FILE);
   const stack = identify(process.pid);
   if (!stack) throw new Error('The start time of this process cannot be read');

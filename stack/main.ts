@@ -45,6 +45,8 @@ async function main(args: readonly string[]): Promise<number> {
   // The terminal was closed.
   process.stdout.on('error', stopWith(1));
 
+  // For all that it and its processes write.
+  process.umask(0o077);
   const startedAt = Date.now();
   try {
     const settings = loadStackSettings(process.env, ROOT);

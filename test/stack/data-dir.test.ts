@@ -1,7 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { claimDataDir, removeAbandoned } from '../../stack/data-dir';
@@ -40,6 +48,13 @@ describe('claiming a data folder', () => {
     mkdirSync(join(path, 'redis'));
     await expect(claimDataDir(path, { fresh: true, signal })).rejects.toThrow();
     expect(existsSync(join(path, 'redis'))).toBe(true);
+  });
+
+  test('takes it from everybody else on the machine', async () => {
+    const path = join(parent, 'var');
+    mkdirSync(path, { mode: 0o755 });
+    await claimDataDir(path, { fresh: false, signal });
+    expect(statSync(path).mode & 0o777).toBe(0o700);
   });
 
   test('works again after it was released', async () => {
