@@ -1,6 +1,7 @@
 import { parse } from 'yaml';
 import { parseManifests, readProduction, readText, readTrial, type Manifest } from './rules/files';
 import { podFaults } from './rules/kubernetes-rules';
+import type { Kustomization } from './rules/custom-resources';
 import { typeFaults } from './rules/kubernetes-schema';
 import { networkFaults } from './rules/network-rules';
 import { containers } from './rules/workloads';
@@ -51,13 +52,28 @@ describe('k8s/', () => {
 });
 
 describe('k8s/production/', () => {
+  test('starts new pods when a setting changes: the name of their ConfigMap has its hash', () => {
+    const { configMapGenerator = [] } = parse(
+      readText('k8s', 'production', 'kustomization.yaml'),
+    ) as Kustomization;
+    const hashed = configMapGenerator
+      .filter(({ envs, options }) => !options?.disableNameSuffixHash && envs.length > 0)
+      .map(({ name }) => name);
+    const used = containers(readProduction()).flatMap(({ workload, container }) => [
+      ...(container.envFrom ?? []).map(({ configMapRef }) => configMapRef?.name),
+      ...(workload.pod.volumes ?? []).flatMap(({ configMap }) => configMap?.name ?? []),
+    ]);
+    expect([...new Set(used)]).toEqual(['engine']);
+    expect(hashed).toEqual(['engine']);
+  });
+
   test('applies every file beside its kustomization, in a namespace that is restricted', () => {
     const kustomization = parse(readText('k8s', 'production', 'kustomization.yaml')) as Pick<
       Manifest,
       'apiVersion' | 'kind'
     > & { resources: string[] };
     expect(typeFaults([kustomization])).toEqual([]);
-    const found = readProduction();
+    const found = readProduction().filter(({ kind }) => kind !== 'ConfigMap');
     const listed = kustomization.resources.flatMap((name) =>
       parseManifests(readText('k8s', 'production', name)),
     );

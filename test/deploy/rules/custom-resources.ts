@@ -89,5 +89,10 @@ export interface Kustomization {
   kind: 'Kustomization';
   namespace?: string;
   resources?: string[];
+  configMapGenerator?: {
+    name: string;
+    envs: string[];
+    options?: { labels?: Record<string, string>; disableNameSuffixHash?: boolean };
+  }[];
   images?: { name: string; newName?: string; newTag?: string }[];
 }

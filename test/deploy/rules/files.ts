@@ -147,11 +147,14 @@ export function parseManifests(text: string): Manifest[] {
   });
 }
 
-/** Everything that k8s/production applies, in the order of its files. */
+/** Everything that k8s/production applies: the objects in its files, and the ConfigMap that is made of its settings. */
 export function readProduction(): Manifest[] {
-  return readdirSync(join(ROOT, 'k8s', 'production'))
-    .filter((name) => name !== 'kustomization.yaml')
+  const objects = readdirSync(join(ROOT, 'k8s', 'production'))
+    .filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml')
     .flatMap((name) => parseManifests(readText('k8s', 'production', name)));
+  const settings = [...readText('k8s', 'production', 'settings.env').matchAll(/^(\w+)=(.*)$/gm)];
+  const data = Object.fromEntries(settings.map(([, name = '', value = '']) => [name, value]));
+  return [...objects, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'engine' }, data }];
 }
 
 export function readTrial(): Manifest[] {
