@@ -59,7 +59,10 @@ export function createApp({
       if (type === 'not-accepted') errors.report('a reader got no answer', error, fields);
       else if (type === 'outcome-unknown') {
         errors.report('a cancellation got no answer', error, fields);
-      } else logger.error({ err: error, method: ctx.method, url: ctx.url, ...fields }, 'a bug');
+      } else {
+        // Without the query, which can hold a user_id.
+        logger.error({ err: error, method: ctx.method, path: ctx.path, ...fields }, 'a bug');
+      }
       write(ctx, problem(type, known?.options ?? {}));
     }
   });

@@ -198,4 +198,19 @@ describe('a bug', () => {
     expect(JSON.stringify(body)).not.toContain('secret');
     expect(open.logged.find(({ msg }) => msg === 'a bug')).toMatchObject({ level: 50 });
   });
+
+  test('is logged without the user_id of the query', async () => {
+    open = await openGateway({
+      change: ({ stock }) => ({
+        // A cancelled order of which nothing is known.
+        ledger: { ...stock.ledger, cancel: () => Promise.resolve({ kind: 'cancelled' } as never) },
+      }),
+    });
+    await buy(open);
+    const target = `${open.url}/orders/req-1?user_id=u1`;
+    expect((await fetch(target, { method: 'DELETE' })).status).toBe(500);
+    const line = open.logged.find(({ msg }) => msg === 'a bug');
+    expect(line).toMatchObject({ method: 'DELETE', path: '/orders/req-1' });
+    expect(JSON.stringify(line)).not.toContain('user_id=');
+  });
 });

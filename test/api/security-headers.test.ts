@@ -1,3 +1,5 @@
+import { startHealthServer } from '../../platform/health-server';
+import { startSimulator } from '../engine/payments/running-simulator';
 import { buy, openGateway, PURCHASE, until, type OpenGateway } from './open-gateway';
 import { createDialer, purchaseRequest } from './raw-lines';
 
@@ -67,6 +69,26 @@ describe('every response has the security headers:', () => {
     ['an unknown expectation', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: miracles\r\n\r\n'],
   ])('of %s', async (_, text) => {
     expectSecure(await headersOf(text));
+  });
+
+  test('of the health servers of ingest and worker, errors included', async () => {
+    const ready = () => Promise.reject(new Error('no answer'));
+    const health = await startHealthServer('127.0.0.1', 0, { ready });
+    const urls = ['/livez', '/readyz', '/metrics', '/nowhere'];
+    const responses = await Promise.all(
+      urls.map((path) => fetch(`http://127.0.0.1:${health.port}${path}`)),
+    );
+    await health.close();
+    expect(responses.map(({ status }) => status)).toEqual([200, 500, 200, 404]);
+    for (const { headers } of responses) expectSecure(headers);
+  });
+
+  test('of the payment simulator, errors included', async () => {
+    const simulator = await startSimulator();
+    const responses = [await fetch(`${simulator.url}/ledger`), await fetch(`${simulator.url}/x`)];
+    await simulator.close();
+    expect(responses.map(({ status }) => status)).toEqual([200, 404]);
+    for (const { headers } of responses) expectSecure(headers);
   });
 
   test('of purchases that are refused because the gateway is full', async () => {

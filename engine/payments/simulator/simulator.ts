@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
+import { SECURITY_HEADERS } from '../../../platform/health-server';
 import {
   isDeclined,
   openChargeLedger,
@@ -272,7 +273,7 @@ function send(response: ServerResponse, { status, body }: SimulatorResponse): Pr
   return new Promise((resolve) => {
     response
       .once('close', resolve)
-      .writeHead(status, { 'content-type': type, ...connection })
+      .writeHead(status, { ...SECURITY_HEADERS, 'content-type': type, ...connection })
       .end(JSON.stringify(body));
   });
 }
