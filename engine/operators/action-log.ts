@@ -28,6 +28,8 @@ export interface Actor {
   readonly role?: Role;
   /** The id of the credential. */
   readonly credential?: string;
+  /** Names the request in the log of the gateway. */
+  readonly httpRequestId?: string;
 }
 
 export interface Action {
@@ -64,6 +66,8 @@ export interface ActionRecord {
   readonly role: Role | null;
   readonly credential: string | null;
   readonly door: 'http' | 'cli';
+  /** Null for the command line. */
+  readonly http_request_id: string | null;
   readonly why: string | null;
   readonly request: unknown;
   /** Null in an intent. */
@@ -171,15 +175,13 @@ export function reportToLog(logger: Logger): ActionLogDeps['report'] {
     help: 'Actions of operators whose outcome Kafka has not acknowledged: they are in the log',
   });
   return (record, error) => {
+    const fields = { operatorAction: record, httpRequestId: record.http_request_id };
     if (error === undefined) {
-      logger.info({ operatorAction: record }, 'an operator has acted');
+      logger.info(fields, 'an operator has acted');
       return;
     }
     unrecorded.inc();
-    logger.error(
-      { operatorAction: record, err: error },
-      'an action of an operator is not in Kafka',
-    );
+    logger.error({ ...fields, err: error }, 'an action of an operator is not in Kafka');
   };
 }
 
@@ -195,6 +197,7 @@ function intentOf(actor: Actor, action: Action, now: number): ActionRecord {
     role: actor.role ?? null,
     credential: actor.credential ?? null,
     door: actor.door,
+    http_request_id: actor.httpRequestId ?? null,
     why: action.why ?? null,
     request: bounded(action.request),
     outcome: null,

@@ -115,6 +115,7 @@ describe.each(Object.entries(ACTIONS))('an action by %s', (_id, [method, path, b
     ]);
     expect(actions[0]?.id).toBe(actions[1]?.id);
     expect(actions[0]?.credential).toMatch(/^[0-9a-f]{12}$/);
+    expect(actions[0]?.http_request_id).toBe(sent.headers.get('x-request-id'));
     expect(reported).toEqual([[actions[1], undefined]]);
   });
 

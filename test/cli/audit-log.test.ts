@@ -12,6 +12,7 @@ const action = (id: string, fields: Partial<LoggedAction> = {}): LoggedAction =>
   role: null,
   credential: null,
   door: 'cli',
+  http_request_id: null,
   why: 'late',
   request: {},
   outcome: 'done',

@@ -5,7 +5,7 @@ import type { ReadBody } from '../../http/body-reader';
 import { bearerToken } from '../../http/clients';
 import { RequestError, type ErrorLog } from '../../http/errors';
 import { problem } from '../../http/problems';
-import { httpRequestId } from '../../http/request-id';
+import { httpRequestId as idOf } from '../../http/request-id';
 import type { HttpResponse } from '../../http/response';
 import type { Route, RouteContext } from '../route';
 import {
@@ -71,7 +71,7 @@ export function createOperatorRoutes(
     }
   };
   const handle = async (route: OperatorRoute, context: RouteContext) => {
-    const fields = { route: route.id, httpRequestId: httpRequestId(context.req) };
+    const fields = { route: route.id, httpRequestId: idOf(context.req) };
     const token = bearerToken(context.req);
     const credential = token === undefined ? undefined : findCredential(credentials(), token);
     if (!credential) {
@@ -88,7 +88,8 @@ export function createOperatorRoutes(
       return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
     const { id, name, role } = credential;
-    const actor = { by: name, role, credential: id, door: 'http' } as const;
+    const { httpRequestId } = fields;
+    const actor = { by: name, role, credential: id, door: 'http', httpRequestId } as const;
     const caller = {
       name,
       record: createRecord(actions.recorder(actor), (act) => responseOf(fields, act)),

@@ -1,6 +1,8 @@
+import { pino } from 'pino';
 import { OperatorError } from '../../../engine/dead-letters/operator';
 import {
   createActionLog,
+  reportToLog,
   type Action,
   type ActionRecord,
 } from '../../../engine/operators/action-log';
@@ -93,4 +95,18 @@ test('a record is small enough for a broker, however much was changed', async ()
   );
   for (const one of records) expect(JSON.stringify(one).length).toBeLessThan(700_000);
   expect(records[1]?.after).toEqual({ cut: expect.stringMatching(/^\[\{"request_id"/) as string });
+});
+
+test('a line of the log about an action names the request that asked for it', () => {
+  const lines: Record<string, unknown>[] = [];
+  const logger = pino(
+    {},
+    { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  const report = reportToLog(logger);
+  const record = { by: 'ann', http_request_id: 'one' } as ActionRecord;
+  report(record);
+  report(record, new Error('away'));
+  const line = { operatorAction: record, httpRequestId: 'one' };
+  expect(lines).toMatchObject([line, line]);
 });
