@@ -14,6 +14,9 @@ const BODY_DEADLINE_MS = 5_000;
  */
 const BODIES_MAX = 4_000;
 
+/** A piece can be one byte and takes some hundred: so many are put together. */
+const PIECES_MAX = 64;
+
 /** The text of a body, empty when there is none; or the problem with it; or undefined when the client has left. */
 export type Body = string | HttpResponse | undefined;
 
@@ -46,7 +49,7 @@ export function createBodyReader(
 
 function collect(req: IncomingMessage, deadlines: ReturnType<typeof createDeadlines>) {
   return new Promise<Body>((resolve) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let length = 0;
     let finished = false;
     const finish = (body: Body) => {
@@ -61,6 +64,7 @@ function collect(req: IncomingMessage, deadlines: ReturnType<typeof createDeadli
       length += chunk.length;
       if (length <= BODY_BYTES_MAX) {
         chunks.push(chunk);
+        if (chunks.length === PIECES_MAX) chunks = [Buffer.concat(chunks)];
         return;
       }
       req.pause();

@@ -44,8 +44,9 @@ export function shedLoad(
       return;
     }
     onShed(shed.response);
+    // Thrown away as it comes: bodies of refused purchases are in no bound of memory.
+    req.resume();
     setTimeout(() => {
-      // Node reads past the body once the response is sent, and keeps the connection for the next request.
       if (res.destroyed) return;
       res.writeHead(503, [...shed.headers, 'x-request-id', httpRequestId(req)]).end(shed.body);
     }, shed.delayMs);
