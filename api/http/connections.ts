@@ -2,12 +2,23 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Socket } from 'node:net';
 import { networkOf } from './clients';
 import type { ReportPressure } from './errors';
+import { BODY_BYTES_MAX } from './limits';
 
 /**
  * Requests of one connection that are not answered. A client that does not wait for responses is served all the same, if
- * one after the other; what it may send ahead has to be kept.
+ * one after the other. What it sends ahead has to be kept: its socket is not read meanwhile, so that is at most what Node
+ * reads at once, 64 KiB.
  */
 const UNANSWERED_MAX = 8;
+
+/** Connections that may have requests waiting: with 64 KiB each, and an object for each request, some 50 MB. */
+const WAITING_CONNECTIONS_MAX = 500;
+
+/**
+ * Between the last response of a connection and its end. When a socket closes that still has bytes to read, the kernel
+ * resets it, and the reset can overtake the response.
+ */
+const LINGER_MS = 1_000;
 
 /**
  * Node parses all that a connection has sent in one piece, up to 64 KiB, before it can be closed: some 2 ms; and whoever had
@@ -28,6 +39,8 @@ interface Connection {
   readonly waiting: { readonly req: IncomingMessage; readonly res: ServerResponse }[];
   /** A response has been sent, or its client has left. */
   readonly onDone: () => void;
+  /** The response to something broken: nothing after it is read. Empty when it can have none. */
+  last: string | undefined;
 }
 
 export interface ConnectionOptions {
@@ -35,8 +48,9 @@ export interface ConnectionOptions {
   readonly report: ReportPressure;
   /** Whether a connection carries the requests of many clients, so that no one of them is to hold up the others. */
   readonly isProxy?: ((connection: Pick<IncomingMessage, 'socket'>) => boolean) | undefined;
-  /** Only tests change it. */
+  /** Only tests change these. */
   readonly holdUpMs?: number | undefined;
+  readonly waitingConnectionsMax?: number | undefined;
 }
 
 /**
@@ -44,20 +58,46 @@ export interface ConnectionOptions {
  * of the gateway than a connection that waits. While more than `shedFrom` connections are open, each new one closes the
  * one that has been idle longest.
  */
+// eslint-disable-next-line max-lines-per-function -- all of it decides over the same three sets of connections
 export function serveInTurn(
   server: Server,
   listener: RequestListener,
-  { shedFrom, report, isProxy = () => false, holdUpMs = HOLD_UP_MS }: ConnectionOptions,
+  {
+    shedFrom,
+    report,
+    isProxy = () => false,
+    holdUpMs = HOLD_UP_MS,
+    waitingConnectionsMax = WAITING_CONNECTIONS_MAX,
+  }: ConnectionOptions,
 ) {
   const penalties = createPenalties(report, holdUpMs);
   const connections = new Map<Socket, Connection>();
   /** Connections without a request in hand, in the order in which they became idle. */
   const idle = new Set<Socket>();
+  /** Connections with requests that wait. */
+  const pipelining = new Set<Socket>();
+
+  const noneWaits = (socket: Socket, { last }: Connection) => {
+    pipelining.delete(socket);
+    if (last === undefined) readOn(socket);
+  };
+
+  const rest = (socket: Socket, connection: Connection) => {
+    connection.serving = undefined;
+    if (socket.destroyed) return;
+    idle.add(socket);
+    if (connection.last !== undefined) finish(socket, connection.last);
+  };
 
   const serveNext = (socket: Socket, connection: Connection) => {
     const next = connection.waiting.shift();
+    if (connection.waiting.length === 0) noneWaits(socket, connection);
+    if (!next) {
+      rest(socket, connection);
+      return;
+    }
     // After a response that ends the connection no other can be sent.
-    if (!next || socket.destroyed || socket.writableEnded) return;
+    if (socket.destroyed || socket.writableEnded) return;
     connection.serving = next.res;
     next.res.on('close', connection.onDone);
     listener(next.req, next.res);
@@ -72,14 +112,11 @@ export function serveInTurn(
       waiting: [],
       onDone: () => {
         if (connection.serving?.statusCode === 408 && !isOfMany) penalties.add(remoteAddress);
-        if (connection.waiting.length > 0) {
-          // In the next turn of the event loop: the requests of other connections come in between.
-          setImmediate(serveNext, socket, connection);
-          return;
-        }
-        connection.serving = undefined;
-        if (!socket.destroyed) idle.add(socket);
+        // In the next turn of the event loop: the requests of other connections come in between.
+        if (connection.waiting.length > 0) setImmediate(serveNext, socket, connection);
+        else rest(socket, connection);
       },
+      last: undefined,
     };
     return connection;
   };
@@ -98,6 +135,7 @@ export function serveInTurn(
     socket.once('close', () => {
       connections.delete(socket);
       idle.delete(socket);
+      pipelining.delete(socket);
     });
     penalties.apply(socket);
     if (connections.size > shedFrom) shedLongestIdle(socket);
@@ -107,6 +145,13 @@ export function serveInTurn(
     // Those that were busy while the number grew may be idle by now.
     shedLongestIdle();
   });
+
+  /** A body of unknown length may come in pieces of a byte, each of which takes some hundred: none of those waits. */
+  const mayWait = (socket: Socket, { waiting }: Connection, { headers }: IncomingMessage) =>
+    waiting.length < UNANSWERED_MAX - 1 &&
+    headers['transfer-encoding'] === undefined &&
+    Number(headers['content-length'] ?? 0) <= BODY_BYTES_MAX &&
+    (pipelining.size < waitingConnectionsMax || pipelining.has(socket));
 
   const onRequest: RequestListener = (req, res) => {
     const { socket } = req;
@@ -118,8 +163,10 @@ export function serveInTurn(
       idle.delete(socket);
       res.on('close', connection.onDone);
       listener(req, res);
-    } else if (connection.waiting.length < UNANSWERED_MAX - 1) {
+    } else if (mayWait(socket, connection, req)) {
       connection.waiting.push({ req, res });
+      pipelining.add(socket);
+      readNoMore(socket);
     } else {
       report('a connection was closed: too many requests without an answer', undefined);
       if (!isProxy(req)) penalties.add(socket.remoteAddress);
@@ -127,13 +174,61 @@ export function serveInTurn(
     }
   };
 
+  const onBroken = (socket: Socket, response: string) => {
+    const connection = connections.get(socket);
+    // Whatever follows something broken is reported as broken, too.
+    if (!connection || connection.last !== undefined) return;
+    readNoMore(socket);
+    const { serving, waiting } = connection;
+    if (!serving) {
+      // It may be the body of a request that was answered without it.
+      connection.last = socket.bytesWritten > 0 ? '' : response;
+      finish(socket, connection.last);
+    } else if (serving.req.complete) {
+      connection.last = response;
+      if (waiting.at(-1)?.req.complete === false) waiting.pop();
+    } else if (serving.headersSent) {
+      connection.last = '';
+    } else {
+      connection.last = response;
+      finish(socket, response);
+    }
+  };
+
   return {
     /** For the requests of `server`. */
     onRequest,
-    /** Whether a request that has come to its end has no response yet. */
-    owesResponse: (socket: Socket): boolean =>
-      connections.get(socket)?.serving?.req.complete ?? false,
+    /**
+     * For something broken on a connection, and `response` to it. The requests that came before it are answered first:
+     * a purchase among them is carried out, and its buyer must learn of it.
+     */
+    onBroken,
   };
+}
+
+function readNoMore(socket: Socket): void {
+  socket.off('resume', pauseAgain).on('resume', pauseAgain).pause();
+}
+
+function readOn(socket: Socket): void {
+  socket.off('resume', pauseAgain).resume();
+}
+
+/** Node resumes a socket at the end of each message on it. */
+function pauseAgain(this: Socket): void {
+  this.pause();
+}
+
+function finish(socket: Socket, response: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(response);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => {
+    clearTimeout(timer);
+  });
 }
 
 /** Holds up the connections of clients that had one closed. */

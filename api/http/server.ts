@@ -9,6 +9,7 @@ import {
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { SECURITY_HEADERS } from '../../platform/health-server';
+import { announcesNothing } from './body-reader';
 import { serveInTurn, type ConnectionOptions } from './connections';
 import { problem, withAbsoluteType } from './problems';
 import { writeResponse, type HttpResponse } from './response';
@@ -28,6 +29,7 @@ const BOUNDS = {
   connectionsShedFrom: 9_000,
   // See serveInTurn.
   holdUpMs: undefined as number | undefined,
+  waitingConnectionsMax: undefined as number | undefined,
 };
 
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. `headers-too-large` names it. */
@@ -48,8 +50,9 @@ export function createHttpServer(
 ): Server {
   const bounds = { ...BOUNDS, ...changed };
   const checked: RequestListener = (req, res) => {
-    if (hasOneHost(req)) listener(req, res);
-    else writeResponse(req, res, withAbsoluteType(NOT_ONE_HOST, publicUrl), { close: true });
+    const refusal = hasOneHost(req) ? refuseBody(req) : NOT_ONE_HOST;
+    if (!refusal) listener(req, res);
+    else writeResponse(req, res, withAbsoluteType(refusal, publicUrl), { close: true });
   };
   const server = createServer({
     headersTimeout: bounds.headersMsMax,
@@ -65,6 +68,7 @@ export function createHttpServer(
   const inTurn = serveInTurn(server, checked, {
     shedFrom: bounds.connectionsShedFrom,
     holdUpMs: bounds.holdUpMs,
+    waitingConnectionsMax: bounds.waitingConnectionsMax,
     report,
     isProxy,
   });
@@ -72,10 +76,12 @@ export function createHttpServer(
   // Node's own response to an unknown Expect is an empty 417; HTTP allows to ignore the header.
   server.on('checkExpectation', inTurn.onRequest);
   server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
-    // The sender would take the response for that to its earlier request.
-    if (inTurn.owesResponse(socket)) socket.destroy();
-    else
-      respondToBrokenRequest(withAbsoluteType(brokenRequestProblem(error.code), publicUrl), socket);
+    inTurn.onBroken(socket, brokenRequestResponse(brokenRequestProblem(error.code), publicUrl));
+  });
+  // Without a listener Node destroys the connection.
+  server.on('connect', ({ socket }) => {
+    socket.on('error', () => undefined);
+    inTurn.onBroken(socket, brokenRequestResponse(NO_PROXY, publicUrl));
   });
   return server;
 }
@@ -119,13 +125,19 @@ const NOT_ONE_HOST = problem('invalid-request', {
   detail: 'A request must have one Host header.',
 });
 
-/** Node gives what is not HTTP to this listener instead of the application; the sender gets a problem all the same. */
-function respondToBrokenRequest({ status, headers, body }: HttpResponse, socket: Socket) {
-  // After an earlier response on this connection, a second one could be taken for the response to another request.
-  if (!socket.writable || socket.bytesWritten !== 0) {
-    socket.destroy();
-    return;
-  }
+/** Nobody would read the body of a GET, which would stay in memory for as long as an event stream lasts. */
+function refuseBody({ method, headers }: IncomingMessage): HttpResponse | undefined {
+  const isRead = method === 'GET' || method === 'HEAD';
+  return isRead && !announcesNothing(headers) ? NO_BODY : undefined;
+}
+
+const NO_BODY = problem('invalid-request', { detail: 'A GET has no body.' });
+
+const NO_PROXY = problem('invalid-request', { detail: 'The gateway is no proxy.' });
+
+/** Node gives what is not HTTP to another listener than the application; the sender gets a problem all the same. */
+function brokenRequestResponse(response: HttpResponse, publicUrl: string | undefined): string {
+  const { status, headers, body } = withAbsoluteType(response, publicUrl);
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     ...Object.entries({ ...headers, ...SECURITY_HEADERS, 'x-request-id': randomUUID() }).map(
@@ -134,7 +146,7 @@ function respondToBrokenRequest({ status, headers, body }: HttpResponse, socket:
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ];
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${String(body)}`);
+  return `${lines.join('\r\n')}\r\n\r\n${String(body)}`;
 }
 
 function brokenRequestProblem(code: string | undefined) {

@@ -122,6 +122,22 @@ describe('the gateway answers with a problem', () => {
     expect(answer).toContain('connection: close');
   });
 
+  test.each(['content-length: 2', 'transfer-encoding: chunked'])(
+    'a read with a body, that nobody would take out of memory: %s',
+    async (header) => {
+      const answer = await sendRaw(open, `GET /items/101 HTTP/1.1\r\nhost: x\r\n${header}\r\n\r\n`);
+      expect(answer).toContain('HTTP/1.1 400 Bad Request');
+      expect(answer).toContain('/problems/invalid-request');
+      expect(answer).toContain('connection: close');
+    },
+  );
+
+  test('a tunnel', async () => {
+    const answer = await sendRaw(open, 'CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n');
+    expect(answer).toContain('HTTP/1.1 400 Bad Request');
+    expect(answer).toContain('/problems/invalid-request');
+  });
+
   test('a target that is no URL', async () => {
     const answer = await sendRaw(open, 'GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n');
     expect(answer).toContain('HTTP/1.1 400 ');

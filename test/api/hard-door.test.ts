@@ -252,17 +252,6 @@ describe('requests that come in one go on one connection', () => {
     expect(open.publisher.records).toEqual([]);
   });
 
-  test('get no answer to a broken one while an earlier one has none', async () => {
-    open = await openGateway();
-    open.publisher.next = 'wait';
-    const line = await dial(open);
-    line.socket.write(purchaseRequest('a'));
-    await until(() => open.publisher.records.length === 1);
-    line.socket.write('NOT HTTP\r\n\r\n');
-    await until(() => line.closed);
-    expect(line.received).toBe('');
-  });
-
   test('are answered one by one, in their order', async () => {
     open = await openGateway();
     const line = await dial(open);
