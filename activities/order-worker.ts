@@ -81,7 +81,10 @@ export function createOrderWorker(options: {
 }
 
 /** Runs a worker until the shutdown, which lets the tasks under way end; when it ends by itself, so does the process. */
-export function runOrderWorker(worker: Worker, { onShutdown, fail }: Lifecycle): void {
+export function runOrderWorker(
+  worker: Worker,
+  { onShutdown, fail }: Pick<Lifecycle, 'onShutdown' | 'fail'>,
+): void {
   const running = worker.run();
   onShutdown('order worker', () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();

@@ -11,12 +11,22 @@ import { createClaimKeeper } from '../engine/stock/claims';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadIngestConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
-import { startHealthServer } from '../platform/health-server';
+import { answers, startHealthServer, type ReadyReport } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
-import { connectTemporal, installTemporalRuntime, sdkMetrics } from '../platform/temporal';
-import { within } from '../platform/until';
+import {
+  closeRedis,
+  connectRetryingRedis,
+  pingRedis,
+  watchRedisDurability,
+} from '../platform/redis';
+import {
+  installTemporalRuntime,
+  pingTemporal,
+  sdkMetrics,
+  tryTemporal,
+} from '../platform/temporal';
+import { createWaiting } from '../platform/waiting';
 import { createEagerWorker } from './eager-worker';
 import { createKeptClaims } from './kept-claims';
 import { createOpenOrders } from './open-orders';
@@ -24,25 +34,27 @@ import { createOrderStarter, createStartOrders, FAILPOINTS } from './start-order
 
 /** The consumer has stopped before, so few dead letters are left to drain. */
 const DRAIN_MS_MAX = 3_000;
-/** Below the timeout of a probe, which is a second or two. */
-const READY_MS_MAX = 1_000;
 
 async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
   const { production, ordersTopic, deadLetterTopic, taskQueue, orderRetentionMs } = config;
   const logger = createLogger('ingest', config.logLevel);
-  const { onShutdown, fail } = createLifecycle(logger);
+  const { onShutdown, fail, stopping } = createLifecycle(logger);
+  const waiting = createWaiting(logger, stopping);
   const failpoints = createFailpoints('ingest', config.failpoints);
 
   const metrics = await sdkMetrics();
   // An order that is declined fails its workflow: its dead letter and the Web UI show it.
   installTemporalRuntime(logger, { metricsAddress: metrics.address, mayFail: ORDER_WORKFLOW });
-  const temporal = await connectTemporal(config.temporal);
-  onShutdown('temporal', () => temporal.close());
-  const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
+  let ready: () => Promise<ReadyReport> = () => Promise.resolve(waiting.report());
+  const health = await startHealthServer(config.host, config.port, {
+    ready: () => ready(),
+    moreMetrics: metrics.read,
+  });
+  onShutdown('health server', () => health.close());
 
   const redis = connectRetryingRedis(config.redis, logger);
-  onShutdown('redis', () => redis.quit());
+  onShutdown('redis', () => closeRedis(redis));
   watchRedisDurability(redis, { production, logger, refuse: fail });
   const stock = createStockLedger(redis);
   const ledger = failpoints.around(stock, FAILPOINTS.ledger);
@@ -50,14 +62,22 @@ async function main(): Promise<void> {
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
-  await checkTopic(kafka, ordersTopic, { production, logger });
-  const partitions = await checkTopic(kafka, deadLetterTopic, { production, logger });
-  const producer = await createSafeProducer({
-    createProducer: () => createProducer(kafka),
-    topic: deadLetterTopic,
-    partitions,
-    logger,
-  });
+  const openDeadLetters = async () => {
+    await checkTopic(kafka, ordersTopic, { production, logger });
+    return createSafeProducer({
+      createProducer: () => createProducer(kafka),
+      topic: deadLetterTopic,
+      partitions: await checkTopic(kafka, deadLetterTopic, { production, logger }),
+      logger,
+    });
+  };
+  const [temporal, producer] = await Promise.all([
+    waiting.waitFor('temporal', () => tryTemporal(config.temporal)),
+    waiting.waitFor('kafka', openDeadLetters),
+    waiting.waitFor('redis', () => pingRedis(redis)),
+  ]);
+  onShutdown('temporal', () => temporal.close());
+  const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
   onShutdown('dead letters', () => producer.close(DRAIN_MS_MAX));
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
@@ -77,19 +97,7 @@ async function main(): Promise<void> {
   const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
   if (worker) runOrderWorker(worker, { onShutdown, fail });
 
-  const records = new Counter({
-    name: 'ingest_records_total',
-    help: 'Order records finished, by what became of them',
-    labelNames: ['outcome'] as const,
-  });
-  new Gauge({
-    name: 'ingest_open_orders',
-    help: 'Orders under way, as far as this process knows',
-    collect() {
-      this.set(openOrders.estimate);
-    },
-  });
-
+  const records = createMetrics(() => openOrders.estimate);
   const handler = createStartOrders({
     starter,
     openOrders,
@@ -101,45 +109,49 @@ async function main(): Promise<void> {
     },
     logger,
   });
-  const consumer = await startConsumer({
-    kafka,
-    topic: ordersTopic,
-    groupId: config.consumerGroup,
-    logger,
-    handler,
-    onDead: fail,
-    aroundCommit: async (commit) => {
-      await claims.flush();
-      await failpoints.between(FAILPOINTS.commit, commit);
-    },
-  });
+  const consumer = await waiting.waitFor('consumer group', () =>
+    startConsumer({
+      kafka,
+      topic: ordersTopic,
+      groupId: config.consumerGroup,
+      logger,
+      handler,
+      onDead: fail,
+      aroundCommit: async (commit) => {
+        await claims.flush();
+        await failpoints.between(FAILPOINTS.commit, commit);
+      },
+    }),
+  );
   onShutdown('consumer', () => consumer.stop());
 
-  const ready = async () => {
+  ready = async () => {
     const [temporalAnswers, redisAnswers] = await Promise.all([
-      answers(
-        temporal.withDeadline(Date.now() + READY_MS_MAX, () =>
-          temporal.workflowService.getSystemInfo({}),
-        ),
-      ),
+      answers(pingTemporal(temporal)),
       answers(redis.ping()),
     ]);
     const dependencies = { kafka: consumer.joined, temporal: temporalAnswers, redis: redisAnswers };
-    return { ready: Object.values(dependencies).every(Boolean), dependencies };
+    return {
+      ready: !stopping.aborted && Object.values(dependencies).every(Boolean),
+      dependencies,
+    };
   };
-  const health = await startHealthServer(config.host, config.port, {
-    ready,
-    moreMetrics: metrics.read,
-  });
-  onShutdown('health server', () => health.close());
   logger.info({ port: health.port }, 'ingest is running');
 }
 
-function answers(call: Promise<unknown>): Promise<boolean> {
-  return within(call, READY_MS_MAX, 'a readiness probe').then(
-    () => true,
-    () => false,
-  );
+function createMetrics(openOrders: () => number) {
+  new Gauge({
+    name: 'ingest_open_orders',
+    help: 'Orders under way, as far as this process knows',
+    collect() {
+      this.set(openOrders());
+    },
+  });
+  return new Counter({
+    name: 'ingest_records_total',
+    help: 'Order records finished, by what became of them',
+    labelNames: ['outcome'] as const,
+  });
 }
 
 runProcess('ingest', main);

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { register } from 'prom-client';
+import { within } from './until';
 
 export interface Health {
   /** Whether the process can take work. Called on every probe, so it must be cheap. */
@@ -9,11 +10,26 @@ export interface Health {
   readonly moreMetrics?: () => Promise<string>;
 }
 
-/** `ready` is the verdict; `dependencies` says which of them reply, `warnings` what is wrong though all of them do. */
+/**
+ * `ready` is the verdict; `dependencies` says which of them reply, `waiting_for` why the process has not begun to work yet,
+ * `warnings` what is wrong besides.
+ */
 export interface ReadyReport {
   readonly ready: boolean;
   readonly dependencies: Readonly<Record<string, boolean>>;
+  readonly waiting_for?: Readonly<Record<string, string>>;
   readonly warnings?: readonly string[];
+}
+
+/** Below the timeout of a probe, which is a second or two. */
+const ANSWER_MS_MAX = 1_000;
+
+/** Whether a call to a dependency succeeds before the probe that asks would give up. */
+export function answers(call: Promise<unknown>): Promise<boolean> {
+  return within(call, ANSWER_MS_MAX, 'a readiness probe').then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from './logger';
-import { describeError } from './user-error';
+import { describeError, UserError } from './user-error';
 
 /** Longer than the longest work in progress (a payment attempt of 10 s), shorter than the 30 s that Kubernetes waits. */
 const SHUTDOWN_MS_MAX = 20_000;
@@ -10,6 +10,8 @@ export interface Lifecycle {
   readonly onShutdown: (name: string, close: () => unknown) => void;
   /** Shuts the process down with exit code 1, for an error from which only a restart recovers. */
   readonly fail: (error: Error) => void;
+  /** Aborted when the shutdown begins: what is waited for then is given up. */
+  readonly stopping: AbortSignal;
 }
 
 /** A terminal sends these to every process of its group at once, and a second signal ends a process without a shutdown. */
@@ -27,6 +29,7 @@ export function createLifecycle(
   for (const signal of skip) process.on(signal, () => undefined);
   const steps: { name: string; close: () => unknown }[] = [];
   let failed = false;
+  const stopping = new AbortController();
   const grace = closeWithGrace(
     {
       delay: SHUTDOWN_MS_MAX,
@@ -40,6 +43,7 @@ export function createLifecycle(
     async ({ signal, err }) => {
       if (err) logger.error({ err }, 'shutting down after an error');
       else logger.info({ signal }, 'shutting down');
+      stopping.abort();
       for (const step of steps.reverse()) {
         try {
           await step.close();
@@ -54,10 +58,14 @@ export function createLifecycle(
   return {
     onShutdown: (name, close) => steps.push({ name, close }),
     fail: (error) => {
+      if (failed) return;
       logger.fatal({ err: error }, 'cannot go on');
+      // The operator's to mend, such as a refused password: its words are read where the logs are not.
+      if (error instanceof UserError) process.stderr.write(`${error.message}\n`);
       failed = true;
       grace.close();
     },
+    stopping: stopping.signal,
   };
 }
 

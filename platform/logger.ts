@@ -16,6 +16,22 @@ export function createLogger(name: string, level: LogLevel): Logger {
   });
 }
 
+/** An absent system repeats its error with each attempt to reach it. */
+const REPEAT_AFTER_MS = 60_000;
+const LINES_KNOWN_MAX = 1_000;
+
+/** Says whether a line is to be logged: the same one only once a minute. */
+export function createRepeatFilter(): (line: string) => boolean {
+  const loggedAt = new Map<string, number>();
+  return (line) => {
+    const now = performance.now();
+    if (now - (loggedAt.get(line) ?? -Infinity) < REPEAT_AFTER_MS) return false;
+    if (loggedAt.size >= LINES_KNOWN_MAX) loggedAt.clear();
+    loggedAt.set(line, now);
+    return true;
+  };
+}
+
 /** Prints only these fields: clients attach whole commands, scripts and credentials to their errors. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;

@@ -1,6 +1,8 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import type { RedisAccess } from './config/access';
-import type { Logger } from './logger';
+import { createRepeatFilter, type Logger } from './logger';
+import { within } from './until';
+import { UserError } from './user-error';
 
 /** One Redis, or a Redis Cluster: everything that takes one takes the other. */
 export type RedisConnection = Redis | Cluster;
@@ -85,10 +87,13 @@ function connect(
     node: { connectTimeout: 2_000, ...node },
     cluster: { slotsRefreshInterval: SLOTS_REFRESH_MS, ...cluster },
   });
+  const isNews = createRepeatFilter();
   redis.on('error', (error: Error) => {
+    if (!isNews(error.message)) return;
     logger.warn({ err: error.message, addr: access.addrs.join(',') }, 'redis connection');
   });
   redis.on('node error', (error: Error, addr: string) => {
+    if (!isNews(`${addr} ${error.message}`)) return;
     logger.warn({ err: error.message, addr }, 'redis node connection');
   });
   // By default a node is connected by its first command, which at the gateway would be a purchase.
@@ -96,6 +101,28 @@ function connect(
     if (node.status === 'wait' && !node.options.readOnly) void Promise.allSettled([node.connect()]);
   });
   return redis;
+}
+
+/** Throws a UserError when Redis refuses the credentials of this process. */
+export async function pingRedis(redis: RedisConnection): Promise<void> {
+  try {
+    await within(redis.ping(), PING_MS_MAX, 'PING');
+  } catch (error) {
+    const { message } = error as Error;
+    if (!/^(NOAUTH|WRONGPASS|NOPERM)/.test(message)) throw error;
+    throw new UserError(`Redis refuses this process: ${message}`, { cause: error });
+  }
+}
+
+const PING_MS_MAX = 1_000;
+const QUIT_MS_MAX = 1_000;
+
+/** Lets the commands under way end. A connection to a Redis that is away has none and is cut: a shutdown need not wait. */
+export async function closeRedis(redis: RedisConnection): Promise<void> {
+  if (redis.status === 'ready') {
+    await within(redis.quit(), QUIT_MS_MAX, 'QUIT').catch(() => undefined);
+  }
+  redis.disconnect();
 }
 
 const ONE_OFF_CONNECT_MS_MAX = 2_000;

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { Connection, isGrpcServiceError } from '@temporalio/client';
 import {
   DefaultLogger,
   NativeConnection,
@@ -7,6 +8,8 @@ import {
 } from '@temporalio/worker';
 import type { TemporalAccess } from './config/access';
 import type { Logger } from './logger';
+import { within } from './until';
+import { UserError } from './user-error';
 
 /**
  * Sends the logs of the SDK and its native core to `logger`. Call it once per process, before the first connection.
@@ -75,6 +78,47 @@ export async function sdkMetrics() {
     /** In the Prometheus format. */
     read: async () => (await fetch(`http://${address}/metrics`)).text(),
   };
+}
+
+const PROBE_CONNECT_MS_MAX = 2_000;
+const PROBE_CALL_MS_MAX = 3_000;
+/** The server has just answered. */
+const CONNECT_MS_MAX = 10_000;
+
+/**
+ * Connects once Temporal answers and has the namespace. Asks by a client of its own first: the native core waits for a
+ * frozen server without end. Throws a UserError when Temporal refuses this process.
+ */
+export async function tryTemporal(access: TemporalAccess): Promise<NativeConnection> {
+  const { address, namespace, security } = access;
+  try {
+    const connection = await Connection.connect({
+      address,
+      connectTimeout: PROBE_CONNECT_MS_MAX,
+      ...security?.reveal(),
+    });
+    try {
+      await connection.withDeadline(Date.now() + PROBE_CALL_MS_MAX, () =>
+        connection.workflowService.describeNamespace({ namespace }),
+      );
+    } finally {
+      await connection.close();
+    }
+  } catch (error) {
+    if (!isGrpcServiceError(error) || !REFUSALS.includes(error.code)) throw error;
+    throw new UserError(`Temporal refuses this process: ${error.message}`, { cause: error });
+  }
+  return await within(connectTemporal(access), CONNECT_MS_MAX, 'connecting to Temporal');
+}
+
+/** UNAUTHENTICATED and PERMISSION_DENIED of gRPC. */
+const REFUSALS: readonly number[] = [16, 7];
+
+/** Resolves when Temporal answers on this connection, and rejects after a while when it does not. */
+export function pingTemporal(connection: NativeConnection): Promise<unknown> {
+  return connection.withDeadline(Date.now() + PROBE_CALL_MS_MAX, () =>
+    connection.workflowService.getSystemInfo({}),
+  );
 }
 
 /** The one native connection of a process, for workers and clients: a start costs 0.2 ms of CPU on it, 0.5 ms on a separate client. */

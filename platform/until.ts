@@ -12,7 +12,11 @@ const RETRY_MS = 100;
 export async function until<T>(
   what: string,
   attempt: () => Promise<T>,
-  { withinMs, signal }: { withinMs: number; signal: AbortSignal },
+  {
+    withinMs,
+    signal,
+    retryMs = RETRY_MS,
+  }: { readonly withinMs: number; readonly signal: AbortSignal; readonly retryMs?: number },
 ): Promise<T> {
   const deadline = Date.now() + withinMs;
   for (;;) {
@@ -25,7 +29,7 @@ export async function until<T>(
         throw new Error(`${what} within ${Math.round(withinMs / 1000)} s`, { cause: error });
       }
     }
-    await sleep(RETRY_MS, undefined, { signal });
+    await sleep(retryMs, undefined, { signal });
   }
 }
 

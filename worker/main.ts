@@ -16,11 +16,22 @@ import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadWorkerConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
-import { startHealthServer } from '../platform/health-server';
+import { answers, startHealthServer, type ReadyReport } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
-import { connectRetryingRedis, watchRedisDurability } from '../platform/redis';
-import { connectTemporal, installTemporalRuntime, sdkMetrics } from '../platform/temporal';
+import {
+  closeRedis,
+  connectRetryingRedis,
+  pingRedis,
+  watchRedisDurability,
+} from '../platform/redis';
+import {
+  installTemporalRuntime,
+  pingTemporal,
+  sdkMetrics,
+  tryTemporal,
+} from '../platform/temporal';
+import { createWaiting } from '../platform/waiting';
 import { FAILPOINTS } from './failpoints';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 
@@ -28,29 +39,42 @@ async function main(): Promise<void> {
   const config = loadWorkerConfig(process.env);
   const { production, taskQueue } = config;
   const logger = createLogger('worker', config.logLevel);
-  const { onShutdown, fail } = createLifecycle(logger);
+  const { onShutdown, fail, stopping } = createLifecycle(logger);
+  const waiting = createWaiting(logger, stopping);
   const failpoints = createFailpoints('worker', config.failpoints);
 
   const metrics = await sdkMetrics();
   // An order that is declined fails its workflow: its dead letter and the Web UI show it.
   installTemporalRuntime(logger, { metricsAddress: metrics.address, mayFail: ORDER_WORKFLOW });
 
+  let ready: () => Promise<ReadyReport> = () => Promise.resolve(waiting.report());
+  const health = await startHealthServer(config.host, config.port, {
+    ready: () => ready(),
+    moreMetrics: metrics.read,
+  });
+  onShutdown('health', () => health.close());
+
   const redis = connectRetryingRedis(config.redis, logger);
-  onShutdown('redis', () => redis.quit());
+  onShutdown('redis', () => closeRedis(redis));
   watchRedisDurability(redis, { production, logger, refuse: fail });
 
   const kafka = createKafka('worker', config.kafka, logger);
-  const producer = await createSafeProducer({
-    createProducer: () => createProducer(kafka),
-    topic: config.deadLetterTopic,
-    partitions: await checkTopic(kafka, config.deadLetterTopic, { production, logger }),
-    logger,
-  });
+  const openDeadLetters = async () =>
+    createSafeProducer({
+      createProducer: () => createProducer(kafka),
+      topic: config.deadLetterTopic,
+      partitions: await checkTopic(kafka, config.deadLetterTopic, { production, logger }),
+      logger,
+    });
+  const [connection, producer] = await Promise.all([
+    waiting.waitFor('temporal', () => tryTemporal(config.temporal)),
+    waiting.waitFor('kafka', openDeadLetters),
+    waiting.waitFor('redis', () => pingRedis(redis)),
+  ]);
+  onShutdown('temporal', () => connection.close());
   onShutdown('kafka', () => producer.close(5_000));
   const deadLetters = failpoints.around(createDeadLetterWriter(producer), FAILPOINTS.deadLetters);
 
-  const connection = await connectTemporal(config.temporal);
-  onShutdown('temporal', () => connection.close());
   const { namespace } = config.temporal;
   const client = new Client({ connection, namespace });
 
@@ -78,20 +102,19 @@ async function main(): Promise<void> {
   });
   const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });
 
-  const health = await startHealthServer(config.host, config.port, {
-    ready: () => {
-      const redisUp = redis.status === 'ready';
-      const polling = worker.getState() === 'RUNNING';
-      return Promise.resolve({
-        ready: redisUp && polling,
-        dependencies: { redis: redisUp, temporal: polling },
-      });
-    },
-    moreMetrics: metrics.read,
-  });
-  onShutdown('health', () => health.close());
-
   runOrderWorker(worker, { onShutdown, fail });
+  // Not Kafka: without it only dead letters wait, in their workflows.
+  ready = async () => {
+    const [redisAnswers, temporalAnswers] = await Promise.all([
+      answers(redis.ping()),
+      answers(pingTemporal(connection)),
+    ]);
+    const isPolling = !stopping.aborted && worker.getState() === 'RUNNING';
+    return {
+      ready: isPolling && redisAnswers && temporalAnswers,
+      dependencies: { redis: redisAnswers, temporal: temporalAnswers },
+    };
+  };
   scheduleStockAudit(client, config, logger);
   logger.info({ port: health.port, taskQueue }, 'worker is polling');
 }

@@ -116,6 +116,7 @@ export async function startConsumer(options: {
       eachBatch: readBatch,
     });
   } catch (error) {
+    await finish();
     await leave();
     throw error;
   }

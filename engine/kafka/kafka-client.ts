@@ -11,7 +11,7 @@ import {
   type SASLOptions,
 } from 'kafkajs';
 import type { KafkaAccess } from '../../platform/config/access';
-import type { Logger } from '../../platform/logger';
+import { createRepeatFilter, type Logger } from '../../platform/logger';
 import { invariant } from '../orders/invariant';
 import { encodePlainBatches } from './record-batch';
 
@@ -106,13 +106,15 @@ function saslOptions(sasl: NonNullable<KafkaAccess['sasl']>): SASLOptions {
  */
 function logTo(logger: Logger) {
   const child = logger.child({ lib: 'kafkajs' });
+  const isNews = createRepeatFilter();
   return ({ namespace, level, log }: LogEntry) => {
     const { error, groupId, broker } = log as Record<string, unknown>;
     const fields = { error, groupId, broker };
     const text = namespace === '' ? log.message : `${namespace}: ${log.message}`;
-    if (level === logLevel.ERROR) child.warn(fields, text);
-    else if (level === logLevel.WARN) child.info(fields, text);
-    else child.debug(fields, text);
+    const isDebug = level !== logLevel.ERROR && level !== logLevel.WARN;
+    if (isDebug || !isNews(`${text} ${String(error)} ${String(broker)}`)) child.debug(fields, text);
+    else if (level === logLevel.ERROR) child.warn(fields, text);
+    else child.info(fields, text);
   };
 }
 

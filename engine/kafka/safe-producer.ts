@@ -146,6 +146,23 @@ export async function createSafeProducer(options: SafeProducerOptions): Promise<
   };
 }
 
+/** A producer for a process that works while Kafka is away. It appends nothing until `opening` has resolved. */
+export function createOpeningProducer(opening: Promise<SafeProducer>) {
+  let opened: SafeProducer | undefined;
+  return {
+    /** Rejects as `opening` does; to be handled. */
+    whenOpen: opening.then((producer) => {
+      opened = producer;
+    }),
+    isOpen: () => opened !== undefined,
+    append: (entry: LogEntry): Promise<Appended> =>
+      opened
+        ? opened.append(entry)
+        : Promise.reject(new NotAppendedError('Kafka has not answered since this process started')),
+    close: async (drainMs: number): Promise<void> => opened?.close(drainMs),
+  };
+}
+
 /** Pending records by topic. Read when the metrics are scraped: setting a gauge for each record costs more. */
 const pendingByTopic = new Map<string, () => number>();
 

@@ -3,6 +3,7 @@ import { ConfigResourceTypes, KafkaJSProtocolError, type Admin, type Kafka } fro
 import type { KafkaAccess } from '../../platform/config/access';
 import type { Logger } from '../../platform/logger';
 import { within } from '../../platform/until';
+import { describeError, errorCode, UserError } from '../../platform/user-error';
 import { createKafka } from './kafka-client';
 
 /** On small machines twelve only halve the batches. More brokers can use more. */
@@ -111,7 +112,10 @@ async function createMissing(admin: Admin, topics: readonly TopicSpec[]): Promis
   }
 }
 
-/** Runs `use` with a connected admin client, bounded in time, and always closes the client. */
+/**
+ * Runs `use` with a connected admin client, bounded in time, and always closes the client. Throws a UserError when Kafka
+ * does not let this process in.
+ */
 export async function withAdmin<T>(
   kafka: Kafka,
   use: (admin: Admin) => Promise<T>,
@@ -121,6 +125,9 @@ export async function withAdmin<T>(
   try {
     const used = admin.connect().then(() => use(admin));
     return await within(used, msMax, "Kafka's admin client");
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new UserError(`Kafka refuses this process: ${describeError(error)}`, { cause: error });
   } finally {
     await within(admin.disconnect(), msMax, "closing Kafka's admin client");
   }
@@ -134,7 +141,7 @@ export async function partitionCount(kafka: Kafka, topic: string): Promise<numbe
 
 /**
  * Checks a topic before a process relies on it and returns its number of partitions. Settings that can lose an
- * acknowledged record with one broker are a warning, in production an error; settings that Kafka does not show are a
+ * acknowledged record with one broker are a warning, in production a UserError; settings that Kafka does not show are a
  * warning. Throws when the topic does not exist or Kafka does not answer.
  */
 export async function checkTopic(
@@ -151,10 +158,19 @@ export async function checkTopic(
   }));
   const weaker = weaknesses(settings);
   if (weaker.length > 0 && production) {
-    throw new Error(`Kafka keeps the topic ${topic} too loosely: ${weaker.join('; ')}`);
+    throw new UserError(`Kafka keeps the topic ${topic} too loosely: ${weaker.join('; ')}`);
   }
   if (weaker.length > 0) logger.warn({ topic, weaker }, 'Kafka can lose records of the topic');
   return settings.partitions;
+}
+
+/** Whether a broker does not let this process in: wrong credentials, or certificates that do not match. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { name, cause } = error;
+  const code = errorCode(error);
+  if (name === 'KafkaJSSASLAuthenticationError') return true;
+  return (typeof code === 'string' && /CERT|SIGNATURE/.test(code)) || isRefusal(cause);
 }
 
 /** An absent setting is one that the broker does not know: its replication has other rules then. */

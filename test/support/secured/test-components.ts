@@ -10,6 +10,8 @@ export interface TestComponents {
   readonly root: string;
   readonly dataDir: string;
   readonly context: Context;
+  /** The process id of a started component, by its name. */
+  readonly pidOf: (name: string) => number;
   readonly stop: () => Promise<void>;
 }
 
@@ -21,6 +23,7 @@ export async function createTestComponents(name: string): Promise<TestComponents
   const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
   const silent = () => undefined;
   const stops: (() => Promise<void>)[] = [];
+  const pids = new Map<string, number>();
   return {
     root: ROOT,
     dataDir,
@@ -29,11 +32,15 @@ export async function createTestComponents(name: string): Promise<TestComponents
       report: silent,
       signal: new AbortController().signal,
       run: async (program) => {
-        const supervised = supervise(ROOT, program, { report: silent, onStart: silent });
+        const onStart = (pid: number) => {
+          pids.set(program.name, pid);
+        };
+        const supervised = supervise(ROOT, program, { report: silent, onStart });
         stops.unshift(supervised.stop);
         await supervised.ready;
       },
     },
+    pidOf: (name) => pids.get(name) ?? NaN,
     stop: async () => {
       for (const stop of stops.splice(0)) await stop();
     },
