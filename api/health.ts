@@ -14,6 +14,14 @@ export type Probe = () => boolean | Promise<boolean>;
 
 export type Health = ReturnType<typeof createHealth>;
 
+/**
+ * Dependencies without which the gateway can still answer: reads, and `503` with its reason. Out of the load balancer it
+ * could answer nothing, and all gateways would leave it at once.
+ */
+const DISPENSABLE: Readonly<Record<string, string>> = {
+  kafka: 'Kafka does not answer: purchases and cancellations get 503',
+};
+
 export function createHealth(
   probes: Readonly<Record<string, Probe>>,
   isClosing: () => boolean,
@@ -22,14 +30,15 @@ export function createHealth(
   const report = async (): Promise<ReadyReport> => {
     const asked = Object.entries(probes).map(async ([name, probe]) => [name, await ask(probe)]);
     const dependencies = Object.fromEntries(await Promise.all(asked)) as Record<string, boolean>;
-    const ready = !isClosing() && Object.values(dependencies).every(Boolean);
-    const warnings = warningsNow();
+    const away = Object.keys(dependencies).filter((name) => dependencies[name] === false);
+    const ready = !isClosing() && away.every((name) => name in DISPENSABLE);
+    const warnings = [...away.flatMap((name) => DISPENSABLE[name] ?? []), ...warningsNow()];
     return { ready, dependencies, ...(warnings.length > 0 && { warnings }) };
   };
   return {
     /** GET /livez: the process runs. It asks no dependency, because a restart would not repair one. */
     live: () => json(200, { live: true }, NO_STORE),
-    /** GET /readyz: 503 while a dependency does not answer or the process is closing. */
+    /** GET /readyz: 503 while the gateway cannot answer buyers, or is closing. */
     ready: async () => readiness(await report()),
     /** The content of GET /readyz. */
     report,

@@ -1,9 +1,10 @@
 import cluster from 'node:cluster';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics } from 'prom-client';
 import { createDeadLetterClients, withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
-import { createSafeProducer } from '../engine/kafka/safe-producer';
+import { createOpeningProducer, createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createActionLog, reportToLog } from '../engine/operators/action-log';
 import { watchCredentials } from '../engine/operators/credential-file';
@@ -17,12 +18,18 @@ import { createStockOperations } from '../engine/stock/stock-operations';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
 import { loadApiConfig, type ApiConfig } from '../platform/config';
-import { createFailpoints } from '../platform/failpoints';
+import { createFailpoints, type Failpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
-import { connectFailFastRedis, watchRedisDurability } from '../platform/redis';
+import {
+  closeRedis,
+  connectFailFastRedis,
+  pingRedis,
+  watchRedisDurability,
+} from '../platform/redis';
 import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
+import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
 import { createGateway } from './gateway';
 import { createKafkaProbe } from './health';
@@ -33,6 +40,12 @@ import { createFindItem } from './routes/order-lookup';
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
 const PRODUCER_DRAIN_MS = 4_000;
 const CONNECTIONS_GRACE_MS = 1_000;
+
+/**
+ * A gateway that is about to reach Redis and Kafka leaves buyers to the other ones; without them it opens all the same. Also
+ * the time in which a wrong setting is found before it is open.
+ */
+const CONNECT_PATIENCE_MS = 5_000;
 
 /** A tenth of what the command line reads, because this process also handles purchases. A letter takes about 1 KB. */
 const OPERATOR_RECORDS_MAX = 10_000;
@@ -51,17 +64,18 @@ async function main() {
 
 // eslint-disable-next-line max-lines-per-function -- a list of parts
 async function runGateway(config: ApiConfig, logger: Logger) {
-  const { onShutdown, fail } = createLifecycle(logger, {
+  const { onShutdown, fail, stopping } = createLifecycle(logger, {
     terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
   });
+  const waiting = createWaiting(logger, stopping);
   const failpoints = createFailpoints('api', config.failpoints);
   collectDefaultMetrics();
 
   const redis = connectFailFastRedis(config.redis, logger);
-  onShutdown('redis', () => redis.quit());
+  onShutdown('redis', () => closeRedis(redis));
   // Purchases have a connection to themselves: see createAdmission.
   const admissionRedis = connectFailFastRedis(config.redis, logger);
-  onShutdown('redis of purchases', () => admissionRedis.quit());
+  onShutdown('redis of purchases', () => closeRedis(admissionRedis));
   watchRedisDurability(redis, { production: config.production, logger, refuse: fail });
   const redisMemory = watchRedisMemory(redis, logger);
   onShutdown('the watch of the memory of redis', redisMemory.stop);
@@ -77,32 +91,14 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
   const cancelWorkflow = createCancelWorkflow(temporal.client);
 
-  const kafka = createKafka('flash-sale-api', config.kafka, logger);
-  const connectProducer = () => createProducer(createKafka('flash-sale-api', config.kafka, logger));
-  const openProducer = async (topic: string) =>
-    createSafeProducer({
-      createProducer: () => failpoints.around(connectProducer(), calls.PRODUCER_CALLS),
-      topic,
-      partitions: await checkTopic(kafka, topic, { production: config.production, logger }),
-      // Two records of one request meet in the workflow id, not in the partition.
-      partitioner: 'by-batch',
-      logger,
-    });
-  const producer = await openProducer(config.ordersTopic);
-  const cancellations = await openProducer(config.cancellationsTopic);
-  const publisher = createKafkaProbe(producer, () => partitionCount(kafka, config.ordersTopic));
+  const kafka = connectKafka(config, { waiting, failpoints, logger });
+  const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
+  const connecting = Promise.all([redisAnswers, kafka.whenOpen]);
+  await Promise.race([connecting, sleep(CONNECT_PATIENCE_MS, undefined, { ref: false })]);
+  connecting.catch(fail);
 
   const operators = await watchOperators(config.operator, logger);
   onShutdown("the watch of the operators' file", operators.stop);
-
-  if (config.operator) {
-    // Selling does not depend on it: without the topic, operators get 503.
-    checkTopic(kafka, config.operatorActionsTopic, { production: config.production, logger }).catch(
-      (error: unknown) => {
-        logger.error({ err: error }, 'what operators do cannot be recorded safely');
-      },
-    );
-  }
 
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
   const admission = createAdmission(admissionRedis, {
@@ -116,13 +112,16 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
     ledgers,
     ledger: failpoints.around(createStockLedger(redis), calls.LEDGER_CALLS),
-    publisher: failpoints.around(publisher.watched, calls.PUBLISHER_CALLS),
+    publisher: failpoints.around(kafka.orders, calls.PUBLISHER_CALLS),
     cancelWorkflow: (requestId) =>
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     findItem: createFindItem(temporal.client),
     claim,
-    cancellations: failpoints.around(cancellations, calls.CANCELLATIONS_CALLS),
-    probes: { redis: () => admissionRedis.ping().then(() => true), kafka: publisher.probe },
+    cancellations: failpoints.around(kafka.cancellations, calls.CANCELLATIONS_CALLS),
+    probes: {
+      redis: () => admissionRedis.ping().then(() => true),
+      kafka: kafka.probe,
+    },
     redisMemory,
     selling: selling.standing,
     warnings: () => [...selling.warnings(), ...operators.warnings()],
@@ -153,9 +152,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     logger,
   });
   onShutdown('late orders', gateway.finishLateOrders);
-  onShutdown('producers', () =>
-    Promise.all([producer.close(PRODUCER_DRAIN_MS), cancellations.close(PRODUCER_DRAIN_MS)]),
-  );
+  onShutdown('producers', kafka.close);
 
   const listener = calls.aroundAcceptances(failpoints, gateway.listener);
   const server = createHttpServer(listener, gateway.server);
@@ -163,6 +160,56 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('purchases in hand', gateway.drain);
   const port = await listen(server, config.host, config.port);
   logger.info({ port, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
+}
+
+/** The log. Without it reads go on, and purchases and cancellations get 503. */
+function connectKafka(
+  config: ApiConfig,
+  parts: {
+    readonly waiting: Waiting;
+    readonly failpoints: Failpoints<'api'>;
+    readonly logger: Logger;
+  },
+) {
+  const { waiting, failpoints, logger } = parts;
+  const { production, ordersTopic, cancellationsTopic, operatorActionsTopic } = config;
+  const kafka = createKafka('flash-sale-api', config.kafka, logger);
+  const lookUp = () => partitionCount(kafka, ordersTopic);
+  const answers = waiting.waitFor('kafka', lookUp);
+  const check = (topic: string) => checkTopic(kafka, topic, { production, logger });
+  const connectProducer = () => createProducer(createKafka('flash-sale-api', config.kafka, logger));
+  const connect = async (topic: string) =>
+    createSafeProducer({
+      createProducer: () => failpoints.around(connectProducer(), calls.PRODUCER_CALLS),
+      topic,
+      partitions: await check(topic),
+      // Two records of one request meet in the workflow id, not in the partition.
+      partitioner: 'by-batch',
+      logger,
+    });
+  const open = async (topic: string) => {
+    await answers;
+    return waiting.waitFor(`a producer of ${topic}`, () => connect(topic));
+  };
+  const orders = createOpeningProducer(open(ordersTopic));
+  const cancellations = createOpeningProducer(open(cancellationsTopic));
+  if (config.operator) {
+    // Selling does not depend on it: without the topic, operators get 503.
+    answers
+      .then(() => check(operatorActionsTopic))
+      .catch((error: unknown) => {
+        logger.error({ err: error }, 'what operators do cannot be recorded safely');
+      });
+  }
+  const { watched, probe } = createKafkaProbe(orders, lookUp);
+  return {
+    orders: watched,
+    cancellations,
+    /** Rejects when a producer must not be used. */
+    whenOpen: Promise.all([orders.whenOpen, cancellations.whenOpen]),
+    probe: () => orders.isOpen() && probe(),
+    close: () => Promise.all([orders, cancellations].map((one) => one.close(PRODUCER_DRAIN_MS))),
+  };
 }
 
 /** The credentials that are valid now: those in the file, and the one of OPERATOR_TOKEN. */

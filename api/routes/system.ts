@@ -14,7 +14,7 @@ export const ReadyReport = object({
   warnings: Type.Optional(
     Type.Array(Type.String(), {
       description:
-        'what is wrong although every dependency answers, such as why purchases are refused',
+        'what is wrong although the gateway can answer, such as why purchases are refused',
     }),
   ),
 });
@@ -66,7 +66,8 @@ export function systemRoutes(health: Health, metrics: Metrics): Route[] {
       path: '/readyz',
       id: 'readyz',
       summary: 'Readiness',
-      description: 'Whether the gateway can take purchases. Checks every dependency.',
+      description:
+        'Whether the gateway can answer buyers: with the order or item, or with a `503` that says why. It stays ready while Kafka is away and says so in `warnings`; reads go on.',
       responses: [
         jsonResponse(200, 'Ready.', {
           schema: ReadyReport,
@@ -74,10 +75,10 @@ export function systemRoutes(health: Health, metrics: Metrics): Route[] {
         }),
         jsonResponse(
           503,
-          'A dependency is away, or the gateway is shutting down.',
+          'Redis is away, without which no request can be answered, or the gateway is shutting down.',
           {
             schema: ReadyReport,
-            example: { ready: false, dependencies: { redis: true, kafka: false } },
+            example: { ready: false, dependencies: { redis: false, kafka: true } },
           },
           { 'Retry-After': 'seconds' },
         ),

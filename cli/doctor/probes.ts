@@ -17,16 +17,17 @@ const ReadyReport = Type.Object({
   dependencies: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 
-/** Whether the gateway is ready, by its own report. Throws when no gateway answers. */
+/** Whether the gateway is ready and sells, by its own report. Throws when no gateway answers. */
 export async function probeGateway(url: string): Promise<Finding[]> {
   const { status, text } = await getOnce(url, '/readyz');
   const { dependencies = {} } = parseJson(ReadyReport, text);
   const away = Object.keys(dependencies).filter((name) => dependencies[name] !== true);
   const name = 'gateway';
-  if (status === 200) return [{ name, state: 'ok', detail: `${url}, ready` }];
+  if (status === 200 && away.length === 0) return [{ name, state: 'ok', detail: `${url}, ready` }];
   const why = away.length > 0 ? `waits for ${away.join(', ')}` : 'closing';
+  const standing = status === 200 ? 'ready for reads only' : 'not ready';
   const remedy = 'buyers get 503 until what it waits for is back';
-  return [{ name, state: 'missing', detail: `${url}, not ready: ${why}`, remedy }];
+  return [{ name, state: 'missing', detail: `${url}, ${standing}: ${why}`, remedy }];
 }
 
 /** Whether the payment simulator is alive. Throws when it does not answer. */

@@ -281,10 +281,10 @@ describe('GET /items/<item_id>', () => {
 });
 
 describe('the state of the gateway', () => {
-  test('is live without its dependencies, and ready only with all of them', async () => {
+  test('is live and not ready without Redis, without which it can read nothing', async () => {
     const half = await openGateway({
       change: () => ({
-        probes: { redis: () => true, kafka: () => Promise.reject(new Error('gone')) },
+        probes: { redis: () => Promise.reject(new Error('gone')), kafka: () => true },
       }),
     });
     const live = await reply(await fetch(`${half.url}/livez`));
@@ -292,8 +292,22 @@ describe('the state of the gateway', () => {
     await half.close();
     expect(live.status).toBe(200);
     expect(ready.status).toBe(503);
-    expect(ready.body).toEqual({ ready: false, dependencies: { redis: true, kafka: false } });
+    expect(ready.body).toEqual({ ready: false, dependencies: { redis: false, kafka: true } });
     expect((await get('/readyz')).body).toMatchObject({ ready: true });
+  });
+
+  test('is ready without Kafka, and says what its buyers do not get', async () => {
+    const half = await openGateway({
+      change: () => ({ probes: { redis: () => true, kafka: () => false } }),
+    });
+    const ready = await reply(await fetch(`${half.url}/readyz`));
+    await half.close();
+    expect(ready.status).toBe(200);
+    expect(ready.body).toEqual({
+      ready: true,
+      dependencies: { redis: true, kafka: false },
+      warnings: ['Kafka does not answer: purchases and cancellations get 503'],
+    });
   });
 
   test('counts purchases by how they were answered', async () => {

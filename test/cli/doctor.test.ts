@@ -193,12 +193,12 @@ describe('running parts', () => {
   });
 
   test('a gateway that waits for Kafka says so', async () => {
-    const body = { ready: false, dependencies: { redis: true, kafka: false } };
-    const server = await startFakeGateway(() => ({ status: 503, body }));
+    const body = { ready: true, dependencies: { redis: true, kafka: false } };
+    const server = await startFakeGateway(() => ({ status: 200, body }));
     const [finding] = await probeGateway(server.url);
     expect(finding).toMatchObject({
       state: 'missing',
-      detail: expect.stringContaining('waits for kafka') as string,
+      detail: expect.stringContaining('ready for reads only: waits for kafka') as string,
     });
     await server.close();
   });
