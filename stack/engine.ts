@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../platform/config';
+import type { ReadyReport } from '../platform/health-server';
 import { LOOPBACK } from '../platform/machine';
 import { UserError } from '../platform/user-error';
 import type { GuardedProcess } from './guarded-process';
@@ -77,16 +78,24 @@ export function engineProgram(
     logFile,
     probe: () => probeHttp(`${url}${health}`),
     readyMsMax: READY_MS_MAX,
+    waitsForOthers: true,
     startTriesMax: START_TRIES_MAX,
     stopMsMax: STOP_MS_MAX,
   };
 }
 
-/** Throws, with the text of the response, unless the status is 200. */
+/**
+ * Throws, with the text of the response, unless the status is 200 and every dependency replies: a gateway is ready without
+ * Kafka, and the stack is up when it sells.
+ */
 async function probeHttp(url: string): Promise<void> {
   const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_MS_MAX) });
   const text = await response.text();
-  if (response.status !== 200) throw new Error(`${url} responds with ${response.status} ${text}`);
+  const replies = () =>
+    Object.values((JSON.parse(text) as Partial<ReadyReport>).dependencies ?? {}).every(Boolean);
+  if (response.status !== 200 || !replies()) {
+    throw new Error(`${url} responds with ${response.status} ${text}`);
+  }
 }
 
 /** A process of the engine that a test or a harness kills, freezes and restarts. */

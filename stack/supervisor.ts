@@ -16,6 +16,11 @@ export interface SupervisedProgram extends Program {
   /** Checks once whether the program can take work, and throws why not. Must be bounded in time. */
   readonly probe: () => Promise<unknown>;
   readonly readyMsMax: number;
+  /**
+   * Whether it waits for other programs by itself. Once it was ready, it is then given any time: another start would meet
+   * the same absence.
+   */
+  readonly waitsForOthers?: boolean;
   /** How many starts may fail. More than 1 where a start can fail for a temporary reason. */
   readonly startTriesMax: number;
   /** Time to end after SIGTERM. */
@@ -69,6 +74,7 @@ export function supervise(
 ) {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const patient = program.waitsForOthers ? { ...program, readyMsMax: Infinity } : program;
   let current: GuardedProcess | undefined;
   let becomeReady: () => void = () => undefined;
   let failToStart: (error: unknown) => void = () => undefined;
@@ -87,7 +93,7 @@ export function supervise(
       const logFrom = logSize(program.logFile);
       let end: string;
       try {
-        current = await startOnce(root, program, { signal, onStart });
+        current = await startOnce(root, wasReady ? patient : program, { signal, onStart });
         // `stop` was called before this line and has not seen this process.
         if (signal.aborted) await current.stop(program.stopMsMax);
         signal.throwIfAborted();

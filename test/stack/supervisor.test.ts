@@ -53,6 +53,25 @@ describe('a supervised program', () => {
     expect(reports[0]).toContain('part ended: signal SIGKILL; it is started again');
   });
 
+  test('that waits for others is not ended for it after a restart', async () => {
+    let isReady = true;
+    let probes = 0;
+    const probe = () => {
+      probes += 1;
+      return isReady ? Promise.resolve() : refuse();
+    };
+    await run('exec sleep 600', { probe, readyMsMax: 1, waitsForOthers: true }).ready;
+    isReady = false;
+    process.kill(pids[0] ?? 0, 'SIGKILL');
+    await eventually('it is started again', () => pids.length === 2);
+    const before = probes;
+    // The first probe after the time is over would end a program that does not wait.
+    await eventually('it has waited', () => probes >= before + 3 || pids.length > 2);
+    isReady = true;
+    await eventually('it is back', () => reports.includes('  part is back'));
+    expect(pids).toHaveLength(2);
+  });
+
   test('that ends before it is ready fails the start with its log tail', async () => {
     const { ready } = run('echo the port is taken; exit 4', { probe: refuse });
     await expect(ready).rejects.toThrow(/part did not start: exit code 4\n.*the port is taken/);
