@@ -62,7 +62,6 @@ async function main() {
   }
 }
 
-// eslint-disable-next-line max-lines-per-function -- a list of parts
 async function runGateway(config: ApiConfig, logger: Logger) {
   const { onShutdown, fail, stopping } = createLifecycle(logger, {
     terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
