@@ -1,6 +1,14 @@
 import { createSecretKey, hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { errors as joseErrors, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import {
+  decodeProtectedHeader,
+  errors as joseErrors,
+  jwtVerify,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  type KeyLike,
+} from 'jose';
 import { isId, type UserId } from '../../engine/orders/order';
 import type { JwtSettings } from '../../platform/config/buyer-auth';
 import { bearerToken } from '../http/clients';
@@ -30,6 +38,9 @@ const TOKENS_MAX = 50_000;
 /** Verifications at once, 70 ms of work: a crowd with wrong tokens must not queue up before the one with right ones. */
 const VERIFICATIONS_MAX = 512;
 
+/** While a provider changes keys it has the old, the new and perhaps the next one: four verifications are 0.6 ms at most. */
+const KEYS_TRIED_MAX = 4;
+
 /** Checks the bearer tokens of buyers. */
 export function createBuyerAuth(
   settings: JwtSettings,
@@ -51,7 +62,7 @@ export function createBuyerAuth(
     }
     try {
       const options = { algorithms, issuer, audience, clockTolerance, requiredClaims };
-      const { payload } = await jwtVerify(token, getKey, options);
+      const { payload } = await verifyWithAny(token, getKey, options);
       const { sub, exp = 0 } = payload;
       if (typeof sub !== 'string' || sub === '') {
         throw new joseErrors.JWTClaimValidationFailed('no text', payload, 'sub', 'invalid');
@@ -62,12 +73,12 @@ export function createBuyerAuth(
     }
   };
 
-  /** A key that is not known may be new at the identity provider. */
+  /** The key of a token may be new at the identity provider. */
   const verifyWithNewest = async (token: string, getKey: JWTVerifyGetKey): Promise<Buyer> => {
     try {
       return await verify(token, getKey);
     } catch (error) {
-      if (!(error instanceof joseErrors.JWKSNoMatchingKey)) throw error;
+      if (!isOfUnknownKey(error, token)) throw error;
       const newest = await keys.refetched();
       if (!newest || newest === getKey) throw error;
       return verify(token, newest);
@@ -108,6 +119,41 @@ export function createBuyerAuth(
       return problem('not-accepted', { detail: NO_KEYS });
     }
   };
+}
+
+/** A token need not name its key: where several fit, they are tried one after the other. */
+async function verifyWithAny(
+  token: string,
+  getKey: JWTVerifyGetKey,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, getKey, options);
+  } catch (error) {
+    if (!(error instanceof joseErrors.JWKSMultipleMatchingKeys)) throw error;
+    let last: unknown = new joseErrors.JWKSInvalid('no key that fits can be used', {
+      cause: error,
+    });
+    let tried = 0;
+    // Those that cannot be used are left out.
+    for await (const key of error as unknown as AsyncIterable<KeyLike>) {
+      if (++tried > KEYS_TRIED_MAX) break;
+      try {
+        return await jwtVerify(token, key, options);
+      } catch (mismatch) {
+        if (!(mismatch instanceof joseErrors.JWSSignatureVerificationFailed)) throw mismatch;
+        last = mismatch;
+      }
+    }
+    throw last;
+  }
+}
+
+/** Names a key that is not known; or names none, and is signed by none of those that are. */
+function isOfUnknownKey(error: unknown, token: string): boolean {
+  if (error instanceof joseErrors.JWKSNoMatchingKey) return true;
+  if (!(error instanceof joseErrors.JWSSignatureVerificationFailed)) return false;
+  return decodeProtectedHeader(token).kid === undefined;
 }
 
 const NO_KEYS =
@@ -151,7 +197,6 @@ function explain(error: joseErrors.JOSEError): string {
   }
   if (error instanceof joseErrors.JOSEAlgNotAllowed) return 'The algorithm is not accepted.';
   if (error instanceof joseErrors.JWKSNoMatchingKey) return 'The key of the token is not known.';
-  if (error instanceof joseErrors.JWKSMultipleMatchingKeys) return 'The token names no key.';
   if (error instanceof joseErrors.JWSSignatureVerificationFailed) return 'The signature is wrong.';
   return 'It is not a signed token with a subject and an expiry.';
 }

@@ -353,6 +353,60 @@ describe('a token that was verified', () => {
     expect(await ask(await (await createKey()).token('u1'))).toMatchObject({ status: 401 });
   });
 
+  describe('that names no key', () => {
+    const NAMELESS = { header: { kid: undefined } };
+    const createNameless = async () => {
+      const { jwk, token } = await createKey();
+      return { jwk, token: () => token('u1', NAMELESS) };
+    };
+    const openWith = (...jwks: JWK[]) => {
+      const keys = keySet(...jwks);
+      return open({ current: () => keys, refetched: () => Promise.resolve(keys) });
+    };
+
+    test('is accepted of each of the keys that its provider has', async () => {
+      const [old, next] = [await createNameless(), await createNameless()];
+      const ask = openWith(old.jwk, next.jwk);
+      expect(await ask(await old.token())).toMatchObject({ userId: 'u1' });
+      expect(await ask(await next.token())).toMatchObject({ userId: 'u1' });
+      expect(await ask(await (await createNameless()).token())).toMatchObject({ status: 401 });
+    });
+
+    test('is accepted though another key cannot be used', async () => {
+      const next = await createNameless();
+      const ask = openWith({ ...next.jwk, x: 'AAAA' }, next.jwk);
+      expect(await ask(await next.token())).toMatchObject({ userId: 'u1' });
+    });
+
+    test('gets 503, not 401, while no key can be used', async () => {
+      const { jwk, token } = await createNameless();
+      const broken = { ...jwk, x: 'AAAA' };
+      expect(await openWith(broken, broken)(await token())).toMatchObject({ status: 503 });
+    });
+
+    test('is not tried with more keys than four', async () => {
+      const keys = await Promise.all(Array.from({ length: 5 }, createNameless));
+      const ask = openWith(...keys.map(({ jwk }) => jwk));
+      expect(await ask(String(await keys[3]?.token()))).toMatchObject({ userId: 'u1' });
+      expect(await ask(String(await keys[4]?.token()))).toMatchObject({ status: 401 });
+    });
+
+    test('has expired whichever key it is of', async () => {
+      const [old, next] = [await createNameless(), await createNameless()];
+      const token = await next.token();
+      jest.setSystemTime(NOW + 2 * HOUR);
+      const answer = await openWith(old.jwk, next.jwk)(token);
+      expect(answer).toMatchObject({ body: expect.stringContaining('expired') as string });
+    });
+
+    test('is accepted of a key that is new at the provider', async () => {
+      const [old, next] = [await createNameless(), await createNameless()];
+      const [before, after] = [keySet(old.jwk), keySet(next.jwk)];
+      const ask = open({ current: () => before, refetched: () => Promise.resolve(after) });
+      expect(await ask(await next.token())).toMatchObject({ userId: 'u1' });
+    });
+  });
+
   test('passes while too many others wait for their verification', async () => {
     const keys = keySet(key.jwk);
     let isHeld = false;
