@@ -83,7 +83,7 @@ function serverArgs(settings: StackSettings): string[] {
   const { ports, temporalNamespace } = settings;
   const dynamicConfig = Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => [
     '--dynamic-config-value',
-    `${key}=${String(value)}`,
+    `${key}=${JSON.stringify(value)}`,
   ]);
   // prettier-ignore
   return [
@@ -145,7 +145,7 @@ export const GOGC = '400';
 /** Far more than two cores can do, so that the limits of a shared cluster have no effect. */
 const RPS = 100_000;
 
-export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
+export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean | string>> = {
   // A single server gains nothing from partitions; each costs a poller and a hop.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
@@ -160,6 +160,11 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, number | boolean>> = {
   'matching.enableFairness': true,
   // Lists and counts of runs are up to half a second older for it.
   'history.visibilityProcessorMaxPollRPS': 2,
+  // A queue goes through all tasks since its last checkpoint whenever a task is added. The default is half a minute.
+  'history.transferProcessorUpdateAckInterval': '5s',
+  'history.visibilityProcessorUpdateAckInterval': '5s',
+  // The development server reads the search attributes from its database for every start and every end of a run.
+  'system.forceSearchAttributesCacheRefreshOnRead': false,
   'system.enableActivityEagerExecution': true,
   'system.enableEagerWorkflowStart': true,
 };

@@ -110,7 +110,7 @@ describe('settings', () => {
 
   test('Temporal runs with what was measured, wherever it runs', () => {
     const measured = Object.entries(DYNAMIC_CONFIG).map(
-      ([key, value]) => `--dynamic-config-value=${key}=${String(value)}`,
+      ([key, value]) => `--dynamic-config-value=${key}=${JSON.stringify(value)}`,
     );
     for (const args of [services['temporal']?.command ?? [], argsOf('temporal')]) {
       expect(args.filter((arg) => arg.startsWith('--dynamic-config-value'))).toEqual(measured);
