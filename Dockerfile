@@ -29,7 +29,8 @@ COPY package.json ./
 COPY cli/flash-sale.mjs cli/
 COPY --from=build /app/dist dist
 # The default, loopback, is not reachable from outside the container.
-ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps HOST=0.0.0.0 PAYMENT_LEDGER_FILE=/data/ledger.jsonl
+ENV NODE_OPTIONS="--enable-source-maps --require=/app/dist/platform/no-workflow-call-stacks.js"
+ENV NODE_ENV=production HOST=0.0.0.0 PAYMENT_LEDGER_FILE=/data/ledger.jsonl
 # As a number, so that an orchestrator can verify that it is not root.
 USER 1000:1000
 # Set PORT for processes other than the gateway. This is a liveness check; readiness is up to the orchestrator.

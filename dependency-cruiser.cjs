@@ -143,7 +143,7 @@ module.exports = {
       severity: 'error',
       comment: 'platform/ knows nothing of stock, orders or payments.',
       from: { path: '^platform/' },
-      to: { pathNot: ['^platform/', '^node_modules/', '^(node:)?[a-z_/]+$'] },
+      to: { pathNot: ['^platform/', '^node_modules/', '^(node:)?[a-z0-9_/]+$'] },
     },
     {
       name: 'processes-do-not-import-each-other',

@@ -7,6 +7,12 @@ import { UserError } from '../platform/user-error';
 import type { GuardedProcess } from './guarded-process';
 import { startOnce, type SupervisedProgram } from './supervisor';
 
+/** For every process, from the root of the project. The image has the same. */
+export const NODE_OPTIONS = [
+  '--enable-source-maps',
+  '--require=./dist/platform/no-workflow-call-stacks.js',
+] as const;
+
 /**
  * 64 MB for each half of the young generation from the start, instead of up to 16. A purchase lives until its response,
  * and what is still alive when the young generation is full is copied twice and then collected from the old one. With
@@ -72,7 +78,7 @@ export function engineProgram(
     name,
     url,
     command: process.execPath,
-    args: ['--enable-source-maps', ...ownOptions, ...nodeOptions, file],
+    args: [...NODE_OPTIONS, ...ownOptions, ...nodeOptions, file],
     env: { ...env, PORT: String(port) },
     cwd: root,
     logFile,

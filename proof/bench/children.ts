@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { NODE_OPTIONS } from '../../stack/engine';
 import type { ClosedLoopPlan, ClosedLoopResult } from './load/closed-loop';
 import type { CrowdPlan, CrowdResult } from './load/crowd';
 import type { HostilePlan, HostileResult } from './load/hostile';
@@ -36,7 +37,9 @@ export function startBaseline(name: string, args: readonly string[]) {
  * this process.
  */
 function startChild(file: string, args: readonly string[]) {
-  const child = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  // As the engine: workflows that do nothing would pay for call stacks, too.
+  const execArgv = [...NODE_OPTIONS];
+  const child = fork(file, args, { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const { pid } = child;
   if (pid === undefined) throw new Error(`Cannot create a process for ${file}`);
   return {

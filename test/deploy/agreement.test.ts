@@ -6,7 +6,7 @@ import {
 } from '../../platform/config';
 import { ORDERS_PARTITIONS } from '../../engine/kafka/topics';
 import { CHECKPOINT_PAGES, DYNAMIC_CONFIG, GOGC } from '../../stack/components/temporal';
-import { GATEWAY_NODE_OPTIONS } from '../../stack/engine';
+import { GATEWAY_NODE_OPTIONS, NODE_OPTIONS } from '../../stack/engine';
 import { PORTS } from '../../stack/settings';
 import { parseCompose, readProduction, readText, readTrial } from './rules/files';
 import { containers } from './rules/workloads';
@@ -135,6 +135,11 @@ describe('settings', () => {
     expect(readText('Dockerfile')).toContain(
       `\nCMD ${JSON.stringify(command).replaceAll(',', ', ')}`,
     );
+  });
+
+  test('Node runs with the same options, wherever it runs', () => {
+    const inImage = NODE_OPTIONS.join(' ').replace('./', '/app/');
+    expect(readText('Dockerfile')).toContain(`\nENV NODE_OPTIONS="${inImage}"\n`);
   });
 
   test('Redis keeps its data in the same way, wherever it runs', () => {
