@@ -6,7 +6,7 @@ import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createOpeningProducer, createSafeProducer } from '../engine/kafka/safe-producer';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
-import { createActionLog, reportToLog } from '../engine/operators/action-log';
+import { createActionLog, readRecordedSelling, reportToLog } from '../engine/operators/action-log';
 import { watchCredentials } from '../engine/operators/credential-file';
 import { sharedCredential } from '../engine/operators/credentials';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
@@ -80,7 +80,13 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('the watch of the memory of redis', redisMemory.stop);
 
   const sellingSwitch = createSellingSwitch(redis);
-  const selling = await watchSelling(sellingSwitch, logger);
+  // Without a log: the watch reports what it cannot read, once.
+  const actionsKafka = createKafka('flash-sale-api', config.kafka);
+  const selling = await watchSelling(
+    sellingSwitch,
+    (since) => readRecordedSelling(actionsKafka, config.operatorActionsTopic, since),
+    logger,
+  );
   onShutdown('the watch of the switch of selling', selling.stop);
 
   // A purchase calls Temporal only for an item whose ledger is not open yet.
@@ -92,7 +98,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
 
   const kafka = connectKafka(config, { waiting, failpoints, logger });
   const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
-  const connecting = Promise.all([redisAnswers, kafka.whenOpen]);
+  const connecting = Promise.all([redisAnswers, kafka.whenOpen, selling.whenKnown]);
   await Promise.race([connecting, sleep(CONNECT_PATIENCE_MS, undefined, { ref: false })]);
   connecting.catch(fail);
 

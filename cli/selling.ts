@@ -52,8 +52,8 @@ export async function stopAll(
   options: ActionOptions,
 ): Promise<ExitCode> {
   const why = requireReason(options.why, by);
-  const after = { stopped: true, at: new Date().toISOString(), by, why };
-  const before = (await change(after)) ?? null;
+  const state = { stopped: true, at: new Date().toISOString(), by, why };
+  const { before = null, after } = await change(state);
   const action = { action: 'selling.stop', why, request: {} } as const;
   const recorded = await recordLate(action, { outcome: 'done', before, after });
   const text =
@@ -68,12 +68,12 @@ export async function resumeAll(
   options: ActionOptions,
 ): Promise<ExitCode> {
   const { why } = options;
-  const after = { stopped: false, at: new Date().toISOString(), by, why: why ?? '' };
+  const state = { stopped: false, at: new Date().toISOString(), by, why: why ?? '' };
   const action = { action: 'selling.resume', why, request: {} } as const;
-  await record(
+  const { after } = await record(
     action,
-    () => change(after),
-    (before) => ({ outcome: 'done', before: before ?? null, after }),
+    () => change(state),
+    ({ before = null, after }) => ({ outcome: 'done', before, after }),
   );
   printResult(terminal, options, after, 'Selling goes on within a second.\n');
   return 0;

@@ -8,6 +8,7 @@ import type { Publisher } from '../dead-letters/dead-letter-log';
 import { OperatorError } from '../dead-letters/operator';
 import { readLog } from '../kafka/read-log';
 import type { LogEntry } from '../kafka/safe-producer';
+import { parseSellingState, type SellingState } from '../stock/selling-switch';
 import type { Role } from './credentials';
 
 export type ActionName =
@@ -263,6 +264,26 @@ export async function readActions(
     else if (!actions.has(record.id)) actions.set(record.id, { ...rest, outcome: 'unrecorded' });
   });
   return [...actions.values()].sort((one, other) => one.at.localeCompare(other.at));
+}
+
+/** A record is younger than the state in it, but the clocks of Redis and of Kafka may differ by so much. */
+const CLOCKS_DIFFER_MS_MAX = 10 * 60_000;
+
+/** The newest recorded state of the switch of selling, at least if it is newer than a revision. Throws when Kafka does not answer. */
+export async function readRecordedSelling(
+  kafka: Kafka,
+  topic: string,
+  sinceRevision: number,
+): Promise<SellingState | undefined> {
+  let newest: SellingState | undefined;
+  const options = { fromMs: sinceRevision - CLOCKS_DIFFER_MS_MAX, msMax: READ_MS_MAX };
+  await readLog(kafka, topic, options, ({ value }) => {
+    const record = decode(value);
+    if (!record?.action.startsWith('selling.') || record.outcome !== 'done') return;
+    const state = parseSellingState(record.after);
+    if (state && state.revision > (newest?.revision ?? 0)) newest = state;
+  });
+  return newest;
 }
 
 /** Undefined for what is no record of an action: the topic is readable and writable for others. */

@@ -33,6 +33,9 @@ const CLAIM_SCRIPTS = {
   dropClaims: 'drop-claims',
 } as const;
 
+/** Belongs to no item and has one key, the switch of selling. */
+const SELLING_SCRIPT = 'change-selling';
+
 export type ScriptCommand = keyof typeof SCRIPTS;
 export type ClaimCommand = keyof typeof CLAIM_SCRIPTS;
 export type ScriptArgument = string | number;
@@ -46,6 +49,7 @@ declare module 'ioredis' {
     claim(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     keepClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     dropClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    changeSelling(key: string, ...args: ScriptArgument[]): Result<unknown, Context>;
   }
 }
 
@@ -62,7 +66,7 @@ export function defineLedgerScripts(
 /** Every script as Redis has it, by its name. */
 export function allScripts(): ReadonlyMap<string, string> {
   const scripts = new Map<string, string>(
-    Object.values(CLAIM_SCRIPTS).map((name) => [name, source(name)]),
+    [...Object.values(CLAIM_SCRIPTS), SELLING_SCRIPT].map((name) => [name, source(name)]),
   );
   for (const command of Object.keys(SCRIPTS) as ScriptCommand[]) {
     scripts.set(SCRIPTS[command], scriptOf(command));
@@ -84,6 +88,10 @@ export function defineClaimScripts(redis: RedisConnection): void {
   for (const [command, name] of Object.entries(CLAIM_SCRIPTS)) {
     redis.defineCommand(command, { lua: source(name) });
   }
+}
+
+export function defineSellingScript(redis: RedisConnection): void {
+  redis.defineCommand('changeSelling', { numberOfKeys: 1, lua: source(SELLING_SCRIPT) });
 }
 
 /** How many keys a script takes, the item's seven first. */

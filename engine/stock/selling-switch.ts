@@ -5,50 +5,78 @@ import type { Logger } from '../../platform/logger';
 import { sharedCounter } from '../../platform/metrics';
 import type { RedisConnection } from '../../platform/redis';
 import { lookEvery, until } from '../../platform/until';
+import { invariant } from '../orders/invariant';
+import { defineSellingScript } from './scripts';
 
 /**
  * Whether anything is sold at all, for every item at once. Nothing deletes the key: where it is missing, Redis has been
  * lost, or selling was never stopped.
  */
-const SELLING_KEY = 'flash-sale:selling';
+export const SELLING_KEY = 'flash-sale:selling';
 
-const SellingState = Type.Object({
+const StoredState = Type.Object({
   stopped: Type.Boolean(),
   at: Type.String(),
   by: Type.String(),
   why: Type.String(),
+  /** Absent in a state that is older than revisions. */
+  revision: Type.Optional(Type.Number()),
 });
-/** Who last stopped or resumed selling, when and why. */
-export type SellingState = Readonly<Static<typeof SellingState>>;
+/**
+ * Who last stopped or resumed selling, when and why. Each change has a larger revision than those before it: the time of
+ * Redis in milliseconds, or one more than the revision before.
+ */
+export type SellingState = Readonly<Required<Static<typeof StoredState>>>;
+export type SellingChange = Omit<SellingState, 'revision'>;
 
 export type SellingSwitch = ReturnType<typeof createSellingSwitch>;
 
 /** Each method throws when Redis gives no answer. */
 export function createSellingSwitch(redis: RedisConnection) {
+  defineSellingScript(redis);
+  const write = async (state: SellingChange, revision: number | '') => {
+    const replies = await redis.changeSelling(SELLING_KEY, JSON.stringify(state), revision);
+    return replies as [before: string, after: string];
+  };
   return {
     /** Undefined where Redis has none. Throws also for a value that was written by hand and cannot be read. */
-    read: async (): Promise<SellingState | undefined> => parse(await redis.get(SELLING_KEY)),
-    /** Returns the state before; undefined where there was none that can be read. */
-    change: async (state: SellingState): Promise<SellingState | undefined> => {
-      const before = await redis.set(SELLING_KEY, JSON.stringify(state), 'GET');
-      try {
-        return parse(before);
-      } catch {
-        return undefined;
-      }
+    read: async (): Promise<SellingState | undefined> => {
+      const text = await redis.get(SELLING_KEY);
+      if (text === null) return undefined;
+      const state = parseSellingState(parseJson(text));
+      if (!state) throw new Error(`${SELLING_KEY} in Redis is no state of the switch`);
+      return state;
     },
-    /** Writes the state where Redis has none: a change that was made meanwhile stays. */
+    /** `before` is undefined where there was no state that can be read. Of two changes at once the second one holds. */
+    change: async (
+      state: SellingChange,
+    ): Promise<{ readonly before: SellingState | undefined; readonly after: SellingState }> => {
+      const [before, written] = (await write(state, '')).map((text) =>
+        parseSellingState(parseJson(text)),
+      );
+      invariant(written !== undefined, 'the switch is what was written');
+      return { before, after: written };
+    },
+    /** Writes a state that Redis has lost. A newer one stays. */
     restore: async (state: SellingState): Promise<void> => {
-      await redis.set(SELLING_KEY, JSON.stringify(state), 'NX');
+      await write(state, state.revision);
     },
   };
 }
 
-function parse(text: string | null): SellingState | undefined {
-  if (text === null) return undefined;
-  const value: unknown = JSON.parse(text);
-  if (Value.Check(SellingState, value)) return value;
-  throw new Error(`${SELLING_KEY} in Redis is no state of the switch`);
+/** Undefined for what is no state of the switch. */
+export function parseSellingState(value: unknown): SellingState | undefined {
+  if (!Value.Check(StoredState, value)) return undefined;
+  const { stopped, at, by, why, revision = Date.parse(at) } = value;
+  return Number.isNaN(revision) ? undefined : { stopped, at, by, why, revision };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Twice a second, so that a stop has its effect everywhere within one. A look is one GET. */
@@ -57,21 +85,33 @@ const LOOK_EVERY_MS = 500;
 /** A process connects to Redis while it starts. It takes no purchases before this look, or this time, is over. */
 const FIRST_READ_MS_MAX = 2_000;
 
+/**
+ * Reading the record takes some 100 ms, or four seconds with Kafka's own delay of a new group. A record that cannot be read
+ * for longer keeps nothing from being sold.
+ */
+const RECORD_MS_MAX = 10_000;
+/** Kafka may come back later than that. */
+const RECORD_LOOK_EVERY_MS = 1_000;
+
 export type SellingWatch = Awaited<ReturnType<typeof watchSelling>>;
 
 /**
- * Follows the switch. While it cannot be read its last state holds, and before it was ever read nothing is sold: a restart
- * must not resume what was stopped. A stop that Redis has lost is written again.
+ * Follows the switch to ever newer states. While it cannot be read its last state holds, and before it was ever read nothing
+ * is sold: a restart must not resume what was stopped. A state that Redis has lost holds as well, and is written again: this
+ * process knows it, or finds it in the record of what operators do.
  */
 export async function watchSelling(
   { read, restore }: Pick<SellingSwitch, 'read' | 'restore'>,
+  /** The newest recorded state. It may leave out those that are older than a revision. */
+  readRecord: (sinceRevision: number) => Promise<SellingState | undefined>,
   logger: Logger,
-  /** Only tests shorten it. */
-  firstReadMsMax = FIRST_READ_MS_MAX,
+  /** Only tests shorten them. */
+  { firstReadMsMax = FIRST_READ_MS_MAX, recordMsMax = RECORD_MS_MAX } = {},
 ) {
   let state: SellingState | undefined;
-  let isKnown = false;
+  let isRead = false;
   let isFaulty = false;
+  const record = { isRead: false, isOverdue: false, isFaulty: false };
   const faults = sharedCounter({
     name: 'flash_sale_selling_switch_faults_total',
     help: 'Looks at the switch of selling that failed',
@@ -80,22 +120,25 @@ export async function watchSelling(
   exportStopped(isStopped);
 
   const follow = (found: SellingState | undefined) => {
-    if (found?.stopped === true && !isStopped()) {
-      logger.warn({ selling: found }, 'all selling is stopped');
-    } else if (found?.stopped !== true && isStopped()) {
-      logger.warn({ selling: found }, 'selling goes on');
+    if (!found || found.revision <= (state?.revision ?? 0)) return;
+    if (found.stopped !== isStopped()) {
+      logger.warn({ selling: found }, found.stopped ? 'all selling is stopped' : 'selling goes on');
     }
     state = found;
-    isKnown = true;
+  };
+  const readSwitch = async () => {
+    const found = await read();
+    isRead = true;
+    follow(found);
+    return found;
   };
   const look = async (): Promise<void> => {
     try {
-      const found = await read();
-      if (found === undefined && state?.stopped === true) {
-        logger.error('Redis has lost the stop of all selling: it is written again');
+      const found = await readSwitch();
+      if (state && state.revision > (found?.revision ?? 0)) {
+        const lost = { selling: state, found };
+        logger.error(lost, 'Redis has lost the last state of the switch of selling');
         await restore(state);
-      } else {
-        follow(found);
       }
       isFaulty = false;
     } catch (error) {
@@ -105,25 +148,40 @@ export async function watchSelling(
     }
   };
   const { signal } = new AbortController();
-  const first = until(
-    'the first look',
-    async () => {
-      follow(await read());
-    },
-    {
-      withinMs: firstReadMsMax,
-      signal,
-    },
-  );
-  await first.catch(look);
+  await until('the first look', readSwitch, { withinMs: firstReadMsMax, signal }).catch(look);
   const { refresh, stop } = lookEvery(LOOK_EVERY_MS, look);
+
+  let setKnown: () => void;
+  const whenKnown = new Promise<void>((resolve) => {
+    setKnown = resolve;
+  });
+  const recordLooks = lookEvery(RECORD_LOOK_EVERY_MS, async () => {
+    try {
+      follow(await readRecord(state?.revision ?? 0));
+      record.isRead = true;
+      setKnown();
+      recordLooks.stop();
+    } catch (error) {
+      if (!record.isFaulty) {
+        logger.error({ err: error }, 'the recorded states of the switch of selling cannot be read');
+      }
+      record.isFaulty = true;
+    }
+  });
+  void recordLooks.lookOnce();
+  const overdue = setTimeout(() => {
+    record.isOverdue = true;
+    setKnown();
+  }, recordMsMax).unref();
 
   return {
     /** Asked with each purchase. */
     standing: (): 'selling' | 'stopped' | 'unknown' => {
-      if (!isKnown) return 'unknown';
-      return isStopped() ? 'stopped' : 'selling';
+      if (isStopped()) return 'stopped';
+      return isRead && (record.isRead || record.isOverdue) ? 'selling' : 'unknown';
     },
+    /** Resolves once the record was read, or its time is over: purchases before that are refused. */
+    whenKnown,
     /** Resolves once a look that began after this call has ended. Never rejects. */
     refresh,
     /** Buyers may read them, so without who it was and why. */
@@ -133,11 +191,20 @@ export async function watchSelling(
         : []),
       ...(isFaulty
         ? [
-            `the switch of selling cannot be read: ${isKnown ? 'its last state holds' : 'no purchases are accepted'}`,
+            `the switch of selling cannot be read: ${isRead ? 'its last state holds' : 'no purchases are accepted'}`,
+          ]
+        : []),
+      ...(record.isFaulty && !record.isRead
+        ? [
+            `the recorded states of the switch of selling cannot be read: ${record.isOverdue ? 'it is as Redis has it' : 'no purchases are accepted'}`,
           ]
         : []),
     ],
-    stop,
+    stop: () => {
+      stop();
+      recordLooks.stop();
+      clearTimeout(overdue);
+    },
   };
 }
 

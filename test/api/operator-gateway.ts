@@ -11,7 +11,7 @@ import type {
   SaleChange,
   SaleChangeResult,
 } from '../../engine/stock/stock-operations';
-import type { SellingState } from '../../engine/stock/selling-switch';
+import type { SellingChange, SellingState } from '../../engine/stock/selling-switch';
 import type { JwtSettings } from '../../platform/config/buyer-auth';
 import { at } from '../cli/letters';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
@@ -202,10 +202,11 @@ function createSwitch(fake: FakeSwitch) {
     fake.isAway ? Promise.reject(new Error('no answer')) : Promise.resolve(value);
   return {
     read: () => orAway(fake.state),
-    change: async (state: SellingState) => {
+    change: async (state: SellingChange) => {
       const before = await orAway(fake.state);
-      fake.state = state;
-      return before;
+      const after = { ...state, revision: (before?.revision ?? 0) + 1 };
+      fake.state = after;
+      return { before, after };
     },
   };
 }

@@ -43,7 +43,13 @@ describe('the switch of all selling', () => {
 
   test('is shown to operators with who and why, and to buyers without', async () => {
     const { act, url } = await open();
-    expect((await act('')).body).toEqual({ stopped: false, at: null, by: null, why: null });
+    expect((await act('')).body).toEqual({
+      revision: 0,
+      stopped: false,
+      at: null,
+      by: null,
+      why: null,
+    });
     const item = async () => (await fetch(`${url}/items/101`)).json();
     expect(await item()).toMatchObject({ selling_stopped: false });
     await act('/stop', { why: 'the price is wrong' });
@@ -66,8 +72,8 @@ describe('the switch of all selling', () => {
     await act('/stop', { why: 'first' });
     await act('/stop', { why: 'second' });
     expect(actions).toMatchObject([
-      { phase: 'outcome', outcome: 'done', before: { stopped: false }, after: { why: 'first' } },
-      { outcome: 'done', before: { why: 'first' }, after: { why: 'second' }, role: 'operate' },
+      { phase: 'outcome', outcome: 'done', before: { stopped: false }, after: { revision: 1 } },
+      { outcome: 'done', before: { revision: 1 }, after: { revision: 2 }, role: 'operate' },
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { resumeAll, stopAll } from '../../cli/selling';
-import type { SellingState } from '../../engine/stock/selling-switch';
+import type { SellingChange, SellingState } from '../../engine/stock/selling-switch';
 import { anOperator, type Acted } from './an-operator';
 import { textTerminal } from './text-terminal';
 
@@ -7,9 +7,11 @@ function aSwitch() {
   const actions: Acted[] = [];
   const changes: SellingState[] = [];
   const terminal = textTerminal();
-  const change = (state: SellingState) => {
-    changes.push(state);
-    return Promise.resolve(changes.at(-2));
+  const change = (state: SellingChange) => {
+    const before = changes.at(-1);
+    const after = { ...state, revision: changes.length + 1 };
+    changes.push(after);
+    return Promise.resolve({ before, after });
   };
   return { terminal, change, changes, actions, ...anOperator(actions) };
 }
@@ -17,7 +19,7 @@ function aSwitch() {
 test('sale stop-all stops, and is recorded after it', async () => {
   const deps = aSwitch();
   expect(await stopAll(deps, { why: ' the price is wrong ' })).toBe(0);
-  const stopped = { stopped: true, by: 'ann', why: 'the price is wrong' };
+  const stopped = { stopped: true, by: 'ann', why: 'the price is wrong', revision: 1 };
   expect(deps.changes).toMatchObject([stopped]);
   expect(deps.terminal.written()).toMatch(/All selling is stopped.*resume-all/);
   expect(deps.actions).toMatchObject([
@@ -44,7 +46,7 @@ test('sale resume-all sells again, with the stop in its record', async () => {
   expect(deps.changes[1]).toMatchObject({ stopped: false, by: 'ann' });
   expect(deps.actions[1]).toMatchObject({
     action: 'selling.resume',
-    before: { stopped: true },
-    after: { stopped: false },
+    before: { stopped: true, revision: 1 },
+    after: { stopped: false, revision: 2 },
   });
 });

@@ -11,6 +11,7 @@ import {
   withRedis,
 } from '../../platform/redis';
 import { admissionContract } from '../contract/admission.contract';
+import { sellingContract } from '../contract/selling.contract';
 import { CONTRACT_LEASE_MS } from '../contract/admission-item';
 import { eventually } from '../support/eventually';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
@@ -23,6 +24,7 @@ import {
   type RedisCluster,
 } from '../support/secured/redis-cluster';
 import { createClaimOrder } from '../../engine/stock/claims';
+import { createSellingSwitch, SELLING_KEY, watchSelling } from '../../engine/stock/selling-switch';
 
 const logger = createLogger('test', 'silent');
 const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
@@ -50,6 +52,8 @@ admissionContract('a Redis Cluster behind TLS and a password', () => ({
   // An operator's connection does not fail fast.
   setFree: patient.setFree,
 }));
+
+sellingContract('a Redis Cluster', () => door.redis);
 
 const keysOf = ({ requestId, itemId }: { requestId: string; itemId: string }) => ({
   claim: calculateSlot(`idempotency:${requestId}`),
@@ -203,6 +207,34 @@ describe('a Redis Cluster that loses a master', () => {
     });
     expect(verdict.hold.kind).toBe('held');
     expect(await patient.countsOf(lost.itemId)).toMatchObject({ free: 0, held: 1, supply: 1 });
+  }, 60_000);
+});
+
+describe('the switch of selling on a Redis Cluster that loses its master', () => {
+  test('stays as it was, and can be changed when the master is back', async () => {
+    const dead = cluster.nodes.find((node) => serves(node, calculateSlot(SELLING_KEY)));
+    const theSwitch = createSellingSwitch(door.redis);
+    const state = { stopped: true, at: new Date().toISOString(), by: 'ann', why: 'x' };
+    await theSwitch.change(state);
+    const watch = await watchSelling(theSwitch, () => Promise.resolve(undefined), logger);
+    try {
+      await dead?.kill();
+      await watch.refresh();
+      expect(watch.standing()).toBe('stopped');
+      expect(watch.warnings()).toContain(
+        'the switch of selling cannot be read: its last state holds',
+      );
+      await expect(theSwitch.change({ ...state, stopped: false })).rejects.toThrow();
+
+      await dead?.restart();
+      await eventually('it is changed', () => theSwitch.change({ ...state, stopped: false }));
+      await eventually('it is followed', async () => {
+        await watch.refresh();
+        return watch.standing() === 'selling' && watch.warnings().length === 0;
+      });
+    } finally {
+      watch.stop();
+    }
   }, 60_000);
 });
 

@@ -141,6 +141,17 @@ describe('a Redis that is wiped in mid-sale', () => {
     await engine.redis.set(`inventory:${itemId}`, 3);
     const opened = await flashSale(engine, 'stock', 'open', itemId, '--why', 'three are left');
     expect(opened).toMatchObject({ code: 0 });
+    const log = await flashSale(engine, 'audit-log', '--item', itemId, '--json');
+    expect(log.json()).toMatchObject([
+      {
+        action: 'stock.open',
+        door: 'cli',
+        why: 'three are left',
+        outcome: 'done',
+        before: { ledger: 'lost', free: 3 },
+        after: { ledger: 'open', free: 3 },
+      },
+    ]);
     expect((await buy(engine.gateway, second)).status).toBe(202);
     expect(await whenIdle(engine, itemId)).toMatchObject({ supply: 3 });
   }, 60_000);

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatCredentials } from '../../engine/operators/credentials';
+import { createSellingSwitch, SELLING_KEY } from '../../engine/stock/selling-switch';
 import type { LoggedAction } from '../../engine/operators/action-log';
 import { buy, getJson, insist } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
@@ -10,6 +11,9 @@ import { flashSale } from '../support/flash-sale';
 import { anItem } from '../support/purchases';
 import { createTestComponents, type TestComponents } from '../support/secured/test-components';
 import { startRedis } from '../../stack/components/redis';
+
+/** Each command is a process of its own, and takes seconds on a busy machine. */
+jest.setTimeout(180_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'operators-'));
 const file = join(folder, 'operators.json');
@@ -163,4 +167,27 @@ test('a stop of all selling holds in every process and over a restart, until it 
     { action: 'selling.stop', by: 'bob', door: 'cli', why: 'the price is wrong', outcome: 'done' },
     { action: 'selling.resume', by: 'ann-2', door: 'http', before: { stopped: true, by: 'bob' } },
   ]);
+});
+
+test('a stop that Redis has lost while no gateway ran is found in the record of what operators do', async () => {
+  await flashSale(engine, 'sale', 'resume-all');
+  const before = (await engine.redis.get(SELLING_KEY)) ?? '';
+  const stop = ['sale', 'stop-all', '--by', 'bob', '--why', 'again', '--json'];
+  expect((await flashSale(engine, ...stop)).json()).toMatchObject({ recorded: true });
+  const theSwitch = createSellingSwitch(engine.redis);
+  const stopped = await theSwitch.read();
+  expect(stopped).toMatchObject({ stopped: true, why: 'again' });
+  for (const older of [before, undefined]) {
+    await engine.process.api.stop();
+    if (older === undefined) await engine.redis.del(SELLING_KEY);
+    else await engine.redis.set(SELLING_KEY, older);
+    await engine.process.api.restart();
+    const purchase = { user_id: 'u', item_id: '101', amount: 1, request_id: anItem() };
+    const refused = await buy(engine.gateway, purchase);
+    expect([refused.status, refused.body['type']]).toEqual([503, '/problems/selling-stopped']);
+    await eventually('Redis has the stop again', async () => {
+      const found = await theSwitch.read().catch(() => undefined);
+      return found?.revision === stopped?.revision;
+    });
+  }
 });

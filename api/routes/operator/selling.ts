@@ -8,12 +8,14 @@ import { By, JSON_OBJECT, operatorRoute, visibleText, type Operator } from './op
 
 const Why = visibleText(WHY_LENGTH_MAX);
 const state = {
+  revision: Type.Number({ description: 'each change has a larger one; 0: it was never changed' }),
   stopped: Type.Boolean({ description: 'true while nothing is sold' }),
   at: orNull(time('when it was last stopped or resumed'), 'null: never'),
   by: orNull(text('the name of the operator'), 'null: never'),
   why: orNull(text('the reason of the operator'), 'null: never, or without one'),
 };
 const EXAMPLE = {
+  revision: 1_767_614_400_000,
   stopped: true,
   at: '2026-01-05T12:00:00.000Z',
   by: 'ann',
@@ -91,16 +93,16 @@ export const SELLING_ROUTES = [read, stop, resume];
 /** The state before and after. This process follows at once. */
 async function change(
   selling: Operator['selling'],
-  { stopped, by, why }: Omit<SellingState, 'at'>,
+  { stopped, by, why }: Pick<SellingState, 'stopped' | 'by' | 'why'>,
 ) {
-  const after = { stopped, at: new Date().toISOString(), by, why: why.trim() };
-  const before = await readFromRedis(selling.change(after));
+  const change = { stopped, at: new Date().toISOString(), by, why: why.trim() };
+  const { before, after } = await readFromRedis(selling.change(change));
   await selling.refresh();
   return [before ? stateBody(before) : NEVER_CHANGED, stateBody(after)] as const;
 }
 
-const NEVER_CHANGED = { stopped: false, at: null, by: null, why: null };
+const NEVER_CHANGED = { revision: 0, stopped: false, at: null, by: null, why: null };
 
-function stateBody({ stopped, at, by, why }: SellingState) {
-  return { stopped, at, by, why: why === '' ? null : why };
+function stateBody({ revision, stopped, at, by, why }: SellingState) {
+  return { revision, stopped, at, by, why: why === '' ? null : why };
 }

@@ -1,12 +1,16 @@
+import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { register } from 'prom-client';
 import {
+  parseSellingState,
   watchSelling,
   type SellingState,
   type SellingWatch,
 } from '../../../engine/stock/selling-switch';
+import { eventually } from '../../support/eventually';
 
-const state = (stopped: boolean): SellingState => ({
+const state = (stopped: boolean, revision = 1): SellingState => ({
+  revision,
   stopped,
   at: '2026-11-24T10:00:00.000Z',
   by: 'ann',
@@ -21,13 +25,19 @@ function aSwitch(initial?: SellingState) {
   return {
     redis,
     read: () => orAway(() => redis.state),
-    restore: (lost: SellingState) => orAway(() => void (redis.state ??= lost)),
+    restore: (lost: SellingState) => orAway(() => void (redis.state = lost)),
   };
 }
 
+const silent = pino({ level: 'silent' });
+
 let watch: SellingWatch;
 const start = async (found: ReturnType<typeof aSwitch>) => {
-  watch = await watchSelling(found, pino({ level: 'silent' }), 0);
+  watch = await watchSelling(found, () => Promise.resolve(undefined), silent, {
+    firstReadMsMax: 0,
+  });
+  // The record is read beside the switch.
+  await setImmediate();
   return watch;
 };
 afterEach(() => {
@@ -47,7 +57,7 @@ test('a gateway follows the switch', async () => {
     'all selling is stopped since 2026-11-24T10:00:00.000Z: no purchases are accepted',
   ]);
   expect(await metric('flash_sale_selling_stopped')).toBe(1);
-  found.redis.state = state(false);
+  found.redis.state = state(false, 2);
   await refresh();
   expect([standing(), warnings()]).toEqual(['selling', []]);
   expect(await metric('flash_sale_selling_stopped')).toBe(0);
@@ -85,17 +95,77 @@ test('a gateway waits for its connection to Redis before it says what it knows',
   const found = aSwitch(state(true));
   let reads = 0;
   const read = () => (++reads < 3 ? Promise.reject(new Error('not connected')) : found.read());
-  watch = await watchSelling({ ...found, read }, pino({ level: 'silent' }));
+  watch = await watchSelling({ ...found, read }, () => Promise.resolve(undefined), silent);
   expect(watch.standing()).toBe('stopped');
 });
 
-test('a stop that Redis has lost holds, and is written again for gateways that start later', async () => {
-  const found = aSwitch(state(true));
-  const { standing, refresh } = await start(found);
-  found.redis.state = undefined;
-  await refresh();
-  expect([standing(), found.redis.state]).toEqual(['stopped', state(true)]);
-  found.redis.state = state(false);
-  await refresh();
-  expect(standing()).toBe('selling');
+describe('a state that Redis has lost', () => {
+  test.each([
+    ['a stop', state(true, 5), state(false, 4)],
+    ['a stop, the only state there was', state(true, 5), undefined],
+    ['the end of a stop', state(false, 5), state(true, 4)],
+  ])('holds, and is written again: %s', async (_, lost, older) => {
+    const found = aSwitch(lost);
+    const { standing, refresh } = await start(found);
+    const before = standing();
+    found.redis.state = older;
+    await refresh();
+    expect([standing(), found.redis.state]).toEqual([before, lost]);
+    found.redis.state = state(!lost.stopped, 6);
+    await refresh();
+    expect(standing()).not.toBe(before);
+  });
+
+  test('is found in the record by a gateway that starts afterwards', async () => {
+    const found = aSwitch(state(false, 4));
+    const asked: number[] = [];
+    const readRecord = (sinceRevision: number) => {
+      asked.push(sinceRevision);
+      return Promise.resolve(state(true, 5));
+    };
+    watch = await watchSelling(found, readRecord, silent);
+    await watch.refresh();
+    await watch.refresh();
+    expect([watch.standing(), found.redis.state, asked]).toEqual(['stopped', state(true, 5), [4]]);
+  });
+
+  test('is not what the record has of a time before the state in Redis', async () => {
+    const found = aSwitch(state(false, 6));
+    watch = await watchSelling(found, () => Promise.resolve(state(true, 5)), silent);
+    await watch.refresh();
+    expect([watch.standing(), found.redis.state]).toEqual(['selling', state(false, 6)]);
+  });
+});
+
+describe('a gateway that cannot read the record at its start', () => {
+  test('sells nothing until it has read it', async () => {
+    let recordIsRead: (none?: undefined) => void = () => undefined;
+    const record = new Promise<undefined>((resolve) => (recordIsRead = resolve));
+    watch = await watchSelling(aSwitch(state(false)), () => record, silent);
+    expect(watch.standing()).toBe('unknown');
+    recordIsRead();
+    await eventually('it sells', () => watch.standing() === 'selling');
+  });
+
+  test('sells after a time, as Redis has it, warns, and goes on trying', async () => {
+    let isAway = true;
+    const readRecord = () =>
+      isAway ? Promise.reject(new Error('no answer')) : Promise.resolve(state(true, 5));
+    watch = await watchSelling(aSwitch(state(false)), readRecord, silent, { recordMsMax: 0 });
+    await eventually('it sells', () => watch.standing() === 'selling');
+    expect(watch.warnings().join()).toMatch(/recorded states.*cannot be read: .*as Redis has it/);
+    isAway = false;
+    await eventually('it is stopped', () => watch.standing() === 'stopped');
+    expect(watch.warnings().join()).not.toContain('recorded states');
+  });
+});
+
+test.each([
+  [{ stopped: true, at: '2026-11-24T10:00:00.000Z', by: 'ann', why: '' }, 1_795_514_400_000],
+  [{ stopped: true, at: 'some time', by: 'ann', why: '' }, undefined],
+  [{ stopped: true, at: 'x', by: 'ann', why: '', revision: 3 }, 3],
+  [{ stopped: 'yes' }, undefined],
+  [null, undefined],
+])('the revision of %j is %p', (value, revision) => {
+  expect(parseSellingState(value)?.revision).toBe(revision);
 });
