@@ -84,7 +84,7 @@ export async function operatorAdd(
 ): Promise<ExitCode> {
   const { name, role } = options;
   const { credential, token } = createCredential(name, role, Date.now());
-  await changeCredentials(file, (credentials) => [...credentials, credential]);
+  const added = await changeCredentials(file, (credentials) => [...credentials, credential]);
   const text = [
     `${paint(terminal, 'green', 'added')}  ${name} (${role}), id ${credential.id}, in ${plain(file)}`,
     `token  ${token}`,
@@ -92,6 +92,7 @@ export async function operatorAdd(
     '',
   ].join('\n');
   printResult(terminal, options, { id: credential.id, name, role, file, token }, text);
+  if (added.warning !== undefined) terminal.err(`${plain(added.warning)}\n`);
   return 0;
 }
 

@@ -1,4 +1,5 @@
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Logger } from '../../platform/logger';
 import { sharedCounter } from '../../platform/metrics';
 import { lookEvery } from '../../platform/until';
@@ -18,36 +19,65 @@ export async function readCredentials(file: string): Promise<readonly Credential
 
 /**
  * Replaces the credentials of a file, which need not exist, by what `change` makes of them. The new file takes the place
- * of the old one in one step, so that a gateway never reads half of it. It is readable by this user alone. Throws a
- * UserError; the file is then as it was.
+ * of the old one in one step, so that a gateway never reads half of it, and has its owner and mode, so that the gateway
+ * can go on reading it. The first file is readable by the owner of its folder alone; resolves with a sentence where it
+ * could not be given to that owner. Throws a UserError; the file is then as it was.
  */
 export async function changeCredentials(
   file: string,
   change: (credentials: readonly Credential[]) => readonly Credential[],
-): Promise<void> {
-  const target = await realpath(file).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  const path = target ?? file;
+): Promise<{ readonly warning?: string }> {
+  const path = (await unlessMissing(realpath(file))) ?? file;
   const next = `${path}.new`;
-  // Created before the old file is read: of two changes at once the second one fails, instead of undoing the first.
+  // Created before the old file is looked for: of two changes at once the second one fails, instead of undoing the first.
   const handle = await open(next, 'wx', 0o600).catch((cause: unknown) => {
     throw errorCode(cause) === 'EEXIST'
       ? new UserError(`Another change is under way. If none is, remove ${next}.`, { cause })
       : new UserError(`Cannot write ${next} (${describeError(cause)}).`, { cause });
   });
   try {
-    const changed = change(target === undefined ? [] : await readCredentials(path));
+    const old = await unlessMissing(stat(path));
+    const owner = old ?? (await stat(dirname(path)));
+    // The group of a folder says nothing of who shall read the files in it.
+    const fault = await giveTo(handle, owner.uid, old?.gid);
+    if (old && fault) {
+      throw new UserError(
+        `${path} belongs to uid ${owner.uid} and gid ${owner.gid}, to whom the new file cannot be given (${fault}): run this as that user, or as root. Nothing was changed.`,
+      );
+    }
+    if (old) await handle.chmod(old.mode & 0o777);
+    const changed = change(old ? await readCredentials(path) : []);
     await handle.writeFile(formatCredentials(changed));
     await handle.sync();
     await rename(next, path);
+    if (!fault) return {};
+    const warning = `Only you can read ${path}; it could not be given to the owner of its folder, uid ${owner.uid} (${fault}). The gateway's user must be able to read it.`;
+    return { warning };
   } catch (error) {
     await rm(next, { force: true });
     throw error;
   } finally {
     await handle.close();
   }
+}
+
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  return found.catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** Resolves with why that is not allowed. */
+async function giveTo(
+  handle: FileHandle,
+  uid: number,
+  group?: number,
+): Promise<string | undefined> {
+  const own = await handle.stat();
+  const gid = group ?? own.gid;
+  if (own.uid === uid && own.gid === gid) return undefined;
+  return handle.chown(uid, gid).then(() => undefined, describeError);
 }
 
 /** A removed credential is refused after this time. A look costs one stat. */

@@ -1,19 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { operatorAdd, operatorList, operatorRemove } from '../../cli/operators';
 import { readCredentials } from '../../engine/operators/credential-file';
 import { findCredential } from '../../engine/operators/credentials';
+import { useTemporaryFolder } from '../support/temporary-folder';
 import { textTerminal } from './text-terminal';
 
-let folder: string;
+const folder = useTemporaryFolder();
 let file: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'operators-'));
-  file = join(folder, 'operators.json');
-});
-afterEach(() => {
-  rmSync(folder, { recursive: true });
+  file = join(folder(), 'operators.json');
 });
 
 interface Added {

@@ -1,13 +1,14 @@
 import {
+  chmodSync,
+  chownSync,
   existsSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { register } from 'prom-client';
@@ -18,18 +19,15 @@ import {
   type CredentialWatch,
 } from '../../../engine/operators/credential-file';
 import { createCredential, formatCredentials } from '../../../engine/operators/credentials';
+import { useTemporaryFolder } from '../../support/temporary-folder';
 
 const ann = createCredential('ann', 'operate', 0).credential;
 const bob = createCredential('bob', 'read', 0).credential;
 
-let folder: string;
+const folder = useTemporaryFolder();
 let file: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'operators-'));
-  file = join(folder, 'operators.json');
-});
-afterEach(() => {
-  rmSync(folder, { recursive: true });
+  file = join(folder(), 'operators.json');
 });
 
 describe('a change of the file', () => {
@@ -41,9 +39,29 @@ describe('a change of the file', () => {
     expect(existsSync(`${file}.new`)).toBe(false);
   });
 
+  test('keeps a mode that lets others read it', async () => {
+    await changeCredentials(file, () => [ann]);
+    chmodSync(file, 0o640);
+    await changeCredentials(file, (had) => [...had, bob]);
+    expect(statSync(file).mode & 0o777).toBe(0o640);
+  });
+
+  test('keeps what another one wrote that came first, where there was no file', async () => {
+    const realpath = jest.spyOn(fs, 'realpath').mockImplementationOnce(async (path) => {
+      const found = fs.realpath(path).catch(async (error: unknown) => {
+        await changeCredentials(file, () => [ann]);
+        throw error;
+      });
+      return found;
+    });
+    await changeCredentials(file, (had) => [...had, bob]);
+    realpath.mockRestore();
+    expect(await readCredentials(file)).toEqual([ann, bob]);
+  });
+
   test('follows a link to it', async () => {
     await changeCredentials(file, () => [ann]);
-    const link = join(folder, 'link');
+    const link = join(folder(), 'link');
     symlinkSync(file, link);
     await changeCredentials(link, (had) => [...had, bob]);
     expect(await readCredentials(file)).toEqual([ann, bob]);
@@ -65,8 +83,62 @@ describe('a change of the file', () => {
   });
 
   test('in a folder that is not there says so', async () => {
-    const nowhere = join(folder, 'none', 'operators.json');
+    const nowhere = join(folder(), 'none', 'operators.json');
     await expect(changeCredentials(nowhere, () => [ann])).rejects.toThrow(/Cannot write .*ENOENT/);
+  });
+});
+
+/** Only root can give files away. */
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
+/** The user of the gateway, and another one. */
+const [GATEWAY, OTHER] = [12_345, 54_321];
+
+describe('a change of the file by another user than that of the gateway', () => {
+  beforeEach(() => {
+    if (process.getuid?.() === 0) chownSync(folder(), GATEWAY, GATEWAY);
+  });
+  const owner = () => {
+    const { uid, gid, mode } = statSync(file);
+    return [uid, gid, mode & 0o777];
+  };
+  const as = async <T>(uid: number, act: () => Promise<T>): Promise<T> => {
+    process.seteuid?.(uid);
+    try {
+      return await act();
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+
+  testAsRoot('leaves it to its owner and group', async () => {
+    await changeCredentials(file, () => [ann]);
+    chownSync(file, GATEWAY, OTHER);
+    expect(await changeCredentials(file, (had) => [...had, bob])).toEqual({});
+    expect(owner()).toEqual([GATEWAY, OTHER, 0o600]);
+  });
+
+  testAsRoot('gives the first one to the owner of its folder', async () => {
+    expect(await changeCredentials(file, () => [ann])).toEqual({});
+    expect(owner()).toEqual([GATEWAY, 0, 0o600]);
+  });
+
+  testAsRoot('is refused where the new one could not be given to its owner', async () => {
+    await changeCredentials(file, () => [ann]);
+    chmodSync(file, 0o644);
+    chmodSync(folder(), 0o777);
+    const changed = as(OTHER, () => changeCredentials(file, () => [bob]));
+    await expect(changed).rejects.toThrow(/belongs to uid 12345 and gid 0, .*Nothing was changed/);
+    expect(await readCredentials(file)).toEqual([ann]);
+    expect(existsSync(`${file}.new`)).toBe(false);
+  });
+
+  testAsRoot('says so where the first one could not be given to that owner', async () => {
+    chmodSync(folder(), 0o777);
+    const { warning } = await as(OTHER, () => changeCredentials(file, () => [ann]));
+    expect(warning).toMatch(
+      /Only you can read .*uid 12345.*gateway's user must be able to read it/,
+    );
+    expect(owner()).toEqual([OTHER, 0, 0o600]);
   });
 });
 
