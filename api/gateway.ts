@@ -139,6 +139,7 @@ export function createGateway(parts: GatewayParts) {
   const buy = createBuy({
     admission: parts.admission,
     ledgers: parts.ledgers,
+    ledger,
     publisher: parts.publisher,
     inFlight,
     isClosing,

@@ -12,6 +12,7 @@ import {
   type Verdict,
 } from '../../engine/stock/admission';
 import type { LedgerOpener } from '../../engine/stock/ledger-opener';
+import type { StockLedger } from '../../engine/stock/stock-ledger';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
@@ -52,6 +53,7 @@ export interface Admitted {
 export interface BuyAdmissionDeps {
   readonly admission: Admission;
   readonly ledgers: LedgerOpener;
+  readonly ledger: Pick<StockLedger, 'findOrder'>;
   readonly view: OrderView;
   readonly errors: ErrorLog;
   /** Called with the size of each batch of claims and holds. */
@@ -64,7 +66,7 @@ export interface BuyAdmissionDeps {
 /** Admits single purchases. Those of one turn of the event loop share their round trips to Redis. */
 // eslint-disable-next-line max-lines-per-function -- a list of methods
 export function createBuyAdmission(deps: BuyAdmissionDeps) {
-  const { ledgers, view, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
+  const { ledgers, ledger, view, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
   const nextToken = createTokens();
   const batches = createBatches(deps.admission, deps.onBatch);
 
@@ -127,6 +129,33 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     const ids = { requestId, itemId, httpRequestId };
     errors.report('no answer to whether a request is known', known, ids);
     return problem('not-accepted', { requestId });
+  };
+
+  /**
+   * For while nothing is sold. Responds to a request that was accepted before with its order, and to one whose id is
+   * another's; undefined for every other one, also while nobody knows. Takes nothing.
+   */
+  const respondRepeated = async (
+    purchase: Purchase,
+    httpRequestId: string,
+  ): Promise<HttpResponse | undefined> => {
+    const { requestId, itemId } = purchase;
+    try {
+      const known = await batches.isKnown({ requestId, itemId });
+      if (known instanceof Error) throw known;
+      const found = known ? await ledger.findOrder(requestId) : undefined;
+      if (!found) return undefined;
+      const { entry } = found;
+      if (entry.fingerprint !== fingerprint(purchase)) {
+        return rejectionProblem({ kind: 'request-id-reused' }, purchase, view, Date.now());
+      }
+      if (entry.state === 'held') return undefined;
+      return rejectionProblem({ kind: 'exists', entry }, purchase, view, Date.now());
+    } catch (error) {
+      const ids = { requestId, itemId, httpRequestId };
+      errors.report('no answer to whether a request is known', error, ids);
+      return undefined;
+    }
   };
 
   const reject = async (
@@ -215,6 +244,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
 
   return {
     admit,
+    respondRepeated,
     /** Undoes an admission whose record certainly is not in the log. */
     undo: ({ attempt, claim }: Admitted): Promise<void> => undo(attempt, true, claim === 'new'),
     /** Moves an order from held to queued. False: its entry is gone. */

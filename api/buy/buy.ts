@@ -57,6 +57,17 @@ export function createBuy(deps: BuyDeps) {
   const { publish, whenPublished } = createPublish(deps, admission.queue);
   const accepted = createAccepted(deps.view);
 
+  /** Why nothing is sold at all; undefined while it is. */
+  const refuse = (req: IncomingMessage, requestId: RequestId): HttpResponse | undefined => {
+    if (deps.isRedisNearlyFull()) {
+      const ids = { requestId, httpRequestId: httpRequestId(req) };
+      deps.errors.report('Redis is nearly full', undefined, ids);
+      return problem('not-accepted', { requestId, detail: NEARLY_FULL });
+    }
+    const standing = deps.selling();
+    return standing === 'selling' ? undefined : notSelling(standing, requestId);
+  };
+
   /** Undefined when the client has left before its body was read. Throws only for bugs. */
   const respond = async (
     req: IncomingMessage,
@@ -73,18 +84,12 @@ export function createBuy(deps: BuyDeps) {
     const retryAfterMs =
       client === undefined ? undefined : await rateLimit?.(client, purchase.itemId);
     if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
-    if (deps.isRedisNearlyFull()) {
-      deps.errors.report('Redis is nearly full', undefined, {
-        requestId,
-        httpRequestId: httpRequestId(req),
-      });
-      return problem('not-accepted', { requestId, detail: NEARLY_FULL });
-    }
-    const standing = deps.selling();
-    if (standing !== 'selling') return notSelling(standing, requestId);
+    const refusal = refuse(req, requestId);
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
+      if (refusal)
+        return (await admission.respondRepeated(purchase, httpRequestId(req))) ?? refusal;
       const admitted = await admission.admit(purchase, httpRequestId(req));
       if ('status' in admitted) return admitted;
       const published = await publish(admitted);

@@ -185,6 +185,21 @@ describe('while the gateway shuts down', () => {
   });
 });
 
+test('with a nearly full Redis, POST /buy takes nothing, and answers what was accepted before', async () => {
+  let isNearlyFull = false;
+  open = await openGateway({
+    change: () => ({ redisMemory: { isNearlyFull: () => isNearlyFull, warnings: () => [] } }),
+  });
+  expect((await buy(open)).status).toBe(202);
+  isNearlyFull = true;
+  const before = open.stock.snapshot();
+  const again = await buy(open);
+  expect(again.body).toMatchObject({ type: '/problems/duplicate-request' });
+  const refused = await buy(open, { request_id: 'req-2' });
+  expect([refused.status, refused.body['type']]).toEqual([503, '/problems/not-accepted']);
+  expect(open.stock.snapshot()).toBe(before);
+});
+
 describe('a bug', () => {
   test('is answered 500 without a word about itself, and logged', async () => {
     open = await openWith(() => ({

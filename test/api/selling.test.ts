@@ -1,4 +1,4 @@
-import { buy } from './open-gateway';
+import { buy, until } from './open-gateway';
 import { openOperatorGateway, problemType, TOKENS, type OperatorGateway } from './operator-gateway';
 
 let gateway: OperatorGateway;
@@ -33,6 +33,48 @@ describe('the switch of all selling', () => {
     const sold = buy(gateway);
     publisher.acknowledge();
     expect((await sold).status).toBe(202);
+  });
+
+  test('answers a purchase that was accepted before with its order, and only that one', async () => {
+    const { act, stock, publisher } = await open();
+    const first = buy(gateway);
+    publisher.acknowledge();
+    expect((await first).status).toBe(202);
+    await act('/stop', { why: 'x' });
+    const before = stock.snapshot();
+    const again = await buy(gateway);
+    expect([again.status, problemType(again)]).toEqual([409, 'duplicate-request']);
+    expect(again.body['order']).toMatchObject({ request_id: 'req-1', status: 'queued' });
+    expect(again.headers.get('location')).toBe('/orders/req-1');
+    for (const other of [{ amount: 2 }, { user_id: 'u2' }, { item_id: '102' }]) {
+      const reused = await buy(gateway, other);
+      expect([reused.status, problemType(reused)]).toEqual([422, 'request-id-reused']);
+    }
+    const refused = await buy(gateway, { request_id: 'req-2' });
+    expect([refused.status, problemType(refused)]).toEqual([503, 'selling-stopped']);
+    expect(stock.snapshot()).toEqual(before);
+  });
+
+  test('answers 503 to a purchase that is only held: nobody can say yet what comes of it', async () => {
+    const { act, stock, publisher } = await open();
+    publisher.next = 'wait';
+    const first = buy(gateway);
+    await until(() => publisher.records.length === 1);
+    await act('/stop', { why: 'x' });
+    const before = stock.snapshot();
+    expect(problemType(await buy(gateway))).toBe('selling-stopped');
+    expect(problemType(await buy(gateway, { amount: 2 }))).toBe('request-id-reused');
+    expect(stock.snapshot()).toEqual(before);
+    publisher.acknowledge();
+    expect((await first).status).toBe(202);
+  });
+
+  test('answers 503 while nobody can say whether there is an order', async () => {
+    const { act, stock, logged } = await open();
+    await act('/stop', { why: 'x' });
+    stock.admission.areKnown = () => Promise.reject(new Error('Redis is away'));
+    expect(problemType(await buy(gateway))).toBe('selling-stopped');
+    expect(JSON.stringify(logged)).toContain('no answer to whether a request is known');
   });
 
   test('still refuses a purchase that is none', async () => {

@@ -44,7 +44,7 @@ const stop = operatorRoute({
   id: 'stopSelling',
   summary: 'Stop all selling',
   description:
-    'From now on every purchase of every item gets 503 `selling-stopped`, within a second at every gateway process, and after restarts. Orders that were accepted go on. It does not wait for its record in Kafka: `recorded` says whether there is one.',
+    'From now on every new purchase of every item gets 503 `selling-stopped`, within a second at every gateway process, and after restarts. Orders that were accepted go on, and a repeated purchase gets its order. It does not wait for its record in Kafka: `recorded` says whether there is one.',
   body: { schema: object({ why: Why, by: By }, JSON_OBJECT), example: { why: EXAMPLE.why } },
   response: {
     description: 'Selling is stopped.',
