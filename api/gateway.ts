@@ -132,6 +132,10 @@ export function createGateway(parts: GatewayParts) {
   const { health, metrics } = parts.joinCluster ? createClusterStatus(parts.joinCluster, own) : own;
   const selling = parts.selling ?? (() => 'selling');
   const errors = createErrorLog(logger, metrics.countError);
+  const authLog = {
+    report: errors.report,
+    reportTurnedAway: createErrorLog(logger, metrics.countTurnedAway).report,
+  };
   const reportPressure = createErrorLog(logger, metrics.countPressure).report;
   const view = createOrderView(parts.trace);
   const clients = createClients(parts.trustedProxies ?? new BlockList());
@@ -180,7 +184,7 @@ export function createGateway(parts: GatewayParts) {
   const operatorRoutes = createOperatorRoutes(
     [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],
     parts.operator,
-    { ledger, defaultPrice, readBody, errors },
+    { ledger, defaultPrice, readBody, errors: authLog },
   );
   const hasTokens = parts.jwt !== undefined;
   const buyerRoutes = [
@@ -192,7 +196,7 @@ export function createGateway(parts: GatewayParts) {
   // In the order in which the API reference shows them.
   const documented = [
     ...(parts.jwt
-      ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, errors, userIdPattern))
+      ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, authLog, userIdPattern))
       : buyerRoutes),
     itemRoute(ledger, defaultPrice, selling),
     ...operatorRoutes,

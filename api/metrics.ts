@@ -40,6 +40,12 @@ export function createMetrics(buysInFlight: () => number) {
     labelNames: ['what'],
     registers,
   });
+  const turnedAway = new Counter({
+    name: 'flash_sale_turned_away_total',
+    help: 'Requests whose credentials or tokens were refused',
+    labelNames: ['what'],
+    registers,
+  });
   const pressure = new Counter({
     name: 'flash_sale_pressure_total',
     help: 'What the gateway did to connections, bodies and streams to protect the others',
@@ -72,6 +78,9 @@ export function createMetrics(buysInFlight: () => number) {
     },
     countError: (what: string): void => {
       errors.inc({ what });
+    },
+    countTurnedAway: (what: string): void => {
+      turnedAway.inc({ what });
     },
     countPressure: (what: string): void => {
       pressure.inc({ what });

@@ -12,7 +12,7 @@ import {
 import { isId, type UserId } from '../../engine/orders/order';
 import type { JwtSettings } from '../../platform/config/buyer-auth';
 import { bearerToken } from '../http/clients';
-import { RequestError, type ErrorLog } from '../http/errors';
+import { RequestError, type AuthLog, type ErrorLog } from '../http/errors';
 import { createInFlight } from '../http/limits';
 import { problem } from '../http/problems';
 import { httpRequestId } from '../http/request-id';
@@ -44,7 +44,7 @@ const KEYS_TRIED_MAX = 4;
 /** Checks the bearer tokens of buyers. */
 export function createBuyerAuth(
   settings: JwtSettings,
-  errors: ErrorLog,
+  errors: AuthLog,
   userIdPattern?: RegExp,
   keys: TokenKeys = createKeys(settings, errors),
 ): Authenticate {
@@ -87,7 +87,7 @@ export function createBuyerAuth(
 
   const turnAway = (req: IncomingMessage, why?: string): HttpResponse => {
     const fields = { httpRequestId: httpRequestId(req) };
-    errors.report('a buyer was turned away', why ?? 'no token', fields);
+    errors.reportTurnedAway('a buyer was turned away', why ?? 'no token', fields);
     return unauthenticated(why);
   };
 

@@ -7,10 +7,15 @@ export type ErrorLog = ReturnType<typeof createErrorLog>;
 /** Reports what was done to one client to protect the others. */
 export type ReportPressure = ErrorLog['report'];
 
+/** For what checks credentials: who is turned away is no fault of the gateway. */
+export interface AuthLog extends ErrorLog {
+  readonly reportTurnedAway: ErrorLog['report'];
+}
+
 /** While a dependency is down, thousands of requests a second fail in the same way; one line says as much. */
 const LINE_INTERVAL_MS = 1_000;
 
-/** Logs failures of dependencies, or what protects the gateway, at most one line a second for each kind. */
+/** Logs failures of dependencies, what protects the gateway, or who was turned away, at most one line a second for each kind. */
 export function createErrorLog(logger: Logger, onError: (what: string) => void) {
   const lines = new Map<string, { loggedAt: number; suppressed: number }>();
   return {

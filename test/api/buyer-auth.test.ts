@@ -304,7 +304,7 @@ describe('a token that was verified', () => {
     return getKey as JWTVerifyGetKey;
   };
   const settings = { ...WITH_SECRET, algorithms: ['ES256'] };
-  const errors = { report: () => undefined };
+  const errors = { report: () => undefined, reportTurnedAway: () => undefined };
   const open = (keys: TokenKeys) => {
     const authenticate = createBuyerAuth(settings, errors, undefined, keys);
     return (token: string) => {

@@ -6,7 +6,7 @@ import type { LedgerEntry } from '../../engine/orders/ledger';
 import { signWithSecret, WITH_SECRET } from '../support/identity-provider';
 import { listenOnLoopback } from '../support/loopback-server';
 import { ITEM, until } from './open-gateway';
-import { openOperatorGateway, TOKEN, type OperatorGateway } from './operator-gateway';
+import { openOperatorGateway, TOKEN, TOKENS, type OperatorGateway } from './operator-gateway';
 
 const UUID = '6f1f2a0e-9f0b-4a57-9d0c-0d4b1f8a3c21';
 const UNKNOWN = '11111111-2222-4333-8444-555555555555';
@@ -139,6 +139,20 @@ describe('with tokens, an order of u1', () => {
     open.publisher.acknowledge();
     await first;
   });
+});
+
+test('who is turned away is counted, and is no fault of the gateway', async () => {
+  await ask('nobody', 'GET', `/orders/${UUID}`);
+  await ask('nobody', 'GET', '/operator/items/101');
+  await open.ask('POST', '/selling/stop', { why: 'x' }, TOKENS.read);
+  const metrics = await (await fetch(`${open.url}/metrics`)).text();
+  const counted = [...metrics.matchAll(/^flash_sale_turned_away_total\{what="(.*)"\} (\d+)$/gm)];
+  expect(counted.map(([, what, times]) => [what, times])).toEqual([
+    ['a buyer was turned away', '1'],
+    ['an operator was turned away', '1'],
+    ['an operator may only read', '1'],
+  ]);
+  expect(metrics).not.toMatch(/^flash_sale_faults_total\{/m);
 });
 
 test('with tokens, a stream of events ends with the token that opened it', async () => {

@@ -3,7 +3,7 @@ import type { ActionLog, RecordAction } from '../../../engine/operators/action-l
 import { findCredential, type Credential } from '../../../engine/operators/credentials';
 import type { ReadBody } from '../../http/body-reader';
 import { bearerToken } from '../../http/clients';
-import { RequestError, type ErrorLog } from '../../http/errors';
+import { RequestError, type AuthLog } from '../../http/errors';
 import { problem } from '../../http/problems';
 import { httpRequestId as idOf } from '../../http/request-id';
 import type { HttpResponse } from '../../http/response';
@@ -38,7 +38,7 @@ export function createOperatorRoutes(
     errors,
   }: Pick<Operator, 'ledger' | 'defaultPrice'> & {
     readonly readBody: ReadBody;
-    readonly errors: ErrorLog;
+    readonly errors: AuthLog;
   },
 ): Route[] {
   if (!clients) {
@@ -77,13 +77,13 @@ export function createOperatorRoutes(
     if (!credential) {
       // The token that was sent is not logged: it may be the right one with a typing error.
       const cause = context.req.headers.authorization === undefined ? 'no token' : 'a wrong token';
-      errors.report('an operator was turned away', cause, fields);
+      errors.reportTurnedAway('an operator was turned away', cause, fields);
       const challenge = token === undefined ? CHALLENGE : `${CHALLENGE}, error="invalid_token"`;
       return problem('unauthorized', { headers: { 'www-authenticate': challenge } });
     }
     if (credential.role === 'read' && route.method !== 'get') {
       const { id, name } = credential;
-      errors.report('an operator may only read', undefined, { ...fields, name, id });
+      errors.reportTurnedAway('an operator may only read', undefined, { ...fields, name, id });
       const challenge = `${CHALLENGE}, error="insufficient_scope"`;
       return problem('forbidden', { headers: { 'www-authenticate': challenge } });
     }
