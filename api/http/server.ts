@@ -86,9 +86,15 @@ export function createHttpServer(
   return server;
 }
 
+/**
+ * Connections that the kernel completes before they are accepted; beyond it a client tries again after a second. Node's
+ * default, 511, is what a crowd opens in 0.1 s at the beginning of a sale. Linux caps it at net.core.somaxconn, 4,096.
+ */
+const BACKLOG = 4_096;
+
 /** Starts to listen; port 0 takes a free one. Returns the port. Throws when the address is taken. */
 export async function listen(server: Server, host: string, port: number): Promise<number> {
-  server.listen(port, host);
+  server.listen({ port, host, backlog: BACKLOG });
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }

@@ -32,6 +32,15 @@ const LIFE_MS_MAX = 120_000;
 /** On average. A client that ignores Retry-After and asks again on as many connections would otherwise take the CPU. */
 const REFUSAL_DELAY_MS = 5_000;
 
+/**
+ * The more are refused, the longer each waits: all of them together are some 100 a second. A refusal and the next request
+ * take 0.4 ms of CPU, so that 3,000 connections refused every five seconds took a quarter of a core.
+ */
+const REFUSALS_AT_ONCE_MAX = 500;
+
+/** Below the 30 s after which usual proxies give up. */
+const REFUSAL_DELAY_MS_MAX = 25_000;
+
 export interface OrderEventsOptions {
   /** Milliseconds; only tests shorten them. */
   readonly pollMs?: number;
@@ -65,6 +74,8 @@ export function createOrderEvents(
   const streams = new Set<ServerResponse>();
   /** Streams and look-ups before them. */
   const places = createPlaces(streamsMax);
+  /** Refusals that wait. */
+  let refused = 0;
 
   /** A failed read does not end the stream: the next one may succeed. */
   const read = (requestId: RequestId, id: string, buyer: Buyer | undefined) =>
@@ -110,7 +121,9 @@ export function createOrderEvents(
     const client = clients.keyOf(req);
     if (!places.take(client)) {
       report('an event stream was refused: too many are open', undefined, { httpRequestId: id });
-      await sleep(refusalDelayMs * (0.5 + Math.random()), undefined, { ref: false });
+      refused += 1;
+      await sleep(refusalMs(refusalDelayMs, refused), undefined, { ref: false });
+      refused -= 1;
       return problem('not-accepted', { requestId });
     }
     let isStream = false;
@@ -175,6 +188,12 @@ const LAST_EVENT_ID: Parameter = {
   description: 'the id of the last event that was received',
   schema: text('an event id'),
 };
+
+/** How long a refusal waits beside `refused` in all. Random, so that those that came together do not come back together. */
+export function refusalMs(delayMs: number, refused: number): number {
+  const average = delayMs * Math.max(1, refused / REFUSALS_AT_ONCE_MAX);
+  return Math.min(average * (0.5 + Math.random()), REFUSAL_DELAY_MS_MAX);
+}
 
 /** What is left of a buyer's token, which a stream must not outlive. */
 function tokenMs(buyer: Buyer | undefined): number {

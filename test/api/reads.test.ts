@@ -1,5 +1,6 @@
 import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { refusalMs } from '../../api/routes/order-events';
 import type { RequestId } from '../../engine/orders/order';
 import { buy, ITEM, openGateway, reply, until, type OpenGateway } from './open-gateway';
 
@@ -187,6 +188,17 @@ describe('GET /orders/<request_id>/events', () => {
     await events.gateway.drain();
     await Promise.all(crowd.map((response) => response.text()));
     await events.close();
+  });
+
+  test('refuses some hundred a second at most, each within 25 s', () => {
+    const draws = Array.from({ length: 1_000 }, () => refusalMs(5_000, 1));
+    expect(Math.min(...draws)).toBeGreaterThanOrEqual(2_500);
+    expect(Math.max(...draws)).toBeLessThan(7_500);
+    const random = jest.spyOn(Math, 'random').mockReturnValue(0.5);
+    expect(refusalMs(5_000, 500)).toBe(5_000);
+    expect(refusalMs(5_000, 2_000)).toBe(20_000);
+    expect(refusalMs(5_000, 10_000)).toBe(25_000);
+    random.mockRestore();
   });
 
   test('leaves room for others, however many one client opens', async () => {
