@@ -18,23 +18,30 @@ export interface HostileResult {
   readonly closed: number;
 }
 
-/** Another client than the honest ones. Only Linux has it without being told. */
-const OWN_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : LOOPBACK;
+/**
+ * Other clients than the honest ones. Only Linux has these addresses without being told. An attack on which limits by client
+ * have no bearing uses all of them: beyond some 3,500 connections of one address, Linux takes milliseconds to find each a
+ * port, and the attacker does not get to open them.
+ */
+const ADDRESSES =
+  process.platform === 'linux'
+    ? Array.from({ length: 16 }, (_, i) => `127.0.0.${i + 2}`)
+    : [LOOPBACK];
 
-/** Opened so many at a time: beyond the 511 in the queue of a listener, attempts are repeated after seconds. */
+/** Opened so many at a time: beyond the queue of a listener, attempts are repeated after seconds. */
 const SLICE = 100;
 const SLICE_MS = 25;
 
 /** Carries out one attack until its time is over. Each connection that is closed is opened again. */
 export async function runHostile(plan: HostilePlan): Promise<HostileResult> {
-  const { connections, reopenMs, act } = ATTACKS[plan.attack];
+  const { connections, reopenMs, addresses, act } = ATTACKS[plan.attack];
   const open = new Set<Socket>();
-  let [opened, closed, isOver] = [0, 0, false];
+  let [tried, opened, closed, isOver] = [0, 0, 0, false];
 
   const openOne = () => {
     if (isOver) return;
-    const options = { port: plan.port, host: LOOPBACK, localAddress: OWN_ADDRESS };
-    const socket = connect(options, () => {
+    const localAddress = ADDRESSES[tried++ % Math.min(addresses, ADDRESSES.length)] ?? LOOPBACK;
+    const socket = connect({ port: plan.port, host: LOOPBACK, localAddress }, () => {
       opened += 1;
       act(socket, plan);
     });
@@ -55,7 +62,8 @@ export async function runHostile(plan: HostilePlan): Promise<HostileResult> {
   await new Promise((resolve) => setTimeout(resolve, plan.ms));
   isOver = true;
   clearInterval(slices);
-  for (const socket of open) socket.destroy();
+  // Without the minute in which a closed connection keeps its port from the next run.
+  for (const socket of open) socket.resetAndDestroy();
   return { opened, closed };
 }
 
@@ -69,6 +77,8 @@ const ATTACKS: Readonly<
     {
       readonly connections: number;
       readonly reopenMs: number;
+      /** From so many of its addresses. */
+      readonly addresses: number;
       readonly act: (socket: Socket, plan: HostilePlan) => void;
     }
   >
@@ -76,6 +86,7 @@ const ATTACKS: Readonly<
   pipelining: {
     connections: 16,
     reopenMs: 1,
+    addresses: 1,
     act: (socket) => {
       const send = () => socket.write(REFUSED_PURCHASES);
       socket.on('drain', send);
@@ -85,12 +96,14 @@ const ATTACKS: Readonly<
   'idle connections': {
     connections: 10_000,
     reopenMs: 1_000,
+    addresses: 16,
     // A connection that has sent nothing would be closed after some seconds.
     act: (socket) => socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'),
   },
   'slow bodies': {
     connections: 2_000,
     reopenMs: 100,
+    addresses: 1,
     act: (socket) => {
       socket.write(`${HEAD}200\r\n\r\n{`);
       const drip = setInterval(() => socket.write(' '), 1_000);
@@ -102,6 +115,7 @@ const ATTACKS: Readonly<
   'event streams': {
     connections: 3_000,
     reopenMs: 100,
+    addresses: 1,
     act: (socket, { requestId }) => {
       const ask = () => socket.write(`GET /orders/${requestId}/events HTTP/1.1\r\nhost: x\r\n\r\n`);
       // A refusal is asked for again at once.
