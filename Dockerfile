@@ -35,5 +35,5 @@ ENV NODE_ENV=production HOST=0.0.0.0 PAYMENT_LEDGER_FILE=/data/ledger.jsonl
 USER 1000:1000
 # Set PORT for processes other than the gateway. This is a liveness check; readiness is up to the orchestrator.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT||8080}/livez`).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.ADMIN_PORT||process.env.PORT||9100}/livez`).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
 CMD ["node", "--min-semi-space-size=64", "--max-semi-space-size=64", "dist/api/main.js"]

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Price } from '../engine/orders/order';
@@ -29,14 +29,14 @@ import { docsRoutes } from './routes/docs';
 import { itemRoute } from './routes/items';
 import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/access';
+import { ORDER_ROUTES, type TraceTarget } from './routes/operator/orders';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
-import { createOrderView, type TraceTarget } from './routes/order-view';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
-import { behindTokens } from './routes/route';
-import { systemRoutes } from './routes/system';
+import { behindTokens, type Route } from './routes/route';
+import { metricsRoute, systemRoutes } from './routes/system';
 
 /**
  * At 5,000 purchases a second this is 0.1 s of work, and a broker that takes 50 ms to acknowledge still lets 10,000 a second
@@ -137,7 +137,6 @@ export function createGateway(parts: GatewayParts) {
     reportTurnedAway: createErrorLog(logger, metrics.countTurnedAway).report,
   };
   const reportPressure = createErrorLog(logger, metrics.countPressure).report;
-  const view = createOrderView(parts.trace);
   const clients = createClients(parts.trustedProxies ?? new BlockList());
   const readBody = createBodyReader(reportPressure, limits.bodyDeadlineMs, limits.bodiesMax);
   const buy = createBuy({
@@ -149,7 +148,6 @@ export function createGateway(parts: GatewayParts) {
     isClosing,
     selling,
     isRedisNearlyFull: parts.redisMemory?.isNearlyFull ?? (() => false),
-    view,
     errors,
     readBody,
     onBatch: metrics.countBatch,
@@ -166,7 +164,7 @@ export function createGateway(parts: GatewayParts) {
     claim: parts.claim,
     errors,
   });
-  const findOrder = createFindOrder(lookUp, view);
+  const findOrder = createFindOrder(lookUp);
   const events = createOrderEvents(
     { findOrder, errors, clients, report: reportPressure },
     limits.events,
@@ -174,7 +172,6 @@ export function createGateway(parts: GatewayParts) {
   const cancelOrder = createCancelOrder({
     ledger,
     lookUp,
-    view,
     isClosing,
     cancelWorkflow: parts.cancelWorkflow,
     cancellations: parts.cancellations,
@@ -182,9 +179,9 @@ export function createGateway(parts: GatewayParts) {
     appendDeadlineMs: limits.appendDeadlineMs,
   });
   const operatorRoutes = createOperatorRoutes(
-    [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES],
+    [...SELLING_ROUTES, ...STOCK_ROUTES, ...ORDER_ROUTES, ...DEAD_LETTER_ROUTES],
     parts.operator,
-    { ledger, defaultPrice, readBody, errors: authLog },
+    { ledger, findOrder, trace: parts.trace, defaultPrice, readBody, errors: authLog },
   );
   const hasTokens = parts.jwt !== undefined;
   const buyerRoutes = [
@@ -193,37 +190,50 @@ export function createGateway(parts: GatewayParts) {
     cancelOrderRoute(cancelOrder, { hasTokens }),
     events.route,
   ];
-  // In the order in which the API reference shows them.
-  const documented = [
+  const { publicUrl } = parts;
+  const system = systemRoutes(health);
+  // In the order in which the API references show them.
+  const forBuyers = [
     ...(parts.jwt
       ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, authLog, userIdPattern))
       : buyerRoutes),
     itemRoute(ledger, defaultPrice, selling),
-    ...operatorRoutes,
-    ...systemRoutes(health, metrics),
+    ...system,
   ];
-  const { publicUrl } = parts;
-  const routes = [...documented, ...docsRoutes(documented, publicUrl)];
-  const app = createApp({ routes, errors, logger, isClosing, publicUrl }).callback();
+  const forOperators = [...operatorRoutes, ...system, metricsRoute(metrics)];
+  const routes = {
+    public: [...forBuyers, ...docsRoutes(forBuyers, { audience: 'buyers', publicUrl })],
+    admin: [...forOperators, ...docsRoutes(forOperators, { audience: 'operators', publicUrl })],
+  };
+  const serve = (served: readonly Route[]): RequestListener => {
+    const app = createApp({ routes: served, errors, logger, isClosing, publicUrl }).callback();
+    return (req, res) => void app(req, res);
+  };
   const shedding = shedLoad(
-    (req, res) => void app(req, res),
+    serve(routes.public),
     () => !closing && inFlight.isFull(),
     (response) => {
       metrics.countBuy(response, 0);
     },
     publicUrl,
   );
-  const listener = parts.accessLog ? logAccess(shedding, clients, logger) : shedding;
+  const outermost = (inner: RequestListener): RequestListener => {
+    const logging = parts.accessLog ? logAccess(inner, clients, logger) : inner;
+    return (req, res) => {
+      if (req.headers['x-request-id'] !== undefined) adoptRequestId(req, clients);
+      logging(req, res);
+    };
+  };
 
   return {
-    /** For the tests of the API reference. */
+    /** Of each listener, for the tests of the API references. */
     routes,
-    /** For the server of the listener. */
+    /** For the servers of both listeners. */
     server: { report: reportPressure, isProxy: clients.isProxy, publicUrl },
-    listener: (req: IncomingMessage, res: ServerResponse) => {
-      if (req.headers['x-request-id'] !== undefined) adoptRequestId(req, clients);
-      listener(req, res);
-    },
+    /** Serves buyers. */
+    listener: outermost(shedding),
+    /** Serves operators, metrics and probes, on a server of its own: whatever the public one suffers, it answers. */
+    adminListener: outermost(serve(routes.admin)),
     /**
      * From now on the gateway is not ready, refuses purchases, and ends each connection with its next response. Resolves
      * once the purchases in hand have their response, or after a bound. The caller closes the listening socket afterwards.

@@ -19,7 +19,7 @@ import { createStockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
 import { loadApiConfig, type ApiConfig } from '../platform/config';
 import { createFailpoints, type Failpoints } from '../platform/failpoints';
-import { createLifecycle, runProcess } from '../platform/lifecycle';
+import { createLifecycle, runProcess, type Lifecycle } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
 import {
   closeRedis,
@@ -31,7 +31,7 @@ import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
 import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
-import { createGateway } from './gateway';
+import { createGateway, type Gateway } from './gateway';
 import { createKafkaProbe } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createCancelWorkflow } from './routes/cancel-order';
@@ -159,12 +159,28 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('late orders', gateway.finishLateOrders);
   onShutdown('producers', kafka.close);
 
+  const ports = await openListeners(config, gateway, failpoints, onShutdown);
+  logger.info({ ...ports, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
+}
+
+/** Opens the public listener and then the admin one, so that a gateway which is ready by its probes can be reached. */
+async function openListeners(
+  { host, port, adminPort }: ApiConfig,
+  gateway: Gateway,
+  failpoints: Failpoints<'api'>,
+  onShutdown: Lifecycle['onShutdown'],
+) {
+  // Closed after the public one: probes are answered until then.
+  const adminServer = createHttpServer(gateway.adminListener, gateway.server);
+  onShutdown('connections of operators', () => closeHttpServer(adminServer, CONNECTIONS_GRACE_MS));
   const listener = calls.aroundAcceptances(failpoints, gateway.listener);
   const server = createHttpServer(listener, gateway.server);
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
-  const port = await listen(server, config.host, config.port);
-  logger.info({ port, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
+  return {
+    port: await listen(server, host, port),
+    adminPort: await listen(adminServer, host, adminPort),
+  };
 }
 
 /** The log. Without it reads go on, and purchases and cancellations get 503. */

@@ -8,6 +8,7 @@ import type { ExitCode } from './terminal';
 /** The options of every command. */
 export interface CommonOptions {
   readonly url?: string | undefined;
+  readonly adminUrl?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -34,6 +35,14 @@ export function addCommand(
     .option('--url <url>', 'the gateway (default: FLASH_SALE_URL, else the local stack)')
     .option('--json', 'print one JSON document and nothing else')
     .addHelpText('after', `\nExample:\n  $ npx ${examples.join('\n  $ npx ')}\n`);
+}
+
+/** Adds `--admin-url`, for commands that ask the gateway's admin listener. */
+export function addAdminUrl(command: Command): Command {
+  return command.option(
+    '--admin-url <url>',
+    "the gateway's admin listener (default: FLASH_SALE_ADMIN_URL, else the local stack)",
+  );
 }
 
 /** Adds `--by`, for commands that have a reason already. */

@@ -10,6 +10,7 @@ import type { Env } from '../platform/config';
 import type { RedisAccess, TemporalAccess } from '../platform/config/access';
 import {
   findOperatorsFile,
+  findOperatorToken,
   findStackAddresses,
   loadCommandConfig,
   loadStackAccess,
@@ -42,7 +43,8 @@ export function createContext({
   /** The checkout. */
   readonly root: string;
 }) {
-  const addresses = ({ url }: CommonOptions) => findStackAddresses({ url, env, root });
+  const addresses = ({ url, adminUrl }: CommonOptions) =>
+    findStackAddresses({ url, adminUrl, env, root });
   const access = (options: CommonOptions) => loadStackAccess(addresses(options), env);
   return {
     terminal,
@@ -68,14 +70,17 @@ export function createContext({
     },
     config: () => loadCommandConfig(env),
     operatorsFile: () => findOperatorsFile(env, root),
-    /** Runs `use` with the gateway, and with where the Temporal Web UI is in case the gateway does not know. */
+    /** Runs `use` with the gateway, for an operator at its admin listener, and with where the Temporal Web UI is. */
     withGateway: async <T>(
-      options: CommonOptions,
+      options: CommonOptions & { readonly operator?: boolean | undefined },
       use: (deps: { terminal: Terminal; gateway: Gateway; trace: Trace }) => Promise<T>,
     ): Promise<T> => {
-      const { gateway: url, temporalUi } = addresses(options).addresses;
+      const found = addresses(options);
+      const { gateway: url, admin, temporalUi } = found.addresses;
       const { namespace, buyerToken } = loadCommandConfig(env);
-      const gateway = createGateway(url, { token: buyerToken });
+      const gateway = options.operator
+        ? createGateway(admin, { token: findOperatorToken(found, env, root) })
+        : createGateway(url, { token: buyerToken });
       const trace = { temporalUi, namespace };
       return use({ terminal, gateway, trace }).finally(gateway.close);
     },

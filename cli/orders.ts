@@ -11,7 +11,7 @@ import {
 import { AMOUNT_MAX } from '../engine/orders/order';
 import { isFinal, type OrderStatus } from '../engine/orders/ledger';
 import { UserError } from '../platform/user-error';
-import { addCommand, wholeNumber, type CommonOptions, type End } from './command';
+import { addAdminUrl, addCommand, wholeNumber, type CommonOptions, type End } from './command';
 import type { Context, Trace } from './context';
 import {
   paint,
@@ -41,14 +41,22 @@ export function addOrderCommands(program: Command, actions: OrderActions, end: E
     .option('--wait', 'wait for the final outcome of the order; exit 0 only if it is confirmed')
     .action((options: BuyOptions) => end(actions.buy(options)));
 
-  addCommand(
-    program,
-    'order <request_id>',
-    'Show an order: its status, timeline and payment',
-    'flash-sale order req-123',
-  ).action((requestId: string, options: CommonOptions) =>
-    end(actions.order({ ...options, requestId })),
-  );
+  addAdminUrl(
+    addCommand(
+      program,
+      'order <request_id>',
+      'Show an order: its status, timeline and payment',
+      'flash-sale order req-123',
+      'flash-sale order req-123 --operator',
+    ),
+  )
+    .option(
+      '--operator',
+      'read it as an operator, whoever the buyer is, with the token in FLASH_SALE_OPERATOR_TOKEN',
+    )
+    .action((requestId: string, options: Omit<OrderOptions, 'requestId'>) =>
+      end(actions.order({ ...options, requestId })),
+    );
 
   addCommand(
     program,
@@ -114,12 +122,11 @@ export async function buy(deps: Deps, options: BuyOptions): Promise<ExitCode> {
     return 1;
   }
   if (!options.json) {
-    const link = response.body.links?.trace ?? traceLink(trace, requestId);
     const accepted = { text: 'accepted', colour: 'green' } as const;
     const rows = [
       ['202', accepted],
       ['order', requestId],
-      ['workflow', link],
+      ['workflow', traceLink(trace, requestId)],
     ];
     terminal.out(table(terminal, rows));
   }
@@ -168,6 +175,8 @@ async function finalOrder(
 
 interface OrderOptions extends CommonOptions {
   readonly requestId: string;
+  /** Ask the admin listener. */
+  readonly operator?: boolean | undefined;
 }
 
 /** `flash-sale order`: an order as it stands; 1 when none was accepted under this id. */
@@ -175,7 +184,8 @@ export async function order(
   { gateway, terminal, trace }: Deps,
   options: OrderOptions,
 ): Promise<ExitCode> {
-  const found = await gateway.order(options.requestId);
+  const read = options.operator ? gateway.operatorOrder : gateway.order;
+  const found = await read(options.requestId);
   const text = found
     ? orderText(terminal, found, trace)
     : unknownText(terminal, `No order has been accepted under ${options.requestId}.`);

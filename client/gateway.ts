@@ -13,10 +13,10 @@ export interface BuyBody {
 /** Fields that a newer gateway adds pass: only those that the client reads are checked. */
 const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 
-/** `trace` is the order's page in the Temporal Web UI, where the gateway knows one. */
+/** `trace` is the order's page in the Temporal Web UI, which only operators are told. */
 const Links = Type.Object({ trace: nullable(Type.String()) });
 
-const Accepted = Type.Object({ request_id: Type.String(), links: Type.Optional(Links) });
+const Accepted = Type.Object({ request_id: Type.String() });
 
 const Order = Type.Object({
   request_id: Type.String(),
@@ -104,7 +104,7 @@ export class GatewayError extends UserError {
 
 export type Gateway = ReturnType<typeof createGateway>;
 
-/** A client of the gateway at `url`. Each method throws GatewayError when there is no response it can read. */
+/** A client of the gateway's listener at `url`. Each method throws GatewayError when there is no response it can read. */
 export function createGateway(url: string, options?: Parameters<typeof createHttpClient>[1]) {
   const http = createHttpClient(url, options);
 
@@ -150,6 +150,9 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
     /** Undefined when no order was accepted under this id. */
     order: (requestId: string): Promise<OrderBody | undefined> =>
       find(`/orders/${encodeURIComponent(requestId)}`, 'unknown-order', Order),
+    /** Any order, at the admin listener and with an operator's token. */
+    operatorOrder: (requestId: string): Promise<OrderBody | undefined> =>
+      find(`/operator/orders/${encodeURIComponent(requestId)}`, 'unknown-order', Order),
     /** Undefined when nothing is sold under this id. */
     item: (itemId: string): Promise<ItemBody | undefined> =>
       find(`/items/${encodeURIComponent(itemId)}`, 'unknown-item', Item),
@@ -176,7 +179,7 @@ function readBody<T extends TSchema>(url: string, { status, text }: HttpReply, s
 
 function notOfTheGateway(url: string, status: number, detail: string, cause?: unknown) {
   return new GatewayError(
-    `The response ${status} from ${url} is not one of the flash-sale gateway (${detail}): check --url or FLASH_SALE_URL.`,
+    `The response ${status} from ${url} is not one of the flash-sale gateway (${detail}): check --url or FLASH_SALE_URL, for operators --admin-url or FLASH_SALE_ADMIN_URL.`,
     true,
     cause,
   );

@@ -12,10 +12,12 @@ export function loadApiConfig(env: Env) {
   const read = createReader(env);
   checkNames(read, env);
   const connections = readConnections(read);
+  const own = readProcess(read, 8080);
   return read.done({
-    ...readProcess(read, 8080),
+    ...own,
+    adminPort: readAdminPort(read, own.port),
     ...connections,
-    /** Gateway processes that share the port. */
+    /** Gateway processes that share the ports. */
     processes: read.integer('API_PROCESSES', 1, { min: 1, max: 64 }),
     /** Base URL of the Temporal Web UI for trace links; absent: no links. */
     temporalUiUrl: read.optionalUrl('TEMPORAL_UI_URL'),
@@ -169,10 +171,17 @@ function readProcess(read: Reader, defaultPort: number) {
   return {
     /** Address the process listens on: loopback by default, so that a demo on a laptop is not reachable from outside. */
     host: read.text('HOST', '127.0.0.1'),
-    /** HTTP port: the gateway's, or the one for health and metrics. */
+    /** HTTP port: the gateway's for buyers, or the one for health and metrics. */
     port: read.integer('PORT', defaultPort, { min: 1, max: 65_535 }),
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
   };
+}
+
+/** The gateway's second port, for operators, metrics and probes: what is reachable by the first one is for buyers. */
+function readAdminPort(read: Reader, publicPort: number): number {
+  const port = read.integer('ADMIN_PORT', 9100, { min: 1, max: 65_535 });
+  if (port === publicPort) read.fail(`ADMIN_PORT must differ from PORT, ${publicPort}`);
+  return port;
 }
 
 /** What the three processes in the path of an order read. */

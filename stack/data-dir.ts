@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, isAlive, type ProcessIdentity } from './guarded-process';
 import { formatCredentials } from '../engine/operators/credentials';
-import { OPERATORS_FILE_NAME } from '../platform/config/command-line';
+import { OPERATOR_TOKEN_FILE_NAME, OPERATORS_FILE_NAME } from '../platform/config/command-line';
 import { UserError, errorCode } from '../platform/user-error';
 
 /** The content of the owner file, which the next stack on the same data reads. */
@@ -156,7 +156,7 @@ export function operatorsFile(dataDir: string): string {
 
 /** The file with a stack's operator token. */
 export function operatorTokenFile(dataDir: string): string {
-  return join(dataDir, 'operator-token');
+  return join(dataDir, OPERATOR_TOKEN_FILE_NAME);
 }
 
 /**

@@ -65,10 +65,12 @@ export async function createEngineInstance(options: {
     const isFirst = !isStarted.has(part);
     isStarted.add(part);
     // Ports of one choice differ from one another. The payment simulator keeps the one that the others know.
-    const port = (isFirst || part === 'simulator' ? ports : await freePorts())[ENGINE[part].port];
+    const chosen = isFirst || part === 'simulator' ? ports : await freePorts();
+    const port = chosen[ENGINE[part].port];
     const logName = `${part}-${port}`;
     const started = await startEngineProcess(root, part, {
       port,
+      adminPort: chosen.admin,
       env: { ...env, ...own },
       logFile: join(dataDir, `${logName}.log`),
       nodeOptions: options.nodeOptions?.(logName) ?? [],

@@ -55,6 +55,8 @@ const STOP_MS_MAX = 22_000;
 
 interface EngineProgramOptions {
   readonly port: number;
+  /** The gateway's port for operators, metrics and probes; the other processes have none. */
+  readonly adminPort: number;
   readonly env: Env;
   readonly logFile: string;
   /** Added to the options that this process always gets, such as for a profile. */
@@ -62,27 +64,29 @@ interface EngineProgramOptions {
 }
 
 /**
- * A process of the engine as a program to supervise. `env` is its whole environment except PORT. Throws a UserError
- * when it has not been built.
+ * A process of the engine as a program to supervise. `env` is its whole environment except its ports. Throws a
+ * UserError when it has not been built.
  */
 export function engineProgram(
   root: string,
   name: EngineName,
-  { port, env, logFile, nodeOptions = [] }: EngineProgramOptions,
-): SupervisedProgram & { readonly url: string } {
+  { port, adminPort, env, logFile, nodeOptions = [] }: EngineProgramOptions,
+): SupervisedProgram & { readonly url: string; readonly adminUrl: string } {
   const { main, health, nodeOptions: ownOptions } = ENGINE[name];
   const file = join(root, 'dist', main);
   if (!existsSync(file)) throw new UserError(`dist/${main} is missing: run "npm run build".`);
   const url = `http://${LOOPBACK}:${port}`;
+  const adminUrl = name === 'api' ? `http://${LOOPBACK}:${adminPort}` : url;
   return {
     name,
     url,
+    adminUrl,
     command: process.execPath,
     args: [...NODE_OPTIONS, ...ownOptions, ...nodeOptions, file],
-    env: { ...env, PORT: String(port) },
+    env: { ...env, PORT: String(port), ...(name === 'api' && { ADMIN_PORT: String(adminPort) }) },
     cwd: root,
     logFile,
-    probe: () => probeHttp(`${url}${health}`),
+    probe: () => probeHttp(`${adminUrl}${health}`),
     readyMsMax: READY_MS_MAX,
     waitsForOthers: true,
     startTriesMax: START_TRIES_MAX,
@@ -134,6 +138,8 @@ export async function startEngineProcess(
   };
   return {
     url: program.url,
+    /** Where its probes and metrics are. */
+    adminUrl: program.adminUrl,
     logFile: program.logFile,
     /** Of the process that runs now. */
     pid: () => running.pid,

@@ -53,6 +53,7 @@ export function summary(
 ): string {
   const url = (port: number) => `http://${LOOPBACK}:${port}`;
   const gateway = url(ports.gateway);
+  const admin = url(ports.admin);
   const requestId = randomUUID();
   const body = { user_id: 'u1', item_id: DEMO_ITEM, amount: 1, request_id: requestId };
   const payments = paymentUrl === undefined ? `${stack.paymentUrl}/ledger` : stack.paymentUrl;
@@ -62,7 +63,8 @@ export function summary(
   return `
 Everything runs.
 
-  gateway            ${gateway}   (/docs, /items/${DEMO_ITEM}, /metrics)
+  gateway            ${gateway}   (/docs, /items/${DEMO_ITEM})
+  operators          ${admin}   (/docs, /metrics, /readyz)
   Temporal Web UI    ${stack.temporalUiUrl ?? 'not known: set TEMPORAL_UI_URL'}
   payments           ${payments}
   metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics
@@ -76,9 +78,9 @@ Buy one unit, look at the order, count what is left:
   npx flash-sale order ${requestId}
   redis-cli -p ${redisPort} GET inventory:${DEMO_ITEM}
 
-As an operator: what failed, and more units (all of it is in /docs):
+As an operator: what failed, and more units (all of it is in ${admin}/docs):
 
-  curl ${gateway}/operator/dead-letters -H "authorization: Bearer ${token}"
+  curl ${admin}/operator/dead-letters -H "authorization: Bearer ${token}"
   npx flash-sale stock add ${DEMO_ITEM} 50
 
 Ctrl-C stops everything. The data stays; "npm start -- --fresh" starts with empty data.

@@ -8,6 +8,7 @@ import { UserError } from '../platform/user-error';
 /** Every port of the local stack: its variable and its default. */
 export const PORTS = {
   gateway: { variable: 'PORT', standard: 8080 },
+  admin: { variable: 'ADMIN_PORT', standard: 9100 },
   ingest: { variable: 'INGEST_PORT', standard: 9101 },
   worker: { variable: 'WORKER_PORT', standard: 9102 },
   payment: { variable: 'PAYMENT_PORT', standard: 8090 },
@@ -69,6 +70,7 @@ function loadPorts(env: Env): Ports {
   };
   return {
     gateway: port('gateway'),
+    admin: port('admin'),
     ingest: port('ingest'),
     worker: port('worker'),
     payment: port('payment'),
@@ -88,7 +90,7 @@ export function ownPorts(settings: StackSettings, { engine }: { engine: boolean 
   if (settings.temporalAddress === undefined) names.push('temporal', 'temporalUi');
   if (!engine) return names;
   if (settings.paymentUrl === undefined) names.push('payment');
-  return [...names, 'gateway', 'ingest', 'worker'];
+  return [...names, 'gateway', 'admin', 'ingest', 'worker'];
 }
 
 /** The processes of a killed stack end within 5 s. */
@@ -142,6 +144,7 @@ export async function freePorts(): Promise<Ports> {
   const next = createPortPicker();
   return {
     gateway: await next(),
+    admin: await next(),
     ingest: await next(),
     worker: await next(),
     payment: await next(),

@@ -79,6 +79,7 @@ export async function startStack(options: {
     if (engine) await startEngine(context, run, components, abort);
     dataDir.announce({
       gateway: `http://${LOOPBACK}:${settings.ports.gateway}`,
+      admin: `http://${LOOPBACK}:${settings.ports.admin}`,
       payments: components.paymentUrl,
       redis: components.redisAddr,
       kafka: components.kafkaAddr,
@@ -149,6 +150,7 @@ async function startEngine(
   const starts = names.map(async (name) => {
     const program = engineProgram(settings.root, name, {
       port: settings.ports[ENGINE[name].port],
+      adminPort: settings.ports.admin,
       // Only the gateway gets the operators' credentials.
       env: name === 'api' ? { ...env, ...operators } : env,
       logFile: join(settings.dataDir, `${name}.log`),
@@ -157,7 +159,7 @@ async function startEngine(
       report,
       name,
       () => run(name)(program),
-      () => program.url,
+      () => (name === 'api' ? `${program.url}, operators ${program.adminUrl}` : program.url),
     );
   });
   await allOrNone(abort, starts);

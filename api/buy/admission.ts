@@ -16,7 +16,6 @@ import type { StockLedger } from '../../engine/stock/stock-ledger';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../routes/order-view';
 import { createBatcher } from './batcher';
 import { decide, rejectionProblem, type Decision, type Hold, type Rejection } from './decision';
 import type { SoldOutCache } from './sold-out-cache';
@@ -54,7 +53,6 @@ export interface BuyAdmissionDeps {
   readonly admission: Admission;
   readonly ledgers: LedgerOpener;
   readonly ledger: Pick<StockLedger, 'findOrder'>;
-  readonly view: OrderView;
   readonly errors: ErrorLog;
   /** Called with the size of each batch of claims and holds. */
   readonly onBatch?: (size: number) => void;
@@ -66,7 +64,7 @@ export interface BuyAdmissionDeps {
 /** Admits single purchases. Those of one turn of the event loop share their round trips to Redis. */
 // eslint-disable-next-line max-lines-per-function -- a list of methods
 export function createBuyAdmission(deps: BuyAdmissionDeps) {
-  const { ledgers, ledger, view, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
+  const { ledgers, ledger, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
   const nextToken = createTokens();
   const batches = createBatches(deps.admission, deps.onBatch);
 
@@ -124,7 +122,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     const known = await batches.isKnown({ requestId, itemId });
     if (known === true) return undefined;
     if (known === false) {
-      return rejectionProblem({ kind: 'sold-out', final }, purchase, view, Date.now());
+      return rejectionProblem({ kind: 'sold-out', final }, purchase, Date.now());
     }
     const ids = { requestId, itemId, httpRequestId };
     errors.report('no answer to whether a request is known', known, ids);
@@ -147,10 +145,10 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       if (!found) return undefined;
       const { entry } = found;
       if (entry.fingerprint !== fingerprint(purchase)) {
-        return rejectionProblem({ kind: 'request-id-reused' }, purchase, view, Date.now());
+        return rejectionProblem({ kind: 'request-id-reused' }, purchase, Date.now());
       }
       if (entry.state === 'held') return undefined;
-      return rejectionProblem({ kind: 'exists', entry }, purchase, view, Date.now());
+      return rejectionProblem({ kind: 'exists', entry }, purchase, Date.now());
     } catch (error) {
       const ids = { requestId, itemId, httpRequestId };
       errors.report('no answer to whether a request is known', error, ids);
@@ -176,7 +174,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       : decision.rejection;
     if (!rejection) return problem('outcome-unknown', { requestId });
     await undo(attempt, decision.undoHold, decision.dropClaim);
-    return rejectionProblem(rejection, attempt, view, Date.now());
+    return rejectionProblem(rejection, attempt, Date.now());
   };
 
   /** Redis did not reply to claim and hold. */

@@ -11,7 +11,7 @@ import { createDeadlines, createInFlight, type InFlight, type RateLimit } from '
 import { problem } from '../http/problems';
 import { httpRequestId } from '../http/request-id';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../routes/order-view';
+import { orderLinks } from '../routes/order-view';
 import { createBuyAdmission, idsOf, type Admitted, type BuyAdmissionDeps } from './admission';
 import { parseBuyRequest } from './buy-request';
 
@@ -55,7 +55,7 @@ export function createBuy(deps: BuyDeps) {
   const { inFlight, rateLimit, clients, isClosing, readBody } = deps;
   const admission = createBuyAdmission(deps);
   const { publish, whenPublished } = createPublish(deps, admission.queue);
-  const accepted = createAccepted(deps.view);
+  const accepted = createAccepted();
 
   /** Why nothing is sold at all; undefined while it is. */
   const refuse = (req: IncomingMessage, requestId: RequestId): HttpResponse | undefined => {
@@ -182,9 +182,9 @@ function createPublish(
 }
 
 /** The response to an accepted order. All but the id is written once: an id needs no escaping in JSON or in a path. */
-function createAccepted(view: OrderView): (requestId: RequestId) => HttpResponse {
+function createAccepted(): (requestId: RequestId) => HttpResponse {
   const mark = '<request_id>' as RequestId;
-  const links = view.links(mark);
+  const links = orderLinks(mark);
   const body = JSON.stringify({ request_id: mark, status: 'queued', links }).split(mark);
   const location = links.self.split(mark);
   return (requestId) => ({

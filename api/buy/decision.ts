@@ -4,7 +4,7 @@ import type { Purchase } from '../../engine/orders/order';
 import type { Verdict } from '../../engine/stock/admission';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import type { OrderView } from '../routes/order-view';
+import { viewOrder } from '../routes/order-view';
 
 /** The result of a hold once the item's ledger is open, or the reason why it is not. */
 export type Hold =
@@ -67,7 +67,6 @@ function reject(
 export function rejectionProblem(
   rejection: Rejection,
   { requestId, itemId }: Purchase,
-  view: OrderView,
   nowMs: number,
 ): HttpResponse {
   switch (rejection.kind) {
@@ -76,7 +75,7 @@ export function rejectionProblem(
     case 'in-progress':
       return problem('request-in-progress', { requestId, retryAfterMs: rejection.retryAfterMs });
     case 'exists': {
-      const order = view.order({ requestId, itemId, entry: rejection.entry });
+      const order = viewOrder({ requestId, itemId, entry: rejection.entry });
       // Only held, so not accepted yet: its lease ended between two looks at the entry.
       if (!order) return problem('request-in-progress', { requestId, retryAfterMs: 1_000 });
       const headers = { location: order.links.self };

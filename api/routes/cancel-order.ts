@@ -14,7 +14,7 @@ import { parseRequestId, parseUserId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import { json, type HttpResponse } from '../http/response';
 import type { OrderLookup } from './order-lookup';
-import type { OrderView } from './order-view';
+import { viewOrder } from './order-view';
 import { NO_STORE, type RouteContext } from './route';
 
 /** Handles DELETE /orders/<id>?user_id=<id>. Throws RequestError. */
@@ -45,7 +45,6 @@ export function createCancelOrder({
   lookUp,
   cancelWorkflow,
   cancellations,
-  view,
   isClosing,
   waitMsMax = WAIT_MS_MAX,
   appendDeadlineMs = APPEND_DEADLINE_MS,
@@ -55,7 +54,6 @@ export function createCancelOrder({
   /** Absent, in tests: a reserved order cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;
   readonly cancellations: OrderPublisher;
-  readonly view: OrderView;
   readonly isClosing: () => boolean;
   /** Only tests shorten these. */
   readonly waitMsMax?: number | undefined;
@@ -112,13 +110,13 @@ export function createCancelOrder({
     const result = await cancel({ requestId, userId });
     // A buyer with a token learns nothing of other buyers' orders, not even that they are there.
     if (buyer && result?.kind === 'not-the-buyer') return problem('unknown-order', { requestId });
-    if (result?.kind !== 'cancelled') return toResponse(requestId, result, view);
+    if (result?.kind !== 'cancelled') return toResponse(requestId, result);
     const value = encodeCancellation(cancellationOf(requestId, result));
     const appended = cancellations.append({ key: requestId, value });
     const bounded = within(appended, appendDeadlineMs, 'recording a cancellation');
     await orUnknown('Kafka', requestId, bounded);
     // The ledger may have been lost, and rebuilt from a log that did not have the cancellation yet.
-    return toResponse(requestId, await cancel({ requestId, userId }), view);
+    return toResponse(requestId, await cancel({ requestId, userId }));
   };
 }
 
@@ -147,16 +145,12 @@ function readBuyer(querystring: string): UserId | undefined {
   return name === 'user_id' && others.length === 0 ? parseUserId(value) : undefined;
 }
 
-function toResponse(
-  requestId: RequestId,
-  result: FoundResult | undefined,
-  view: OrderView,
-): HttpResponse {
+function toResponse(requestId: RequestId, result: FoundResult | undefined): HttpResponse {
   if (result === undefined || result.kind === 'unknown') {
     return problem('unknown-order', { requestId });
   }
   if (result.kind === 'not-the-buyer') return problem('not-the-buyer', { requestId });
-  const order = view.order({ requestId, itemId: result.itemId, entry: result.entry });
+  const order = viewOrder({ requestId, itemId: result.itemId, entry: result.entry });
   switch (result.kind) {
     case 'cancelled':
       return json(200, order, NO_STORE);

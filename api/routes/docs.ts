@@ -19,7 +19,10 @@ import {
 } from './route';
 
 /** The OpenAPI document of `routes` and of these, and Swagger UI, which shows it (docs/decisions/0008). */
-export function docsRoutes(routes: readonly Route[], publicUrl?: string): Route[] {
+export function docsRoutes(
+  routes: readonly Route[],
+  options: Parameters<typeof createOpenApi>[1],
+): Route[] {
   const openApi = jsonResponse(
     200,
     'The document.',
@@ -64,7 +67,7 @@ export function docsRoutes(routes: readonly Route[], publicUrl?: string): Route[
       handle: fileHandler(),
     },
   ];
-  const document = tagged(json(200, createOpenApi([...routes, ...own], publicUrl)), CACHE_CONTROL);
+  const document = tagged(json(200, createOpenApi([...routes, ...own], options)), CACHE_CONTROL);
   const page = tagged(PAGE, CACHE_CONTROL);
   return own;
 }

@@ -3,16 +3,32 @@ import { BuyRequest, Id } from '../buy/buy-request';
 import { problem, PROBLEMS, type ProblemType } from '../http/problems';
 import { Item } from './items';
 import { DeadLetter, ReplayReport } from './operator/dead-letters';
+import { OperatorOrder } from './operator/orders';
 import { Order, ORDER_EXAMPLE } from './order-view';
 import { Accepted } from './orders';
 import { object, oneOf, text, time, units, type DocumentedResponse, type Route } from './route';
 import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
 
 /** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
-const CONTRACT_VERSION = '2.1.0';
+const CONTRACT_VERSION = '3.0.0';
 
-/** Makes the OpenAPI document of the routes, as plain JSON. `publicUrl` is how buyers reach them. */
-export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
+/** Whom a listener of the gateway serves. */
+export type Audience = 'buyers' | 'operators';
+
+const INFO: Readonly<Record<Audience, { readonly title: string; readonly what: string }>> = {
+  buyers: { title: 'Flash Sale Engine', what: 'Buy units of an item and follow the order.' },
+  operators: {
+    title: 'Flash Sale Engine: operators',
+    what: 'Operate the sale. Only the admin listener of the gateway has these paths; buyers use the public one.',
+  },
+};
+
+/** Makes the OpenAPI document of a listener's routes, as plain JSON. `publicUrl` is how buyers reach the gateway. */
+export function createOpenApi(
+  routes: readonly Route[],
+  { audience, publicUrl }: { readonly audience: Audience; readonly publicUrl?: string | undefined },
+) {
+  const { title, what } = INFO[audience];
   const paths: Record<string, Record<string, ReturnType<typeof operation>>> = {};
   for (const route of routes) {
     paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
@@ -20,23 +36,17 @@ export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
   const document = {
     openapi: '3.1.0',
     info: {
-      title: 'Flash Sale Engine',
+      title,
       version: CONTRACT_VERSION,
-      description:
-        'Buy units of an item and follow the order. Every error is a problem document (RFC 9457). The header X-Request-Id of every response names the request in the log of the gateway.',
+      description: `${what} Every error is a problem document (RFC 9457). The header X-Request-Id of every response names the request in the log of the gateway.`,
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: publicUrl ?? '/' }],
+    servers: [{ url: (audience === 'buyers' ? publicUrl : undefined) ?? '/' }],
     security: [],
     paths,
     components: {
       securitySchemes: {
-        operator: {
-          type: 'http',
-          scheme: 'bearer',
-          description:
-            'The token of a credential: the role read may use GET routes, operate every route. `npm start` keeps one in var/operator-token.',
-        },
+        ...(routes.some(({ isForOperators }) => isForOperators) && { operator: OPERATOR_TOKEN }),
         ...(routes.some(({ isForBuyers }) => isForBuyers) && { buyer: BUYER_TOKEN }),
       },
       // Copies, so that a component is not replaced by a reference to itself.
@@ -46,11 +56,39 @@ export function createOpenApi(routes: readonly Route[], publicUrl?: string) {
     },
   };
   const json = JSON.stringify(withReferences(document));
-  return JSON.parse(json.replaceAll(TYPE, `"${publicUrl ?? ''}/problems/`)) as typeof document;
+  const absolute = json.replaceAll(TYPE, `"${publicUrl ?? ''}/problems/`);
+  return withoutUnused(JSON.parse(absolute) as typeof document);
+}
+
+/** Leaves out the schemas to which no path refers: those of the other listener. */
+function withoutUnused<
+  T extends { paths: unknown; components: { schemas: Record<string, unknown> } },
+>(document: T): T {
+  const { schemas } = document.components;
+  const used = new Set<string>();
+  const collect = (value: unknown) => {
+    const references = JSON.stringify(value).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
+    for (const [, name = ''] of references) {
+      if (used.has(name)) continue;
+      used.add(name);
+      collect(schemas[name]);
+    }
+  };
+  collect(document.paths);
+  const kept = Object.entries(schemas).filter(([name]) => used.has(name));
+  const components = { ...document.components, schemas: Object.fromEntries(kept) };
+  return { ...document, components };
 }
 
 /** The beginning of a type of problem, which the path of its explanation is not. */
 const TYPE = /"\/problems\/(?!\{)/g;
+
+const OPERATOR_TOKEN = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'The token of a credential: the role read may use GET routes, operate every route. `npm start` keeps one in var/operator-token.',
+};
 
 const BUYER_TOKEN = {
   type: 'http',
@@ -281,6 +319,7 @@ export const COMPONENTS = {
   ProblemName,
   DeadLetter,
   ReplayReport,
+  OperatorOrder,
   Problem,
   ...Object.fromEntries(
     Object.entries(PROBLEM_SCHEMAS).map(([type, schema]) => [`problem.${type}`, schema]),

@@ -30,7 +30,6 @@ const State = oneOf(Object.keys(STATES) as LedgerState[], 'its state in the ledg
 export const Links = object({
   self: text('the order'),
   events: text('the order as a stream of events'),
-  trace: Type.Optional(text('its workflow in the Temporal Web UI, if one is configured')),
 });
 
 /** An order as the outside reads it. */
@@ -53,53 +52,37 @@ export const Order = object({
 });
 export type OrderBody = Static<typeof Order>;
 
-export interface OrderView {
-  readonly links: (requestId: RequestId) => Static<typeof Links>;
-  /** Undefined while the order is only held: it is not accepted yet. */
-  readonly order: (found: {
-    readonly requestId: RequestId;
-    readonly itemId: ItemId;
-    readonly entry: LedgerEntry;
-  }) => OrderBody | undefined;
+/** Ids hold no characters that a path would have to escape. */
+export function orderLinks(requestId: RequestId): Static<typeof Links> {
+  return { self: `/orders/${requestId}`, events: `/orders/${requestId}/events` };
 }
 
-/** Where the Temporal Web UI shows workflows. */
-export interface TraceTarget {
-  /** Without a slash at its end. */
-  readonly uiUrl: string;
-  readonly namespace: string;
-}
-
-/** Turns ledger entries into what buyers see. Without `trace` there are no trace links. */
-export function createOrderView(trace?: TraceTarget): OrderView {
-  const traceBase = trace && `${trace.uiUrl}/namespaces/${trace.namespace}/workflows/`;
-  // Ids hold no characters that a path would have to escape.
-  const links = (requestId: RequestId) => ({
-    self: `/orders/${requestId}`,
-    events: `/orders/${requestId}/events`,
-    ...(traceBase !== undefined && { trace: traceBase + requestId }),
-  });
+/** Turns a ledger entry into what buyers see. Undefined while the order is only held: it is not accepted yet. */
+export function viewOrder({
+  requestId,
+  itemId,
+  entry,
+}: {
+  readonly requestId: RequestId;
+  readonly itemId: ItemId;
+  readonly entry: LedgerEntry;
+}): OrderBody | undefined {
+  const status = orderStatus(entry);
+  if (status === undefined) return undefined;
+  const reason = failureReason(entry);
   return {
-    links,
-    order: ({ requestId, itemId, entry }) => {
-      const status = orderStatus(entry);
-      if (status === undefined) return undefined;
-      const reason = failureReason(entry);
-      return {
-        request_id: requestId,
-        item_id: itemId,
-        user_id: entry.userId,
-        amount: entry.units,
-        status,
-        reason: reason === 'cancelled' ? null : reason,
-        payment_id: entry.paymentId ?? null,
-        generation: entry.generation,
-        accepted_at: iso(entry.acceptedAt),
-        finished_at: entry.finishedAt === undefined ? null : iso(entry.finishedAt),
-        timeline: entry.timeline.map(({ at, state }) => ({ at: iso(at), state })),
-        links: links(requestId),
-      };
-    },
+    request_id: requestId,
+    item_id: itemId,
+    user_id: entry.userId,
+    amount: entry.units,
+    status,
+    reason: reason === 'cancelled' ? null : reason,
+    payment_id: entry.paymentId ?? null,
+    generation: entry.generation,
+    accepted_at: iso(entry.acceptedAt),
+    finished_at: entry.finishedAt === undefined ? null : iso(entry.finishedAt),
+    timeline: entry.timeline.map(({ at, state }) => ({ at: iso(at), state })),
+    links: orderLinks(requestId),
   };
 }
 

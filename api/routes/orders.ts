@@ -9,7 +9,7 @@ import { problem } from '../http/problems';
 import { json } from '../http/response';
 import type { CancelOrder } from './cancel-order';
 import type { OrderLookup } from './order-lookup';
-import { Links, Order, ORDER_EXAMPLE, type OrderBody, type OrderView } from './order-view';
+import { Links, Order, ORDER_EXAMPLE, viewOrder, type OrderBody } from './order-view';
 import { jsonResponse, NO_STORE, object, pathParameter, type Route } from './route';
 
 export const Accepted = object({
@@ -91,11 +91,11 @@ export function buyRoute(
  */
 export type FindOrder = (requestId: RequestId, buyer?: Buyer) => Promise<OrderBody | undefined>;
 
-export function createFindOrder(lookUp: OrderLookup, view: OrderView): FindOrder {
+export function createFindOrder(lookUp: OrderLookup): FindOrder {
   return async (requestId, buyer) => {
     const found = await lookUp(requestId);
     if (buyer && found?.entry.userId !== buyer.userId) return undefined;
-    return found && view.order({ requestId, itemId: found.itemId, entry: found.entry });
+    return found && viewOrder({ requestId, itemId: found.itemId, entry: found.entry });
   };
 }
 

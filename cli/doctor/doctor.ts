@@ -5,7 +5,7 @@ import {
   type StackAddresses,
 } from '../../platform/config/command-line';
 import { describeError } from '../../platform/user-error';
-import { addCommand, type CommonOptions, type End } from '../command';
+import { addAdminUrl, addCommand, type CommonOptions, type End } from '../command';
 import type { Context } from '../context';
 import {
   paint,
@@ -17,15 +17,24 @@ import {
   type Terminal,
 } from '../terminal';
 import { checkPorts, checkPrerequisites, type CheckState, type Finding } from './machine';
-import { probeGateway, probeKafka, probePayments, probeRedis, probeTemporal } from './probes';
+import {
+  probeAdmin,
+  probeGateway,
+  probeKafka,
+  probePayments,
+  probeRedis,
+  probeTemporal,
+} from './probes';
 
 /** Adds `doctor`. */
 export function addDoctorCommand(program: Command, actions: DoctorActions, end: End): void {
-  addCommand(
-    program,
-    'doctor',
-    'Check what is there, what is missing, and what to do about it',
-    'flash-sale doctor',
+  addAdminUrl(
+    addCommand(
+      program,
+      'doctor',
+      'Check what is there, what is missing, and what to do about it',
+      'flash-sale doctor',
+    ),
   ).action((options: CommonOptions) => end(actions.doctor(options)));
 }
 
@@ -40,6 +49,7 @@ export const doctorActions = ({ terminal, env, addresses, access, config }: Cont
       temporal: () => probeTemporal(temporal, names.taskQueue),
       payments: probePayments,
       gateway: probeGateway,
+      admin: probeAdmin,
     };
     const machine = { env, nodeVersion: process.versions.node };
     return doctor({ terminal, diagnose: () => diagnose(machine, found, probes) }, options);
@@ -128,7 +138,7 @@ export async function diagnose(
   ];
 }
 
-const PROBED = ['redis', 'kafka', 'temporal', 'payments', 'gateway'] as const;
+const PROBED = ['redis', 'kafka', 'temporal', 'payments', 'gateway', 'admin'] as const;
 
 const LABELS = {
   redis: 'Redis',
@@ -136,6 +146,7 @@ const LABELS = {
   temporal: 'Temporal',
   payments: 'payments',
   gateway: 'gateway',
+  admin: 'gateway for operators',
 } as const satisfies Record<ProbedName, string>;
 
 function ofTopic(topic: Check['topic']) {
@@ -158,7 +169,8 @@ function silent(
   if (!isGiven && !stackRuns) {
     return { name: label, state: 'note', detail: 'not running: npm start' };
   }
-  const source = origins[name] === 'flag' ? '--url' : ADDRESSES[name].variable;
+  const flag = name === 'admin' ? '--admin-url' : '--url';
+  const source = origins[name] === 'flag' ? flag : ADDRESSES[name].variable;
   return {
     name: label,
     state: 'missing',

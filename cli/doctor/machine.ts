@@ -144,6 +144,7 @@ const LOCAL_PORTS: readonly (readonly [
   string?,
 ])[] = [
   ['gateway', 'PORT', 8080, 'gateway'],
+  ['gateway for operators', 'ADMIN_PORT', 9100, 'admin'],
   ['ingest', 'INGEST_PORT', 9101],
   ['worker', 'WORKER_PORT', 9102],
   ['payments', 'PAYMENT_PORT', 8090, 'payments', 'PAYMENT_URL'],

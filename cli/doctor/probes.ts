@@ -30,6 +30,15 @@ export async function probeGateway(url: string): Promise<Finding[]> {
   return [{ name, state: 'missing', detail: `${url}, ${standing}: ${why}`, remedy }];
 }
 
+/** Whether the gateway's admin listener is alive. Throws when it does not answer. */
+export async function probeAdmin(url: string): Promise<Finding[]> {
+  const { status } = await getOnce(url, '/livez');
+  const name = 'gateway for operators';
+  if (status === 200) return [{ name, state: 'ok', detail: url }];
+  const remedy = "check that FLASH_SALE_ADMIN_URL is the gateway's admin listener";
+  return [{ name, state: 'missing', detail: `${url} answers ${status} to /livez`, remedy }];
+}
+
 /** Whether the payment simulator is alive. Throws when it does not answer. */
 export async function probePayments(url: string): Promise<Finding[]> {
   const { status } = await getOnce(url, '/livez');

@@ -8,6 +8,7 @@ import { createReader, type Env } from './reader';
 /** What the command line talks to: the variable that names its address, and where `npm start` puts it by default. */
 export const ADDRESSES = {
   gateway: { variable: 'FLASH_SALE_URL', kind: 'url', standard: 'http://127.0.0.1:8080' },
+  admin: { variable: 'FLASH_SALE_ADMIN_URL', kind: 'url', standard: 'http://127.0.0.1:9100' },
   payments: { variable: 'PAYMENT_URL', kind: 'url', standard: 'http://127.0.0.1:8090' },
   temporalUi: { variable: 'TEMPORAL_UI_URL', kind: 'url', standard: 'http://127.0.0.1:8233' },
   redis: { variable: 'REDIS_ADDR', kind: 'addresses', standard: '127.0.0.1:6379' },
@@ -20,6 +21,9 @@ export type AddressName = keyof typeof ADDRESSES;
 /** Where an address comes from, strongest first. */
 export type Origin = 'flag' | 'environment' | 'stack file' | 'standard';
 
+/** Options that give an address, with their values. */
+type Flags = Partial<Record<AddressName, readonly [string, string | undefined]>>;
+
 export interface StackAddresses {
   /** Base URLs without a slash at their end, or host:port; Redis and Kafka may have several, comma-separated. */
   readonly addresses: Readonly<Record<AddressName, string>>;
@@ -29,25 +33,29 @@ export interface StackAddresses {
 }
 
 /**
- * The addresses of the engine: from the option --url, else the environment, else the file that a running local stack
+ * The addresses of the engine: from the options --url and --admin-url, else the environment, else the file that a running local stack
  * keeps in its data folder, else the standard ones. `root` is the checkout. Throws a UserError for an invalid address.
  */
 export function findStackAddresses({
   url,
+  adminUrl,
   env,
   root,
 }: {
   readonly url?: string | undefined;
+  readonly adminUrl?: string | undefined;
   readonly env: Env;
   readonly root: string;
 }): StackAddresses {
   const file = join(stackDataDir(env, root), 'stack.json');
   const running = readStackFile(file);
+  const flags: Flags = { gateway: ['--url', url], admin: ['--admin-url', adminUrl] };
   const find = (name: AddressName): { address: string; origin: Origin } => {
     const { variable, standard } = ADDRESSES[name];
     const given = env[variable]?.trim();
-    if (name === 'gateway' && url !== undefined) {
-      return { address: checked(name, url, '--url'), origin: 'flag' };
+    const [option, flag] = flags[name] ?? [];
+    if (option !== undefined && flag !== undefined) {
+      return { address: checked(name, flag, option), origin: 'flag' };
     }
     if (given) return { address: checked(name, given, variable), origin: 'environment' };
     const found = running[name];
@@ -89,8 +97,22 @@ export function findOperatorsFile(env: Env, root: string): string {
   return env['OPERATORS_FILE']?.trim() || join(stackDataDir(env, root), OPERATORS_FILE_NAME);
 }
 
-/** Its name in the data folder of the local stack. */
+/** Their names in the data folder of the local stack. */
 export const OPERATORS_FILE_NAME = 'operators.json';
+export const OPERATOR_TOKEN_FILE_NAME = 'operator-token';
+
+/** The token of an operator: the one of FLASH_SALE_OPERATOR_TOKEN, else for the local stack its own. */
+export function findOperatorToken(
+  { origins }: Pick<StackAddresses, 'origins'>,
+  env: Env,
+  root: string,
+): string | undefined {
+  const given = env['FLASH_SALE_OPERATOR_TOKEN']?.trim();
+  if (given) return given;
+  const file = join(stackDataDir(env, root), OPERATOR_TOKEN_FILE_NAME);
+  const isLocal = origins.admin === 'stack file' || origins.admin === 'standard';
+  return isLocal && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
 
 function stackDataDir(env: Env, root: string): string {
   return resolve(root, env['FLASH_SALE_DATA']?.trim() || 'var');
@@ -143,6 +165,7 @@ function orUserError<T>(load: () => T): T {
 function eachAddress<T>(find: (name: AddressName) => T): Record<AddressName, T> {
   return {
     gateway: find('gateway'),
+    admin: find('admin'),
     payments: find('payments'),
     temporalUi: find('temporalUi'),
     redis: find('redis'),

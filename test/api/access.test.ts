@@ -58,6 +58,7 @@ const REQUESTS: Record<string, readonly Asked[]> = {
   resumeSelling: [{ body: () => ({ why }) }],
   operatorItem: [{}],
   operatorPutSale: [{ body: () => ({ price_minor: 5, why }) }],
+  operatorOrder: [{ params: { request_id: ORDER } }],
   operatorRestock: [{ body: () => ({ units: 5, operation_id: 'op', why }) }],
   deadLetters: [{}],
   deadLetterStats: [{}],
@@ -75,8 +76,15 @@ const REQUESTS: Record<string, readonly Asked[]> = {
 };
 
 /** What a gateway serves where. */
-function listenersOf({ url, gateway }: Pick<OperatorGateway, 'url' | 'gateway'>) {
-  return [{ listener: 'public', url, routes: gateway.routes }];
+function listenersOf({
+  url,
+  adminUrl,
+  gateway,
+}: Pick<OperatorGateway, 'url' | 'adminUrl' | 'gateway'>) {
+  return [
+    { listener: 'public', url, routes: gateway.routes.public },
+    { listener: 'admin', url: adminUrl, routes: gateway.routes.admin },
+  ];
 }
 
 /** Asks for everybody, in turn, a gateway on which u1 has placed an order. An answer is its status and its problem. */

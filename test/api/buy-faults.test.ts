@@ -121,7 +121,7 @@ describe('with Redis in trouble, POST /buy', () => {
     await Promise.all(Array.from({ length: 50 }, (_, i) => buy(open, { request_id: `r${i}` })));
     const lines = open.logged.filter(({ msg }) => msg === 'no answer to claim and hold');
     expect(lines.length).toBeLessThanOrEqual(2);
-    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_faults_total{what="no answer to claim and hold"} 50');
   });
 });

@@ -55,16 +55,6 @@ describe('POST /buy accepts', () => {
     });
   });
 
-  test('with a link into the Temporal Web UI where one is configured', async () => {
-    const trace = { uiUrl: 'http://ui.test', namespace: 'sales' };
-    const traced = await openGateway({ change: () => ({ trace }) });
-    const { body } = await buy(traced);
-    await traced.close();
-    expect(body['links']).toMatchObject({
-      trace: 'http://ui.test/namespaces/sales/workflows/req-1',
-    });
-  });
-
   test('a purchase whose user_id matches the pattern', async () => {
     const strict = await openGateway({ change: () => ({ userIdPattern: /^(?:u-[0-9]+)$/u }) });
     const statuses = [await buy(strict, { user_id: 'u-7' }), await buy(strict)];

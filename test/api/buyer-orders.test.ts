@@ -35,7 +35,8 @@ beforeEach(async () => {
 afterEach(() => open.close());
 
 async function ask(caller: Caller, method: string, path: string, body?: object) {
-  const response = await fetch(open.url + path, {
+  const base = path.startsWith('/operator') ? open.adminUrl : open.url;
+  const response = await fetch(base + path, {
     method,
     headers: {
       ...(await CALLERS[caller]()),
@@ -84,6 +85,7 @@ describe('with tokens, an order of u1', () => {
     ['POST', '/buy', purchase({ user_id: 'u1' }), forOwner(409, 403)],
     ['GET', '/items/101', undefined, forAll],
     ['GET', '/operator/items/101', undefined, forOperators],
+    ['GET', `/operator/orders/${UUID}`, undefined, forOperators],
   ];
 
   test.each(
@@ -145,7 +147,7 @@ test('who is turned away is counted, and is no fault of the gateway', async () =
   await ask('nobody', 'GET', `/orders/${UUID}`);
   await ask('nobody', 'GET', '/operator/items/101');
   await open.ask('POST', '/selling/stop', { why: 'x' }, TOKENS.read);
-  const metrics = await (await fetch(`${open.url}/metrics`)).text();
+  const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
   const counted = [...metrics.matchAll(/^flash_sale_turned_away_total\{what="(.*)"\} (\d+)$/gm)];
   expect(counted.map(([, what, times]) => [what, times])).toEqual([
     ['a buyer was turned away', '1'],

@@ -44,97 +44,118 @@ interface Operation {
 }
 
 let open: OpenGateway;
-let routes: readonly Route[];
+let routes: { readonly public: readonly Route[]; readonly admin: readonly Route[] };
 /** Those of a gateway whose buyers have tokens. */
 let withTokens: readonly Route[];
-let document: Document;
 beforeEach(async () => {
   open = await openGateway({ units: 3 });
   routes = open.gateway.routes;
   const other = await openGateway({ change: () => ({ jwt: WITH_SECRET }) });
-  withTokens = other.gateway.routes;
+  withTokens = other.gateway.routes.public;
   await other.close();
-  document = (await (await fetch(`${open.url}/openapi.json`)).json()) as Document;
 });
 afterEach(() => open.close());
 
-describe('the OpenAPI document', () => {
-  test('names the routes of the gateway, no more and no fewer', () => {
-    const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
-      Object.keys(methods).map((method) => `${method} ${path}`),
-    );
-    expect(documented.sort()).toEqual(routedIn(routes).sort());
-  });
+const allRoutes = () => [...routes.public, ...routes.admin, ...withTokens];
+const read = async (url: string) => (await (await fetch(`${url}/openapi.json`)).json()) as Document;
+const schemasUsedIn = (document: Document) => {
+  const used = JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
+  return [...new Set([...used].map(([, name]) => name))].sort();
+};
 
-  test('names only paths that the gateway has', async () => {
-    for (const { path, method, parameters = [] } of routes) {
-      const url = parameters.reduce(
-        (text, { name, example }) => text.replace(`{${name}}`, example ?? ''),
-        open.url + path,
-      );
-      const answer = await fetch(url, { method: method.toUpperCase() });
-      const text = await answer.text();
-      // The document itself speaks of these problems, so only an answer that is one counts.
-      const isUnknown = /^\{"type":"\/problems\/(not-found|method-not-allowed)"/.test(text);
-      expect([path, isUnknown]).toEqual([path, false]);
-    }
-  });
-
-  test('has every type of problem with its status, and the routes that respond with it', () => {
-    for (const type of types) {
-      const { properties } = document.components.schemas[`problem.${type}`] ?? {};
-      expect(properties?.['type']?.const).toBe(`/problems/${type}`);
-      expect(properties?.['status']?.const).toBe(PROBLEMS[type].status);
-    }
-    const named = new Set([...routes, ...withTokens].flatMap(({ problems }) => problems));
-    // No route answers its own method with the first, and a request with the second reaches none.
-    expect(types.filter((type) => !named.has(type))).toEqual([
-      'method-not-allowed',
-      'headers-too-large',
-    ]);
-  });
-
-  test('has examples that fit their own schemas', () => {
-    for (const { responses, body, parameters = [] } of [...routes, ...withTokens]) {
-      if (body) expectValid(body.schema, body.example);
-      for (const response of responses) {
-        if (response.body) expectValid(response.body.schema, response.body.example);
-      }
-      for (const { schema, example } of parameters) {
-        if (example !== undefined) expectValid(schema, example);
-      }
-    }
-    for (const type of types) expectValid(PROBLEM_SCHEMAS[type], problemExample(type));
-  });
-
-  test('is OpenAPI 3.1 in its essentials', () => {
-    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
-    expect(document.info).toMatchObject({
-      title: expect.any(String) as string,
-      version: expect.any(String) as string,
+describe.each(['public', 'admin'] as const)(
+  'the OpenAPI document of the %s listener',
+  (listener) => {
+    let document: Document;
+    let base: string;
+    beforeEach(async () => {
+      base = listener === 'public' ? open.url : open.adminUrl;
+      document = await read(base);
     });
-    const ids = new Set<string>();
-    for (const [path, methods] of Object.entries(document.paths)) {
-      for (const { operationId, parameters = [], responses } of Object.values(methods)) {
-        expect(ids.has(operationId)).toBe(false);
-        ids.add(operationId);
-        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-        const named = parameters.filter((parameter) => parameter.in === 'path');
-        expect(named.map(({ name }) => name)).toEqual(inPath);
-        expect(named.every(({ required }) => required)).toBe(true);
-        for (const [status, { description }] of Object.entries(responses)) {
-          expect(status).toMatch(/^([1-5]\d\d|default)$/);
-          expect(description).not.toBe('');
+
+    test('names the routes of the listener, no more and no fewer', () => {
+      const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method} ${path}`),
+      );
+      expect(documented.sort()).toEqual(routedIn(routes[listener]).sort());
+    });
+
+    test('names only paths that the listener has', async () => {
+      for (const { path, method, parameters = [] } of routes[listener]) {
+        const url = parameters.reduce(
+          (text, { name, example }) => text.replace(`{${name}}`, example ?? ''),
+          base + path,
+        );
+        const answer = await fetch(url, { method: method.toUpperCase() });
+        const text = await answer.text();
+        // The document itself speaks of these problems, so only an answer that is one counts.
+        const isUnknown = /^\{"type":"\/problems\/(not-found|method-not-allowed)"/.test(text);
+        expect([path, isUnknown]).toEqual([path, false]);
+      }
+    });
+
+    test('has every type of problem with its status, and the routes that respond with it', () => {
+      for (const type of types) {
+        const { properties } = document.components.schemas[`problem.${type}`] ?? {};
+        expect(properties?.['type']?.const).toBe(`/problems/${type}`);
+        expect(properties?.['status']?.const).toBe(PROBLEMS[type].status);
+      }
+      const named = new Set(allRoutes().flatMap(({ problems }) => problems));
+      // No route answers its own method with the first, and a request with the second reaches none.
+      expect(types.filter((type) => !named.has(type))).toEqual([
+        'method-not-allowed',
+        'headers-too-large',
+      ]);
+    });
+
+    test('has examples that fit their own schemas', () => {
+      for (const { responses, body, parameters = [] } of allRoutes()) {
+        if (body) expectValid(body.schema, body.example);
+        for (const response of responses) {
+          if (response.body) expectValid(response.body.schema, response.body.example);
+        }
+        for (const { schema, example } of parameters) {
+          if (example !== undefined) expectValid(schema, example);
         }
       }
-    }
-    for (const name of Object.keys(document.components.schemas)) {
-      expect(name).toMatch(/^[\w.-]+$/);
-    }
-  });
+      for (const type of types) expectValid(PROBLEM_SCHEMAS[type], problemExample(type));
+    });
 
-  test('of a gateway whose buyers have tokens says where they are needed, and needs no user_id', () => {
-    const { paths, components } = createOpenApi(withTokens);
+    test('is OpenAPI 3.1 in its essentials', () => {
+      expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+      expect(document.info).toMatchObject({
+        title: expect.any(String) as string,
+        version: expect.any(String) as string,
+      });
+      const ids = new Set<string>();
+      for (const [path, methods] of Object.entries(document.paths)) {
+        for (const { operationId, parameters = [], responses } of Object.values(methods)) {
+          expect(ids.has(operationId)).toBe(false);
+          ids.add(operationId);
+          const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+          const named = parameters.filter((parameter) => parameter.in === 'path');
+          expect(named.map(({ name }) => name)).toEqual(inPath);
+          expect(named.every(({ required }) => required)).toBe(true);
+          for (const [status, { description }] of Object.entries(responses)) {
+            expect(status).toMatch(/^([1-5]\d\d|default)$/);
+            expect(description).not.toBe('');
+          }
+        }
+      }
+      for (const name of Object.keys(document.components.schemas)) {
+        expect(name).toMatch(/^[\w.-]+$/);
+      }
+    });
+
+    test('has the schemas to which it refers, and no others', () => {
+      expect(Object.keys(document.components.schemas).sort()).toEqual(schemasUsedIn(document));
+    });
+  },
+);
+
+describe('the OpenAPI documents', () => {
+  test('of a gateway whose buyers have tokens say where they are needed, and need no user_id', () => {
+    const { paths, components } = createOpenApi(withTokens, { audience: 'buyers' });
     const secured = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods)
         .filter(([, { security }]) => security && 'buyer' in (security[0] ?? {}))
@@ -150,13 +171,19 @@ describe('the OpenAPI document', () => {
     const required = (route: Route | undefined) => route?.body?.schema['required'] as unknown;
     const buyOf = (all: readonly Route[]) => all.find(({ path }) => path === '/buy');
     expect(required(buyOf(withTokens))).not.toContain('user_id');
-    expect(required(buyOf(routes))).toContain('user_id');
+    expect(required(buyOf(routes.public))).toContain('user_id');
   });
 
-  test('refers only to schemas that it has, and to each of them', () => {
-    const used = JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
-    const names = new Set([...used].map(([, name]) => name));
-    expect([...names].sort()).toEqual(Object.keys(COMPONENTS).sort());
+  test('have every schema in one of them', async () => {
+    const used = [await read(open.url), await read(open.adminUrl)].flatMap(schemasUsedIn);
+    expect([...new Set(used)].sort()).toEqual(Object.keys(COMPONENTS).sort());
+  });
+
+  test('show buyers nothing of operators', async () => {
+    const document = await read(open.url);
+    expect(Object.keys(document.paths).filter((path) => /operator|metrics/.test(path))).toEqual([]);
+    expect(document.components).not.toHaveProperty('securitySchemes.operator');
+    expect((await read(open.adminUrl)).components).toHaveProperty('securitySchemes.operator');
   });
 });
 
@@ -177,14 +204,6 @@ describe('the responses of the gateway fit its document:', () => {
     expectValid(Order, (await get('/orders/req-1')).body);
     expectProblem(await buy(open), 'duplicate-request');
     expectProblem(await buy(open, { amount: 2 }), 'request-id-reused');
-  });
-
-  test('with a link into the Temporal Web UI', async () => {
-    const trace = { uiUrl: 'http://ui.test', namespace: 'sales' };
-    const traced = await openGateway({ change: () => ({ trace }) });
-    const { body } = await buy(traced);
-    await traced.close();
-    expectValid(Accepted, body);
   });
 
   test('an item, as it is and with a sale', async () => {
@@ -238,7 +257,9 @@ describe('the responses of the gateway fit its document:', () => {
 
   test('the state of the gateway', async () => {
     for (const path of ['/livez', '/readyz', '/problems/sold-out', '/openapi.json']) {
-      const route = routes.find((one) => one.path.split('{')[0] === path.replace('sold-out', ''));
+      const route = routes.public.find(
+        (one) => one.path.split('{')[0] === path.replace('sold-out', ''),
+      );
       const schema = route?.responses[0]?.body?.schema;
       if (!schema) throw new Error(`${path} is not documented`);
       expectValid(schema, (await get(path)).body);
@@ -336,5 +357,5 @@ function routedIn(routes: readonly Route[]): string[] {
       .filter((method) => method !== 'HEAD')
       .map((method) => `${method.toLowerCase()} ${path.replace(/:(\w+)/g, '{$1}')}`),
   );
-  return [...routed, 'post /buy'];
+  return [...routed, ...routes.filter(({ path }) => path === '/buy').map(() => 'post /buy')];
 }

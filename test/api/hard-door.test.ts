@@ -51,7 +51,7 @@ describe('the door loses patience', () => {
 
 /** How often the gateway did something to protect the others, by its metrics. */
 async function pressure(what: string): Promise<number> {
-  const metrics = await (await fetch(`${open.url}/metrics`)).text();
+  const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
   const line = metrics.split('\n').find((text) => text.startsWith(`${PRESSURE}{what="${what}`));
   return Number(line?.split(' ').at(-1) ?? 0);
 }

@@ -10,6 +10,8 @@ export const ITEM = '101' as ItemId;
 export interface OpenGateway {
   readonly url: string;
   readonly port: number;
+  /** The listener of operators. */
+  readonly adminUrl: string;
   readonly stock: FakeStock;
   readonly publisher: FakePublisher;
   /** The log of cancellations. */
@@ -20,7 +22,7 @@ export interface OpenGateway {
   readonly close: () => Promise<void>;
 }
 
-/** A gateway on a free port before a stock of `units` of item 101. `change` replaces what the gateway is given. */
+/** A gateway on free ports before a stock of `units` of item 101. `change` replaces what the gateway is given. */
 export async function openGateway({
   units = 10,
   bounds = {},
@@ -53,14 +55,17 @@ export async function openGateway({
   const gateway = createGateway(parts);
   const server = createHttpServer(gateway.listener, gateway.server, bounds);
   const port = await listen(server, '127.0.0.1', 0);
-  const close = () => {
+  const adminServer = createHttpServer(gateway.adminListener, gateway.server);
+  const adminPort = await listen(adminServer, '127.0.0.1', 0);
+  const close = async () => {
     publisher.acknowledge();
     cancellations.acknowledge();
-    return closeHttpServer(server, 0);
+    await Promise.all([closeHttpServer(server, 0), closeHttpServer(adminServer, 0)]);
   };
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    adminUrl: `http://127.0.0.1:${adminPort}`,
     stock,
     publisher,
     cancellations,

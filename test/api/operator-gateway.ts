@@ -1,3 +1,4 @@
+import type { TraceTarget } from '../../api/routes/operator/orders';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
 import { createActionLog, type ActionRecord } from '../../engine/operators/action-log';
@@ -57,11 +58,13 @@ export async function openOperatorGateway({
   standings = {},
   kafkaIsAway = false,
   jwt,
+  trace,
 }: {
   letters?: readonly StoredDeadLetter[];
   standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
   jwt?: JwtSettings;
+  trace?: TraceTarget;
 } = {}): Promise<OperatorGateway> {
   const restocks: Restock[] = [];
   const changes: SaleChange[] = [];
@@ -163,11 +166,11 @@ export async function openOperatorGateway({
   const { standing } = operator.selling;
   const open = await openGateway({
     units: 3,
-    change: () => ({ operator, jwt, selling: standing }),
+    change: () => ({ operator, jwt, trace, selling: standing }),
   });
   const ask: OperatorGateway['ask'] = async (method, path, body, token = TOKEN, headers = {}) =>
     reply(
-      await fetch(`${open.url}/operator${path}`, {
+      await fetch(`${open.adminUrl}/operator${path}`, {
         method,
         headers: {
           ...(token !== '' && { authorization: `Bearer ${token}` }),

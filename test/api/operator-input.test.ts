@@ -102,12 +102,16 @@ describe('bad input', () => {
   });
 
   test('a body that is too large, or of another type', async () => {
-    const { ask, url } = await open();
+    const { ask, adminUrl } = await open();
     const large = await ask('POST', '/dead-letters/replay', { ...WHO, why: 'x'.repeat(20_000) });
     expect([large.status, type(large)]).toEqual([413, 'too-large']);
     const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'text/plain' };
     const body = '{}';
-    const text = await fetch(`${url}/operator/orders/a/retry`, { method: 'POST', headers, body });
+    const text = await fetch(`${adminUrl}/operator/orders/a/retry`, {
+      method: 'POST',
+      headers,
+      body,
+    });
     expect(text.status).toBe(415);
     expect((await ask('DELETE', '/items/101')).status).toBe(405);
   });

@@ -1,4 +1,5 @@
 import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
+import { ORDER_ROUTES } from '../../api/routes/operator/orders';
 import { SELLING_ROUTES } from '../../api/routes/operator/selling';
 import { STOCK_ROUTES } from '../../api/routes/operator/stock';
 import { openGateway, reply } from './open-gateway';
@@ -17,7 +18,7 @@ const open = async () => {
 };
 afterEach(() => gateway.close());
 
-const ROUTES = [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES].map(
+const ROUTES = [...SELLING_ROUTES, ...STOCK_ROUTES, ...ORDER_ROUTES, ...DEAD_LETTER_ROUTES].map(
   ({ method, path }) => [
     method.toUpperCase(),
     path.replace('/operator', '').replace(/\{\w+\}/, '101'),
@@ -46,7 +47,9 @@ describe('the token of an operator', () => {
     await open();
     const closed = await openGateway();
     const headers = { authorization: `Bearer ${TOKEN}` };
-    const answer = await reply(await fetch(`${closed.url}/operator${path}`, { method, headers }));
+    const answer = await reply(
+      await fetch(`${closed.adminUrl}/operator${path}`, { method, headers }),
+    );
     await closed.close();
     expect([answer.status, type(answer)]).toEqual([404, 'operator-disabled']);
   });
@@ -74,8 +77,8 @@ describe('the token of an operator', () => {
   });
 
   test('is accepted in every form of the scheme, and only in the header', async () => {
-    const { url, ask } = await open();
-    const items = `${url}/operator/items/101`;
+    const { adminUrl, ask } = await open();
+    const items = `${adminUrl}/operator/items/101`;
     for (const authorization of [`Bearer ${TOKEN}`, `bearer  ${TOKEN}`]) {
       expect((await fetch(items, { headers: { authorization } })).status).toBe(200);
     }

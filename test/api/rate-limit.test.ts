@@ -100,7 +100,7 @@ describe('POST /buy of a client that asks too often', () => {
 
   test('shows in the metrics', async () => {
     await statuses({}, {}, {});
-    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_buys_total{answer="rate-limited"} 1');
   });
 });

@@ -326,7 +326,7 @@ describe('the state of the gateway', () => {
     await buy(open);
     await buy(open);
     await buy(open, { amount: 0 });
-    const text = await (await fetch(`${open.url}/metrics`)).text();
+    const text = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(text).toContain('flash_sale_buys_total{answer="accepted"} 1');
     expect(text).toContain('flash_sale_buys_total{answer="duplicate-request"} 1');
     expect(text).toContain('flash_sale_buys_total{answer="invalid-request"} 1');

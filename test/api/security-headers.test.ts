@@ -41,10 +41,15 @@ describe('every response has the security headers:', () => {
   test('of every route, whatever it answers', async () => {
     await buy(open);
     open.stock.force('req-1', { state: 'sold', paymentId: 'p', generation: 1, finishedAt: 5 });
-    for (const { path, method, parameters = [] } of open.gateway.routes) {
+    const { routes } = open.gateway;
+    const served = [
+      ...routes.public.map((route) => ({ ...route, base: open.url })),
+      ...routes.admin.map((route) => ({ ...route, base: open.adminUrl })),
+    ];
+    for (const { base, path, method, parameters = [] } of served) {
       const url = parameters.reduce(
         (text, { name, example }) => text.replace(`{${name}}`, example ?? ''),
-        open.url + path.replace('{request_id}', PURCHASE.request_id),
+        base + path.replace('{request_id}', PURCHASE.request_id),
       );
       const response = await fetch(url, { method: method.toUpperCase() });
       await response.text();

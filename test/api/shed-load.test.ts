@@ -64,7 +64,7 @@ describe('a purchase that comes while there is no room', () => {
   test('is counted with the other refusals', async () => {
     await openFull();
     await buy(open);
-    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_buys_total{answer="not-accepted"} 1');
   });
 
@@ -73,7 +73,7 @@ describe('a purchase that comes while there is no room', () => {
     const line = await dial(open);
     line.socket.write(purchaseRequest('leaves'));
     await until(async () =>
-      (await (await fetch(`${open.url}/metrics`)).text()).includes('answer="not-accepted"} 1'),
+      (await (await fetch(`${open.adminUrl}/metrics`)).text()).includes('answer="not-accepted"} 1'),
     );
     line.socket.destroy();
     expect((await buy(open)).status).toBe(503);

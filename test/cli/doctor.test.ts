@@ -142,7 +142,12 @@ describe('ports', () => {
     const env = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1', PAYMENT_URL: 'x' };
     const found = findStackAddresses({ env: {}, root: folder });
     const findings = await checkPorts(env, found, { engineRuns: false });
-    expect(findings.map(({ name }) => name.split(' ')[0])).toEqual(['gateway', 'ingest', 'worker']);
+    expect(findings.map(({ name }) => name.split(' ')[0])).toEqual([
+      'gateway',
+      'gateway',
+      'ingest',
+      'worker',
+    ]);
   });
 });
 
@@ -156,6 +161,7 @@ describe('running parts', () => {
     temporal: silent,
     payments: silent,
     gateway: silent,
+    admin: silent,
   };
 
   async function running(probes: Record<ProbedName, Probe>, env = {}) {
@@ -166,7 +172,7 @@ describe('running parts', () => {
 
   test('a stack that does not run is told, and is no miss', async () => {
     const checks = await running(allSilent);
-    expect(checks).toHaveLength(5);
+    expect(checks).toHaveLength(6);
     for (const check of checks) {
       expect(check).toMatchObject({ state: 'note', detail: 'not running: npm start' });
     }
@@ -179,6 +185,7 @@ describe('running parts', () => {
       Kafka: 'missing',
       Temporal: 'missing',
       payments: 'missing',
+      gateway: 'missing',
       part: 'ok',
     });
   });

@@ -119,6 +119,12 @@ describe('buy', () => {
 });
 
 describe('order', () => {
+  test('asks the admin listener for an operator', async () => {
+    const { deps, server } = await against(() => ({ status: 200, body: anOrderBody() }));
+    expect(await order(deps, { requestId: 'req-1', operator: true })).toBe(0);
+    expect(server.received[0]?.path).toBe('/operator/orders/req-1');
+  });
+
   test('shows status, payment, timeline and the link that the gateway knows', async () => {
     const links = { self: '/orders/req-1', trace: 'http://other-ui/req-1' };
     const { deps, terminal } = await against(() => ({ status: 200, body: anOrderBody({ links }) }));

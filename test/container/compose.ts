@@ -43,6 +43,7 @@ export async function createComposeProject(): Promise<ComposeProject> {
     ...process.env,
     COMPOSE_PROJECT_NAME: name,
     PORT: String(ports.gateway),
+    ADMIN_PORT: String(ports.admin),
     PAYMENT_PORT: String(ports.payment),
     REDIS_PORT: String(ports.redis),
     KAFKA_PORT: String(ports.kafka),

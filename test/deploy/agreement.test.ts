@@ -19,7 +19,7 @@ const VERSION = (JSON.parse(readText('package.json')) as { version: string }).ve
 /** The ports of a service of the trial on Kubernetes. */
 const servicePorts = (name: string) =>
   trial
-    .filter(({ kind, metadata }) => kind === 'Service' && metadata.name === name)
+    .filter(({ kind, spec }) => kind === 'Service' && spec?.selector?.['app'] === name)
     .flatMap(({ spec }) => (spec?.ports ?? []).map(({ port }) => port));
 
 const composePorts = (name: string) =>
@@ -47,13 +47,28 @@ describe('ports', () => {
     expect(services[name]?.environment?.['PORT']).toBe(port);
     for (const { container } of containers([...trial, ...production])) {
       if (container.name !== name) continue;
-      expect(container.ports).toEqual([{ name: 'http', containerPort: port }]);
+      expect(container.ports?.[0]).toEqual({ name: 'http', containerPort: port });
       expect(container.env).toContainEqual({ name: 'PORT', value: String(port) });
     }
   });
 
+  test('the gateway listens for operators on a port of its own, where probes ask', () => {
+    const { adminPort } = loadApiConfig(ENV);
+    expect(services['gateway']?.environment?.['ADMIN_PORT']).toBe(adminPort);
+    const gateways = containers([...trial, ...production]).filter(
+      ({ container }) => container.name === 'gateway',
+    );
+    expect(gateways).toHaveLength(2);
+    for (const { container } of gateways) {
+      expect(container.ports?.[1]).toEqual({ name: 'admin', containerPort: adminPort });
+      expect(container.env).toContainEqual({ name: 'ADMIN_PORT', value: String(adminPort) });
+      const probes = [container.startupProbe, container.livenessProbe, container.readinessProbe];
+      expect(probes.map((probe) => probe?.httpGet?.port)).toEqual(['admin', 'admin', 'admin']);
+    }
+  });
+
   test.each([
-    ['gateway', ['gateway']],
+    ['gateway', ['gateway', 'admin']],
     ['payments', ['payment']],
     ['redis', ['redis']],
     ['redpanda', ['kafka']],
@@ -77,7 +92,7 @@ describe('ports', () => {
   test('the documents name each', () => {
     const documents = ['README.md', 'docs/operations.md', 'docs/deploy.md'];
     const text = documents.map((path) => readText(...path.split('/'))).join('\n');
-    for (const port of [8080, 9101, 9102, 8090, 19_092, 9092, 8233, 30_000]) {
+    for (const port of [8080, 9100, 9101, 9102, 8090, 19_092, 9092, 8233, 30_000]) {
       expect(text).toContain(String(port));
     }
   });

@@ -1,4 +1,5 @@
 import { parse } from 'yaml';
+import { openGateway } from '../api/open-gateway';
 import { parseManifests, readProduction, readText, readTrial, type Manifest } from './rules/files';
 import { podFaults } from './rules/kubernetes-rules';
 import type { Kustomization } from './rules/custom-resources';
@@ -22,6 +23,30 @@ describe.each(SETS)('%s', (_where, manifests) => {
 
   test('has objects that find each other, through policies that deny by default', () => {
     expect(networkFaults(manifests)).toEqual([]);
+  });
+});
+
+describe.each(SETS)('the admin port of the gateway in %s', (_where, manifests) => {
+  const ofKind = (kind: string) => manifests.filter((manifest) => manifest.kind === kind);
+
+  test('has a service of its own, inside the cluster', () => {
+    const leading = ofKind('Service').filter(({ spec }) =>
+      spec?.ports?.some(({ targetPort }) => targetPort === 'admin'),
+    );
+    expect(leading.map(({ metadata }) => metadata.name)).toEqual(['gateway-admin']);
+    expect(leading[0]?.spec?.type ?? 'ClusterIP').toBe('ClusterIP');
+    expect(leading[0]?.spec?.ports).toHaveLength(1);
+  });
+
+  test('is open to the monitoring alone', () => {
+    const rules = ofKind('NetworkPolicy')
+      .filter(({ spec }) => spec?.podSelector?.matchLabels?.['app'] === 'gateway')
+      .flatMap(({ spec }) => spec?.ingress ?? []);
+    const monitoring = { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } };
+    expect(rules).toEqual([
+      { ports: [{ port: 'http' }] },
+      { ports: [{ port: 'admin' }], from: [{ namespaceSelector: monitoring }] },
+    ]);
   });
 });
 
@@ -84,5 +109,28 @@ describe('k8s/production/', () => {
     expect(namespace?.metadata.labels).toMatchObject({
       'pod-security.kubernetes.io/enforce': 'restricted',
     });
+  });
+
+  test('has an ingress with TLS for what buyers need, and for nothing else', async () => {
+    const [{ spec } = {}, ...others] = readProduction().filter(({ kind }) => kind === 'Ingress');
+    expect(others).toEqual([]);
+    const hosts = spec?.rules?.map(({ host }) => host);
+    expect(spec?.tls).toEqual([{ hosts, secretName: 'gateway-tls' }]);
+    const paths = (spec?.rules ?? []).flatMap(({ http }) => http?.paths ?? []);
+    for (const { backend } of paths) {
+      expect(backend).toEqual({ service: { name: 'gateway', port: { name: 'http' } } });
+    }
+    const leads = (to: string) =>
+      paths.some(({ path, pathType }) =>
+        pathType === 'Exact' ? to === path : `${to}/`.startsWith(`${path}/`),
+      );
+    const open = await openGateway();
+    await open.close();
+    const { routes } = open.gateway;
+    const probes = ['/livez', '/readyz'];
+    const closed = routes.public.map(({ path }) => path).filter((path) => !leads(path));
+    expect(closed).toEqual(probes);
+    const operators = routes.admin.filter(({ path }) => /operator|metrics/.test(path));
+    expect(operators.map(({ path }) => path).filter(leads)).toEqual([]);
   });
 });

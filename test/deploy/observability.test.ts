@@ -87,7 +87,7 @@ describe('observability/', () => {
       found?.port,
     ]);
     expect(scraped).toEqual([
-      ['gateway', 'gateway', 8080],
+      ['gateway', 'gateway', 9100],
       ['ingest', 'ingest', 9101],
       ['worker', 'worker', 9102],
     ]);

@@ -152,7 +152,7 @@ describe('a gateway before a Redis that fills up', () => {
       200,
       { ready: true, warnings: [expect.stringMatching(/^Redis at .* is nearly full/)] },
     ]);
-    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_faults_total{what="Redis is nearly full"} 1');
     expect(metrics).toMatch(/flash_sale_redis_memory_share\{addr="[^"]+"\} 0\.9/);
 

@@ -1,5 +1,4 @@
 import { createCancelOrder, createCancelWorkflow } from '../../api/routes/cancel-order';
-import { createOrderView } from '../../api/routes/order-view';
 import { withOrderReplayer } from '../../engine/dead-letters/order-replayer';
 import type { Order } from '../../engine/orders/order';
 import { temporalAddress } from '../support/addresses';
@@ -32,7 +31,6 @@ async function cancelByBuyer({ requestId, userId }: Order) {
     lookUp: (id) => saga.ledger.findOrder(id),
     cancelWorkflow: createCancelWorkflow(saga.client),
     cancellations: createFakePublisher(),
-    view: createOrderView(),
     isClosing: () => false,
     // The machine of a test may be busy: the bound is not what is tested here.
     waitMsMax: 20_000,

@@ -65,7 +65,7 @@ describe('an item whose stock key vanishes', () => {
     expect(open.logged).toContainEqual(
       expect.objectContaining({ msg: 'the stock key has vanished', itemId }),
     );
-    const metrics = await (await fetch(`${open.url}/metrics`)).text();
+    const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_faults_total{what="the stock key has vanished"}');
     expect(await eventsOf('vanished')).toEqual([
       ['state', 'vanished', 'units', '-3', 'free', '0', 'supply', '2'],

@@ -22,6 +22,7 @@ describe('the configuration of a process', () => {
       redis: { addrs: ['redis:6379'], cluster: false, password: undefined, tls: undefined },
       kafka: { addrs: ['k1:9092', 'k2:9092'], sasl: undefined, tls: undefined },
       port: 8080,
+      adminPort: 9100,
       host: '127.0.0.1',
       claimTtlMs: 600_000,
       temporalUiUrl: undefined,
@@ -46,7 +47,17 @@ describe('the configuration of a process', () => {
     for (const name of [...Object.keys(faulty), 'KAFKA_ADDR']) expect(load).toThrow(name);
   });
 
+  test.each([{ PORT: '9100' }, { ADMIN_PORT: '8080' }, { PORT: '81', ADMIN_PORT: '81' }])(
+    'refuses one port for buyers and operators: %p',
+    (ports) => {
+      expect(() => loadApiConfig({ ...ADDRESSES, ...ports })).toThrow(
+        /ADMIN_PORT must differ from PORT, \d+/,
+      );
+    },
+  );
+
   test.each([
+    ['ADMIN_PORT', '0'],
     ['IDEMPOTENCY_TTL', '-1'],
     ['ORDER_RETENTION', 'forever'],
     ['DEFAULT_PRICE_MINOR', '0'],

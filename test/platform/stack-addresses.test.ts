@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findStackAddresses } from '../../platform/config/command-line';
+import { findOperatorToken, findStackAddresses } from '../../platform/config/command-line';
 
 let root: string;
 beforeEach(() => {
@@ -21,6 +21,7 @@ test('without any hint it is where npm start puts it', () => {
   expect(findStackAddresses({ env: {}, root })).toMatchObject({
     addresses: {
       gateway: 'http://127.0.0.1:8080',
+      admin: 'http://127.0.0.1:9100',
       redis: '127.0.0.1:6379',
       kafka: '127.0.0.1:19092',
       temporal: '127.0.0.1:7233',
@@ -50,6 +51,27 @@ test('the flag beats the environment, which beats the file of the running stack'
   expect(found.hasStackFile).toBe(true);
 });
 
+test('the admin listener has a flag and a variable of its own', () => {
+  const env = { FLASH_SALE_ADMIN_URL: 'http://env:2' };
+  expect(findStackAddresses({ url: 'http://flag:1', env, root }).addresses).toMatchObject({
+    gateway: 'http://flag:1',
+    admin: 'http://env:2',
+  });
+  const given = findStackAddresses({ adminUrl: 'http://flag:3/', env, root });
+  expect([given.addresses.admin, given.origins.admin]).toEqual(['http://flag:3', 'flag']);
+});
+
+test('the token of the local stack is for its own admin listener alone', () => {
+  mkdirSync(join(root, 'var'));
+  writeFileSync(join(root, 'var', 'operator-token'), 'of-the-stack\n');
+  const tokenFor = (env: Record<string, string>) =>
+    findOperatorToken(findStackAddresses({ env, root }), env, root);
+  const elsewhere = { FLASH_SALE_ADMIN_URL: 'http://elsewhere' };
+  expect(tokenFor({})).toBe('of-the-stack');
+  expect(tokenFor(elsewhere)).toBeUndefined();
+  expect(tokenFor({ ...elsewhere, FLASH_SALE_OPERATOR_TOKEN: 'given' })).toBe('given');
+});
+
 test('FLASH_SALE_DATA names the folder of the file', () => {
   leaveStackFile({ gateway: 'http://elsewhere:1' }, 'data');
   const { addresses } = findStackAddresses({ env: { FLASH_SALE_DATA: 'data' }, root });
@@ -64,6 +86,7 @@ test('a stack that is still starting has a file, but no addresses in it yet', ()
 
 test.each([
   ['--url', { url: 'localhost:8080', env: {} }],
+  ['--admin-url', { adminUrl: 'localhost:9100', env: {} }],
   ['FLASH_SALE_URL', { env: { FLASH_SALE_URL: 'ftp://x' } }],
   ['REDIS_ADDR', { env: { REDIS_ADDR: 'redis://x:1' } }],
   ['KAFKA_ADDR', { env: { KAFKA_ADDR: 'a:1,b' } }],

@@ -43,6 +43,7 @@ beforeAll(async () => {
     PAYMENT_LEDGER_FILE: join(systems.dataDir, 'payments.jsonl'),
     PAYMENT_DECLINE_RATE: '0',
     AUDIT_EVERY: '0',
+    ADMIN_PORT: String(ports.admin),
   };
   start('engine/payments/simulator/main.js', ports.payment);
   api = start('api/main.js', ports.gateway);
@@ -56,14 +57,15 @@ afterAll(async () => {
   await systems.stop();
 }, 60_000);
 
-function start(main: string, port: number): BuiltProcess {
-  const one = startBuiltProcess(main, port, env);
+function start(main: string, port: number, own: NodeJS.ProcessEnv = {}): BuiltProcess {
+  const one = startBuiltProcess(main, port, { ...env, ...own });
   started.push(one);
   return one;
 }
 
 async function startAnother(main: string): Promise<BuiltProcess> {
-  return start(main, (await freePorts()).gateway);
+  const { gateway, admin } = await freePorts();
+  return start(main, gateway, { ADMIN_PORT: String(admin) });
 }
 
 function signal(name: string, what: NodeJS.Signals): void {

@@ -175,8 +175,10 @@ test('the command cancels an order, and reports when it is too late', async () =
 });
 
 test('a gateway whose Temporal is away starts and sells, cancels what is queued, and answers 503 for what is reserved', async () => {
+  const { gateway: port, admin: adminPort } = await freePorts();
   const program = engineProgram(ROOT, 'api', {
-    port: (await freePorts()).gateway,
+    port,
+    adminPort,
     env: {
       ...process.env,
       REDIS_ADDR: redisAddr().replace('redis://', ''),

@@ -40,7 +40,7 @@ afterAll(async () => {
 }, 60_000);
 
 async function send(token: string, method: string, path: string, body?: unknown) {
-  const response = await fetch(`${engine.gateway}/operator${path}`, {
+  const response = await fetch(`${engine.admin}/operator${path}`, {
     method,
     headers: {
       authorization: `Bearer ${token}`,
@@ -152,8 +152,8 @@ test('a stop of all selling holds in every process and over a restart, until it 
     free: 49,
     held: 0,
   });
-  expect(JSON.stringify(await getJson(`${engine.gateway}/readyz`))).toContain('selling is stopped');
-  const metrics = await (await fetch(`${engine.gateway}/metrics`)).text();
+  expect(JSON.stringify(await getJson(`${engine.admin}/readyz`))).toContain('selling is stopped');
+  const metrics = await (await fetch(`${engine.admin}/metrics`)).text();
   expect(metrics).toMatch(/^flash_sale_selling_stopped 1$/m);
 
   const ann = (await aCredential('ann-2', 'operate')).token;

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => engine.stop(), 60_000);
 
 async function operator(method: string, path: string, body?: unknown, token = TOKEN) {
-  const response = await fetch(`${engine.gateway}/operator${path}`, {
+  const response = await fetch(`${engine.admin}/operator${path}`, {
     method,
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     ...(body !== undefined && { body: JSON.stringify(body) }),

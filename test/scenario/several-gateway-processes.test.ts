@@ -24,7 +24,7 @@ function workers(): number[] {
 }
 
 async function metrics(): Promise<string> {
-  return (await fetch(`${engine.gateway}/metrics`)).text();
+  return (await fetch(`${engine.admin}/metrics`)).text();
 }
 
 /** A connection that was used before may belong to the process that is dead by now, or frozen. */
@@ -85,7 +85,7 @@ describe('two gateway processes behind one port', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await eventually('the victim is gone', () => Promise.resolve(!workers().includes(victim)));
-    expect(await statusOnNewConnection(`${engine.gateway}/readyz`)).toBe(200);
+    expect(await statusOnNewConnection(`${engine.admin}/readyz`)).toBe(200);
     const decided = await Promise.all(decisions);
     const accepted = crowd.filter((_, i) => decided[i]);
     expect(accepted.length).toBeGreaterThanOrEqual(150);
@@ -99,7 +99,7 @@ describe('two gateway processes behind one port', () => {
     const [frozen = NaN] = workers();
     process.kill(frozen, 'SIGSTOP');
     try {
-      const ask = () => statusOnNewConnection(`${engine.gateway}/readyz`);
+      const ask = () => statusOnNewConnection(`${engine.admin}/readyz`);
       const asked = await Promise.all([ask(), ask(), ask(), ask()]);
       expect(asked).toEqual([200, 200, 200, 200]);
     } finally {

@@ -8,10 +8,13 @@ import { anItem } from '../support/purchases';
 let engine: Engine;
 let gate: ResponseGate;
 let gateway: string;
+let admin: string;
 beforeAll(async () => {
   engine = await startEngine();
   gate = await openResponseGate(redisAddr().replace('redis://', ''));
-  gateway = (await engine.startAnother('api', { REDIS_ADDR: gate.address })).url;
+  ({ url: gateway, adminUrl: admin } = await engine.startAnother('api', {
+    REDIS_ADDR: gate.address,
+  }));
 }, 90_000);
 afterAll(async () => {
   await engine.stop();
@@ -25,7 +28,7 @@ const BUYERS = 400;
 const GROWTH_MB_MAX = 100;
 
 async function memoryMb(): Promise<number> {
-  const text = await (await fetch(`${gateway}/metrics`)).text();
+  const text = await (await fetch(`${admin}/metrics`)).text();
   return Number(/^process_resident_memory_bytes (\S+)$/m.exec(text)?.[1]) / 2 ** 20;
 }
 
@@ -47,8 +50,8 @@ test('while Redis is silent every purchase is refused in time, the process lives
     return [status, problem['type']];
   });
   const startedAt = performance.now();
-  expect((await fetch(`${gateway}/livez`)).status).toBe(200);
-  expect((await fetch(`${gateway}/readyz`)).status).toBe(503);
+  expect((await fetch(`${admin}/livez`)).status).toBe(200);
+  expect((await fetch(`${admin}/readyz`)).status).toBe(503);
   const told = await Promise.all(answers);
   // The client asks over 128 connections, so some wait for others before they are asked at all.
   const turns = Math.ceil(BUYERS / 128);

@@ -57,7 +57,7 @@ describe('the settings of the stack', () => {
     const given = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1,k:2', PAYMENT_URL: 'http://p' };
     const settings = loadStackSettings(given, '/');
     expect(ownPorts(settings, { engine: true })).toEqual([
-      ...['temporal', 'temporalUi', 'gateway', 'ingest', 'worker'],
+      ...['temporal', 'temporalUi', 'gateway', 'admin', 'ingest', 'worker'],
     ]);
   });
 });

@@ -37,6 +37,8 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}) {
   return {
     process: processes,
     gateway: api.url,
+    /** The gateway's listener of operators, metrics and probes. */
+    admin: api.adminUrl,
     payments: instance.paymentUrl,
     topics: instance.topics,
     taskQueue: instance.taskQueue,

@@ -33,10 +33,12 @@ export function createOperatorRoutes(
   clients: OperatorClients | undefined,
   {
     ledger,
+    findOrder,
+    trace,
     defaultPrice,
     readBody,
     errors,
-  }: Pick<Operator, 'ledger' | 'defaultPrice'> & {
+  }: Pick<Operator, 'ledger' | 'findOrder' | 'trace' | 'defaultPrice'> & {
     readonly readBody: ReadBody;
     readonly errors: AuthLog;
   },
@@ -49,6 +51,8 @@ export function createOperatorRoutes(
   const operator: Operator = {
     operations,
     ledger,
+    findOrder,
+    trace,
     defaultPrice,
     selling,
     letters: { ...letters, readLetters: () => reading(letters.readLetters) },

@@ -13,12 +13,17 @@ import { describeError } from '../../../platform/user-error';
 import { RequestError } from '../../http/errors';
 import type { ProblemType } from '../../http/problems';
 import type { HttpResponse } from '../../http/response';
+import type { FindOrder } from '../orders';
 import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
+import type { TraceTarget } from './orders';
 
 /** What the operators' handlers work with. */
 export interface Operator {
   readonly operations: StockOperations;
   readonly ledger: Pick<StockLedger, 'item'>;
+  readonly findOrder: FindOrder;
+  /** Absent: no trace links. */
+  readonly trace?: TraceTarget | undefined;
   readonly defaultPrice: Price;
   readonly letters: ReplayDeps & DiscardDeps;
   /** The switch, and this process's view of it. */

@@ -117,6 +117,17 @@ export interface PolicyRule {
   to?: Peer[];
 }
 
+interface IngressRule {
+  host?: string;
+  http?: {
+    paths: {
+      path: string;
+      pathType: string;
+      backend: { service: { name: string; port: { name?: string } } };
+    }[];
+  };
+}
+
 /** A Kubernetes object: the fields that the rules look at. What fields there may be is for `typeFaults` to say. */
 export interface Manifest {
   apiVersion: string;
@@ -133,6 +144,9 @@ export interface Manifest {
     policyTypes?: string[];
     ingress?: PolicyRule[];
     egress?: PolicyRule[];
+    type?: string;
+    tls?: { hosts?: string[]; secretName?: string }[];
+    rules?: IngressRule[];
     scaleTargetRef?: { name: string };
     triggers?: { type: string; metadata: Record<string, string> }[];
   };

@@ -17,7 +17,7 @@ const KINDS: Record<string, { readonly module: string; readonly kinds: readonly 
   },
   'networking.k8s.io/v1': {
     module: 'kubernetes-types/networking/v1',
-    kinds: ['NetworkPolicy'],
+    kinds: ['Ingress', 'NetworkPolicy'],
   },
   'keda.sh/v1alpha1': {
     module: './custom-resources',
