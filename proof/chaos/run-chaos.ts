@@ -137,7 +137,7 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   const buying = plan.map((body, index) =>
     (index % 2 === 0 ? buyers.patient : buyers.impatient).buy(body),
   );
-  // Both reject only when the run is stopped, and are awaited below.
+  // These and the restarts reject only when the run is stopped, and are awaited below.
   void Promise.allSettled([...buying, releasing]);
   const hasFired = await waitForFailpoint(victim.logFile, logFrom, signal);
   if (hasFired && one.action === 'kill') await victim.ended();
@@ -151,6 +151,7 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
     await victim.kill('SIGCONT');
   }
   const restarting = restartWhenEnded(victim, over.signal);
+  void Promise.allSettled([restarting]);
 
   const purchases = await Promise.all(buying);
   await publishAbandoned(instance, purchases);
