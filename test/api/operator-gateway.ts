@@ -1,4 +1,4 @@
-import type { TraceTarget } from '../../api/routes/operator/orders';
+import type { TraceTarget } from '../../api/routes/operator/operator';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
 import { createActionLog, type ActionRecord } from '../../engine/operators/action-log';

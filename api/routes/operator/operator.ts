@@ -15,7 +15,13 @@ import type { ProblemType } from '../../http/problems';
 import type { HttpResponse } from '../../http/response';
 import type { FindOrder } from '../orders';
 import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
-import type { TraceTarget } from './orders';
+
+/** Where the Temporal Web UI shows workflows. */
+export interface TraceTarget {
+  /** Without a slash at its end. */
+  readonly uiUrl: string;
+  readonly namespace: string;
+}
 
 /** What the operators' handlers work with. */
 export interface Operator {

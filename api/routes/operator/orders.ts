@@ -7,13 +7,6 @@ import { REQUEST_ID } from '../orders';
 import { NO_STORE, object, text } from '../route';
 import { operatorRoute } from './operator';
 
-/** Where the Temporal Web UI shows workflows. */
-export interface TraceTarget {
-  /** Without a slash at its end. */
-  readonly uiUrl: string;
-  readonly namespace: string;
-}
-
 /** An order as operators read it. */
 export const OperatorOrder = object({
   ...Order.properties,
