@@ -37,7 +37,8 @@ const container = {
 module.exports = {
   // The tests share the cores with Redis, Kafka and Temporal.
   maxWorkers: 2,
-  testTimeout: 30_000,
+  // Only what never ends should reach it, also on a busy machine.
+  testTimeout: 120_000,
   reporters: ['default', '<rootDir>/test/support/summary-reporter.cjs'],
   projects: selected(),
 };

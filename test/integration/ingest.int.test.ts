@@ -25,7 +25,7 @@ beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   connection = await NativeConnection.connect({ address: temporalAddress() });
   client = new Client({ connection });
-}, 30_000);
+});
 
 afterEach(async () => {
   await log.closeAll();

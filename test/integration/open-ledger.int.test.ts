@@ -21,7 +21,7 @@ beforeAll(async () => {
   connection = await Connection.connect({ address: temporalAddress() });
   opening = createLedgerOpening(redis);
   registry = createLedgerRegistry(new Client({ connection }), 'nobody');
-}, 30_000);
+});
 afterAll(async () => {
   await connection.close();
   await redis.quit();

@@ -16,7 +16,7 @@ let client: Client;
 beforeAll(async () => {
   connection = await Connection.connect({ address: temporalAddress() });
   client = new Client({ connection });
-}, 30_000);
+});
 afterAll(() => connection.close());
 
 const newOrder = () => anOrder(aPurchase({ itemId: anItem() }));

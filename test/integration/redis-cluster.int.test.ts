@@ -45,7 +45,7 @@ afterAll(async () => {
   patient.redis.disconnect();
   await cluster.stop();
   rmSync(folder, { recursive: true });
-}, 30_000);
+});
 
 admissionContract('a Redis Cluster behind TLS and a password', () => ({
   ...door,

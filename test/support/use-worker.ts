@@ -41,7 +41,7 @@ export function useWorker(
     });
   }
 
-  beforeAll(() => (starting = start()), 30_000);
+  beforeAll(() => (starting = start()));
   afterAll(async () => {
     // If the start failed, the tests have failed already. What it opened still has to be closed.
     await Promise.allSettled([starting]);

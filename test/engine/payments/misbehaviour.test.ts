@@ -27,8 +27,10 @@ describe('PUT /misbehaviour', () => {
 
   it('slow: a charge that is overtaken by the refund of its key is declined', async () => {
     const charge = newCharge();
-    await simulator.misbehave({ kind: 'slow', delayMs: 200, keyPrefix: charge.key, times: 1 });
-    const late = simulator.provider.charge(charge);
+    // The refund has so long to overtake it.
+    await simulator.misbehave({ kind: 'slow', delayMs: 3_000, keyPrefix: charge.key, times: 1 });
+    const { url: baseUrl } = simulator;
+    const late = createHttpPaymentProvider({ baseUrl, timeoutMs: 60_000 }).charge(charge);
     await until(async () => (await simulator.fired())[0] === 1);
     await expect(simulator.provider.refund(charge.key)).resolves.toBe('nothing');
     await expect(late).resolves.toEqual({ kind: 'declined', code: 'blocked' });
