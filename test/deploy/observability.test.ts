@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { readText, ROOT } from './rules/files';
+import { readProduction, readText, ROOT, type Selector } from './rules/files';
 
 /** What the default collectors of the metrics library and Temporal's native core have, of what is used. */
 const FOREIGN = [
@@ -90,6 +90,33 @@ describe('observability/', () => {
       ['gateway', 'gateway', 9100],
       ['ingest', 'ingest', 9101],
       ['worker', 'worker', 9102],
+    ]);
+  });
+
+  test('Prometheus on Kubernetes scrapes the same ports, and calls the processes the same', () => {
+    const production = readProduction();
+    const services = production.filter(({ kind }) => kind === 'Service');
+    const scraped = production
+      .filter(({ kind }) => kind === 'ServiceMonitor')
+      .flatMap(({ spec }) => {
+        const { matchLabels = {} } = (spec?.selector ?? {}) as Selector;
+        return services
+          .filter(({ metadata }) =>
+            Object.entries(matchLabels).every(([key, value]) => metadata.labels?.[key] === value),
+          )
+          .flatMap((service) =>
+            (service.spec?.ports ?? [])
+              .filter(({ name }) => spec?.endpoints?.some(({ port }) => port === name))
+              .map(({ port }) => [
+                service.metadata.labels?.[spec?.jobLabel ?? ''] ?? service.metadata.name,
+                port,
+              ]),
+          );
+      });
+    expect(scraped).toEqual([
+      ['gateway', 9100],
+      ['ingest', 9101],
+      ['worker', 9102],
     ]);
   });
 });

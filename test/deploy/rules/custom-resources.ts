@@ -77,6 +77,7 @@ export type ServiceMonitor = Resource<
   'monitoring.coreos.com/v1',
   'ServiceMonitor',
   {
+    jobLabel?: string;
     selector: LabelSelector;
     endpoints: { port: string; path?: string; interval?: string; scrapeTimeout?: string }[];
     namespaceSelector?: { any?: boolean; matchNames?: string[] };

@@ -149,6 +149,8 @@ export interface Manifest {
     rules?: IngressRule[];
     scaleTargetRef?: { name: string };
     triggers?: { type: string; metadata: Record<string, string> }[];
+    jobLabel?: string;
+    endpoints?: { port: string }[];
   };
 }
 
