@@ -151,10 +151,12 @@ describe('while Temporal gives no answer', () => {
 
 describe('a crowd that asks', () => {
   test('for one unknown order costs Temporal one question', async () => {
+    const startedAt = performance.now();
     const answers = Array.from({ length: 100 }, () => get('/orders/none'));
     expect(new Set(await statusesOf(answers))).toEqual(new Set([404]));
     expect((await get('/orders/none')).status).toBe(404);
-    expect(asked).toEqual(['none']);
+    // An answer is remembered for five seconds.
+    expect(asked.length).toBeLessThanOrEqual(1 + (performance.now() - startedAt) / 5_000);
   });
 
   test('for a thousand unknown orders costs Temporal eight questions at once and fifty a second', async () => {
