@@ -121,7 +121,7 @@ export async function startConsumer(options: {
     throw error;
   }
   return {
-    /** Whether the consumer is a member of its group, as far as it knows. */
+    /** Whether the consumer is a member of its group, and has heard of Kafka within seconds. */
     get joined() {
       return watchdog.joined;
     },
@@ -140,6 +140,8 @@ const CRASHES_MAX = 5;
 /** Without a fetch or a heartbeat for so long, three session timeouts and a rebalance have passed. */
 const SILENCE_MS_MAX = 40_000;
 const CHECK_SILENCE_MS = 1_000;
+/** A member fetches or sends a heartbeat each second. kafkajs itself notices a frozen broker some 20 s later. */
+const MEMBER_SILENCE_MS_MAX = 5_000;
 
 /**
  * Calls `onDead`, once, when a consumer cannot recover by itself. After a final crash kafkajs leaves the process alive,
@@ -192,7 +194,7 @@ export function watchConsumer(
   });
   return {
     get joined() {
-      return joined;
+      return joined && Date.now() - aliveAt <= MEMBER_SILENCE_MS_MAX;
     },
     stop,
   };

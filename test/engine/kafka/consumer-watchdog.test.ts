@@ -48,6 +48,17 @@ describe('watchConsumer', () => {
     expect(deaths).toEqual([]);
   });
 
+  test('counts a member that hears nothing of Kafka as none', () => {
+    const { watchdog, emitter } = watched();
+    emitter.emit('join');
+    jest.advanceTimersByTime(5_000);
+    expect(watchdog.joined).toBe(true);
+    jest.advanceTimersByTime(1_000);
+    expect(watchdog.joined).toBe(false);
+    emitter.emit('fetch');
+    expect(watchdog.joined).toBe(true);
+  });
+
   test('reports forty seconds without a fetch or a heartbeat', () => {
     const { deaths, emitter } = watched();
     emitter.emit('join');
