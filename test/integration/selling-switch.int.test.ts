@@ -43,6 +43,25 @@ describe('the record of what operators do', () => {
     revision,
   });
 
+  test('is read also by a gateway that may not delete its consumer group', async () => {
+    const { operatorActionsTopic: topic } = await log.topics();
+    const producer = await log.producer(topic, 1);
+    const { lateRecorder } = createActionLog({
+      withPublisher: (use) => use(producer),
+      now: Date.now,
+      report: () => undefined,
+    });
+    const after = state(Date.now(), true);
+    const stop = { action: 'selling.stop', request: {} } as const;
+    await lateRecorder({ by: 'ann', door: 'cli' })(stop, { outcome: 'done', after });
+    const kafka = log.kafka();
+    const admin = kafka.admin.bind(kafka);
+    const deleteGroups = jest.fn(() => Promise.reject(new Error('GROUP_AUTHORIZATION_FAILED')));
+    kafka.admin = (config) => ({ ...admin(config), deleteGroups });
+    expect(await readRecordedSelling(kafka, topic, 0)).toEqual(after);
+    expect(deleteGroups).toHaveBeenCalled();
+  });
+
   test('has the newest state of the switch, whatever else operators do', async () => {
     const { operatorActionsTopic: topic } = await log.topics();
     const producer = await log.producer(topic, 1);
