@@ -84,7 +84,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const actionsKafka = createKafka('flash-sale-api', config.kafka);
   const selling = await watchSelling(
     sellingSwitch,
-    (since) => readRecordedSelling(actionsKafka, config.operatorActionsTopic, since),
+    (since, onProgress) =>
+      readRecordedSelling(actionsKafka, config.operatorActionsTopic, since, onProgress),
     logger,
   );
   onShutdown('the watch of the switch of selling', selling.stop);
@@ -98,7 +99,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
 
   const kafka = connectKafka(config, { waiting, failpoints, logger });
   const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
-  const connecting = Promise.all([redisAnswers, kafka.whenOpen, selling.whenKnown]);
+  const kafkaTakesOrders = kafka.whenOpen.then(selling.limitRecord);
+  const connecting = Promise.all([redisAnswers, kafkaTakesOrders, selling.whenKnown]);
   await Promise.race([connecting, sleep(CONNECT_PATIENCE_MS, undefined, { ref: false })]);
   connecting.catch(fail);
 

@@ -269,15 +269,25 @@ export async function readActions(
 /** A record is younger than the state in it, but the clocks of Redis and of Kafka may differ by so much. */
 const CLOCKS_DIFFER_MS_MAX = 10 * 60_000;
 
-/** The newest recorded state of the switch of selling, at least if it is newer than a revision. Throws when Kafka does not answer. */
+/** A million actions take half a minute. This only bounds a Kafka that stops answering. */
+const READ_SELLING_MS_MAX = 300_000;
+
+/**
+ * The newest recorded state of the switch of selling, at least if it is newer than a revision. Calls `onProgress` with each
+ * action. Throws when Kafka does not answer.
+ */
 export async function readRecordedSelling(
   kafka: Kafka,
   topic: string,
   sinceRevision: number,
+  onProgress: () => void = () => undefined,
 ): Promise<SellingState | undefined> {
   let newest: SellingState | undefined;
-  const options = { fromMs: sinceRevision - CLOCKS_DIFFER_MS_MAX, msMax: READ_MS_MAX };
-  await readLog(kafka, topic, options, ({ value }) => {
+  const options = { fromMs: sinceRevision - CLOCKS_DIFFER_MS_MAX, msMax: READ_SELLING_MS_MAX };
+  await readLog(kafka, topic, options, ({ key, value }) => {
+    onProgress();
+    // Few of them are about the switch, and only those are parsed.
+    if (key?.toString().startsWith('selling.') !== true) return;
     const record = decode(value);
     if (!record?.action.startsWith('selling.') || record.outcome !== 'done') return;
     const state = parseSellingState(record.after);

@@ -14,19 +14,23 @@ import { defineSellingScript } from './scripts';
  */
 export const SELLING_KEY = 'flash-sale:selling';
 
+/** In the year 2286. Lua writes no more digits exactly, and above a larger one no change would ever be newer. */
+const REVISION_MAX = 9_999_999_999_999;
+
 const StoredState = Type.Object({
   stopped: Type.Boolean(),
   at: Type.String(),
   by: Type.String(),
-  why: Type.String(),
+  /** Null in what the gateway records of a change without a reason. */
+  why: Type.Union([Type.String(), Type.Null()]),
   /** Absent in a state that is older than revisions. */
-  revision: Type.Optional(Type.Number()),
+  revision: Type.Optional(Type.Integer({ minimum: 0, maximum: REVISION_MAX })),
 });
 /**
  * Who last stopped or resumed selling, when and why. Each change has a larger revision than those before it: the time of
  * Redis in milliseconds, or one more than the revision before.
  */
-export type SellingState = Readonly<Required<Static<typeof StoredState>>>;
+export type SellingState = Readonly<Required<Static<typeof StoredState>> & { why: string }>;
 export type SellingChange = Omit<SellingState, 'revision'>;
 
 export type SellingSwitch = ReturnType<typeof createSellingSwitch>;
@@ -68,7 +72,7 @@ export function createSellingSwitch(redis: RedisConnection) {
 export function parseSellingState(value: unknown): SellingState | undefined {
   if (!Value.Check(StoredState, value)) return undefined;
   const { stopped, at, by, why, revision = Date.parse(at) } = value;
-  return Number.isNaN(revision) ? undefined : { stopped, at, by, why, revision };
+  return Number.isNaN(revision) ? undefined : { stopped, at, by, why: why ?? '', revision };
 }
 
 function parseJson(text: string): unknown {
@@ -87,10 +91,9 @@ const FIRST_READ_MS_MAX = 2_000;
 
 /**
  * Reading the record takes some 100 ms, or four seconds with Kafka's own delay of a new group. A record that cannot be read
- * for longer keeps nothing from being sold.
+ * for longer, though Kafka takes orders, keeps nothing from being sold. A long one that is being read does.
  */
 const RECORD_MS_MAX = 10_000;
-/** Kafka may come back later than that. */
 const RECORD_LOOK_EVERY_MS = 1_000;
 
 export type SellingWatch = Awaited<ReturnType<typeof watchSelling>>;
@@ -103,7 +106,7 @@ export type SellingWatch = Awaited<ReturnType<typeof watchSelling>>;
 export async function watchSelling(
   { read, restore }: Pick<SellingSwitch, 'read' | 'restore'>,
   /** The newest recorded state. It may leave out those that are older than a revision. */
-  readRecord: (sinceRevision: number) => Promise<SellingState | undefined>,
+  readRecord: (sinceRevision: number, onProgress: () => void) => Promise<SellingState | undefined>,
   logger: Logger,
   /** Only tests shorten them. */
   { firstReadMsMax = FIRST_READ_MS_MAX, recordMsMax = RECORD_MS_MAX } = {},
@@ -111,7 +114,8 @@ export async function watchSelling(
   let state: SellingState | undefined;
   let isRead = false;
   let isFaulty = false;
-  const record = { isRead: false, isOverdue: false, isFaulty: false };
+  /** Whether Redis was seen without the last state, and has not got it back yet. */
+  let isLost = false;
   const faults = sharedCounter({
     name: 'flash_sale_selling_switch_faults_total',
     help: 'Looks at the switch of selling that failed',
@@ -137,10 +141,11 @@ export async function watchSelling(
       const found = await readSwitch();
       if (state && state.revision > (found?.revision ?? 0)) {
         const lost = { selling: state, found };
-        logger.error(lost, 'Redis has lost the last state of the switch of selling');
+        if (!isLost) logger.error(lost, 'Redis has lost the last state of the switch of selling');
+        isLost = true;
         await restore(state);
       }
-      isFaulty = false;
+      [isLost, isFaulty] = [false, false];
     } catch (error) {
       faults.inc();
       if (!isFaulty) logger.error({ err: error }, 'the switch of selling cannot be read');
@@ -151,37 +156,22 @@ export async function watchSelling(
   await until('the first look', readSwitch, { withinMs: firstReadMsMax, signal }).catch(look);
   const { refresh, stop } = lookEvery(LOOK_EVERY_MS, look);
 
-  let setKnown: () => void;
-  const whenKnown = new Promise<void>((resolve) => {
-    setKnown = resolve;
+  const record = watchRecord(logger, recordMsMax, async (onProgress) => {
+    follow(await readRecord(state?.revision ?? 0, onProgress));
   });
-  const recordLooks = lookEvery(RECORD_LOOK_EVERY_MS, async () => {
-    try {
-      follow(await readRecord(state?.revision ?? 0));
-      record.isRead = true;
-      setKnown();
-      recordLooks.stop();
-    } catch (error) {
-      if (!record.isFaulty) {
-        logger.error({ err: error }, 'the recorded states of the switch of selling cannot be read');
-      }
-      record.isFaulty = true;
-    }
-  });
-  void recordLooks.lookOnce();
-  const overdue = setTimeout(() => {
-    record.isOverdue = true;
-    setKnown();
-  }, recordMsMax).unref();
 
   return {
     /** Asked with each purchase. */
     standing: (): 'selling' | 'stopped' | 'unknown' => {
       if (isStopped()) return 'stopped';
-      return isRead && (record.isRead || record.isOverdue) ? 'selling' : 'unknown';
+      return isRead && record.isKnown() ? 'selling' : 'unknown';
     },
     /** Resolves once the record was read, or its time is over: purchases before that are refused. */
-    whenKnown,
+    whenKnown: record.whenKnown,
+    /** Kafka takes orders: from now on the record has a limited time. Before that nothing can be sold anyway. */
+    limitRecord: record.limit,
+    /** Follows a change that this process has made, since Redis may lose it before the next look. */
+    follow,
     /** Resolves once a look that began after this call has ended. Never rejects. */
     refresh,
     /** Buyers may read them, so without who it was and why. */
@@ -194,15 +184,60 @@ export async function watchSelling(
             `the switch of selling cannot be read: ${isRead ? 'its last state holds' : 'no purchases are accepted'}`,
           ]
         : []),
-      ...(record.isFaulty && !record.isRead
-        ? [
-            `the recorded states of the switch of selling cannot be read: ${record.isOverdue ? 'it is as Redis has it' : 'no purchases are accepted'}`,
-          ]
-        : []),
+      ...record.warnings(),
     ],
     stop: () => {
       stop();
-      recordLooks.stop();
+      record.stop();
+    },
+  };
+}
+
+/** Tries to read the record until it is read. It is known then, or `msMax` after the limit was set or the last progress. */
+function watchRecord(
+  logger: Logger,
+  msMax: number,
+  read: (onProgress: () => void) => Promise<void>,
+) {
+  let isRead = false;
+  let isOverdue = false;
+  let isFaulty = false;
+  let overdue: NodeJS.Timeout | undefined;
+  let setKnown: () => void;
+  const whenKnown = new Promise<void>((resolve) => {
+    setKnown = resolve;
+  });
+  const { lookOnce, stop } = lookEvery(RECORD_LOOK_EVERY_MS, async () => {
+    try {
+      await read(() => overdue?.refresh());
+      isRead = true;
+      setKnown();
+      stop();
+    } catch (error) {
+      if (!isFaulty) {
+        logger.error({ err: error }, 'the recorded states of the switch of selling cannot be read');
+      }
+      isFaulty = true;
+    }
+  });
+  void lookOnce();
+  return {
+    isKnown: () => isRead || isOverdue,
+    whenKnown,
+    limit: (): void => {
+      overdue ??= setTimeout(() => {
+        isOverdue = true;
+        setKnown();
+      }, msMax).unref();
+    },
+    warnings: (): string[] =>
+      isFaulty && !isRead
+        ? [
+            `the recorded states of the switch of selling cannot be read: ${isOverdue ? 'it is as Redis has it' : 'no purchases are accepted'}`,
+          ]
+        : [],
+    stop: () => {
+      stop();
       clearTimeout(overdue);
     },
   };

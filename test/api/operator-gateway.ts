@@ -109,6 +109,7 @@ export async function openOperatorGateway({
     }),
     selling: {
       ...createSwitch(selling),
+      follow: () => undefined,
       refresh: () => Promise.resolve(),
       standing: () =>
         selling.state?.stopped === true ? ('stopped' as const) : ('selling' as const),

@@ -1,3 +1,4 @@
+import { parseSellingState } from '../../engine/stock/selling-switch';
 import { buy, until } from './open-gateway';
 import { openOperatorGateway, problemType, TOKENS, type OperatorGateway } from './operator-gateway';
 
@@ -117,6 +118,16 @@ describe('the switch of all selling', () => {
       { phase: 'outcome', outcome: 'done', before: { stopped: false }, after: { revision: 1 } },
       { outcome: 'done', before: { revision: 1 }, after: { revision: 2 }, role: 'operate' },
     ]);
+  });
+
+  test('records changes that a gateway can read again, also one without a reason', async () => {
+    const { act, actions } = await open();
+    await act('/stop', { why: 'x' });
+    await act('/resume', {});
+    const states = actions
+      .filter(({ outcome }) => outcome === 'done')
+      .map(({ after }) => parseSellingState(after));
+    expect(states).toMatchObject([{ stopped: true }, { stopped: false, why: '' }]);
   });
 
   test('answers 503 while Redis is away, and records that nobody knows', async () => {

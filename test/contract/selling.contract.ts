@@ -63,14 +63,17 @@ export function sellingContract(name: string, redis: () => RedisConnection): voi
       expect(await read()).toEqual(lost);
     });
 
-    test.each(['nonsense', '5', '[]', '{"stopped":"yes"}'])(
+    const HUGE = '{"stopped":true,"at":"x","by":"x","why":"x","revision":1e300}';
+    test.each(['nonsense', '5', '[]', '{"stopped":"yes"}', HUGE])(
       'is no state while the key is %s, and can be changed',
       async (text) => {
         const { read, change } = aSwitch();
         await redis().set(SELLING_KEY, text);
         await expect(read()).rejects.toThrow(/no state of the switch/);
-        expect(await change(aChange('ann'))).toMatchObject({ before: undefined });
-        expect(await read()).toMatchObject({ by: 'ann' });
+        const { before, after } = await change(aChange('ann'));
+        expect(before).toBeUndefined();
+        expect(await read()).toEqual(after);
+        expect((await change(aChange('bob'))).after.revision).toBeGreaterThan(after.revision);
       },
     );
   });

@@ -34,7 +34,7 @@ export interface Operator {
   readonly letters: ReplayDeps & DiscardDeps;
   /** The switch, and this process's view of it. */
   readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
-    Pick<SellingWatch, 'refresh' | 'standing'>;
+    Pick<SellingWatch, 'follow' | 'refresh' | 'standing'>;
   /** Runs changes of dead letters one at a time. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }

@@ -97,6 +97,7 @@ async function change(
 ) {
   const change = { stopped, at: new Date().toISOString(), by, why: why.trim() };
   const { before, after } = await readFromRedis(selling.change(change));
+  selling.follow(after);
   await selling.refresh();
   return [before ? stateBody(before) : NEVER_CHANGED, stateBody(after)] as const;
 }

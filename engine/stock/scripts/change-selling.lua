@@ -10,9 +10,12 @@
   Returns  {the state before, or ""; the state as it is now}
 ]]
 local stored = redis.call('GET', KEYS[1]) or ''
--- A value that was written by hand counts as older than every other one.
+-- A value that was written by hand counts as older than every other one. In numbers with more digits one more is lost.
 local readable, known = pcall(cjson.decode, stored)
 local revision = readable and type(known) == 'table' and tonumber(known.revision) or 0
+if revision > 9999999999999 then
+  revision = 0
+end
 
 local lost = tonumber(ARGV[2])
 if lost and lost <= revision then

@@ -129,6 +129,27 @@ describe('a state that Redis has lost', () => {
     expect([watch.standing(), found.redis.state, asked]).toEqual(['stopped', state(true, 5), [4]]);
   });
 
+  test('holds where this process has made it, though Redis loses it before the next look', async () => {
+    const found = aSwitch(state(false, 4));
+    const { standing, follow, refresh } = await start(found);
+    follow(state(true, 5));
+    expect(standing()).toBe('stopped');
+    await refresh();
+    expect([standing(), found.redis.state]).toEqual(['stopped', state(true, 5)]);
+  });
+
+  test('is reported once, also while Redis does not take it back', async () => {
+    const found = aSwitch(state(true, 5));
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => lines.push(line) });
+    const restore = jest.fn(() => Promise.reject(new Error('READONLY')));
+    watch = await watchSelling({ ...found, restore }, () => Promise.resolve(undefined), logger);
+    found.redis.state = undefined;
+    for (let look = 0; look < 3; look++) await watch.refresh();
+    expect([watch.standing(), restore.mock.calls.length]).toEqual(['stopped', 3]);
+    expect(lines.filter((line) => line.includes('has lost'))).toHaveLength(1);
+  });
+
   test('is not what the record has of a time before the state in Redis', async () => {
     const found = aSwitch(state(false, 6));
     watch = await watchSelling(found, () => Promise.resolve(state(true, 5)), silent);
@@ -147,11 +168,49 @@ describe('a gateway that cannot read the record at its start', () => {
     await eventually('it sells', () => watch.standing() === 'selling');
   });
 
+  test('sells nothing while Kafka is away, however long', async () => {
+    jest.useFakeTimers();
+    try {
+      const readRecord = () => Promise.reject(new Error('no answer'));
+      watch = await watchSelling(aSwitch(state(false)), readRecord, silent);
+      await jest.advanceTimersByTimeAsync(60_000);
+      expect(watch.standing()).toBe('unknown');
+      watch.limitRecord();
+      await jest.advanceTimersByTimeAsync(60_000);
+      expect(watch.standing()).toBe('selling');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  test('sells nothing while it reads a long record', async () => {
+    jest.useFakeTimers();
+    try {
+      let progress: () => void = () => undefined;
+      const readRecord = (_since: number, onProgress: () => void) => {
+        progress = onProgress;
+        return new Promise<undefined>(() => undefined);
+      };
+      watch = await watchSelling(aSwitch(state(false)), readRecord, silent);
+      watch.limitRecord();
+      for (let second = 0; second < 60; second++) {
+        progress();
+        await jest.advanceTimersByTimeAsync(1_000);
+      }
+      expect(watch.standing()).toBe('unknown');
+      await jest.advanceTimersByTimeAsync(60_000);
+      expect(watch.standing()).toBe('selling');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   test('sells after a time, as Redis has it, warns, and goes on trying', async () => {
     let isAway = true;
     const readRecord = () =>
       isAway ? Promise.reject(new Error('no answer')) : Promise.resolve(state(true, 5));
     watch = await watchSelling(aSwitch(state(false)), readRecord, silent, { recordMsMax: 0 });
+    watch.limitRecord();
     await eventually('it sells', () => watch.standing() === 'selling');
     expect(watch.warnings().join()).toMatch(/recorded states.*cannot be read: .*as Redis has it/);
     isAway = false;
@@ -164,6 +223,8 @@ test.each([
   [{ stopped: true, at: '2026-11-24T10:00:00.000Z', by: 'ann', why: '' }, 1_795_514_400_000],
   [{ stopped: true, at: 'some time', by: 'ann', why: '' }, undefined],
   [{ stopped: true, at: 'x', by: 'ann', why: '', revision: 3 }, 3],
+  [{ stopped: false, at: 'x', by: 'ann', why: null, revision: 3 }, 3],
+  [{ stopped: true, at: 'x', by: 'ann', why: '', revision: 1e13 }, undefined],
   [{ stopped: 'yes' }, undefined],
   [null, undefined],
 ])('the revision of %j is %p', (value, revision) => {
