@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigResourceTypes, KafkaJSProtocolError, type Admin, type Kafka } from 'kafkajs';
 import type { KafkaAccess } from '../../platform/config/access';
-import type { Logger } from '../../platform/logger';
+import { createRepeatFilter, type Logger } from '../../platform/logger';
 import { within } from '../../platform/until';
 import { describeError, errorCode, UserError } from '../../platform/user-error';
 import { createKafka } from './kafka-client';
@@ -139,6 +139,9 @@ export async function partitionCount(kafka: Kafka, topic: string): Promise<numbe
   return partitions;
 }
 
+/** A process that waits for one topic checks the others again and again. */
+const isNews = createRepeatFilter();
+
 /**
  * Checks a topic before a process relies on it and returns its number of partitions. Settings that can lose an
  * acknowledged record with one broker are a warning, in production a UserError; settings that Kafka does not show are a
@@ -152,7 +155,12 @@ export async function checkTopic(
   const settings: TopicSettings = await withAdmin(kafka, async (admin) => ({
     ...(await describePartitions(admin, topic)),
     ...(await describeSettings(admin, topic).catch((error: unknown) => {
-      logger.warn({ err: error, topic }, 'Kafka does not show the settings of the topic: check it');
+      if (isNews(`${topic} is not shown`)) {
+        logger.warn(
+          { err: error, topic },
+          'Kafka does not show the settings of the topic: check it',
+        );
+      }
       return {};
     })),
   }));
@@ -160,7 +168,9 @@ export async function checkTopic(
   if (weaker.length > 0 && production) {
     throw new UserError(`Kafka keeps the topic ${topic} too loosely: ${weaker.join('; ')}`);
   }
-  if (weaker.length > 0) logger.warn({ topic, weaker }, 'Kafka can lose records of the topic');
+  if (weaker.length > 0 && isNews(`${topic} ${weaker.join()}`)) {
+    logger.warn({ topic, weaker }, 'Kafka can lose records of the topic');
+  }
   return settings.partitions;
 }
 
