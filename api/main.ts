@@ -56,7 +56,7 @@ async function main() {
   const logger = createLogger('api', config.logLevel);
   if (config.processes > 1 && cluster.isPrimary) {
     const { onShutdown, fail } = createLifecycle(logger);
-    onShutdown('workers', startCluster(config.processes, logger, fail).stop);
+    onShutdown('workers', startCluster(config.processes, config.port, logger, fail).stop);
   } else {
     await runGateway(config, logger);
   }
@@ -165,23 +165,31 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   logger.info({ ...ports, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
 }
 
-/** Opens the public listener and then the admin one, so that a gateway which is ready by its probes can be reached. */
+/** Opens the admin listener and then the public one, so that no buyer is let in by a gateway that cannot open both. */
 async function openListeners(
   { host, port, adminPort }: ApiConfig,
   gateway: Gateway,
   failpoints: Failpoints<'api'>,
   onShutdown: Lifecycle['onShutdown'],
 ) {
+  const server = createHttpServer(
+    calls.aroundAcceptances(failpoints, gateway.listener),
+    gateway.server,
+  );
+  // Probes are answered only then: a gateway that is ready by them can be reached.
+  const isOpen = new Promise<void>((resolve) => server.once('listening', resolve));
+  const adminServer = createHttpServer((req, res) => {
+    void isOpen.then(() => {
+      gateway.adminListener(req, res);
+    });
+  }, gateway.server);
   // Closed after the public one: probes are answered until then.
-  const adminServer = createHttpServer(gateway.adminListener, gateway.server);
   onShutdown('connections of operators', () => closeHttpServer(adminServer, CONNECTIONS_GRACE_MS));
-  const listener = calls.aroundAcceptances(failpoints, gateway.listener);
-  const server = createHttpServer(listener, gateway.server);
   onShutdown('connections', () => closeHttpServer(server, CONNECTIONS_GRACE_MS));
   onShutdown('purchases in hand', gateway.drain);
   return {
-    port: await listen(server, host, port),
     adminPort: await listen(adminServer, host, adminPort),
+    port: await listen(server, host, port),
   };
 }
 

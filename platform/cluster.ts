@@ -16,15 +16,20 @@ const DEATHS_PER_WORKER_MAX = 5;
 const DEATHS_WITHIN_MS = 60_000;
 
 /**
- * Runs `count` workers of this process's own file that share one port, and restarts a worker that dies. `fail` ends the
- * process: when a worker dies before any has listened, or when too many die. If the primary dies, the workers see their
- * channel close and exit at once.
+ * Runs `count` workers of this process's own file that share their ports, and restarts a worker that dies. `fail` ends the
+ * process: when a worker dies before any has listened on `lastPort`, or when too many die. If the primary dies, the workers
+ * see their channel close and exit at once.
  *
  * Each worker accepts connections itself, from one shared socket (SCHED_NONE). With node:cluster's default, round robin, the
  * primary accepts and hands over: then a worker that is killed between the two leaves a client that is never answered
  * and never disconnected (seen on Node 20), and a frozen or busy worker still gets its share of connections.
  */
-export function startCluster(count: number, logger: Logger, fail: (error: Error) => void) {
+export function startCluster(
+  count: number,
+  lastPort: number,
+  logger: Logger,
+  fail: (error: Error) => void,
+) {
   cluster.schedulingPolicy = cluster.SCHED_NONE;
   let deaths: readonly number[] = [];
   let [hasListened, isStopping] = [false, false];
@@ -36,8 +41,8 @@ export function startCluster(count: number, logger: Logger, fail: (error: Error)
     isStopping = true;
     fail(new Error(why));
   };
-  cluster.on('listening', () => {
-    hasListened = true;
+  cluster.on('listening', (_, { port }) => {
+    hasListened ||= port === lastPort;
   });
   cluster.on('message', passOn);
   cluster.on('exit', (worker, code: number | null, signal: string | null) => {

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { get } from 'node:http';
+import { freePorts } from '../../stack/settings';
 import { expectBalance } from '../support/balance';
+import { startBuiltProcess } from '../support/built-process';
 import { buy, insist } from '../support/buyers';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
@@ -70,6 +72,21 @@ describe('two gateway processes behind one port', () => {
     expect(told).toEqual(told.map(() => before + 60));
     await expectBalance(engine, { itemId, supply: 61, accepted: [first, ...crowd] });
   }, 60_000);
+
+  test('end at once, before a buyer is let in, when the port for operators is taken', async () => {
+    await bothRun();
+    const one = startBuiltProcess('api/main.js', (await freePorts()).gateway, {
+      ...process.env,
+      ORDERS_TOPIC: engine.topics.ordersTopic,
+      CANCELLATIONS_TOPIC: engine.topics.cancellationsTopic,
+      OPERATOR_ACTIONS_TOPIC: engine.topics.operatorActionsTopic,
+      ADMIN_PORT: new URL(engine.admin).port,
+      API_PROCESSES: '2',
+    });
+    expect(await one.ended).toEqual([1, null]);
+    expect(one.output()).toContain('EADDRINUSE');
+    expect(one.linesOf('a worker process has ended')).toBe(1);
+  }, 120_000);
 
   test('lose one under load: the other sells on, it comes back, and no accepted order is lost', async () => {
     await bothRun();
