@@ -21,6 +21,7 @@ import { loadApiConfig, type ApiConfig } from '../platform/config';
 import { createFailpoints, type Failpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess, type Lifecycle } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
+import { openFilesMax } from '../platform/machine';
 import {
   closeRedis,
   connectFailFastRedis,
@@ -161,8 +162,8 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('late orders', gateway.finishLateOrders);
   onShutdown('producers', kafka.close);
 
-  const ports = await openListeners(config, gateway, failpoints, onShutdown);
-  logger.info({ ...ports, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
+  const open = await openListeners(config, gateway, failpoints, onShutdown);
+  logger.info({ ...open, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
 }
 
 /** Opens the admin listener and then the public one, so that no buyer is let in by a gateway that cannot open both. */
@@ -172,9 +173,11 @@ async function openListeners(
   failpoints: Failpoints<'api'>,
   onShutdown: Lifecycle['onShutdown'],
 ) {
+  const files = { openFilesMax: openFilesMax() };
   const server = createHttpServer(
     calls.aroundAcceptances(failpoints, gateway.listener),
     gateway.server,
+    files,
   );
   // Probes are answered only then: a gateway that is ready by them can be reached.
   const isOpen = new Promise<void>((resolve) => server.once('listening', resolve));
@@ -190,6 +193,7 @@ async function openListeners(
   return {
     adminPort: await listen(adminServer, host, adminPort),
     port: await listen(server, host, port),
+    connectionsMax: server.maxConnections,
   };
 }
 

@@ -40,6 +40,21 @@ function canBind(port: number): Promise<boolean> {
   });
 }
 
+/** How many files this process may have open at once. Takes 30 ms. */
+export function openFilesMax(): number {
+  const { report } = process;
+  // Else it looks up the names of all who are connected.
+  Object.assign(report, { excludeNetwork: true });
+  const { userLimits } = report.getReport() as ProcessReport;
+  const limit = userLimits?.open_files?.soft;
+  return typeof limit === 'number' ? limit : Infinity;
+}
+
+interface ProcessReport {
+  /** Absent on Windows. */
+  readonly userLimits?: { readonly open_files?: { readonly soft: number | 'unlimited' } };
+}
+
 /** The full path of a program on PATH; undefined when there is none. */
 export function findProgram(name: string, env: Env): string | undefined {
   const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');

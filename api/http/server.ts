@@ -27,6 +27,8 @@ const BOUNDS = {
   connectionsMax: 10_000,
   // Beyond it the connections that have been idle longest make room for new ones.
   connectionsShedFrom: 9_000,
+  // Without a file left for it the kernel ends a new connection, on either listener, and nobody is told.
+  openFilesMax: Infinity,
   // See serveInTurn.
   holdUpMs: undefined as number | undefined,
   waitingConnectionsMax: undefined as number | undefined,
@@ -35,10 +37,16 @@ const BOUNDS = {
 /** A buyer's headers take a few hundred bytes, behind proxies and with cookies a few thousand. `headers-too-large` names it. */
 const HEADER_BYTES_MAX = 8 * 1024;
 
+/** The other files are for the other listener, Redis, Kafka and Temporal. */
+const FILES_SHARE = { max: 0.75, shedFrom: 0.7 };
+
 /** How often Node looks for connections that have exceeded a bound: at least four times within the shortest one. */
 const CHECKS_MS_MAX = 1_000;
 
-/** An HTTP server for the public internet: everything is bounded in time, size and number. Only tests change the bounds. */
+/**
+ * An HTTP server for the public internet: everything is bounded in time, size and number. `openFilesMax` is the process's;
+ * only tests change other bounds.
+ */
 export function createHttpServer(
   listener: RequestListener,
   {
@@ -64,9 +72,10 @@ export function createHttpServer(
     requireHostHeader: false,
   });
   server.timeout = bounds.stalledMs;
-  server.maxConnections = bounds.connectionsMax;
+  const { connectionsMax, connectionsShedFrom, openFilesMax } = bounds;
+  server.maxConnections = Math.min(connectionsMax, openFilesMax * FILES_SHARE.max);
   const inTurn = serveInTurn(server, checked, {
-    shedFrom: bounds.connectionsShedFrom,
+    shedFrom: Math.min(connectionsShedFrom, openFilesMax * FILES_SHARE.shedFrom),
     holdUpMs: bounds.holdUpMs,
     waitingConnectionsMax: bounds.waitingConnectionsMax,
     report,

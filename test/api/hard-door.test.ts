@@ -75,6 +75,14 @@ describe('the door makes room', () => {
     expect([answered, fourth, fifth].map(({ closed }) => closed)).toEqual([false, false, false]);
   });
 
+  test('before the files that the process may open are used up', async () => {
+    open = await openGateway({ bounds: { openFilesMax: 4 } });
+    const first = await dial(open);
+    await dial(open);
+    await dial(open);
+    await until(() => first.closed);
+  });
+
   test('and never by closing one that waits for its answer', async () => {
     open = await openGateway({ bounds: { connectionsShedFrom: 1 } });
     open.publisher.next = 'wait';
