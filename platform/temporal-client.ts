@@ -1,6 +1,29 @@
 import { Client, Connection } from '@temporalio/client';
 import type { TemporalAccess } from './config/access';
 
+const CONNECT_MS_MAX = 2_000;
+
+/**
+ * Runs `use` with a connection of its own, whose calls together may take `callsMsMax`, and closes it. Throws what connecting
+ * or a call throws.
+ */
+export async function withTemporalConnection<T>(
+  { address, security }: TemporalAccess,
+  callsMsMax: number,
+  use: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await Connection.connect({
+    address,
+    connectTimeout: CONNECT_MS_MAX,
+    ...security?.reveal(),
+  });
+  try {
+    return await connection.withDeadline(Date.now() + callsMsMax, () => use(connection));
+  } finally {
+    await connection.close();
+  }
+}
+
 /**
  * A client for a process that must start and work while Temporal is away: it connects on the first call and reconnects
  * by itself. This file does not load the native core, which only workers need.

@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
-import { Connection, isGrpcServiceError } from '@temporalio/client';
+import { isGrpcServiceError } from '@temporalio/client';
 import {
   DefaultLogger,
   NativeConnection,
@@ -8,6 +8,7 @@ import {
 } from '@temporalio/worker';
 import type { TemporalAccess } from './config/access';
 import type { Logger } from './logger';
+import { withTemporalConnection } from './temporal-client';
 import { within } from './until';
 import { UserError } from './user-error';
 
@@ -80,7 +81,6 @@ export async function sdkMetrics() {
   };
 }
 
-const PROBE_CONNECT_MS_MAX = 2_000;
 const PROBE_CALL_MS_MAX = 3_000;
 /** The server has just answered. */
 const CONNECT_MS_MAX = 10_000;
@@ -90,20 +90,11 @@ const CONNECT_MS_MAX = 10_000;
  * frozen server without end. Throws a UserError when Temporal refuses this process.
  */
 export async function tryTemporal(access: TemporalAccess): Promise<NativeConnection> {
-  const { address, namespace, security } = access;
+  const { namespace } = access;
   try {
-    const connection = await Connection.connect({
-      address,
-      connectTimeout: PROBE_CONNECT_MS_MAX,
-      ...security?.reveal(),
-    });
-    try {
-      await connection.withDeadline(Date.now() + PROBE_CALL_MS_MAX, () =>
-        connection.workflowService.describeNamespace({ namespace }),
-      );
-    } finally {
-      await connection.close();
-    }
+    await withTemporalConnection(access, PROBE_CALL_MS_MAX, ({ workflowService }) =>
+      workflowService.describeNamespace({ namespace }),
+    );
   } catch (error) {
     if (!isGrpcServiceError(error) || !REFUSALS.includes(error.code)) throw error;
     throw new UserError(`Temporal refuses this process: ${error.message}`, { cause: error });

@@ -1,8 +1,9 @@
-import { Connection, isGrpcServiceError } from '@temporalio/client';
+import { isGrpcServiceError, type Connection } from '@temporalio/client';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { TemporalAccess } from '../platform/config/access';
 import { raiseRetention } from '../engine/orders/run-retention';
 import { SEARCH_ATTRIBUTES } from '../engine/orders/contract';
+import { withTemporalConnection } from '../platform/temporal-client';
 import { until } from '../platform/until';
 import { UserError } from '../platform/user-error';
 
@@ -13,14 +14,15 @@ const RETENTION_MS = RETENTION_HOURS * 3_600_000;
 /** temporal.api.enums.v1.IndexedValueType.KEYWORD. The package with the enum is not installed. */
 const KEYWORD = 2;
 
-const CONNECT_MS_MAX = 2_000;
 const CALL_MS_MAX = 5_000;
 /** All parts of a server see a new namespace or attribute within a few seconds. */
 const VISIBLE_MS_MAX = 30_000;
 
 /** Checks once whether a Temporal server replies, and throws when none does. */
 export async function probeTemporal(access: TemporalAccess): Promise<void> {
-  await withTemporal(access, (connection) => connection.workflowService.getSystemInfo({}));
+  await withTemporalConnection(access, CALL_MS_MAX, (connection) =>
+    connection.workflowService.getSystemInfo({}),
+  );
 }
 
 /**
@@ -35,7 +37,7 @@ export async function prepareNamespace(
   await until(
     `Temporal's namespace ${namespace} is not ready`,
     async () => {
-      await withTemporal(access, async (connection) => {
+      await withTemporalConnection(access, CALL_MS_MAX, async (connection) => {
         const exists = await ensureNamespace(connection, namespace);
         if (exists) await extendRetention(connection, namespace, report);
         await ensureSearchAttributes(connection, namespace);
@@ -130,20 +132,4 @@ function hasCode(error: unknown, code: number): boolean {
   if (!isGrpcServiceError(error)) return false;
   const actual: number = error.code;
   return actual === code;
-}
-
-async function withTemporal<T>(
-  { address, security }: TemporalAccess,
-  use: (connection: Connection) => Promise<T>,
-) {
-  const connection = await Connection.connect({
-    address,
-    connectTimeout: CONNECT_MS_MAX,
-    ...security?.reveal(),
-  });
-  try {
-    return await connection.withDeadline(Date.now() + CALL_MS_MAX, () => use(connection));
-  } finally {
-    await connection.close();
-  }
 }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { Connection, isGrpcServiceError } from '@temporalio/client';
+import { isGrpcServiceError, type Connection } from '@temporalio/client';
 import { Cluster, type Redis } from 'ioredis';
 import type { Admin } from 'kafkajs';
 import { createHttpClient, parseJson } from '../../client/http-client';
@@ -8,6 +8,7 @@ import { saleTopics, withAdmin, type TopicNames } from '../../engine/kafka/topic
 import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
 import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
 import { DURABLE_SETTINGS, findWeakerSettings } from '../../platform/redis';
+import { withTemporalConnection } from '../../platform/temporal-client';
 import { withRedis } from '../context';
 import type { Finding } from './machine';
 
@@ -31,20 +32,19 @@ export async function probeGateway(url: string): Promise<Finding[]> {
 }
 
 /** Whether the gateway's admin listener is alive. Throws when it does not answer. */
-export async function probeAdmin(url: string): Promise<Finding[]> {
-  const { status } = await getOnce(url, '/livez');
-  const name = 'gateway for operators';
-  if (status === 200) return [{ name, state: 'ok', detail: url }];
+export function probeAdmin(url: string): Promise<Finding[]> {
   const remedy = "check that FLASH_SALE_ADMIN_URL is the gateway's admin listener";
-  return [{ name, state: 'missing', detail: `${url} answers ${status} to /livez`, remedy }];
+  return probeAlive('gateway for operators', url, remedy);
 }
 
 /** Whether the payment simulator is alive. Throws when it does not answer. */
-export async function probePayments(url: string): Promise<Finding[]> {
+export function probePayments(url: string): Promise<Finding[]> {
+  return probeAlive('payments', url, 'check that PAYMENT_URL is the payment simulator');
+}
+
+async function probeAlive(name: string, url: string, remedy: string): Promise<Finding[]> {
   const { status } = await getOnce(url, '/livez');
-  const name = 'payments';
   if (status === 200) return [{ name, state: 'ok', detail: url }];
-  const remedy = 'check that PAYMENT_URL is the payment simulator';
   return [{ name, state: 'missing', detail: `${url} answers ${status} to /livez`, remedy }];
 }
 
@@ -141,37 +141,25 @@ async function findReaders(admin: Admin, groupId: string): Promise<Finding> {
   return { name, state: 'missing', detail: `nobody in consumer group ${groupId}`, remedy };
 }
 
-const CONNECT_MS_MAX = 2_000;
 const CALL_MS_MAX = 5_000;
 
 /** gRPC status code. */
 const NOT_FOUND = 5;
 
 /** Whether Temporal answers, has namespace and search attributes, and workers poll it. Throws when it does not answer. */
-export async function probeTemporal(
-  { address, namespace, security }: TemporalAccess,
-  taskQueue: string,
-): Promise<Finding[]> {
-  const connection = await Connection.connect({
-    address,
-    connectTimeout: CONNECT_MS_MAX,
-    ...security?.reveal(),
+export async function probeTemporal(access: TemporalAccess, taskQueue: string): Promise<Finding[]> {
+  const { address, namespace } = access;
+  return withTemporalConnection(access, CALL_MS_MAX, async (connection) => {
+    if (!(await hasNamespace(connection, namespace))) {
+      const remedy = `npm start makes it; elsewhere: temporal operator namespace create --namespace ${namespace} --retention 168h`;
+      const detail = `${address}, without the namespace ${namespace}`;
+      return [{ name: 'Temporal', state: 'missing', detail, remedy }];
+    }
+    return [
+      await checkAttributes(connection, address, namespace),
+      await findWorkers(connection, namespace, taskQueue),
+    ];
   });
-  try {
-    return await connection.withDeadline(Date.now() + CALL_MS_MAX, async () => {
-      if (!(await hasNamespace(connection, namespace))) {
-        const remedy = `npm start makes it; elsewhere: temporal operator namespace create --namespace ${namespace} --retention 168h`;
-        const detail = `${address}, without the namespace ${namespace}`;
-        return [{ name: 'Temporal', state: 'missing', detail, remedy }];
-      }
-      return [
-        await checkAttributes(connection, address, namespace),
-        await findWorkers(connection, namespace, taskQueue),
-      ];
-    });
-  } finally {
-    await connection.close();
-  }
 }
 
 async function hasNamespace({ workflowService }: Connection, namespace: string): Promise<boolean> {
