@@ -19,10 +19,10 @@ const RECORD_VERSION = 1;
 /** Sixteen times the longest record of the engine: a larger one is not the engine's. */
 const RECORD_BYTES_MAX = 16 * 1024;
 
-const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX });
+export const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX });
 
 /** A word of the gateway's, half as long as an id may be: a payment key has both, and providers bound its length. */
-const OrderIdText = Type.String({ pattern: '^[A-Za-z0-9_.-]+$', maxLength: 64 });
+export const OrderIdText = Type.String({ pattern: '^[A-Za-z0-9_.-]+$', maxLength: 64 });
 
 /** Unknown fields pass: a newer gateway may write more of them. */
 const OrderRecord = Type.Object({
@@ -79,16 +79,9 @@ export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_
  * again, so that a record cannot pass for another order.
  */
 export function decodeOrder(value: Buffer | null): DecodedOrder {
-  if (value === null) return { kind: 'invalid', problem: 'the record has no value' };
-  if (value.length > RECORD_BYTES_MAX) {
-    return { kind: 'invalid', problem: `${value.length} bytes, more than ${RECORD_BYTES_MAX}` };
-  }
-  let record: unknown;
-  try {
-    record = JSON.parse(strictUtf8.decode(value));
-  } catch (error) {
-    return { kind: 'invalid', problem: `not JSON: ${String(error)}` };
-  }
+  const read = readRecord(value);
+  if ('problem' in read) return { kind: 'invalid', problem: read.problem };
+  const { record } = read;
   if (!orderRecord.Check(record)) {
     const error = orderRecord.Errors(record).First();
     return invalid(record, error ? `${error.path || '/'}: ${error.message}` : 'not an order');
@@ -98,6 +91,21 @@ export function decodeOrder(value: Buffer | null): DecodedOrder {
     return invalid(record, '/fingerprint: does not belong to this user, item and amount');
   }
   return { kind: 'order', order };
+}
+
+/** The JSON of a record, or why it is none, for people. */
+export function readRecord(
+  value: Buffer | null,
+): { readonly record: unknown } | { readonly problem: string } {
+  if (value === null) return { problem: 'the record has no value' };
+  if (value.length > RECORD_BYTES_MAX) {
+    return { problem: `${value.length} bytes, more than ${RECORD_BYTES_MAX}` };
+  }
+  try {
+    return { record: JSON.parse(strictUtf8.decode(value)) };
+  } catch (error) {
+    return { problem: `not JSON: ${String(error)}` };
+  }
 }
 
 /** 22 characters of base64url are 132 bits: two purchases never share them by chance. */

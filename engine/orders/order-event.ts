@@ -1,0 +1,167 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import {
+  AMOUNT_MAX,
+  FAILURE_REASONS,
+  type FailureReason,
+  type ItemId,
+  type Order,
+  type OrderId,
+  type RequestId,
+  type UserId,
+} from './order';
+import { Id, OrderIdText, readRecord } from './order-record';
+
+/** The states of an order that matter outside. */
+export const EVENT_STATUSES = ['confirmed', 'failed', 'cancelled'] as const;
+export type EventStatus = (typeof EVENT_STATUSES)[number];
+
+/** The number and the time that the ledger gives a change of an order's state. A repeated step gets the old ones again. */
+export interface Change {
+  /** 1 for the first change of the order, larger for each later one. */
+  readonly revision: number;
+  /** Milliseconds since the epoch, on the Redis server's clock. */
+  readonly at: number;
+}
+
+/** An order came into a state. */
+export interface OrderEvent extends Change {
+  /** Events are about orders with an id: a request_id may be used again. */
+  readonly order: Omit<Order, 'orderId' | 'fingerprint'> & { readonly orderId: OrderId };
+  readonly status: EventStatus;
+  /** Only of a failed order. */
+  readonly reason?: FailureReason | undefined;
+  /** Only of a confirmed order. */
+  readonly paymentId?: string | undefined;
+  /** 0 when nothing was reserved. */
+  readonly generation: number;
+}
+
+/** Changes only when a reader of the old shape would misunderstand the new one. */
+const TYPES: Record<EventStatus, string> = {
+  confirmed: 'flash-sale.order.confirmed.v1',
+  failed: 'flash-sale.order.failed.v1',
+  cancelled: 'flash-sale.order.cancelled.v1',
+};
+
+/** A relative reference: every installation has a log of its own. */
+const SOURCE = '/flash-sale-engine';
+
+/** Of the header with which Kafka's binding of CloudEvents marks a record that holds the whole event. */
+export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=UTF-8';
+
+const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
+const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+const Data = Type.Object({
+  request_id: Id,
+  order_id: OrderIdText,
+  revision: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+  item_id: Id,
+  user_id: Id,
+  amount: Type.Integer({ minimum: 1, maximum: AMOUNT_MAX }),
+  price_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER / AMOUNT_MAX }),
+  currency: Type.String({ pattern: '^[A-Z]{3}$' }),
+  status: Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status))),
+  reason: orNull(Type.Union(FAILURE_REASONS.map((reason) => Type.Literal(reason)))),
+  payment_id: orNull(Type.String()),
+  generation: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  accepted_at: Time,
+  finished_at: Time,
+});
+
+/** Unknown fields pass: a newer engine may write more of them. */
+const EventRecord = Type.Object({
+  specversion: Type.Literal('1.0'),
+  id: Type.String(),
+  source: Type.String(),
+  type: Type.String(),
+  subject: Id,
+  time: Time,
+  datacontenttype: Type.Literal('application/json'),
+  data: Data,
+});
+const eventRecord = TypeCompiler.Compile(EventRecord);
+
+/** Readers drop repetitions by it. */
+function eventId({ order, revision }: Pick<OrderEvent, 'order' | 'revision'>): string {
+  return `${order.orderId}:${String(revision)}`;
+}
+
+/** The record of an event, a CloudEvent in JSON. The same event is always the same bytes. */
+export function encodeOrderEvent(event: OrderEvent): Buffer {
+  const { order, status } = event;
+  const at = new Date(event.at).toISOString();
+  const record: Static<typeof EventRecord> = {
+    specversion: '1.0',
+    id: eventId(event),
+    source: SOURCE,
+    type: TYPES[status],
+    subject: order.requestId,
+    time: at,
+    datacontenttype: 'application/json',
+    data: {
+      request_id: order.requestId,
+      order_id: order.orderId,
+      revision: event.revision,
+      item_id: order.itemId,
+      user_id: order.userId,
+      amount: order.amount,
+      price_minor: order.priceMinor,
+      currency: order.currency,
+      status,
+      reason: event.reason ?? null,
+      payment_id: event.paymentId ?? null,
+      generation: event.generation,
+      accepted_at: new Date(order.acceptedAt).toISOString(),
+      finished_at: at,
+    },
+  };
+  return Buffer.from(JSON.stringify(record));
+}
+
+export type DecodedEvent =
+  | { readonly kind: 'event'; readonly event: OrderEvent }
+  /** `problem` is for people. */
+  | { readonly kind: 'invalid'; readonly problem: string };
+
+/** Reads a record that any client of Kafka may have written: never throws, trusts nothing. */
+export function decodeOrderEvent(value: Buffer | null): DecodedEvent {
+  const read = readRecord(value);
+  if ('problem' in read) return { kind: 'invalid', problem: read.problem };
+  const { record } = read;
+  if (!eventRecord.Check(record)) {
+    const error = eventRecord.Errors(record).First();
+    const problem = error ? `${error.path || '/'}: ${error.message}` : 'not an order event';
+    return { kind: 'invalid', problem };
+  }
+  const { data } = record;
+  const event: OrderEvent = {
+    order: {
+      requestId: data.request_id as RequestId,
+      orderId: data.order_id as OrderId,
+      userId: data.user_id as UserId,
+      itemId: data.item_id as ItemId,
+      amount: data.amount,
+      priceMinor: data.price_minor,
+      currency: data.currency,
+      acceptedAt: Date.parse(data.accepted_at),
+    },
+    revision: data.revision,
+    at: Date.parse(data.finished_at),
+    status: data.status,
+    reason: data.reason ?? undefined,
+    paymentId: data.payment_id ?? undefined,
+    generation: data.generation,
+  };
+  if (!(event.at >= 0 && event.order.acceptedAt >= 0)) {
+    return { kind: 'invalid', problem: '/data: a time that does not exist' };
+  }
+  if (record.id !== eventId(event)) {
+    return { kind: 'invalid', problem: '/id: does not belong to this order and revision' };
+  }
+  if (record.type !== TYPES[data.status]) {
+    return { kind: 'invalid', problem: '/type: does not belong to this status' };
+  }
+  return { kind: 'event', event };
+}
