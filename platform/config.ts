@@ -1,4 +1,10 @@
-import { readKafkaAccess, readRedisAccess, readTemporalAccess } from './config/access';
+import {
+  readDatabaseAccess,
+  readKafkaAccess,
+  readRedisAccess,
+  readTemporalAccess,
+  requireDatabaseAccess,
+} from './config/access';
 import { readBuyerAuth } from './config/buyer-auth';
 import { findMisspelled } from './config/names';
 import { readUserIdPattern } from './config/user-id-pattern';
@@ -65,13 +71,34 @@ export function loadIngestConfig(env: Env) {
 export function loadSetupConfig(env: Env) {
   const read = createReader(env);
   checkNames(read, env);
+  const connections = readConnections(read);
+  const { production } = connections;
+  const readDatabase = production ? requireDatabaseAccess : readDatabaseAccess;
   return read.done({
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
-    ...readConnections(read),
+    ...connections,
+    /** Absent: there is no archive of orders. In production that would be a decision by oversight. */
+    database: readDatabase(read, production),
   });
 }
 
 export type IngestConfig = ReturnType<typeof loadIngestConfig>;
+
+/** The archiver's configuration. Throws one error that lists every problem found in `env`. */
+export function loadArchiverConfig(env: Env) {
+  const read = createReader(env);
+  checkNames(read, env);
+  const connections = readConnections(read);
+  return read.done({
+    ...readProcess(read, 9103),
+    ...connections,
+    database: requireDatabaseAccess(read, connections.production),
+    /** Not the one of ingest: each of the two reads all orders. */
+    consumerGroup: read.text('ARCHIVER_GROUP', 'archiver'),
+  });
+}
+
+export type ArchiverConfig = ReturnType<typeof loadArchiverConfig>;
 
 /** The worker's configuration. Throws one error that lists every problem found in `env`. */
 export function loadWorkerConfig(env: Env) {
@@ -118,6 +145,12 @@ export function loadKafkaAccess(env: Env) {
   return read.done(readKafkaAccess(read));
 }
 
+/** How to reach PostgreSQL. */
+export function loadDatabaseAccess(env: Env) {
+  const read = createReader(env);
+  return read.done(requireDatabaseAccess(read, false));
+}
+
 /** How to reach Temporal. */
 export function loadTemporalAccess(env: Env) {
   const read = createReader(env);
@@ -151,6 +184,7 @@ export function variablesRead(): ReadonlySet<string> {
     loadIngestConfig,
     loadSetupConfig,
     loadWorkerConfig,
+    loadArchiverConfig,
     loadSimulatorConfig,
   ];
   for (const load of loaders) {
@@ -184,7 +218,7 @@ function readAdminPort(read: Reader, publicPort: number): number {
   return port;
 }
 
-/** What the three processes in the path of an order read. */
+/** What the processes read that handle orders. */
 function readConnections(read: Reader) {
   const mode = read.oneOf('ENGINE_MODE', 'development', ['development', 'production']);
   return {
@@ -196,6 +230,7 @@ function readConnections(read: Reader) {
     deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
     cancellationsTopic: read.text('CANCELLATIONS_TOPIC', 'orders-cancelled'),
     operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
+    orderEventsTopic: read.text('ORDER_EVENTS_TOPIC', 'order-events'),
     temporal: readTemporalAccess(read),
     taskQueue: read.text('TASK_QUEUE', 'orders'),
     /** Places at which the process fails on purpose; none in production. */

@@ -37,6 +37,7 @@ export async function createEngineInstance(options: {
     deadLetterTopic: `orders-dlq-${name}`,
     cancellationsTopic: `orders-cancelled-${name}`,
     operatorActionsTopic: `operator-actions-${name}`,
+    orderEventsTopic: `order-events-${name}`,
   };
   await ensureTopics(kafka, saleTopics(topics));
   const ports = await freePorts();
@@ -49,7 +50,9 @@ export async function createEngineInstance(options: {
     DLQ_TOPIC: topics.deadLetterTopic,
     CANCELLATIONS_TOPIC: topics.cancellationsTopic,
     OPERATOR_ACTIONS_TOPIC: topics.operatorActionsTopic,
+    ORDER_EVENTS_TOPIC: topics.orderEventsTopic,
     CONSUMER_GROUP: consumerGroup,
+    ARCHIVER_GROUP: `archiver-${name}`,
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,
     PAYMENT_LEDGER_FILE: join(dataDir, `payments-${name}.jsonl`),

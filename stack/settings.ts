@@ -50,6 +50,7 @@ export function loadStackSettings(env: Env, root: string) {
     deadLetterTopic: text('DLQ_TOPIC') ?? 'orders-dlq',
     cancellationsTopic: text('CANCELLATIONS_TOPIC') ?? 'orders-cancelled',
     operatorActionsTopic: text('OPERATOR_ACTIONS_TOPIC') ?? 'operator-actions',
+    orderEventsTopic: text('ORDER_EVENTS_TOPIC') ?? 'order-events',
     operatorToken: text('OPERATOR_TOKEN'),
     operatorsFile: text('OPERATORS_FILE'),
     buyerAuth: text('BUYER_AUTH') ?? 'trusted',

@@ -21,6 +21,15 @@ export const CANCELLATIONS_PARTITIONS = 1;
 /** One order for all that operators do, whichever item it is about. */
 export const OPERATOR_ACTIONS_PARTITIONS = 1;
 
+/** As the orders': all events of an order are in one partition. */
+export const ORDER_EVENTS_PARTITIONS = ORDERS_PARTITIONS;
+
+/**
+ * The archive catches up by them after its process or its database was away, and after a restore of a backup: a backup
+ * that is older misses orders. Not without end, because the events hold user_ids.
+ */
+export const ORDER_EVENTS_RETENTION_MS = 30 * 24 * 3_600_000;
+
 interface TopicSpec {
   readonly topic: string;
   readonly partitions: number;
@@ -33,6 +42,7 @@ export interface TopicNames {
   readonly deadLetterTopic: string;
   readonly cancellationsTopic: string;
   readonly operatorActionsTopic: string;
+  readonly orderEventsTopic: string;
 }
 
 const STANDARD_NAMES: TopicNames = {
@@ -40,6 +50,7 @@ const STANDARD_NAMES: TopicNames = {
   deadLetterTopic: 'orders-dlq',
   cancellationsTopic: 'orders-cancelled',
   operatorActionsTopic: 'operator-actions',
+  orderEventsTopic: 'order-events',
 };
 
 /** The topics of the engine under their configured names. */
@@ -60,6 +71,11 @@ export function saleTopics(names: TopicNames = STANDARD_NAMES): readonly TopicSp
       topic: names.operatorActionsTopic,
       partitions: OPERATOR_ACTIONS_PARTITIONS,
       config: { 'retention.ms': '-1' },
+    },
+    {
+      topic: names.orderEventsTopic,
+      partitions: ORDER_EVENTS_PARTITIONS,
+      config: { 'retention.ms': String(ORDER_EVENTS_RETENTION_MS) },
     },
   ];
 }

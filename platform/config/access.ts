@@ -37,6 +37,17 @@ export interface KafkaAccess {
     | undefined;
 }
 
+/** How to reach PostgreSQL. */
+export interface DatabaseAccess {
+  /** A name, an address, or the folder of a unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: Secret | undefined;
+  readonly tls: TlsAccess | undefined;
+}
+
 type ConnectionOptions = ReturnType<typeof toClientOptions>['connectionOptions'];
 
 /** How to reach Temporal, as the variables of the `temporal` command or a profile of its file say. */
@@ -73,19 +84,27 @@ export function readKafkaAccess(read: Reader): KafkaAccess {
 
 /** Without the switch `REDIS_TLS` or `KAFKA_TLS` the other settings are an error: they would protect nothing. */
 function readTls(read: Reader, name: 'REDIS_TLS' | 'KAFKA_TLS'): TlsAccess | undefined {
+  const certificates = readCertificates(read, name);
+  const serverName = read.optional(`${name}_SERVER_NAME`);
+  if (!read.flag(name)) {
+    if (certificates.areSet || serverName) read.fail(`${name}_* are set without ${name}=true`);
+    return undefined;
+  }
+  return { ca: certificates.ca, client: certificates.client, serverName };
+}
+
+function readCertificates(read: Reader, name: string) {
   const ca = read.content(`${name}_CA`);
   const cert = read.content(`${name}_CERT`);
   const key = read.secret(`${name}_KEY`);
-  const serverName = read.optional(`${name}_SERVER_NAME`);
-  if (!read.flag(name)) {
-    if (ca ?? cert ?? key ?? serverName) read.fail(`${name}_* are set without ${name}=true`);
-    return undefined;
-  }
   if ((cert === undefined) !== (key === undefined)) {
     read.fail(`${name}_CERT and ${name}_KEY belong together: one of them is missing`);
   }
-  const client = cert !== undefined && key ? { cert, key } : undefined;
-  return { ca, client, serverName };
+  return {
+    areSet: (ca ?? cert ?? key) !== undefined,
+    ca,
+    client: cert !== undefined && key ? { cert, key } : undefined,
+  };
 }
 
 function readSasl(read: Reader): KafkaAccess['sasl'] {
@@ -99,6 +118,95 @@ function readSasl(read: Reader): KafkaAccess['sasl'] {
   if (username === undefined) read.fail(`KAFKA_SASL_USERNAME is required with ${mechanism}`);
   if (password === undefined) read.fail(`KAFKA_SASL_PASSWORD is required with ${mechanism}`);
   return username !== undefined && password ? { mechanism, username, password } : undefined;
+}
+
+const POSTGRES_PORT = 5432;
+
+/** Loopback, or the folder of a unix socket. */
+const LOCAL_HOST = /^(localhost|127(\.\d+){3}|::1|\/.*)$/;
+
+/**
+ * Reads DATABASE_URL, as libpq writes it. TLS always checks the server's certificate and name. It is on by default, except
+ * to this machine; `?sslmode=disable` turns it off, which production refuses. No message quotes the URL: it holds a password.
+ */
+export function readDatabaseAccess(read: Reader, production: boolean): DatabaseAccess | undefined {
+  const text = read.secret('DATABASE_URL')?.reveal();
+  const certificates = readCertificates(read, 'DATABASE_TLS');
+  if (text === undefined) {
+    if (certificates.areSet) read.fail('DATABASE_TLS_* are set without DATABASE_URL');
+    return undefined;
+  }
+  const parts = parseDatabaseUrl(text);
+  if (!parts) {
+    read.fail(
+      'DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password percent-encoded',
+    );
+    return NO_DATABASE;
+  }
+  const { parameters, ...server } = parts;
+  for (const name of parameters.keys()) {
+    if (name !== 'sslmode') read.fail(`DATABASE_URL: the parameter ${name} is not supported`);
+  }
+  const isLocal = LOCAL_HOST.test(server.host);
+  const mode = parameters.get('sslmode') ?? (isLocal ? 'disable' : 'verify-full');
+  if (mode === 'disable') {
+    if (certificates.areSet) read.fail('DATABASE_TLS_* are set, and DATABASE_URL uses no TLS');
+    if (production && !isLocal) {
+      read.fail('DATABASE_URL: sslmode=disable is refused when ENGINE_MODE is production');
+    }
+    return { ...server, tls: undefined };
+  }
+  if (!VERIFYING_MODES.includes(mode)) {
+    read.fail(`DATABASE_URL: sslmode must be disable or verify-full, not "${mode}"`);
+  }
+  return {
+    ...server,
+    tls: { ca: certificates.ca, client: certificates.client, serverName: undefined },
+  };
+}
+
+/** Providers write `require` into the URLs that they give out. It is read as the strictest mode. */
+const VERIFYING_MODES = ['require', 'verify-ca', 'verify-full'];
+
+/** The same for a process that cannot do without it. */
+export function requireDatabaseAccess(read: Reader, production: boolean): DatabaseAccess {
+  const access = readDatabaseAccess(read, production);
+  if (!access) read.fail('DATABASE_URL is required');
+  return access ?? NO_DATABASE;
+}
+
+/** Stands where there is a problem, so that no caller sees it. */
+const NO_DATABASE: DatabaseAccess = {
+  host: '',
+  port: POSTGRES_PORT,
+  database: '',
+  user: '',
+  password: undefined,
+  tls: undefined,
+};
+
+/** Undefined where it is no such URL, or names no user, host or database. */
+function parseDatabaseUrl(text: string) {
+  if (!/^postgres(ql)?:/.test(text) || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  try {
+    const user = decodeURIComponent(url.username);
+    const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1');
+    const database = decodeURIComponent(url.pathname.slice(1));
+    if (user === '' || host === '' || database === '') return undefined;
+    const password = decodeURIComponent(url.password);
+    return {
+      host,
+      port: url.port === '' ? POSTGRES_PORT : Number(url.port),
+      database,
+      user,
+      password: password === '' ? undefined : new Secret(password),
+      parameters: url.searchParams,
+    };
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
 }
 
 /**

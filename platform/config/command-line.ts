@@ -134,6 +134,7 @@ export function loadCommandConfig(env: Env) {
       deadLetterTopic: read.text('DLQ_TOPIC', 'orders-dlq'),
       cancellationsTopic: read.text('CANCELLATIONS_TOPIC', 'orders-cancelled'),
       operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
+      orderEventsTopic: read.text('ORDER_EVENTS_TOPIC', 'order-events'),
       consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
       defaultCurrency: read.text('DEFAULT_CURRENCY', 'USD'),
       /** The token of the buyer as whom `buy`, `order` and `cancel` act. */

@@ -22,7 +22,7 @@ const SERVICE_VARIABLE = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$
 const SERVICE_URL = /^(tcp|udp|sctp):\/\//;
 
 /** Variables of these systems' own tools are set on many machines, and some are two letters from ours: REDIS_HOST. */
-const OF_SYSTEMS = /^(REDIS|KAFKA|TEMPORAL)_|_(HOST|PORT)$/;
+const OF_SYSTEMS = /^(REDIS|KAFKA|TEMPORAL|DATABASE)_|_(HOST|PORT)$/;
 
 /**
  * Variables that are set and that nobody reads, although they were meant for the engine: their names begin with a prefix of

@@ -63,7 +63,7 @@ describe('ensureTopics', () => {
   test('names the topics that are not ready when Kafka does not answer', async () => {
     const nowhere = ensureTopics(['127.0.0.1:1'], saleTopics(), { readyMsMax: 500 });
     await expect(nowhere).rejects.toThrow(
-      'Kafka has not made orders, orders-dlq, orders-cancelled, operator-actions ready in 500 ms',
+      'Kafka has not made orders, orders-dlq, orders-cancelled, operator-actions, order-events ready in 500 ms',
     );
   });
 });

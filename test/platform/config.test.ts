@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import {
   loadApiConfig,
+  loadArchiverConfig,
+  loadDatabaseAccess,
   loadIngestConfig,
+  loadSetupConfig,
   loadSimulatorConfig,
   loadTemporalAccess,
   loadWorkerConfig,
@@ -413,5 +416,108 @@ describe('what it takes to connect', () => {
     expect(() => loadTemporalAccess({ XDG_CONFIG_HOME: folder })).toThrow(
       'TEMPORAL_ADDRESS is required',
     );
+  });
+});
+
+describe('the way to PostgreSQL', () => {
+  const load = (url: string, more: object = {}) =>
+    loadArchiverConfig({ ...ADDRESSES, DATABASE_URL: url, ...more }).database;
+  const ARCHIVE = 'postgres://engine:hidden@db.test/archive';
+  const VERIFIED = { ca: undefined, client: undefined, serverName: undefined };
+
+  test('is a URL, whose password may have any characters, percent-encoded', () => {
+    const { password, ...server } = load('postgresql://engine:p%40ss%2Fw@db.test:6432/archive');
+    expect(server).toEqual({
+      host: 'db.test',
+      port: 6432,
+      database: 'archive',
+      user: 'engine',
+      tls: VERIFIED,
+    });
+    expect(password?.reveal()).toBe('p@ss/w');
+    expect(load('postgres://engine@db.test/archive')).toMatchObject({
+      port: 5432,
+      password: undefined,
+    });
+  });
+
+  test('comes from a file as well', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'flash-sale-'));
+    const file = join(folder, 'url');
+    writeFileSync(file, `${ARCHIVE}\n`);
+    expect(loadDatabaseAccess({ DATABASE_URL_FILE: file })).toMatchObject({ database: 'archive' });
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    ['another machine', ARCHIVE, VERIFIED],
+    ['an address that only looks like this machine', 'postgres://e@127.0.0.1.test/a', VERIFIED],
+    ['a provider whose URL says require', `${ARCHIVE}?sslmode=require`, VERIFIED],
+    ['this machine', 'postgres://e@127.0.0.1/a', undefined],
+    ['this machine by name', 'postgres://e@localhost/a', undefined],
+    ['this machine by IPv6', 'postgres://e@[::1]/a', undefined],
+    ['a unix socket', 'postgres://e@%2Frun%2Fpostgresql/a', undefined],
+    ['this machine with TLS', 'postgres://e@localhost/a?sslmode=verify-full', VERIFIED],
+    ['another machine without TLS', `${ARCHIVE}?sslmode=disable`, undefined],
+  ])('has the TLS of %s', (_, url, tls) => {
+    expect(load(url).tls).toEqual(tls);
+  });
+
+  test('trusts an authority of its own and shows a certificate, where they are set', () => {
+    const certificates = {
+      DATABASE_TLS_CA: 'the authority',
+      DATABASE_TLS_CERT: 'a certificate',
+      DATABASE_TLS_KEY: 'hidden key',
+    };
+    const { tls } = load(ARCHIVE, certificates);
+    expect(tls).toMatchObject({ ca: 'the authority', client: { cert: 'a certificate' } });
+    expect(() => load(`${ARCHIVE}?sslmode=disable`, certificates)).toThrow('uses no TLS');
+    expect(() => loadSetupConfig({ ...ADDRESSES, ...certificates })).toThrow(
+      'DATABASE_TLS_* are set without DATABASE_URL',
+    );
+  });
+
+  test.each([
+    'db.test:5432',
+    'mysql://engine:hidden@db.test/archive',
+    'postgres://db.test/archive',
+    'postgres://engine:hidden@db.test/',
+    'postgres://engine:hid#den@db.test/archive',
+    'postgres://engine:hidden%@db.test/archive',
+    'postgres://engine:hidden@db1.test:1,db2.test:2/archive',
+  ])('is refused as %s, without quoting it', (url) => {
+    expect(() => load(url)).toThrow('DATABASE_URL must be postgres://');
+    expect(() => load(url)).not.toThrow(/hid|archive/);
+  });
+
+  test.each([
+    ['sslmode=prefer', 'sslmode must be disable or verify-full, not "prefer"'],
+    ['sslrootcert=x.pem', 'the parameter sslrootcert is not supported'],
+    ['channel_binding=require', 'the parameter channel_binding is not supported'],
+  ])('is refused with %s', (parameters, problem) => {
+    expect(() => load(`${ARCHIVE}?${parameters}`)).toThrow(problem);
+    expect(() => load(`${ARCHIVE}?${parameters}`)).not.toThrow('hidden');
+  });
+
+  test('is encrypted in production, unless it stays on the machine', () => {
+    const production = { ENGINE_MODE: 'production' };
+    const plain = () => load(`${ARCHIVE}?sslmode=disable`, production);
+    expect(plain).toThrow('sslmode=disable is refused when ENGINE_MODE is production');
+    expect(load(ARCHIVE, production).tls).toEqual(VERIFIED);
+    expect(load('postgres://e@%2Frun%2Fpostgresql/a', production).tls).toBeUndefined();
+  });
+
+  test('is required of the archiver, and in production of the set-up', () => {
+    expect(() => loadArchiverConfig(ADDRESSES)).toThrow('DATABASE_URL is required');
+    expect(loadSetupConfig(ADDRESSES).database).toBeUndefined();
+    expect(() => loadSetupConfig({ ...ADDRESSES, ENGINE_MODE: 'production' })).toThrow(
+      'DATABASE_URL is required',
+    );
+  });
+
+  test('never shows its password, however the configuration is printed', () => {
+    const database = load(ARCHIVE);
+    const printed = [JSON.stringify(database), inspect(database, { depth: 9, showHidden: true })];
+    for (const text of printed) expect(text).not.toContain('hidden');
   });
 });

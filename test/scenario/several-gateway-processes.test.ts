@@ -80,6 +80,7 @@ describe('two gateway processes behind one port', () => {
       ORDERS_TOPIC: engine.topics.ordersTopic,
       CANCELLATIONS_TOPIC: engine.topics.cancellationsTopic,
       OPERATOR_ACTIONS_TOPIC: engine.topics.operatorActionsTopic,
+      ORDER_EVENTS_TOPIC: engine.topics.orderEventsTopic,
       ADMIN_PORT: new URL(engine.admin).port,
       API_PROCESSES: '2',
     });

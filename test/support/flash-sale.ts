@@ -14,16 +14,17 @@ export interface Ran {
 
 /** Runs the real command `flash-sale` against the engine of a test. */
 export function flashSale(engine: Engine, ...words: string[]): Promise<Ran> {
-  const { ordersTopic, deadLetterTopic, cancellationsTopic, operatorActionsTopic } = engine.topics;
+  const { topics } = engine;
   const env = {
     ...process.env,
     REDIS_ADDR: engine.redisAddr,
     FLASH_SALE_URL: engine.gateway,
     PAYMENT_URL: engine.payments,
-    ORDERS_TOPIC: ordersTopic,
-    DLQ_TOPIC: deadLetterTopic,
-    CANCELLATIONS_TOPIC: cancellationsTopic,
-    OPERATOR_ACTIONS_TOPIC: operatorActionsTopic,
+    ORDERS_TOPIC: topics.ordersTopic,
+    DLQ_TOPIC: topics.deadLetterTopic,
+    CANCELLATIONS_TOPIC: topics.cancellationsTopic,
+    OPERATOR_ACTIONS_TOPIC: topics.operatorActionsTopic,
+    ORDER_EVENTS_TOPIC: topics.orderEventsTopic,
     TASK_QUEUE: engine.taskQueue,
     CONSUMER_GROUP: engine.consumerGroup,
   };

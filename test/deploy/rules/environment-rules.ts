@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import {
   loadApiConfig,
+  loadArchiverConfig,
   loadIngestConfig,
   loadSetupConfig,
   loadSimulatorConfig,
@@ -18,6 +19,7 @@ const LOADERS: Record<string, (env: Env) => unknown> = {
   'dist/api/main.js': loadApiConfig,
   'dist/ingest/main.js': loadIngestConfig,
   'dist/worker/main.js': loadWorkerConfig,
+  'dist/archiver/main.js': loadArchiverConfig,
   'dist/engine/payments/simulator/main.js': loadSimulatorConfig,
   'dist/setup/main.js': loadSetupConfig,
 };
@@ -60,7 +62,7 @@ export function environmentFaults(environments: readonly Environment[]): string[
 
 /** Said by the place where a process runs, and not by whoever starts the project. */
 const SAID_BY_PLACE =
-  /^(REDIS|KAFKA|TEMPORAL)_|_FILE$|^(HOST|PORT|PAYMENT_URL|ENGINE_MODE|FAILPOINTS|ORDERS_TOPIC|DLQ_TOPIC|CANCELLATIONS_TOPIC|OPERATOR_ACTIONS_TOPIC|CONSUMER_GROUP|TASK_QUEUE)$/;
+  /^(REDIS|KAFKA|TEMPORAL|DATABASE)_|_FILE$|^(HOST|PORT|PAYMENT_URL|ENGINE_MODE|FAILPOINTS|ORDERS_TOPIC|DLQ_TOPIC|CANCELLATIONS_TOPIC|OPERATOR_ACTIONS_TOPIC|ORDER_EVENTS_TOPIC|CONSUMER_GROUP|ARCHIVER_GROUP|TASK_QUEUE)$/;
 
 /** What a process reads of the variables in .env.example, and would not get from there: its container does not name it. */
 export function unheardSettings(
@@ -133,7 +135,10 @@ function withFiles<T>(env: Record<string, string>, use: (env: Env) => T): T {
     const placed = Object.entries(env).map(([name, value]) => {
       if (!value.startsWith('/secrets/')) return [name, value];
       const file = join(folder, value.replaceAll('/', '-'));
-      writeFileSync(file, `the content of ${basename(value)}\n`);
+      const content = name.endsWith('_URL_FILE')
+        ? 'postgres://engine:secret@postgres.test/archive'
+        : `the content of ${basename(value)}`;
+      writeFileSync(file, `${content}\n`);
       return [name, file];
     });
     return use(Object.fromEntries(placed) as Env);

@@ -23,6 +23,7 @@ export function useRealLog() {
         deadLetterTopic: `${name}-dlq`,
         cancellationsTopic: `${name}-cancelled`,
         operatorActionsTopic: `${name}-actions`,
+        orderEventsTopic: `${name}-events`,
       };
       await ensureTopics(kafkaAddrs(), saleTopics(names));
       return names;
