@@ -91,6 +91,14 @@ module.exports = {
       to: { path: '^engine/', pathNot: ['^engine/$1/', '^engine/orders/'] },
     },
     {
+      name: 'only-the-archive-knows-its-tables',
+      severity: 'error',
+      comment:
+        'Queries are in engine/archive/. Others connect by platform/postgres.ts and use what it exports.',
+      from: { pathNot: ['^engine/archive/', '^platform/postgres[.]ts$', '^test/'] },
+      to: { path: '^node_modules/(kysely|pg|node-pg-migrate)/', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'the-engine-knows-no-process',
       severity: 'error',
       comment: 'The engine is used by processes, not the other way round.',

@@ -56,7 +56,7 @@ if (process.argv[2] !== 'packages') {
   checkBuildInfo();
   const tsc = join(MODULES, 'typescript', 'bin', 'tsc');
   await run('Building', process.execPath, [tsc, '-b', 'tsconfig.build.json']);
-  copyScripts();
+  copyFiles();
   await bundleWorkflows();
 }
 
@@ -117,7 +117,7 @@ function linkCommand() {
 function removeStale() {
   if (!existsSync(DIST)) return;
   for (const name of readdirSync(DIST, { recursive: true })) {
-    if (!name.includes('/') || !/\.(js|lua)$/.test(name)) continue;
+    if (!name.includes('/') || !/\.(js|lua|sql)$/.test(name)) continue;
     if (existsSync(join(ROOT, name.replace(/\.js$/, '.ts')))) continue;
     // The compiler does not look whether its output exists. Without its notes it writes everything again.
     rmSync(join(DIST, '.tsbuildinfo'), { force: true });
@@ -163,13 +163,18 @@ function sources() {
   );
 }
 
-function copyScripts() {
-  const folder = join('engine', 'stock', 'scripts');
-  mkdirSync(join(DIST, folder), { recursive: true });
-  for (const name of readdirSync(join(ROOT, folder))) {
-    const source = readFileSync(join(ROOT, folder, name));
-    const copy = join(DIST, folder, name);
-    if (!existsSync(copy) || !readFileSync(copy).equals(source)) writeFileSync(copy, source);
+/** What is read as it is, from beside the code that reads it. */
+function copyFiles() {
+  for (const folder of [
+    join('engine', 'stock', 'scripts'),
+    join('engine', 'archive', 'migrations'),
+  ]) {
+    mkdirSync(join(DIST, folder), { recursive: true });
+    for (const name of readdirSync(join(ROOT, folder))) {
+      const source = readFileSync(join(ROOT, folder, name));
+      const copy = join(DIST, folder, name);
+      if (!existsSync(copy) || !readFileSync(copy).equals(source)) writeFileSync(copy, source);
+    }
   }
 }
 

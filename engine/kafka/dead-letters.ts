@@ -147,7 +147,7 @@ function encodeMark(letter: DeadLetter, mark: Omit<DeadLetterMark, 'letterId'>):
 }
 
 /** Decodes a mark; undefined for any other record, which is a letter then. */
-function decodeMark({ headers }: LogRecord): DeadLetterMark | undefined {
+export function decodeMark({ headers }: LogRecord): DeadLetterMark | undefined {
   const kind = MARK_KINDS.find((known) => known === headerText(headers, 'mark'));
   const letterId = headerText(headers, 'mark-of');
   if (kind === undefined || letterId === undefined) return undefined;

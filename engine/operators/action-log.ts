@@ -256,7 +256,7 @@ export async function readActions(
 ): Promise<readonly LoggedAction[]> {
   const actions = new Map<string, LoggedAction>();
   await readLog(kafka, topic, { fromMs: sinceMs, msMax: READ_MS_MAX }, ({ value }) => {
-    const record = decode(value);
+    const record = decodeAction(value);
     if (!record) return;
     const { phase, outcome, ...rest } = record;
     if (phase === 'outcome') actions.set(record.id, { ...rest, outcome: outcome ?? 'unknown' });
@@ -288,7 +288,7 @@ export async function readRecordedSelling(
     onProgress();
     // Few of them are about the switch, and only those are parsed.
     if (key?.toString().startsWith('selling.') !== true) return;
-    const record = decode(value);
+    const record = decodeAction(value);
     if (!record?.action.startsWith('selling.') || record.outcome !== 'done') return;
     const state = parseSellingState(record.after);
     if (state && state.revision > (newest?.revision ?? 0)) newest = state;
@@ -297,7 +297,7 @@ export async function readRecordedSelling(
 }
 
 /** Undefined for what is no record of an action: the topic is readable and writable for others. */
-function decode(value: Buffer | null): ActionRecord | undefined {
+export function decodeAction(value: Buffer | null): ActionRecord | undefined {
   try {
     const record = JSON.parse(value?.toString() ?? '') as Partial<ActionRecord> | null;
     const texts = [record?.id, record?.at, record?.action, record?.by];

@@ -2,6 +2,7 @@
 export const redisAddr = () => `redis://${required('REDIS_ADDR')}`;
 export const kafkaAddrs = () => required('KAFKA_ADDR').split(',');
 export const temporalAddress = () => required('TEMPORAL_ADDRESS');
+export const databaseUrl = () => required('DATABASE_URL');
 export const workflowBundle = () => required('WORKFLOW_BUNDLE');
 
 function required(name: string): string {
