@@ -16,7 +16,7 @@ const unit = {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['<rootDir>/test/(integration|scenario|replay|container)/'],
 };
-/** Runs on its own Redis, Kafka and Temporal, which start only if a file of this project is selected. */
+/** Runs on its own Redis, Kafka, Temporal and PostgreSQL, which start only if a file of this project is selected. */
 const integration = {
   ...common,
   displayName: 'integration',
@@ -35,7 +35,7 @@ const container = {
 
 /** @type {import('jest').Config} */
 module.exports = {
-  // The tests share the cores with Redis, Kafka and Temporal.
+  // The tests share the cores with those servers.
   maxWorkers: 2,
   // Only what never ends should reach it, also on a busy machine.
   testTimeout: 120_000,

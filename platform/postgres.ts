@@ -1,4 +1,4 @@
-import { Pool, type PoolConfig } from 'pg';
+import { Client, Pool, type PoolConfig } from 'pg';
 import type { DatabaseAccess } from './config/access';
 import { createRepeatFilter, type Logger } from './logger';
 import { within } from './until';
@@ -18,6 +18,8 @@ const IDLE_IN_TRANSACTION_MS_MAX = 20_000;
 
 /** An idle connection through a firewall is cut without a word, and found dead by these probes. */
 const KEEP_ALIVE_AFTER_MS = 10_000;
+
+const CLOSE_MS_MAX = 2_000;
 
 /** A process writes one batch at a time and answers some look-ups; a server lets 100 connections in by default. */
 const CONNECTIONS_MAX = 4;
@@ -44,6 +46,26 @@ export function createDatabasePool(
       logger.warn({ err: message, addr: addressOf(access) }, 'database connection');
   });
   return pool;
+}
+
+/**
+ * Runs `use` with a connection of its own and closes it. Throws what `use` throws, or why there is no connection: a
+ * UserError when PostgreSQL does not let this process in.
+ */
+export async function withDatabase<T>(
+  access: DatabaseAccess,
+  name: string,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = new Client({ ...connectionOptions(access, name), query_timeout: ANSWER_MS_MAX });
+  // What breaks the connection ends the statement under way, if there is one.
+  client.on('error', () => undefined);
+  try {
+    await client.connect().catch(throwRefusal);
+    return await use(client);
+  } finally {
+    await within(client.end(), CLOSE_MS_MAX, 'closing the database').catch(() => undefined);
+  }
 }
 
 interface DatabasePoolOptions {
@@ -84,19 +106,17 @@ const PING_MS_MAX = 2_000;
 
 /** Throws a UserError when PostgreSQL does not let this process in. */
 export async function pingDatabase(pool: Pool): Promise<void> {
-  try {
-    await within(pool.query('select 1'), PING_MS_MAX, 'a query');
-  } catch (error) {
-    if (!REFUSALS.has(errorCode(error))) throw error;
-    const { message } = error as Error;
-    throw new UserError(`PostgreSQL refuses this process: ${message}`, { cause: error });
-  }
+  await within(pool.query('select 1'), PING_MS_MAX, 'a query').catch(throwRefusal);
+}
+
+function throwRefusal(error: unknown): never {
+  if (!REFUSALS.has(errorCode(error))) throw error;
+  const { message } = error as Error;
+  throw new UserError(`PostgreSQL refuses this process: ${message}`, { cause: error });
 }
 
 /** The role or its password is wrong, it may not connect, or there is no such database. */
 const REFUSALS: ReadonlySet<unknown> = new Set(['28000', '28P01', '42501', '3D000']);
-
-const CLOSE_MS_MAX = 2_000;
 
 /** Lets the statements under way end. A shutdown does not wait for a server that is away. */
 export async function closeDatabasePool(pool: Pool): Promise<void> {

@@ -27,7 +27,7 @@ interface Owner {
 const OWNER_FILE = 'stack.json';
 
 /** The folders with data, which `fresh` removes. Logs stay. */
-const PARTS = ['redis', 'kafka', 'temporal', 'payments'];
+const PARTS = ['redis', 'kafka', 'temporal', 'postgres', 'payments'];
 
 /** Processes of a killed stack end within 5 s; a slow machine gets twice as long. */
 const ORPHANS_MS_MAX = 10_000;

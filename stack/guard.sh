@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs a program that must not outlive the stack: sh guard.sh PROGRAM ARGS...
+# Runs a program that must not outlive the stack: sh guard.sh SIGNAL PROGRAM ARGS...
+# SIGNAL is the one that asks the program to end, such as TERM.
 #
 # File descriptor 3 is one end of a pipe whose other end only the stack holds. The stack writes nothing to it, so the
 # read below ends when the stack ends, even by SIGKILL, and then the watcher ends the whole process group. The watcher
@@ -7,11 +8,13 @@
 # exists, and its number, which is the program's pid, cannot be used again.
 
 program=$$
+signal=$1
+shift
 (
   # Ctrl-C and SIGTERM are for the program; the watcher stays until the program has ended.
   trap '' HUP INT TERM
   read -r _ <&3
-  kill -TERM "$program"
+  kill -"$signal" "$program"
   # The program gets 5 s to end by itself. Kafka and Temporal need one or two.
   tries=0
   while [ "$tries" -lt 50 ] && kill -0 "$program"; do

@@ -23,6 +23,8 @@ export interface Program {
   readonly cwd: string;
   /** Standard output and error are appended to this file. Its folder is created. */
   readonly logFile: string;
+  /** Asks the program to end. SIGTERM where it is not given. */
+  readonly stopSignal?: 'SIGTERM' | 'SIGINT';
 }
 
 /** How a process ended: exactly one of the two is not null. */
@@ -37,7 +39,7 @@ export interface GuardedProcess {
   readonly exited: Promise<Exit>;
   /** Sends a signal to the process alone; false when it has already ended. */
   readonly signal: (signal: NodeJS.Signals) => boolean;
-  /** SIGTERM, and SIGKILL to the whole group after `graceMs`. Resolves when the process has ended. */
+  /** The program's signal to end, and SIGKILL to the whole group after `graceMs`. Resolves when the process has ended. */
   readonly stop: (graceMs: number) => Promise<Exit>;
 }
 
@@ -50,7 +52,8 @@ export function spawnGuarded(root: string, program: Program): GuardedProcess {
   mkdirSync(dirname(program.logFile), { recursive: true });
   const log = openSync(program.logFile, 'a');
   const guard = join(root, 'stack', 'guard.sh');
-  const child = spawn('/bin/sh', [guard, program.command, ...program.args], {
+  const { stopSignal = 'SIGTERM' } = program;
+  const child = spawn('/bin/sh', [guard, stopSignal.slice(3), program.command, ...program.args], {
     cwd: program.cwd,
     env: program.env,
     detached: true,
@@ -82,7 +85,7 @@ export function spawnGuarded(root: string, program: Program): GuardedProcess {
     exited,
     signal: (name) => child.kill(name),
     stop: async (graceMs) => {
-      child.kill('SIGTERM');
+      child.kill(stopSignal);
       const timer = setTimeout(() => {
         killGroup(pid);
       }, graceMs);

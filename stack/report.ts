@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { DATABASE_URL_FILE_NAME } from '../platform/config/command-line';
 import { LOOPBACK } from '../platform/machine';
 import { DEMO_ITEM } from '../setup/demo-item';
 import { operatorTokenFile } from './data-dir';
@@ -48,6 +49,7 @@ export function summary(
   stack: {
     readonly redisAddr: string;
     readonly temporalUiUrl: string | undefined;
+    readonly databaseUrl: string | undefined;
     readonly paymentUrl: string;
   },
 ): string {
@@ -66,6 +68,7 @@ Everything runs.
   gateway            ${gateway}   (/docs, /items/${DEMO_ITEM})
   operators          ${admin}   (/docs, /metrics, /readyz)
   Temporal Web UI    ${stack.temporalUiUrl ?? 'not known: set TEMPORAL_UI_URL'}
+  PostgreSQL         ${stack.databaseUrl === undefined ? 'at DATABASE_URL' : `psql "$(cat ${dataDir}/${DATABASE_URL_FILE_NAME})"`}
   payments           ${payments}
   metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics
   logs               ${dataDir}/*.log

@@ -17,10 +17,21 @@ export const PORTS = {
   kafkaController: { variable: 'KAFKA_CONTROLLER_PORT', standard: 19_093 },
   temporal: { variable: 'TEMPORAL_PORT', standard: 7233 },
   temporalUi: { variable: 'TEMPORAL_UI_PORT', standard: 8233 },
+  postgres: { variable: 'POSTGRES_PORT', standard: 5432 },
 } as const;
 
 export type PortName = keyof typeof PORTS;
 export type Ports = Readonly<Record<PortName, number>>;
+
+/** The variables that name a running system. What fills and empties what it finds has servers of its own. */
+export const ADDRESS_VARIABLES = [
+  'REDIS_ADDR',
+  'KAFKA_ADDR',
+  'TEMPORAL_ADDRESS',
+  'DATABASE_URL',
+  'DATABASE_URL_FILE',
+  'PAYMENT_URL',
+] as const;
 
 export type StackSettings = ReturnType<typeof loadStackSettings>;
 
@@ -42,6 +53,7 @@ export function loadStackSettings(env: Env, root: string) {
     kafkaAddr: text('KAFKA_ADDR'),
     temporalAddress: text('TEMPORAL_ADDRESS'),
     temporalUiUrl: text('TEMPORAL_UI_URL'),
+    isDatabaseGiven: (text('DATABASE_URL') ?? text('DATABASE_URL_FILE')) !== undefined,
     paymentUrl: text('PAYMENT_URL'),
     /** 'all': Temporal's own schema, and a third fewer orders a second. */
     temporalIndexes: text('TEMPORAL_INDEXES'),
@@ -80,6 +92,7 @@ function loadPorts(env: Env): Ports {
     kafkaController: port('kafkaController'),
     temporal: port('temporal'),
     temporalUi: port('temporalUi'),
+    postgres: port('postgres'),
   };
 }
 
@@ -89,6 +102,7 @@ export function ownPorts(settings: StackSettings, { engine }: { engine: boolean 
   if (settings.redisAddr === undefined) names.push('redis');
   if (settings.kafkaAddr === undefined) names.push('kafka', 'kafkaController');
   if (settings.temporalAddress === undefined) names.push('temporal', 'temporalUi');
+  if (!settings.isDatabaseGiven) names.push('postgres');
   if (!engine) return names;
   if (settings.paymentUrl === undefined) names.push('payment');
   return [...names, 'gateway', 'admin', 'ingest', 'worker'];
@@ -154,6 +168,7 @@ export async function freePorts(): Promise<Ports> {
     kafkaController: await next(),
     temporal: await next(),
     temporalUi: await next(),
+    postgres: await next(),
   };
 }
 

@@ -7,6 +7,7 @@ import { UserError, describeError } from '../platform/user-error';
 import { DEMO_ITEM, putDemoItemOnSale } from '../setup/demo-item';
 import { givenAccess, type Component, type Context } from './components/component';
 import { startKafka } from './components/kafka';
+import { startPostgres } from './components/postgres';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
 import { claimDataDir, operatorsFile, operatorToken } from './data-dir';
@@ -21,6 +22,8 @@ export interface Stack {
   readonly kafkaAddr: string;
   readonly temporalAddress: string;
   readonly temporalUiUrl: string | undefined;
+  /** With the password, of the server that the stack started; undefined where DATABASE_URL names another one. */
+  readonly databaseUrl: string | undefined;
   readonly paymentUrl: string;
   /** The process ids of what was started, by name. A restarted process has its new one. */
   readonly pids: ReadonlyMap<string, number>;
@@ -29,7 +32,7 @@ export interface Stack {
 }
 
 /**
- * Starts Redis, Kafka and Temporal side by side, then the engine. On an error it stops what it has started, and throws a
+ * Starts Redis, Kafka, Temporal and PostgreSQL side by side, then the engine. On an error it stops what it has started, and throws a
  * UserError for what the person at the terminal can mend, or the signal's reason when that is aborted.
  */
 export async function startStack(options: {
@@ -109,16 +112,18 @@ async function startComponents(context: Context, abort: () => void) {
       () => start(context),
       ({ address, origin }) => `${address.padEnd(21)} ${origin}`,
     );
-  const [redis, kafka, temporal] = await allOrNone(abort, [
+  const [redis, kafka, temporal, postgres] = await allOrNone(abort, [
     part('Redis', startRedis),
     part('Kafka', startKafka),
     part('Temporal', startTemporal),
+    part('PostgreSQL', startPostgres),
   ]);
   return {
     redisAddr: redis.address,
     kafkaAddr: kafka.address,
     temporalAddress: temporal.address,
     temporalUiUrl: temporal.uiUrl,
+    databaseUrl: postgres.url,
     paymentUrl: settings.paymentUrl ?? `http://${LOOPBACK}:${settings.ports.payment}`,
   };
 }
@@ -176,11 +181,13 @@ function engineEnv({ env, dataDir, ...given }: StackSettings, components: Compon
     ...(given.redisAddr === undefined ? [/^REDIS_(CLUSTER|USERNAME|PASSWORD|TLS)/] : []),
     ...(given.kafkaAddr === undefined ? [/^KAFKA_(SASL|TLS)/] : []),
     ...(given.temporalAddress === undefined ? [/^TEMPORAL_(API_KEY|TLS|CONFIG_FILE|PROFILE)/] : []),
+    ...(given.isDatabaseGiven ? [] : [/^DATABASE_(URL|TLS)/]),
   ];
   const inherited = Object.entries(env).filter(
     ([name]) => !foreign.some((pattern) => pattern.test(name)),
   );
-  const { redisAddr, kafkaAddr, temporalAddress, temporalUiUrl, paymentUrl } = components;
+  const { redisAddr, kafkaAddr, temporalAddress, temporalUiUrl, databaseUrl, paymentUrl } =
+    components;
   return {
     PAYMENT_LEDGER_FILE: join(paymentsDir, 'ledger.jsonl'),
     ...Object.fromEntries(inherited),
@@ -188,6 +195,7 @@ function engineEnv({ env, dataDir, ...given }: StackSettings, components: Compon
     KAFKA_ADDR: kafkaAddr,
     TEMPORAL_ADDRESS: temporalAddress,
     ...(temporalUiUrl !== undefined && { TEMPORAL_UI_URL: temporalUiUrl }),
+    ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl }),
     PAYMENT_URL: paymentUrl,
   };
 }

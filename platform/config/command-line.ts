@@ -100,6 +100,7 @@ export function findOperatorsFile(env: Env, root: string): string {
 /** Their names in the data folder of the local stack. */
 export const OPERATORS_FILE_NAME = 'operators.json';
 export const OPERATOR_TOKEN_FILE_NAME = 'operator-token';
+export const DATABASE_URL_FILE_NAME = 'database-url';
 
 /** The token of an operator: the one of FLASH_SALE_OPERATOR_TOKEN, else for the local stack its own. */
 export function findOperatorToken(

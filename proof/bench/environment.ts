@@ -6,7 +6,7 @@ import { connectRetryingRedis, type RedisConnection } from '../../platform/redis
 import { loadCheckout, ownCheckout, type Checkout } from '../../stack/checkout';
 import { createEngineInstance } from '../../stack/engine-instance';
 import { removeAbandoned } from '../../stack/data-dir';
-import { freePorts } from '../../stack/settings';
+import { ADDRESS_VARIABLES, freePorts } from '../../stack/settings';
 import type { Stack } from '../../stack/stack';
 import { startGenerator, type LoadGenerator } from './children';
 import type { SuiteResult } from './report';
@@ -58,10 +58,9 @@ export interface Suite {
 }
 
 const PREFIX = 'bench-';
-const ADDRESSES = ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL'] as const;
 
 /**
- * Starts Redis, Kafka and Temporal for this run alone, on free ports and in a folder of its own, runs `use`, and removes
+ * Starts Redis, Kafka, Temporal and PostgreSQL for this run alone, on free ports and in a folder of its own, runs `use`, and removes
  * all of it, whatever `use` does. The next run removes what a killed run has left.
  */
 export async function withEnvironment(
@@ -78,7 +77,7 @@ export async function withEnvironment(
   };
   // The addresses of a running stack are ignored: a bench fills what it finds.
   const env = { ...options.env };
-  for (const name of ADDRESSES) Reflect.deleteProperty(env, name);
+  for (const name of ADDRESS_VARIABLES) Reflect.deleteProperty(env, name);
   try {
     const checkout = ownCheckout(root);
     const against = options.against === undefined ? undefined : loadCheckout(options.against);
@@ -125,7 +124,7 @@ export async function withTemporal(
   };
 }
 
-/** Redis, Kafka and Temporal, started by the checkout's own code. */
+/** Redis, Kafka, Temporal and PostgreSQL, started by the checkout's own code. An older one has no PostgreSQL. */
 async function startServers(
   checkout: Checkout,
   run: Pick<BenchEnvironment, 'env' | 'dataDir' | 'log' | 'signal' | 'onEnd'>,
@@ -156,6 +155,7 @@ export async function createEngine(bench: BenchEnvironment, env: Env = {}) {
       REDIS_ADDR: stack.redisAddr,
       KAFKA_ADDR: stack.kafkaAddr,
       TEMPORAL_ADDRESS: stack.temporalAddress,
+      DATABASE_URL: stack.databaseUrl,
       LOG_LEVEL: 'warn',
       // An audit each minute would fall into some rounds and not into others.
       AUDIT_EVERY: '0',

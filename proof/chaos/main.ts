@@ -6,7 +6,7 @@ import { isAbort } from '../../platform/until';
 import { UserError } from '../../platform/user-error';
 import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { removeAbandoned } from '../../stack/data-dir';
-import { freePorts, loadStackSettings } from '../../stack/settings';
+import { ADDRESS_VARIABLES, freePorts, loadStackSettings } from '../../stack/settings';
 import { loadCheckout } from '../../stack/checkout';
 import { startStack } from '../../stack/stack';
 import { nameOf, planCases } from './cases';
@@ -78,7 +78,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Starts Redis, Kafka and Temporal for this run alone, runs `use`, and stops them again. */
+/** Starts Redis, Kafka, Temporal and PostgreSQL for this run alone, runs `use`, and stops them again. */
 async function onOwnServers(
   dataDir: string,
   signal: AbortSignal,
@@ -99,14 +99,15 @@ async function onOwnServers(
     const connection = await Connection.connect({ address: temporalAddress });
     const temporal = new Client({ connection, namespace: settings.temporalNamespace });
     const servers = { root: ROOT, redisAddr, kafkaAddr, temporalAddress, temporal, dataDir };
-    await use({ ...servers, env, signal }).finally(() => connection.close());
+    const ours = { ...env, DATABASE_URL: stack.databaseUrl };
+    await use({ ...servers, env: ours, signal }).finally(() => connection.close());
   } finally {
     await stack.stop();
   }
 }
 
 /** Addresses of a running stack are not for chaos; failpoints are the cases'. */
-const IGNORED = ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL', 'FAILPOINTS'];
+const IGNORED = [...ADDRESS_VARIABLES, 'FAILPOINTS'];
 
 /** Reads the command line. Returns an exit code when there is nothing to run: after --help, or a wrong option. */
 function parseOptions(args: readonly string[]) {

@@ -6,7 +6,7 @@ import { UserError } from '../../platform/user-error';
 import { parseWords, runHarness, stopSignal } from '../../stack/harness-command';
 import { removeAbandoned } from '../../stack/data-dir';
 import { seconds } from '../../stack/report';
-import { freePorts, loadStackSettings } from '../../stack/settings';
+import { ADDRESS_VARIABLES, freePorts, loadStackSettings } from '../../stack/settings';
 import { startStack } from '../../stack/stack';
 import { readMutants, type Mutant } from './mutants';
 import { runMutants, type MutantResult } from './run-mutants';
@@ -43,26 +43,27 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Starts Redis, Kafka and Temporal for all mutants. `use` gets the environment with which the tests find them. */
+/** Starts Redis, Kafka, Temporal and PostgreSQL for all mutants. `use` gets the environment with which the tests find them. */
 async function onOwnServers<T>(
   dataDir: string,
   signal: AbortSignal,
   use: (env: NodeJS.ProcessEnv) => Promise<T>,
 ): Promise<T> {
   // Tests fill and empty what they find, so never the servers that the environment names.
-  const given = { redisAddr: undefined, kafkaAddr: undefined, temporalAddress: undefined };
-  const ports = await freePorts();
-  const settings = { ...loadStackSettings(process.env, ROOT), ...given, dataDir, ports };
+  const env = { ...process.env };
+  for (const name of ADDRESS_VARIABLES) Reflect.deleteProperty(env, name);
+  const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
   print('Starting the components, once for all mutants:');
   const stack = await startStack({ settings, engine: false, fresh: true, report: print, signal });
   try {
     return await use({
-      ...process.env,
+      ...env,
       TEST_COMPONENTS: 'given',
       REDIS_ADDR: stack.redisAddr,
       KAFKA_ADDR: stack.kafkaAddr,
       TEMPORAL_ADDRESS: stack.temporalAddress,
       TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
+      DATABASE_URL: stack.databaseUrl,
       TEST_DATA_DIR: dataDir,
     });
   } finally {

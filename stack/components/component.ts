@@ -7,7 +7,7 @@ import type { Report } from '../report';
 import type { StackSettings } from '../settings';
 import type { SupervisedProgram } from '../supervisor';
 
-/** A system that the engine uses: Redis, Kafka or Temporal. */
+/** A system that the engine uses: Redis, Kafka, Temporal or PostgreSQL. */
 export interface Component {
   /** host:port; for Kafka perhaps several, comma-separated. */
   readonly address: string;
@@ -60,7 +60,10 @@ export async function runServer(
     name,
     env = settings.env,
     ...program
-  }: Pick<SupervisedProgram, 'name' | 'command' | 'args' | 'probe' | 'readyMsMax'> & {
+  }: Pick<
+    SupervisedProgram,
+    'name' | 'command' | 'args' | 'probe' | 'readyMsMax' | 'stopSignal'
+  > & {
     readonly env?: Env;
   },
 ): Promise<void> {

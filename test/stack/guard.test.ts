@@ -23,7 +23,7 @@ function program(command: string, ...args: string[]): Program {
 
 /** A process that holds the pipe of a guarded program, as the stack does, and tells the program's number. */
 function startHolder(...command: string[]): ChildProcess {
-  const args = JSON.stringify([join(ROOT, 'stack', 'guard.sh'), ...command]);
+  const args = JSON.stringify([join(ROOT, 'stack', 'guard.sh'), 'TERM', ...command]);
   const script = `
     const { spawn } = require('node:child_process');
     const child = spawn('/bin/sh', ${args}, {

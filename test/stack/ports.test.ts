@@ -55,9 +55,13 @@ describe('the settings of the stack', () => {
 
   test('need no port for a system whose address is given', () => {
     const given = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1,k:2', PAYMENT_URL: 'http://p' };
-    const settings = loadStackSettings(given, '/');
-    expect(ownPorts(settings, { engine: true })).toEqual([
-      ...['temporal', 'temporalUi', 'gateway', 'admin', 'ingest', 'worker'],
+    const portsOf = (env: Record<string, string>) =>
+      ownPorts(loadStackSettings(env, '/'), { engine: true });
+    expect(portsOf(given)).toEqual([
+      ...['temporal', 'temporalUi', 'postgres', 'gateway', 'admin', 'ingest', 'worker'],
     ]);
+    for (const name of ['DATABASE_URL', 'DATABASE_URL_FILE']) {
+      expect(portsOf({ ...given, [name]: 'x' })).not.toContain('postgres');
+    }
   });
 });

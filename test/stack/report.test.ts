@@ -1,7 +1,12 @@
 import { summary } from '../../stack/report';
 import { loadStackSettings } from '../../stack/settings';
 
-const STACK = { redisAddr: '127.0.0.1:6379', temporalUiUrl: undefined, paymentUrl: 'http://p' };
+const STACK = {
+  redisAddr: '127.0.0.1:6379',
+  temporalUiUrl: undefined,
+  databaseUrl: 'postgres://flash_sale:hidden@127.0.0.1:5432/flash_sale',
+  paymentUrl: 'http://p',
+};
 const summaryOf = (env: Record<string, string>) => summary(loadStackSettings(env, '/'), STACK);
 
 test('npm start prints both listeners, and sends operators to theirs', () => {
@@ -10,6 +15,11 @@ test('npm start prints both listeners, and sends operators to theirs', () => {
   expect(text).toMatch(/^ {2}operators +http:\/\/127\.0\.0\.1:9199 /m);
   expect(text).toContain('curl http://127.0.0.1:9199/operator/dead-letters');
   expect(text).not.toContain('8080/operator');
+});
+
+test('npm start tells how to look into the database, and not its password', () => {
+  expect(summaryOf({ FLASH_SALE_DATA: '/data' })).toContain('psql "$(cat /data/database-url)"');
+  expect(summaryOf({})).not.toContain('hidden');
 });
 
 describe('what npm start says of buyers', () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { removeAbandoned } from '../../stack/data-dir';
-import { freePorts, loadStackSettings } from '../../stack/settings';
+import { ADDRESS_VARIABLES, freePorts, loadStackSettings } from '../../stack/settings';
 import { startStack, type Stack } from '../../stack/stack';
 
 const ROOT = join(__dirname, '..', '..');
@@ -15,7 +15,7 @@ export interface TestStack {
 const areGiven = () => process.env['TEST_COMPONENTS'] === 'given';
 
 /**
- * Starts Redis, Kafka and Temporal for this run, on free ports and in a new folder, and puts their addresses into the
+ * Starts Redis, Kafka, Temporal and PostgreSQL for this run, on free ports and in a new folder, and puts their addresses into the
  * environment. If the run is killed, the guards stop the components, and the next run removes the folder.
  */
 export default async function startComponents(): Promise<void> {
@@ -25,9 +25,7 @@ export default async function startComponents(): Promise<void> {
     return;
   }
   // Tests never use a running stack: they write to and empty what they connect to.
-  for (const name of ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']) {
-    Reflect.deleteProperty(process.env, name);
-  }
+  for (const name of ADDRESS_VARIABLES) Reflect.deleteProperty(process.env, name);
   removeAbandoned(join(ROOT, 'var'), PREFIX);
   const dataDir = join(ROOT, 'var', `${PREFIX}${String(process.pid)}`);
   const settings = { ...loadStackSettings(process.env, ROOT), dataDir, ports: await freePorts() };
@@ -47,6 +45,7 @@ export default async function startComponents(): Promise<void> {
     KAFKA_ADDR: stack.kafkaAddr,
     TEMPORAL_ADDRESS: stack.temporalAddress,
     TEMPORAL_UI_URL: stack.temporalUiUrl ?? '',
+    DATABASE_URL: stack.databaseUrl,
     WORKFLOW_BUNDLE: workflowBundle,
     TEST_DATA_DIR: dataDir,
   });

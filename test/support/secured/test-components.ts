@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Context } from '../../../stack/components/component';
-import { freePorts, loadStackSettings } from '../../../stack/settings';
+import { ADDRESS_VARIABLES, freePorts, loadStackSettings } from '../../../stack/settings';
 import { supervise } from '../../../stack/supervisor';
 
 const ROOT = join(__dirname, '..', '..', '..');
@@ -19,7 +19,8 @@ export interface TestComponents {
 export async function createTestComponents(name: string): Promise<TestComponents> {
   const runDir = process.env['TEST_DATA_DIR'] ?? join(ROOT, 'var');
   const dataDir = join(runDir, `${name}-${randomUUID().slice(0, 8)}`);
-  const env = { ...process.env, REDIS_ADDR: '', KAFKA_ADDR: '', TEMPORAL_ADDRESS: '' };
+  const env = { ...process.env };
+  for (const variable of ADDRESS_VARIABLES) Reflect.deleteProperty(env, variable);
   const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
   const silent = () => undefined;
   const stops: (() => Promise<void>)[] = [];
