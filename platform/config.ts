@@ -79,6 +79,8 @@ export function loadSetupConfig(env: Env) {
     ...connections,
     /** Absent: there is no archive of orders. In production that would be a decision by oversight. */
     database: readDatabase(read, production),
+    /** Of the oldest backup of the archive from which it would be restored. */
+    backupAgeMs: read.integer('ARCHIVE_BACKUP_AGE', 432_000, { min: 0, max: 31_536_000 }) * 1000,
   });
 }
 

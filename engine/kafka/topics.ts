@@ -190,6 +190,33 @@ export async function checkTopic(
   return settings.partitions;
 }
 
+/**
+ * Which of these topics may have dropped records before they are this old: a sentence each. Throws when Kafka does not
+ * answer or does not show its settings.
+ */
+export async function findShortRetention(
+  kafka: Kafka,
+  topics: readonly string[],
+  ageMs: number,
+): Promise<string[]> {
+  const resources = topics.map((name) => ({
+    type: ConfigResourceTypes.TOPIC,
+    name,
+    configNames: ['retention.ms', 'retention.bytes'],
+  }));
+  const described = await withAdmin(kafka, (admin) =>
+    admin.describeConfigs({ includeSynonyms: false, resources }),
+  );
+  return described.resources.flatMap(({ resourceName, configEntries }) => {
+    const valueOf = (name: string) =>
+      Number(configEntries.find(({ configName }) => configName === name)?.configValue ?? -1);
+    const [ms, bytes] = [valueOf('retention.ms'), valueOf('retention.bytes')];
+    if (ms >= 0 && ms < ageMs)
+      return [`${resourceName}: retention.ms is ${ms}, less than ${ageMs}`];
+    return bytes >= 0 ? [`${resourceName}: retention.bytes is ${bytes}, not -1`] : [];
+  });
+}
+
 /** Whether a broker does not let this process in: wrong credentials, or certificates that do not match. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Client } from 'pg';
+import { migrateArchive } from '../../engine/archive/migrate';
 import { loadDatabaseAccess } from '../../platform/config';
+import type { DatabaseAccess } from '../../platform/config/access';
 import { DATABASE_URL_FILE_NAME } from '../../platform/config/command-line';
+import { createLogger } from '../../platform/logger';
 import { ask, findProgram, isExecutable, LOOPBACK } from '../../platform/machine';
-import { addressOf, withDatabase } from '../../platform/postgres';
-import { UserError } from '../../platform/user-error';
+import { addressOf, connectionOptions, withDatabase } from '../../platform/postgres';
+import { describeError, UserError } from '../../platform/user-error';
 import { runToEnd, type Program } from '../guarded-process';
 import { installed } from '../installer';
 import type { StackSettings } from '../settings';
@@ -26,7 +28,7 @@ const READY_MS_MAX = 60_000;
 const ROLE = 'flash_sale';
 const DATABASE = 'flash_sale';
 
-/** PostgreSQL at DATABASE_URL, or one that is started with an empty database; a commit is on disk. */
+/** PostgreSQL at DATABASE_URL, or one that is started, whose commits are on disk; with the schema of the archive. */
 export async function startPostgres(context: Context): Promise<
   Component & {
     /** With the password, of a server that was started; undefined for the one at DATABASE_URL. */
@@ -42,6 +44,11 @@ export async function startPostgres(context: Context): Promise<
       `DATABASE_URL is ${address}, but no PostgreSQL lets us in there`,
       () => withDatabase(access, 'stack', (client) => client.query('select 1')),
     );
+    await migrate(access).catch((error: unknown) => {
+      throw new UserError(
+        `DATABASE_URL is ${address}, but we cannot make the archive's tables there (${describeError(error)}).`,
+      );
+    });
     return { address, origin: 'DATABASE_URL', url: undefined };
   }
   const folder = dataFolder(settings, 'postgres');
@@ -63,20 +70,26 @@ export async function startPostgres(context: Context): Promise<
   }
   const { postgres: port } = settings.ports;
   const url = `postgres://${ROLE}:${password}@${LOOPBACK}:${String(port)}/${DATABASE}`;
+  const access = loadDatabaseAccess({ DATABASE_URL: url });
   await runServer(context, {
     ...run('postgres', serverArgs(port, files)),
     name: 'postgres',
     // SIGTERM waits until everybody has disconnected, also a person with psql.
     stopSignal: 'SIGINT',
-    probe: () => createDatabase(loadDatabaseAccess({ DATABASE_URL: url })),
+    probe: () => createDatabase(access),
     readyMsMax: READY_MS_MAX,
   });
+  await migrate(access);
   writeFileSync(join(settings.dataDir, DATABASE_URL_FILE_NAME), url, { mode: 0o600 });
   return { address: `${LOOPBACK}:${String(port)}`, origin, url };
 }
 
-async function createDatabase(access: ReturnType<typeof loadDatabaseAccess>): Promise<void> {
-  await withDatabase({ ...access, database: 'postgres' }, 'stack', async (client: Client) => {
+function migrate(access: DatabaseAccess): Promise<void> {
+  return migrateArchive(connectionOptions(access, 'stack'), createLogger('stack', 'silent'));
+}
+
+async function createDatabase(access: DatabaseAccess): Promise<void> {
+  await withDatabase({ ...access, database: 'postgres' }, 'stack', async (client) => {
     const existing = 'select from pg_database where datname = $1';
     const { rowCount } = await client.query(existing, [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
