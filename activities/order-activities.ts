@@ -1,6 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
+import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { DeadLetter } from '../engine/orders/dead-letter';
 import { isLedgerUnreadable, type ReservingRun } from '../engine/orders/ledger';
 import {
@@ -37,12 +38,14 @@ export function createOrderActivities({
   ledger,
   provider,
   deadLetters,
+  outcomes,
   orderRetentionMs,
   onForeignCharge,
 }: {
   readonly ledger: StockLedger;
   readonly provider: PaymentProvider;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
+  readonly outcomes: OutcomePublisher;
   /** How long the ledger has the entry of an order, at least. */
   readonly orderRetentionMs: number;
   /** Called where a payment key holds the charge of another order: an operator has to look at it. */
@@ -115,6 +118,13 @@ export function createOrderActivities({
         onForeignCharge(refund);
         return refund.kind;
       }),
+
+    /** Returns once Kafka has acknowledged the event of the order's state. A retry writes it again under the same id. */
+    publishOutcome: ({
+      order,
+    }: {
+      order: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'>;
+    }): Promise<void> => parkedIfUnreadable(order.itemId, () => outcomes.publish(order)),
 
     /** Returns once Kafka has acknowledged the letter. A retry writes it again under the same id. */
     async deadLetter(step: {

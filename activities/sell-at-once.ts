@@ -8,16 +8,18 @@ import type { OrderActivities } from './order-activities';
 const LEDGER_MS_MAX = 1_500;
 /** More than most card networks take, and much less than a workflow task may take. */
 const CHARGE_MS_MAX = 3_000;
+/** A hiccup of Kafka. */
+const EVENT_MS_MAX = 1_000;
 
 /**
- * The three steps of a sale that meets no obstacle, as one activity: each activity of its own costs an activation of the
+ * The steps of a sale that meets no obstacle, as one activity: each activity of its own costs an activation of the
  * workflow, a trip between two threads of the worker, and an event in the history. It is an optimization only: where a step
  * has no answer, the workflow goes on with the step's own activity.
  *
- * `onSold` is called at most once for an order: a repetition finds it sold already.
+ * `onSold` is called where nothing is left to do, at most once for an order: a repetition finds it sold already.
  */
 export function createSellAtOnce(
-  steps: Pick<OrderActivities, 'reserveStock' | 'chargePayment' | 'confirmSale'>,
+  steps: Pick<OrderActivities, 'reserveStock' | 'chargePayment' | 'confirmSale' | 'publishOutcome'>,
   onSold: (itemId: ItemId) => void = () => undefined,
 ) {
   return {
@@ -44,8 +46,11 @@ export function createSellAtOnce(
         paymentId,
       });
       const sale = await orNoAnswer(confirm, LEDGER_MS_MAX);
-      if (sale.kind === 'sold') onSold(itemId);
-      return { reservation, payment, sale };
+      if (sale.kind !== 'sold') return { reservation, payment, sale };
+      const event = await orNoAnswer(steps.publishOutcome({ order }), EVENT_MS_MAX);
+      if (event !== undefined) return { reservation, payment, sale };
+      onSold(itemId);
+      return { reservation, payment, sale, published: true };
     },
   };
 }

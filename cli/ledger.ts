@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
+import { createOutcomePublisher, type OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { createKafka } from '../engine/kafka/kafka-client';
 import {
   findRecords,
@@ -122,8 +123,10 @@ function createClients(
   redis: RedisConnection,
   client: Client,
 ) {
-  const { taskQueue, ordersTopic, cancellationsTopic, consumerGroup, orderRetentionMs } =
-    context.config();
+  const config = context.config();
+  const { taskQueue, ordersTopic, orderEventsTopic, cancellationsTopic } = config;
+  const { consumerGroup, orderRetentionMs } = config;
+  const ledger = createStockLedger(redis);
   const { payments } = context.addresses(options).addresses;
   const access = context.access(options).kafka;
   const kafka = createKafka('flash-sale-cli', access);
@@ -146,7 +149,7 @@ function createClients(
     ...context.operator(options),
     repair: createLedgerMaintenance(redis),
     opening: createLedgerOpening(redis),
-    ledger: createStockLedger(redis),
+    ledger,
     registry: createLedgerRegistry(client, taskQueue),
     runs,
     history,
@@ -159,6 +162,12 @@ function createClients(
       withPublisher(access, ordersTopic, (orders) =>
         orders.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
+    outcomes: {
+      publish: (order: Parameters<OutcomePublisher['publish']>[0]) =>
+        withPublisher(access, orderEventsTopic, (events) =>
+          createOutcomePublisher(ledger, events).publish(order),
+        ),
+    },
     provider,
     lookUpCharges: createChargeLookup(provider),
     wait: (ms: number) => sleep(ms),

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { NativeConnection, Worker } from '@temporalio/worker';
 import { createOrderWorker } from '../activities/order-worker';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { ItemId } from '../engine/orders/order';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
@@ -29,13 +30,13 @@ export async function createEagerWorker(parts: {
   readonly redis: RedisConnection;
   readonly ledger: StockLedger;
   readonly deadLetters: DeadLetterWriter;
+  readonly outcomes: OutcomePublisher;
   readonly failpoints: Failpoints<'ingest'>;
   /** Called when an order is sold here. */
   readonly onSold: (itemId: ItemId) => void;
   readonly logger: Logger;
 }): Promise<Worker | undefined> {
-  const { config, connection, client, redis, ledger, deadLetters, failpoints, onSold, logger } =
-    parts;
+  const { config, connection, client, redis, ledger, failpoints, onSold, logger } = parts;
   const { taskQueue, orderRetentionMs, paymentUrl, eagerOrdersMax } = config;
   if (eagerOrdersMax === 0) return undefined;
   const registry = createLedgerRegistry(client, taskQueue);
@@ -44,7 +45,8 @@ export async function createEagerWorker(parts: {
   const clients = {
     ledger: createOpeningLedger(ledger, opener),
     provider: failpoints.around(httpProvider, FAILPOINTS.provider),
-    deadLetters,
+    deadLetters: parts.deadLetters,
+    outcomes: parts.outcomes,
     orderRetentionMs,
     onForeignCharge: createForeignChargeAlarm(logger),
   };

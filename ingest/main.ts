@@ -3,8 +3,10 @@ import { Counter, Gauge } from 'prom-client';
 import { runOrderWorker } from '../activities/order-worker';
 import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
-import { createKafka, createProducer } from '../engine/kafka/kafka-client';
-import { createSafeProducer } from '../engine/kafka/safe-producer';
+import { createKafka } from '../engine/kafka/kafka-client';
+import { openProducer } from '../engine/kafka/open-producer';
+import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
+import { createOpeningProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createClaimKeeper } from '../engine/stock/claims';
@@ -37,7 +39,8 @@ const DRAIN_MS_MAX = 3_000;
 
 async function main(): Promise<void> {
   const config = loadIngestConfig(process.env);
-  const { production, ordersTopic, deadLetterTopic, taskQueue, orderRetentionMs } = config;
+  const { production, ordersTopic, deadLetterTopic, orderEventsTopic } = config;
+  const { taskQueue, orderRetentionMs } = config;
   const logger = createLogger('ingest', config.logLevel);
   const { onShutdown, fail, stopping } = createLifecycle(logger);
   const waiting = createWaiting(logger, stopping);
@@ -62,18 +65,14 @@ async function main(): Promise<void> {
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
-  const openDeadLetters = async () => {
+  const open = (topic: string) => openProducer(kafka, topic, { production, logger });
+  const openLetters = async () => {
     await checkTopic(kafka, ordersTopic, { production, logger });
-    return createSafeProducer({
-      createProducer: () => createProducer(kafka),
-      topic: deadLetterTopic,
-      partitions: await checkTopic(kafka, deadLetterTopic, { production, logger }),
-      logger,
-    });
+    return open(deadLetterTopic);
   };
   const [temporal, producer] = await Promise.all([
     waiting.waitFor('temporal', () => tryTemporal(config.temporal)),
-    waiting.waitFor('kafka', openDeadLetters),
+    waiting.waitFor('kafka', openLetters),
     waiting.waitFor('redis', () => pingRedis(redis)),
   ]);
   onShutdown('temporal', () => temporal.close());
@@ -81,6 +80,13 @@ async function main(): Promise<void> {
   onShutdown('dead letters', () => producer.close(DRAIN_MS_MAX));
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
+  // Without its topic only events wait, in their workflows.
+  const opening = waiting.waitFor('order events', () => open(orderEventsTopic));
+  const events = createOpeningProducer(opening);
+  events.whenOpen.catch(fail);
+  onShutdown('order events', () => events.close(DRAIN_MS_MAX));
+  const publisher = createOutcomePublisher(stock, events);
+  const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
 
   const temporalStarter = createOrderStarter(client, taskQueue, {
     eager: config.eagerOrdersMax > 0,
@@ -93,7 +99,7 @@ async function main(): Promise<void> {
   });
 
   const connections = { connection: temporal, client, redis };
-  const ports = { ledger, deadLetters, failpoints, onSold: openOrders.sold };
+  const ports = { ledger, deadLetters, outcomes, failpoints, onSold: openOrders.sold };
   const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
   if (worker) runOrderWorker(worker, { onShutdown, fail });
 
@@ -102,6 +108,7 @@ async function main(): Promise<void> {
     starter,
     openOrders,
     deadLetters,
+    outcomes,
     ledger,
     claims,
     onOutcome: (outcome) => {

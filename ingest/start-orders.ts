@@ -2,6 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/c
 import { defaultPayloadConverter } from '@temporalio/common';
 import { UnavailableError, type LogRecord, type RecordHandler } from '../engine/kafka/consumer';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { ORDER_OUTCOME, ORDER_WORKFLOW, type OrderInput } from '../engine/orders/contract';
 import type { DeadLetter } from '../engine/orders/dead-letter';
 import { isLedgerUnreadable } from '../engine/orders/ledger';
@@ -32,6 +33,7 @@ export interface StartOrdersDeps {
   readonly starter: OrderStarter;
   readonly openOrders: Pick<OpenOrders, 'enter' | 'leave'>;
   readonly deadLetters: DeadLetterWriter;
+  readonly outcomes: OutcomePublisher;
   readonly ledger: Pick<StockLedger, 'abandon' | 'awaitsRun'>;
   readonly claims: Pick<KeptClaims, 'keep'>;
   /** Called once for each finished record. */
@@ -88,10 +90,11 @@ async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<Rec
 /** A ledger that cannot be read keeps no record waiting: only an operator can mend it, and the letter tells of the order. */
 async function giveBack(
   order: Parameters<StockLedger['abandon']>[0],
-  { ledger, logger }: StartOrdersDeps,
+  { ledger, outcomes, logger }: StartOrdersDeps,
 ): Promise<void> {
   try {
     await ledger.abandon(order);
+    await outcomes.publish(order);
   } catch (error) {
     if (!isLedgerUnreadable(error)) {
       throw new UnavailableError('giving back the units has failed', { cause: error });
@@ -261,6 +264,7 @@ type AnyOrderInput = { readonly order?: { readonly fingerprint?: unknown } | nul
 export const FAILPOINTS = {
   starter: { start: 'start', countOpen: 'count' },
   deadLetters: { write: 'dead-letter' },
+  outcomes: { publish: 'publish' },
   ledger: { abandon: 'give-back', awaitsRun: 'may-start', reserve: 'reserve', confirm: 'confirm' },
   provider: { charge: 'charge' },
   claims: { keepClaims: 'claim' },
@@ -268,6 +272,7 @@ export const FAILPOINTS = {
 } as const satisfies {
   readonly starter: Record<keyof OrderStarter, Call<'ingest'>>;
   readonly deadLetters: Record<keyof DeadLetterWriter, Call<'ingest'>>;
+  readonly outcomes: Record<keyof OutcomePublisher, Call<'ingest'>>;
   readonly ledger: Record<keyof StartOrdersDeps['ledger'] | 'reserve' | 'confirm', Call<'ingest'>>;
   readonly provider: Record<'charge', Call<'ingest'>>;
   readonly claims: Record<'keepClaims', Call<'ingest'>>;

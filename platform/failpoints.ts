@@ -27,10 +27,11 @@ export const CALLS = {
   // prettier-ignore
   ingest: [
     'start', 'count', 'dead-letter', 'give-back', 'may-start', 'claim', 'commit', 'reserve', 'charge', 'confirm',
+    'publish',
   ],
   // prettier-ignore
   worker: [
-    'reserve', 'confirm', 'release', 'may-settle', 'settle', 'charge', 'find', 'refund', 'dead-letter',
+    'reserve', 'confirm', 'release', 'may-settle', 'settle', 'charge', 'find', 'refund', 'dead-letter', 'publish',
   ],
 } as const;
 

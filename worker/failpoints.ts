@@ -1,4 +1,5 @@
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
+import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
@@ -27,4 +28,7 @@ export const FAILPOINTS = {
   deadLetters: {
     write: 'dead-letter',
   } satisfies Record<keyof DeadLetterWriter, Call<'worker'>>,
+  outcomes: {
+    publish: 'publish',
+  } satisfies Record<keyof OutcomePublisher, Call<'worker'>>,
 } as const;

@@ -1,9 +1,10 @@
 import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
-import { createKafka, createProducer } from '../engine/kafka/kafka-client';
-import { createSafeProducer } from '../engine/kafka/safe-producer';
-import { checkTopic } from '../engine/kafka/topics';
+import { createKafka } from '../engine/kafka/kafka-client';
+import { openProducer } from '../engine/kafka/open-producer';
+import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
+import { createOpeningProducer } from '../engine/kafka/safe-producer';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
@@ -59,21 +60,21 @@ async function main(): Promise<void> {
   watchRedisDurability(redis, { production, logger, refuse: fail });
 
   const kafka = createKafka('worker', config.kafka, logger);
-  const openDeadLetters = async () =>
-    createSafeProducer({
-      createProducer: () => createProducer(kafka),
-      topic: config.deadLetterTopic,
-      partitions: await checkTopic(kafka, config.deadLetterTopic, { production, logger }),
-      logger,
-    });
-  const [connection, producer] = await Promise.all([
+  const [connection] = await Promise.all([
     waiting.waitFor('temporal', () => tryTemporal(config.temporal)),
-    waiting.waitFor('kafka', openDeadLetters),
     waiting.waitFor('redis', () => pingRedis(redis)),
   ]);
   onShutdown('temporal', () => connection.close());
-  onShutdown('kafka', () => producer.close(5_000));
-  const deadLetters = failpoints.around(createDeadLetterWriter(producer), FAILPOINTS.deadLetters);
+  // Without Kafka only dead letters and events wait, in their workflows.
+  const openWhenThere = (topic: string) => {
+    const open = () => openProducer(kafka, topic, { production, logger });
+    const producer = createOpeningProducer(waiting.waitFor(`a producer of ${topic}`, open));
+    producer.whenOpen.catch(fail);
+    onShutdown(topic, () => producer.close(5_000));
+    return producer;
+  };
+  const letters = createDeadLetterWriter(openWhenThere(config.deadLetterTopic));
+  const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
 
   const { namespace } = config.temporal;
   const client = new Client({ connection, namespace });
@@ -85,9 +86,11 @@ async function main(): Promise<void> {
   const ledger = createOpeningLedger(stockLedger, opener);
   const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
+  const publisher = createOutcomePublisher(stockLedger, openWhenThere(config.orderEventsTopic));
+  const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;
   const onForeignCharge = createForeignChargeAlarm(logger);
-  const clients = { ledger, provider, deadLetters, orderRetentionMs, onForeignCharge };
+  const clients = { ledger, provider, deadLetters, outcomes, orderRetentionMs, onForeignCharge };
 
   const auditStock = createStockAudit({
     config,
@@ -98,12 +101,12 @@ async function main(): Promise<void> {
     opening,
     registry,
     provider,
+    outcomes,
     logger,
   });
   const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });
 
   runOrderWorker(worker, { onShutdown, fail });
-  // Not Kafka: without it only dead letters wait, in their workflows.
   ready = async () => {
     const [redisAnswers, temporalAnswers] = await Promise.all([
       answers(redis.ping()),

@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { Gauge } from 'prom-client';
 import { createProducer } from '../engine/kafka/kafka-client';
+import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { findRecords, isLogRead, readCancellations } from '../engine/kafka/read-log';
 import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
@@ -43,9 +44,11 @@ export function createStockAudit(clients: {
   readonly opening: LedgerOpening;
   readonly registry: LedgerRegistry;
   readonly provider: PaymentProvider;
+  readonly outcomes: OutcomePublisher;
   readonly logger: Logger;
 }): () => Promise<AuditSummary> {
-  const { config, redis, client, kafka, ledger, opening, registry, provider, logger } = clients;
+  const { config, redis, client, kafka, ledger, opening, registry, provider, outcomes, logger } =
+    clients;
   const repair = createLedgerMaintenance(redis);
   const runs = createOrderRuns(client, config.taskQueue);
   const progress = createAuditProgressStore(redis, config.taskQueue);
@@ -96,6 +99,7 @@ export function createStockAudit(clients: {
       readCancellations: (itemId, requestIds) =>
         readCancellations(kafka, config.cancellationsTopic, itemId, requestIds),
       appendOrder,
+      outcomes,
       wait: (ms) => sleep(ms),
       progress,
       heartbeat: () => {

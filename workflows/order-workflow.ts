@@ -33,6 +33,8 @@ import {
   confirmInTask,
   confirmSale,
   deadLetter,
+  publishAtOnce,
+  publishOutcome,
   refundAtOnce,
   refundPayment,
   releaseAtOnce,
@@ -46,7 +48,8 @@ import {
 
 /** How an attempt to sell ended, before anything is given back. */
 type Attempt =
-  | OrderResult
+  | Sold
+  | Cancelled
   | {
       readonly outcome: 'not-sold';
       /** As the ledger has it; as its record has it, where the run was not told. */
@@ -63,47 +66,95 @@ type Attempt =
       readonly hasLetter?: boolean;
     };
 
+interface Sold {
+  readonly outcome: 'sold';
+  readonly result: OrderConfirmed;
+  /** Other systems know of it. */
+  readonly published?: boolean;
+}
+
+/** Its buyer has cancelled it: Temporal was not asked to cancel the run. */
+interface Cancelled {
+  readonly outcome: 'cancelled';
+}
+
+/** How an order ended, once everything that was taken is given back or sold. */
+type Ending =
+  | Sold
+  | Cancelled
+  | { readonly outcome: 'failed'; readonly reason: ReleaseReason; readonly error: string };
+
 /**
  * Sells one order: reserves its units, takes the money, confirms. If a step fails, or may have happened without an answer,
- * everything taken is given back, and the order ends as a dead letter and a failed workflow.
+ * everything taken is given back, and the order ends as a dead letter and a failed workflow. Other systems are told last.
  */
 export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
   const log = createProgressLog();
   const attempt = await sell(input, log);
-  if (attempt.outcome !== 'not-sold') return attempt;
+  if (attempt.outcome === 'sold' && attempt.published) return attempt.result;
 
   return CancellationScope.nonCancellable(async () => {
-    const { order, reason, error, generation } = attempt;
-    log(`not sold: ${reason} (${error})`);
-    if (!attempt.nothingTaken) {
-      // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
-      const settled = attempt.nothingCharged ? generation : undefined;
-      const released = await release({ ...input, order }, reason, settled, log);
-      const { orderId } = released;
-      await resolveCharges({ ...input, order: { ...order, orderId } }, released.owed, log);
-      // The entry is another order's, so it does not list what this one was charged.
-      if (orderId !== order.orderId && generation > 0 && !attempt.nothingCharged) {
-        await resolveCharges({ ...input, order }, [generation], log);
-      }
-      if (released.kind === 'sold') {
-        log('sold after all');
-        return confirmed(released);
-      }
-      log('units released');
-      // Temporal was not asked to cancel this run, so only the ledger knows of it. The order must not be started again.
-      if (released.cancelledByBuyer && reason !== 'cancelled') return cancelledByBuyer(log);
+    const ending = attempt.outcome === 'not-sold' ? await giveBack(input, attempt, log) : attempt;
+    if (input.events) await publish(input, log);
+    switch (ending.outcome) {
+      case 'sold':
+        return ending.result;
+      case 'cancelled':
+        return cancelledByBuyer(log);
+      case 'failed':
+        if (ending.reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
+        upsertSearchAttributes([{ key: ORDER_OUTCOME, value: ending.reason }]);
+        throw orderFailed(ending.reason, ending.error);
+      default:
+        return assertNever(ending);
     }
-    if (reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
-
-    if (!attempt.hasLetter) {
-      await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
-        { input, reason, error, generation, orderId: order.orderId },
-      ]);
-      log('dead letter written');
-    }
-    upsertSearchAttributes([{ key: ORDER_OUTCOME, value: reason }]);
-    throw orderFailed(reason, error);
   });
+}
+
+/** The compensation of an attempt. The order may turn out to be sold after all. */
+async function giveBack(
+  input: OrderInput,
+  attempt: Extract<Attempt, { outcome: 'not-sold' }>,
+  log: ProgressLog,
+): Promise<Ending> {
+  const { order, reason, error, generation } = attempt;
+  log(`not sold: ${reason} (${error})`);
+  if (!attempt.nothingTaken) {
+    // Before the refund: the release closes the generation, so that nothing builds on a payment that is about to be returned.
+    const settled = attempt.nothingCharged ? generation : undefined;
+    const released = await release({ ...input, order }, reason, settled, log);
+    const { orderId } = released;
+    await resolveCharges({ ...input, order: { ...order, orderId } }, released.owed, log);
+    // The entry is another order's, so it does not list what this one was charged.
+    if (orderId !== order.orderId && generation > 0 && !attempt.nothingCharged) {
+      await resolveCharges({ ...input, order }, [generation], log);
+    }
+    if (released.kind === 'sold') {
+      log('sold after all');
+      return sold(released);
+    }
+    log('units released');
+    // Temporal was not asked to cancel this run, so only the ledger knows of it. The order must not be started again.
+    if (released.cancelledByBuyer && reason !== 'cancelled') return { outcome: 'cancelled' };
+  }
+  if (reason !== 'cancelled' && !attempt.hasLetter) {
+    await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
+      { input, reason, error, generation, orderId: order.orderId },
+    ]);
+    log('dead letter written');
+  }
+  return { outcome: 'failed', reason, error };
+}
+
+/** Tells other systems what became of the order. While Kafka is away the order waits for it, with its money and units settled. */
+async function publish({ order }: OrderInput, log: ProgressLog): Promise<void> {
+  const { itemId, requestId, fingerprint } = order;
+  const by = (step: typeof publishOutcome | typeof publishAtOnce) => () =>
+    step.executeWithOptions({ summary: `publish the outcome of ${requestId}` }, [
+      { order: { itemId, requestId, fingerprint } },
+    ]);
+  await orPark(log, by(publishAtOnce), by(publishOutcome));
+  log('outcome published');
 }
 
 async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
@@ -121,16 +172,16 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
         break;
       case 'sold':
         log('already sold');
-        return confirmed(reservation);
+        return sold(reservation);
       case 'cancelled':
-        return cancelledByBuyer(log);
+        return { outcome: 'cancelled' };
       case 'sold-out':
         return notTaken(order, 'sold-out', 'no unit was left');
       case 'limit':
         return notTaken(order, 'purchase-limit', 'its buyer may have no more units');
       case 'ended': {
         const { reason } = reservation;
-        if (reason === 'cancelled') return cancelledByBuyer(log);
+        if (reason === 'cancelled') return { outcome: 'cancelled' };
         const error = 'it failed before, and its record was read again';
         return { ...notTaken(order, reason, error), hasLetter: true };
       }
@@ -160,7 +211,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     log(`charged ${payment.paymentId}`);
 
     step = { reason: 'sale-lost', generation };
-    return await confirm({ ...input, order }, generation, payment.paymentId, atOnce.sale, log);
+    return await confirm({ ...input, order }, generation, payment.paymentId, atOnce, log);
   } catch (error) {
     // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
@@ -243,7 +294,7 @@ function confirm(
   { order, parking }: OrderInput,
   generation: number,
   paymentId: string,
-  atOnce: SaleAtOnce['sale'],
+  atOnce: SaleAtOnce,
   log: ProgressLog,
 ): Promise<Attempt> {
   const { itemId, requestId, orderId } = order;
@@ -257,7 +308,8 @@ function confirm(
     return by(confirmSale);
   };
   const ask = () => {
-    if (atOnce) return atOnce.kind === 'no-answer' ? again(atOnce.error) : atOnce;
+    const { sale } = atOnce;
+    if (sale) return sale.kind === 'no-answer' ? again(sale.error) : sale;
     if (!parking) return by(confirmInTask);
     return by(confirmAtOnce).catch((error: unknown) => {
       if (!(error instanceof TemporalFailure)) throw error;
@@ -270,7 +322,7 @@ function confirm(
       return notSold(order, 'sale-lost', 'the reservation was gone', generation);
     }
     log(`sold ${units(order)}`);
-    return confirmed({ generation, paymentId });
+    return { ...sold({ generation, paymentId }), published: atOnce.published === true };
   });
 }
 
@@ -318,9 +370,9 @@ function notTaken(order: Order, reason: ReleaseReason, error: string): NotSold {
   return { ...notSold(order, reason, error, 0), nothingTaken: true };
 }
 
-function confirmed(sale: { generation: number; paymentId?: string }): OrderConfirmed {
-  const { generation, paymentId } = sale;
-  return { outcome: 'confirmed', generation, ...(paymentId !== undefined && { paymentId }) };
+function sold({ generation, paymentId }: { generation: number; paymentId?: string }): Sold {
+  const payment = paymentId !== undefined && { paymentId };
+  return { outcome: 'sold', result: { outcome: 'confirmed', generation, ...payment } };
 }
 
 /**

@@ -110,6 +110,18 @@ export const { refundPayment, deadLetter } = proxyActivities<OrderActivities>({
   retry: UNTIL_DONE,
 });
 
+/** One quick try within the workflow task: a hiccup of Kafka. Other systems are told; no money and no unit waits for it. */
+export const { publishOutcome: publishAtOnce } = proxyLocalActivities<OrderActivities>({
+  startToCloseTimeout: '2 s',
+  scheduleToCloseTimeout: '2 s',
+  retry: { maximumAttempts: 1 },
+});
+
+export const { publishOutcome } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '10 s',
+  retry: UNTIL_DONE,
+});
+
 /**
  * While the provider is away the order counts as under way, so ingest slows down. A refund that the provider refuses for an
  * hour is parked, as at a ledger that cannot be read: else some hundreds of them would stop ingest for good.

@@ -36,6 +36,8 @@ export interface OrderInput {
   readonly firstCharge?: 'local' | 'at-once';
   /** The order parks where its ledger gives no answer; absent in orders older than parking: they wait in their task. */
   readonly parking?: true;
+  /** The run publishes what became of the order; absent in orders older than events. */
+  readonly events?: true;
   /** The record's text, only where it differs from what the engine would write for this order. */
   readonly original?: string;
 }

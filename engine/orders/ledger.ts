@@ -28,6 +28,8 @@ export interface LedgerEntry extends Price {
   /** When it was sold or released; absent while it is under way. */
   readonly finishedAt?: number;
   readonly timeline: readonly TimelineStep[];
+  /** Of the last change of state: larger than those before it. Absent where that change is older than revisions. */
+  readonly revision?: number;
 }
 
 export interface TimelineStep {
@@ -125,6 +127,8 @@ export type ReserveResult = {
   readonly owed: readonly number[];
   /** Absent in histories that are older than order ids, and where the id belongs to another request. */
   readonly order?: OrderInLedger;
+  /** The entry's, where the order is at an end; a rebuild has it from the history. */
+  readonly revision?: number;
 } & (
   | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
@@ -158,6 +162,8 @@ export interface ReservingRun {
 
 export interface ConfirmResult {
   readonly kind: 'sold' | 'lost';
+  /** As in ReserveResult. */
+  readonly revision?: number;
 }
 
 /** The result of `release`. `owed` lists all unresolved charges, and keeps its first name as in ReserveResult. */
@@ -165,6 +171,8 @@ export type ReleaseResult = {
   readonly owed: readonly number[];
   /** The entry's. */
   readonly orderId?: OrderId | undefined;
+  /** As in ReserveResult. */
+  readonly revision?: number;
 } & (
   | {
       readonly kind: 'released';

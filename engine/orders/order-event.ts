@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { failureReason, orderStatus, type LedgerEntry, type OrderStatus } from './ledger';
 import {
   AMOUNT_MAX,
   FAILURE_REASONS,
@@ -16,18 +17,14 @@ import { Id, OrderIdText, readRecord } from './order-record';
 export const EVENT_STATUSES = ['confirmed', 'failed', 'cancelled'] as const;
 export type EventStatus = (typeof EVENT_STATUSES)[number];
 
-/** The number and the time that the ledger gives a change of an order's state. A repeated step gets the old ones again. */
-export interface Change {
-  /** 1 for the first change of the order, larger for each later one. */
+/** An order came into a state. */
+export interface OrderEvent {
+  /** Events are about orders with an id: a request_id may be used again. */
+  readonly order: Omit<Order, 'orderId' | 'fingerprint'> & { readonly orderId: OrderId };
+  /** The ledger's number of the change: larger for each later one of the order. */
   readonly revision: number;
   /** Milliseconds since the epoch, on the Redis server's clock. */
   readonly at: number;
-}
-
-/** An order came into a state. */
-export interface OrderEvent extends Change {
-  /** Events are about orders with an id: a request_id may be used again. */
-  readonly order: Omit<Order, 'orderId' | 'fingerprint'> & { readonly orderId: OrderId };
   readonly status: EventStatus;
   /** Only of a failed order. */
   readonly reason?: FailureReason | undefined;
@@ -82,6 +79,48 @@ const EventRecord = Type.Object({
   data: Data,
 });
 const eventRecord = TypeCompiler.Compile(EventRecord);
+
+/**
+ * The event of an order as its entry stands; undefined while the order is under way, and where it is older than order ids or
+ * revisions: its events could not be told apart.
+ */
+export function outcomeEvent({
+  itemId,
+  requestId,
+  entry,
+}: {
+  readonly itemId: ItemId;
+  readonly requestId: RequestId;
+  readonly entry: LedgerEntry;
+}): OrderEvent | undefined {
+  const { orderId, revision, finishedAt, generation, priceMinor, currency, acceptedAt } = entry;
+  const status = orderStatus(entry);
+  if (orderId === undefined || revision === undefined || finishedAt === undefined) return undefined;
+  if (!isEventStatus(status)) return undefined;
+  const reason = failureReason(entry);
+  return {
+    order: {
+      requestId,
+      orderId,
+      itemId,
+      userId: entry.userId as UserId,
+      amount: entry.units,
+      priceMinor,
+      currency,
+      acceptedAt,
+    },
+    revision,
+    at: finishedAt,
+    status,
+    generation,
+    ...(status === 'failed' && reason && reason !== 'cancelled' && { reason }),
+    ...(status === 'confirmed' && { paymentId: entry.paymentId }),
+  };
+}
+
+function isEventStatus(status: OrderStatus | undefined): status is EventStatus {
+  return EVENT_STATUSES.some((one) => one === status);
+}
 
 /** Readers drop repetitions by it. */
 function eventId({ order, revision }: Pick<OrderEvent, 'order' | 'revision'>): string {

@@ -26,7 +26,7 @@ export function orderStartOptions(input: OrderInput, taskQueue: string, start: S
     workflowId: order.requestId,
     taskQueue,
     workflowIdReusePolicy: REUSE_POLICIES[start.kind],
-    args: [{ ...input, firstCharge: 'at-once', parking: true }] as [OrderInput],
+    args: [{ ...input, firstCharge: 'at-once', parking: true, events: true }] as [OrderInput],
     memo: { ...memo },
     typedSearchAttributes: [
       { key: ITEM_ID, value: order.itemId },

@@ -7,6 +7,8 @@ export interface SaleAtOnce {
   readonly reservation: ReserveResult;
   readonly payment?: ChargeResult | ForeignCharge | NoAnswer;
   readonly sale?: ConfirmResult | NoAnswer;
+  /** The order is sold, and Kafka has its event. */
+  readonly published?: true;
 }
 
 /** The step may have taken effect. */

@@ -1,3 +1,4 @@
+import type { OutcomePublisher } from '../kafka/outcome-publisher';
 import type { Cancellations } from '../kafka/read-log';
 import { type ItemId, type Order, type OrderId, type RequestId, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
@@ -30,6 +31,8 @@ export interface ReconciliationDeps {
     requestIds: ReadonlySet<RequestId>,
   ) => Promise<Cancellations>;
   readonly appendOrder: (order: Order) => Promise<unknown>;
+  /** Tells other systems of an order that a repair has ended. */
+  readonly outcomes: OutcomePublisher;
   readonly wait: (ms: number) => Promise<unknown>;
   readonly now?: () => number;
 }

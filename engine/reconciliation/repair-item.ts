@@ -85,10 +85,12 @@ async function mendOrder(
     const { generation, paymentId = '' } = await runs.result(requestId, run.runId);
     const { orderId } = entry;
     await ledger.confirm({ itemId, requestId, orderId, generation, paymentId, fence });
+    await deps.outcomes.publish(order);
   }
   if (mend === 'give-up') {
     const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
     await releaseAndRefund(deps, order, { reason, fence });
+    await deps.outcomes.publish(order);
   }
 }
 

@@ -64,6 +64,8 @@ export function cancelledEntry(
     cancelledByBuyer: true,
     generation: Math.max(restored.generation, generation),
     finishedAt: at,
+    // The gateway has ended it at that time, unless its run had.
+    revision: restored.revision ?? at,
     timeline: state === 'released' ? timeline : [...timeline, { at, state: 'released' }],
   };
 }
@@ -93,7 +95,9 @@ export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | u
   const resolved = new Set(runs.flatMap((run) => [...run.resolved]));
   if (known.state === 'sold') resolved.add(known.generation);
   const unresolved = [...named, ...inDoubt].filter((one) => !resolved.has(one));
-  const at = finishedAt ?? last.order.acceptedAt;
+  // A revision is the time of its change.
+  const revision = known.state === 'reserved' ? undefined : known.revision;
+  const at = revision ?? finishedAt ?? last.order.acceptedAt;
   return {
     ...queued,
     state: known.state,
@@ -105,5 +109,6 @@ export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | u
     ...(known.state === 'sold' && known.paymentId !== undefined && { paymentId: known.paymentId }),
     ...(runs.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),
     ...(known.state !== 'reserved' && { finishedAt: at }),
+    ...(revision !== undefined && { revision }),
   };
 }

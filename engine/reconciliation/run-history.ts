@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { assertNever } from '../orders/invariant';
-import type { ReleaseResult, ReserveResult } from '../orders/ledger';
+import type { ConfirmResult, ReleaseResult, ReserveResult } from '../orders/ledger';
 import type { Order, ReleaseReason } from '../orders/order';
 import type { SaleAtOnce } from '../payments/sale-at-once';
 import { ORDER_FAILED, type OrderInput, type OrderResult } from '../orders/contract';
@@ -38,8 +38,17 @@ export interface RunHistory {
 
 export type KnownState =
   | { readonly state: 'reserved'; readonly generation: number }
-  | { readonly state: 'sold'; readonly generation: number; readonly paymentId: string | undefined }
-  | { readonly state: 'released'; readonly reason: ReleaseReason };
+  | ({
+      readonly state: 'sold';
+      readonly generation: number;
+      readonly paymentId: string | undefined;
+    } & Revised)
+  | ({ readonly state: 'released'; readonly reason: ReleaseReason } & Revised);
+
+interface Revised {
+  /** Absent where no step has told it: the change is older than revisions, or the answer was lost. */
+  readonly revision?: number | undefined;
+}
 
 /**
  * Reads the history of a run of the order workflow from its first event on. A step without a result may have taken effect:
@@ -133,9 +142,9 @@ function readResult(run: RunReading, step: string, input: unknown, result: unkno
       run.paymentId = (result as { paymentId?: string }).paymentId;
       break;
     case 'confirmSale':
-      if ((result as { kind: string }).kind !== 'sold' || run.known?.state !== 'reserved') break;
+      if ((result as ConfirmResult).kind !== 'sold' || run.known?.state !== 'reserved') break;
       run.fence = Math.max(run.fence, (input as { fence: number }).fence);
-      setSold(run, run.known.generation, run.paymentId);
+      setSold(run, { ...run.known, paymentId: run.paymentId, ...(result as ConfirmResult) });
       break;
     case 'releaseStock':
       readRelease(run, result as ReleaseResult, input as ReleaseInput);
@@ -162,17 +171,17 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
       run.known = { state: 'reserved', generation: result.generation };
       break;
     case 'sold':
-      setSold(run, result.generation, result.paymentId);
+      setSold(run, result);
       break;
     case 'sold-out':
     case 'limit': {
       const reason = result.kind === 'limit' ? 'purchase-limit' : 'sold-out';
       run.fence = Math.max(run.fence, fence);
-      run.known = { state: 'released', reason };
+      run.known = { state: 'released', reason, revision: result.revision };
       break;
     }
     case 'ended':
-      run.known = { state: 'released', reason: result.reason };
+      run.known = { state: 'released', reason: result.reason, revision: result.revision };
       break;
     case 'expired':
       break;
@@ -181,7 +190,7 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
       break;
     case 'cancelled':
       run.cancelledByBuyer = true;
-      run.known = { state: 'released', reason: 'cancelled' };
+      run.known = { state: 'released', reason: 'cancelled', revision: result.revision };
       break;
     case 'mismatch':
       run.isOtherOrder = true;
@@ -210,12 +219,13 @@ function readRelease(run: RunReading, result: ReleaseResult, step: ReleaseInput)
   }
   run.isTold = true;
   if (result.kind === 'sold') {
-    setSold(run, result.generation, result.paymentId);
+    setSold(run, result);
     return;
   }
   run.fence = Math.max(run.fence, step.fence);
   if (result.cancelledByBuyer) run.cancelledByBuyer = true;
-  run.known = { state: 'released', reason: result.cancelledByBuyer ? 'cancelled' : step.reason };
+  const reason = result.cancelledByBuyer ? 'cancelled' : step.reason;
+  run.known = { state: 'released', reason, revision: result.revision };
   // `owed`, the recorded word, lists all unresolved charges: every other generation is resolved.
   for (const generation of run.generations) {
     if (!result.owed.includes(generation)) run.resolved.add(generation);
@@ -229,7 +239,10 @@ function readEnd(run: RunReading, event: HistoryEvent): void {
     const result = payload(completed.result) as OrderResult;
     if (result.outcome === 'cancelled') setEnded(run, 'cancelled', at);
     else {
-      setSold(run, result.generation, result.paymentId);
+      setSold(run, {
+        ...result,
+        revision: run.known?.state === 'sold' ? run.known.revision : undefined,
+      });
       run.finishedAt = at;
     }
   }
@@ -240,9 +253,16 @@ function readEnd(run: RunReading, event: HistoryEvent): void {
   if (event.workflowExecutionCanceledEventAttributes) setEnded(run, 'cancelled', at);
 }
 
-function setSold(run: RunReading, generation: number, paymentId: string | undefined): void {
+function setSold(
+  run: RunReading,
+  {
+    generation,
+    paymentId,
+    revision,
+  }: { readonly generation: number; readonly paymentId?: string | undefined } & Revised,
+): void {
   addGenerations(run, [generation]);
-  run.known = { state: 'sold', generation, paymentId };
+  run.known = { state: 'sold', generation, paymentId, revision };
 }
 
 function setEnded(run: RunReading, reason: ReleaseReason, at: number): void {

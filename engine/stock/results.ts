@@ -1,5 +1,6 @@
 import type {
   CancelResult,
+  ConfirmResult,
   HoldResult,
   OrderInLedger,
   RejectResult,
@@ -73,45 +74,56 @@ export function parseRejectResult(reply: unknown): RejectResult {
 }
 
 export function parseReserveResult(reply: unknown): ReserveResult {
-  const [kind, generation, charges, detail, ...inLedger] = list(reply);
+  const [kind, generation, charges, detail, orderId, priceMinor, currency, revision] = list(reply);
   const owed = parseGenerations(text(charges));
   if (kind === 'mismatch' || kind === 'expired') return { kind, owed };
-  const order = parseOrderInLedger(inLedger);
+  const order: OrderInLedger = {
+    orderId: parseOrderId(orderId),
+    priceMinor: integer(priceMinor),
+    currency: text(currency),
+  };
   switch (kind) {
     case 'reserved': {
       const again = integer(detail) === 1 && ({ again: true } as const);
       return { kind, generation: integer(generation), owed, order, ...again };
     }
     case 'sold':
-      return { ...toSold(generation, owed, detail), order };
-    case 'ended':
-      return { kind, owed, order, reason: text(detail) as ReleaseReason };
+      return { ...toSold(generation, owed, detail), order, ...parseRevision(revision) };
+    case 'ended': {
+      const reason = text(detail) as ReleaseReason;
+      return { kind, owed, order, reason, ...parseRevision(revision) };
+    }
+    case 'over':
+      return { kind, owed, order };
     case 'sold-out':
     case 'limit':
-    case 'over':
     case 'cancelled':
-      return { kind, owed, order };
+      return { kind, owed, order, ...parseRevision(revision) };
     default:
       throw unexpected(reply);
   }
 }
 
-function parseOrderInLedger([orderId, priceMinor, currency]: readonly unknown[]): OrderInLedger {
-  return {
-    orderId: parseOrderId(orderId),
-    priceMinor: integer(priceMinor),
-    currency: text(currency),
-  };
-}
-
 export function parseReleaseResult(reply: unknown): ReleaseResult {
-  const [kind, generation, charges, detail, id] = list(reply);
+  const [kind, generation, charges, detail, id, revision] = list(reply);
   const owed = parseGenerations(text(charges));
-  const orderId = parseOrderId(id);
-  if (kind === 'sold') return { ...toSold(generation, owed, detail), orderId };
+  const entry = { orderId: parseOrderId(id), ...parseRevision(revision) };
+  if (kind === 'sold') return { ...toSold(generation, owed, detail), ...entry };
   if (kind !== 'released') throw unexpected(reply);
   const cancelled = integer(detail) === 1 && ({ cancelledByBuyer: true } as const);
-  return { kind, generation: integer(generation), owed, orderId, ...cancelled };
+  return { kind, generation: integer(generation), owed, ...entry, ...cancelled };
+}
+
+export function parseConfirmResult(reply: unknown): ConfirmResult {
+  const [kind, revision] = list(reply);
+  if (kind !== 'sold' && kind !== 'lost') throw unexpected(reply);
+  return { kind, ...parseRevision(revision) };
+}
+
+/** Entries that are older than revisions have none. */
+function parseRevision(raw: unknown): { readonly revision?: number } {
+  const revision = integer(raw);
+  return revision === 0 ? {} : { revision };
 }
 
 function parseOrderId(id: unknown): OrderId | undefined {

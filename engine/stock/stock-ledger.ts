@@ -10,7 +10,7 @@ import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../
 import type { Sale, StockCounts } from '../orders/sale';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
-import { parseCancelResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
+import { parseCancelResult, parseConfirmResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
 import { defineLedgerScripts, NO_ORDER_ID } from './scripts';
 import { parseEntry } from './stored-entry';
 
@@ -46,8 +46,7 @@ export function createStockLedger(redis: RedisConnection) {
     ): Promise<ConfirmResult> {
       const { itemId, requestId, orderId = NO_ORDER_ID, generation, fence, paymentId } = step;
       const args = [requestId, generation, fence, paymentId, orderId];
-      const reply = await redis.ledgerConfirm(...itemKeys(itemId), ...args);
-      return { kind: reply === 'sold' ? 'sold' : 'lost' };
+      return parseConfirmResult(await redis.ledgerConfirm(...itemKeys(itemId), ...args));
     },
 
     /** `declined`: a generation that the provider has declined for certain, so that its charge is resolved. */

@@ -22,6 +22,8 @@ interface StoredEntry {
   readonly lease_until?: number | undefined;
   readonly accepted_at: number;
   readonly finished_at?: number | undefined;
+  /** Of the latest change; absent in entries that have not changed since before revisions. */
+  readonly revision?: number | undefined;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;
   /** The run that reserve has refused; only that script reads it. */
@@ -64,6 +66,7 @@ export function parseEntry(raw: string): LedgerEntry {
     ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
     ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
     ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
+    ...(stored.revision !== undefined && { revision: stored.revision }),
   };
 }
 
@@ -117,6 +120,7 @@ export function formatEntry(entry: LedgerEntry): string {
     payment_id: entry.paymentId,
     lease_until: entry.leaseUntil,
     finished_at: entry.finishedAt,
+    revision: entry.revision,
   };
   return JSON.stringify(stored);
 }

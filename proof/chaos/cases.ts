@@ -64,6 +64,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     reserve: { burstHit: 40 },
     charge: { burstHit: 40 },
     confirm: { burstHit: 30 },
+    publish: { burstHit: 30 },
   },
   worker: {
     reserve: { burstHit: 40 },
@@ -75,6 +76,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     find: { order: 'doubtful', burstHit: 2 },
     refund: { order: 'lost', burstHit: 2, freezeMs: LONG_ACTIVITY_FREEZE_MS },
     'dead-letter': { order: 'declined', burstHit: 4, freezeMs: LONG_ACTIVITY_FREEZE_MS },
+    publish: { burstHit: 30 },
   },
 };
 

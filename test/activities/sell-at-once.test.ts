@@ -11,6 +11,7 @@ function selling(steps: Record<string, unknown>) {
       reserveStock: () => Promise.resolve({ kind: 'reserved', generation: 1, owed: [] }),
       chargePayment: () => Promise.resolve({ kind: 'charged', paymentId: 'p1' }),
       confirmSale: () => Promise.resolve({ kind: 'sold' }),
+      publishOutcome: () => Promise.resolve(),
       ...steps,
     } as never,
     (itemId) => sold.push(itemId),
@@ -29,6 +30,7 @@ describe('an order that is sold in one step', () => {
     ['was lost', { confirmSale: () => Promise.resolve({ kind: 'lost' }) }],
     ['has no answer', { confirmSale: () => Promise.reject(new Error('Redis is away')) }],
     ['is declined', { chargePayment: () => Promise.resolve({ kind: 'declined', code: 'no' }) }],
+    ['has no event', { publishOutcome: () => Promise.reject(new Error('Kafka is away')) }],
     ['was sold before', { reserveStock: () => Promise.resolve({ kind: 'sold', owed: [] }) }],
   ])('is not told where it %s', async (_, steps) => {
     const { sold, sell } = selling(steps);

@@ -48,6 +48,7 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
   const temporal = createFakeStarter();
   const letters: DeadLetter[] = [];
   const givenBack: string[] = [];
+  const published: string[] = [];
   const awaiting = new Set<OrderId | undefined>();
   const outcomes: RecordOutcome[] = [];
   const claims: string[] = [];
@@ -62,6 +63,12 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
     deadLetters: {
       write: (letter) => {
         letters.push(letter);
+        return Promise.resolve();
+      },
+    },
+    outcomes: {
+      publish: ({ requestId }) => {
+        published.push(requestId);
         return Promise.resolve();
       },
     },
@@ -80,6 +87,8 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
     temporal,
     letters,
     givenBack,
+    /** Orders of which other systems were told. */
+    published,
     /** Orders that the ledger has queued. */
     awaiting,
     claims,

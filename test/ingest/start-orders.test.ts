@@ -55,7 +55,8 @@ describe('an order record', () => {
   });
 
   test('with the id of another order becomes a dead letter, and its units are given back', async () => {
-    const { temporal, handle, outcomes, letters, givenBack, claims } = createTestIngest();
+    const { temporal, handle, outcomes, letters, givenBack, published, claims } =
+      createTestIngest();
     const first = anOrder();
     const other = anOrder(aPurchase({ requestId: first.requestId, itemId: '202', amount: 3 }));
     await handle(orderRecord(first));
@@ -72,6 +73,7 @@ describe('an order record', () => {
       value: record.value,
     });
     expect(givenBack).toEqual([`${first.requestId} 202 ${other.fingerprint} request-id-reused`]);
+    expect(published).toEqual([other.requestId]);
     expect(outcomes.at(-1)).toBe('request-id-reused');
     expect(claims).toEqual([`${first.requestId} ${first.itemId} ${first.fingerprint}`]);
   });

@@ -45,6 +45,7 @@ function deps() {
     findRecords: () => Promise.resolve(logged),
     readCancellations: () => Promise.resolve(cancellations),
     appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
+    outcomes: saga.clients.outcomes,
     wait: () => Promise.resolve(),
     now: () => Date.now() + aheadMs,
   };

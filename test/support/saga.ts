@@ -1,6 +1,8 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { createOutcomePublisher } from '../../engine/kafka/outcome-publisher';
 import type { Order } from '../../engine/orders/order';
+import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
 import type { ForeignCharge } from '../../engine/payments/own-charge';
 import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../engine/orders/contract';
@@ -24,8 +26,8 @@ const WORKFLOW_TASK_COMPLETED = 7;
 const ORDER_RETENTION_MS = 604_800_000;
 
 /**
- * The order workflow in a test file: the real worker on the real Temporal and Redis, a provider and dead letters in memory
- * that a test can read, and hooks before and after every step.
+ * The order workflow in a test file: the real worker on the real Temporal and Redis, a provider, dead letters and
+ * events in memory that a test can read, and hooks before and after every step.
  */
 export function useSaga() {
   let stock: RedisStock;
@@ -33,6 +35,7 @@ export function useSaga() {
     stock = openRedisStock();
   });
   const letters: DeadLetter[] = [];
+  const events: OrderEvent[] = [];
   const foreign: string[] = [];
   const money = createProviderUnderFault();
   const steps = createStepHooks();
@@ -46,6 +49,13 @@ export function useSaga() {
     ledger: stock.ledger,
     provider: money.provider,
     deadLetters,
+    outcomes: createOutcomePublisher(stock.ledger, {
+      append: ({ value }) => {
+        const decoded = decodeOrderEvent(value);
+        if (decoded.kind === 'event') events.push(decoded.event);
+        return Promise.resolve({ partition: 0, offset: String(events.length) });
+      },
+    }),
     orderRetentionMs: ORDER_RETENTION_MS,
     onForeignCharge: ({ error }: ForeignCharge) => foreign.push(error),
   });
@@ -79,6 +89,12 @@ export function useSaga() {
     countsOf: (order: Pick<Order, 'itemId'>) => stock.countsOf(order.itemId),
     entryOf: async (order: Order) => (await stock.ledger.findOrder(order.requestId))?.entry,
     lettersOf: (order: Order) => letters.filter(({ requestId }) => requestId === order.requestId),
+    /** As other systems read them: without repetitions, in the order of their revisions. */
+    eventsOf: (order: Order) => {
+      const own = events.filter((event) => event.order.requestId === order.requestId);
+      const byId = new Map(own.map((event) => [`${event.order.orderId}:${event.revision}`, event]));
+      return [...byId.values()].toSorted((one, other) => one.revision - other.revision);
+    },
     handleOf,
 
     /** An order as ingest finds it: admitted and queued, after `supply` units of its item went on sale. */
@@ -100,7 +116,7 @@ export function useSaga() {
       order: Order,
       workflowIdReusePolicy:
         'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE_FAILED_ONLY' = 'REJECT_DUPLICATE',
-      input: Omit<OrderInput, 'order'> = { firstCharge: 'at-once', parking: true },
+      input: Omit<OrderInput, 'order'> = { firstCharge: 'at-once', parking: true, events: true },
     ): Promise<OrderHandle> =>
       temporal.client.workflow.start(ORDER_WORKFLOW, {
         workflowId: order.requestId,

@@ -8,19 +8,19 @@
   ARGV[4]  payment id
   ARGV[5]  order id, or - for none
 
-  Returns  "sold" | "lost"
+  Returns  {"sold", revision, or 0 for none} | {"lost", 0}
 ]]
 local requestId, generation, fence, paymentId = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 requireLedger()
 local entry = readEntry(requestId)
 if not entry or not isOrder(entry, ARGV[5]) or entry.generation ~= generation then
-  return 'lost'
+  return { 'lost', 0 }
 end
 if entry.state == 'sold' then
-  return 'sold'
+  return { 'sold', entry.revision or 0 }
 end
 if entry.state ~= 'reserved' or entry.fence > fence then
-  return 'lost'
+  return { 'lost', 0 }
 end
 local now = nowMs()
 local free = openStock()
@@ -34,4 +34,4 @@ writeEntry(requestId, entry)
 addCount('reserved', -entry.units)
 addCount('sold', entry.units)
 addEvent(requestId, entry, 'sold', free)
-return 'sold'
+return { 'sold', entry.revision }

@@ -14,9 +14,9 @@
   ARGV[10] accepted_at in ms
   ARGV[11] order id, or - for none; it counts only where there is no entry
 
-  Returns, with the order id of the entry or "" at the end,
-           {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0, order id}
-           {"sold", generation, unresolved charges, payment id or "", order id}
+  Returns, with the order id of the entry or "" and its revision or 0 at the end,
+           {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0, order id, revision}
+           {"sold", generation, unresolved charges, payment id or "", order id, revision}
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 requireLedger()
@@ -25,10 +25,12 @@ local now = nowMs()
 local entry = readEntry(requestId)
 -- The id belongs to another request: this order never held anything.
 if entry and entry.fingerprint ~= ARGV[7] then
-  return { 'released', 0, '', 0, '' }
+  return { 'released', 0, '', 0, '', 0 }
 end
 if entry and entry.state == 'sold' then
-  return { 'sold', entry.generation, entry.owed, entry.payment_id or '', entry.order_id or '' }
+  return {
+    'sold', entry.generation, entry.owed, entry.payment_id or '', entry.order_id or '', entry.revision or 0,
+  }
 end
 
 entry = entry or newEntry(ARGV[11], ARGV[6], ARGV[5], ARGV[7], ARGV[8], ARGV[9], ARGV[10])
@@ -41,4 +43,7 @@ if entry.state ~= 'released' and entry.fence <= fence then
 end
 entry.fence = math.max(entry.fence, fence)
 writeEntry(requestId, entry)
-return { 'released', entry.generation, entry.owed, entry.cancelled_by_buyer and 1 or 0, entry.order_id or '' }
+return {
+  'released', entry.generation, entry.owed, entry.cancelled_by_buyer and 1 or 0, entry.order_id or '',
+  entry.revision or 0,
+}

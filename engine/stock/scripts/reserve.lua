@@ -18,7 +18,7 @@
   ARGV[12] how long ago an order may have been accepted of which there is no entry, in ms; only for "first"
 
   Returns, with the unresolved charges of earlier generations as "1,2,", and at the end the order id or "", the price and
-  the currency of the entry, which the run goes on with,
+  the currency of the entry, which the run goes on with, and its revision or 0,
            {"reserved", generation, charges, 1 if it was reserved before, else 0, ...}
            {"sold", generation, charges, payment id or "", ...}
            {"sold-out", 0, charges, "", ...}
@@ -48,7 +48,7 @@ if entry and entry.fingerprint ~= fingerprint then
 end
 
 local function answer(kind, generation, charges, detail)
-  return { kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency }
+  return { kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency, entry.revision or 0 }
 end
 
 if entry and entry.state == 'sold' then
