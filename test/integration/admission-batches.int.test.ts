@@ -82,7 +82,7 @@ function withoutNames(itemId: ItemId, outcome: object): unknown {
   return JSON.parse(
     text
       .replaceAll(itemId, 'item')
-      .replaceAll(/("(?:lease_?until|accepted_?at|at|retryAfterMs)":)\d{4,}/gi, '$1"time"')
+      .replaceAll(/("(?:lease_?until|accepted_?at|at|revision|retryAfterMs)":)\d{4,}/gi, '$1"time"')
       .replaceAll(/@\d+/g, '@time')
       // It is made of the item, too.
       .replaceAll(/"fingerprint":"[^"]+"/g, '"fingerprint":"of it"'),

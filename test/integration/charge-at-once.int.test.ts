@@ -53,7 +53,12 @@ describe('an order whose first charge is made at once', () => {
     money.declineIf((key) => key.startsWith(`${order.requestId}:`));
     const handle = await start(order);
     expect(await failureOf(handle)).toBe('payment-declined');
-    expect(stepsOf(await historyOf(handle))).toEqual(['sellAtOnce', 'releaseStock', 'deadLetter']);
+    expect(stepsOf(await historyOf(handle))).toEqual([
+      'sellAtOnce',
+      'releaseStock',
+      'deadLetter',
+      'publishOutcome',
+    ]);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'declined' });
   });
 
@@ -83,7 +88,7 @@ describe('an order whose first charge is made at once', () => {
     saga.onStep(order, 'after', 'confirmSale', noAnswer);
     const handle = await start(order);
     expect(await handle.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
-    expect(stepsOf(await historyOf(handle))).toEqual(['sellAtOnce', 'confirmSale']);
+    expect(stepsOf(await historyOf(handle))).toEqual(['sellAtOnce', 'confirmSale', 'publishOutcome']);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
   });
 

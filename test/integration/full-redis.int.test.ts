@@ -76,7 +76,7 @@ describe('a full Redis', () => {
     expect(await ledger.cancel(waiting[1])).toMatchObject({ kind: 'cancelled' });
     await ledger.abandon({ ...waiting[2], reason: 'request-id-reused' });
     const payment = { generation: 1, fence: fence(), paymentId: 'p' };
-    expect(await ledger.confirm({ ...paid, ...payment })).toEqual({ kind: 'sold' });
+    expect(await ledger.confirm({ ...paid, ...payment })).toMatchObject({ kind: 'sold' });
     const release = { order: declined, fence: fence(), reason: 'payment-unknown' } as const;
     expect(await ledger.release(release)).toMatchObject({ kind: 'released', owed: [1] });
     await ledger.resolveCharge({ ...declined, generation: 1 });

@@ -43,7 +43,7 @@ describe('an order on its way to a sale', () => {
     expect(await counts(order)).toEqual({ ...none, reserved: 1, supply: 1 });
     expect((await stock.ledger.findOrder(order.requestId))?.entry.unresolvedCharges).toEqual([1]);
 
-    expect(await confirm(order, 1, 11)).toEqual({ kind: 'sold' });
+    expect(await confirm(order, 1, 11)).toMatchObject({ kind: 'sold' });
     expect(await counts(order)).toEqual({ ...none, sold: 1, supply: 1 });
     expect((await stock.ledger.findOrder(order.requestId))?.entry).toMatchObject({
       state: 'sold',
@@ -57,7 +57,7 @@ describe('an order on its way to a sale', () => {
     const reservation = await stock.ledger.reserve(order, 10);
     expect(await stock.ledger.reserve(order, 10)).toMatchObject({ ...reservation, again: true });
     await confirm(order, 1, 11);
-    expect(await confirm(order, 1, 11)).toEqual({ kind: 'sold' });
+    expect(await confirm(order, 1, 11)).toMatchObject({ kind: 'sold' });
     expect(await counts(order)).toEqual({ ...none, free: 1, sold: 1, supply: 2 });
   });
 
@@ -137,7 +137,7 @@ describe('an order that is released', () => {
       owed: [1],
     });
     expect(await confirm(order, 1, 21)).toEqual({ kind: 'lost' });
-    expect(await confirm(order, 2, 21)).toEqual({ kind: 'sold' });
+    expect(await confirm(order, 2, 21)).toMatchObject({ kind: 'sold' });
   });
 
   test('before it was reserved leaves an entry that stops a late reserve', async () => {

@@ -41,7 +41,7 @@ async function reserved(name: string) {
 async function sold(name: string) {
   const order = await reserved(name);
   const step = { ...order, fence: fence(), paymentId: 'p' };
-  expect(await stock.ledger.confirm(step)).toEqual({ kind: 'sold' });
+  expect(await stock.ledger.confirm(step)).toMatchObject({ kind: 'sold' });
   return order;
 }
 const eventsOf = async (state: string) => {
@@ -90,7 +90,7 @@ describe('an item whose stock key vanishes', () => {
     await vanish();
     expect(await stock.ledger.reserve(second, fence())).toMatchObject({ kind: 'reserved' });
     const step = { ...first, fence: fence(), paymentId: 'p' };
-    expect(await stock.ledger.confirm(step)).toEqual({ kind: 'sold' });
+    expect(await stock.ledger.confirm(step)).toMatchObject({ kind: 'sold' });
     expect(await stock.ledger.cancel(third)).toMatchObject({ kind: 'cancelled' });
     const counts = { free: 1, held: 0, queued: 0, reserved: 1, sold: 1, supply: 3 };
     expect(await stock.countsOf(itemId)).toEqual(counts);
