@@ -21,10 +21,17 @@ import { REGULAR_PATHS } from './paths';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { PARKED_PATHS } from './paths-parked';
 import { SOLD_AT_ONCE_PATHS } from './paths-sold-at-once';
+import { WITH_EVENTS_PATHS } from './paths-with-events';
 
 const saga = useSaga();
 
-const paths = { ...REGULAR_PATHS, ...AT_ONCE_PATHS, ...PARKED_PATHS, ...SOLD_AT_ONCE_PATHS };
+const paths = {
+  ...REGULAR_PATHS,
+  ...AT_ONCE_PATHS,
+  ...PARKED_PATHS,
+  ...SOLD_AT_ONCE_PATHS,
+  ...WITH_EVENTS_PATHS,
+};
 const missing = Object.entries(paths).filter(([name]) => !recordedHistories().includes(name));
 
 test.each(missing)('record %s', async (name, { steps, outcome, drive }) => {

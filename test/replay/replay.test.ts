@@ -16,10 +16,17 @@ import { REGULAR_PATHS } from './paths';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { PARKED_PATHS } from './paths-parked';
 import { SOLD_AT_ONCE_PATHS } from './paths-sold-at-once';
+import { WITH_EVENTS_PATHS } from './paths-with-events';
 import { without, withSwapped } from './tampered';
 
 /** Every path through the workflow, by the name of its file in histories/. */
-const PATHS = { ...REGULAR_PATHS, ...AT_ONCE_PATHS, ...PARKED_PATHS, ...SOLD_AT_ONCE_PATHS };
+const PATHS = {
+  ...REGULAR_PATHS,
+  ...AT_ONCE_PATHS,
+  ...PARKED_PATHS,
+  ...SOLD_AT_ONCE_PATHS,
+  ...WITH_EVENTS_PATHS,
+};
 
 beforeAll(installQuietRuntime);
 

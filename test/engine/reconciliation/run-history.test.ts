@@ -14,6 +14,8 @@ function acceptance(orderId: OrderId, run: RunHistory): RunHistory {
   return { ...run, order: { ...run.order, orderId } };
 }
 
+const numberIn = ([, digits]: RegExpMatchArray) => Number(digits);
+
 const eventsUpTo = (name: string, type: string) =>
   readHistory(name).events.findIndex(({ eventType }) => eventType.endsWith(type)) + 1;
 
@@ -70,6 +72,26 @@ describe('the entry that is restored from the history of a run', () => {
 
   test('has the fence of the step that was refused: an earlier try at it comes too late', () => {
     expect(historyOf('sold-out').fence).toBeGreaterThan(0);
+  });
+
+  test.each([
+    'with-events-sold-at-once',
+    'with-events-and-no-answer-about-the-first',
+    'with-events-declined',
+    'with-events-cancelled-by-its-buyer',
+  ])('%s has the revision under which other systems know it', (name) => {
+    const text = JSON.stringify(readHistory(name));
+    const data = [...text.matchAll(/"data":"([^"]+)"/g)].map(([, raw = '']) =>
+      Buffer.from(raw, 'base64').toString(),
+    );
+    const told = data.flatMap((one) => [...one.matchAll(/"revision":(\d+)/g)].map(numberIn));
+    const entry = restoredEntry([historyOf(name)]);
+    expect(entry?.revision).toBe(told.at(-1));
+    expect(entry?.finishedAt).toBe(entry?.revision);
+  });
+
+  test('has no revision where no step has told it', () => {
+    expect(restoredEntry([historyOf('sold-at-once')])?.revision).toBeUndefined();
   });
 
   test('is none for a run whose id was another request', () => {
