@@ -1,7 +1,8 @@
 import { type LedgerEntry } from '../../engine/orders/ledger';
+import { encodeOrderEvent, outcomeEvent, type OrderEvent } from '../../engine/orders/order-event';
 import { hasTrait } from './orders-plan';
 import { CLAIM_MS_MAX, type Snapshot } from './snapshot';
-import { paymentKey } from '../../engine/orders/order';
+import { paymentKey, type ItemId, type RequestId } from '../../engine/orders/order';
 
 /** A guarantee of docs/guarantees.md that did not hold, and how that shows. */
 export interface Violation {
@@ -28,6 +29,7 @@ const CHECKS = {
   G6: findLeakedUnits,
   G7: findWrongLetters,
   G9: findWrongCancellations,
+  G12: findWrongEvents,
 } as const satisfies Record<string, (snapshot: Snapshot) => string[]>;
 
 const sold = ({ entries }: Snapshot) => [...entries].filter(([, { state }]) => state === 'sold');
@@ -194,3 +196,33 @@ function findWrongCancellations({ purchases, statuses, entries }: Snapshot): str
     return agrees ? [] : [`${id} was called cancelled and was released as ${reason ?? ''}`];
   });
 }
+
+/** Every order is told as the ledger has it, and nothing else under the same id. */
+function findWrongEvents({ entries, events }: Snapshot): string[] {
+  const violations: string[] = [];
+  const contents = new Map<string, string>();
+  const newest = new Map<RequestId, OrderEvent>();
+  for (const event of events) {
+    const { order, revision } = event;
+    const id = `${order.orderId}:${revision}`;
+    const content = textOf(event);
+    if ((contents.get(id) ?? content) !== content) violations.push(`${id} tells two things`);
+    contents.set(id, content);
+    const known = newest.get(order.requestId);
+    if (!known || known.revision < revision) newest.set(order.requestId, event);
+  }
+  for (const [requestId, entry] of entries) {
+    const told = newest.get(requestId as RequestId);
+    const itemId = told?.order.itemId ?? ('' as ItemId);
+    const event = outcomeEvent({ itemId, requestId: requestId as RequestId, entry });
+    if (event === undefined || (told && textOf(event) === textOf(told))) continue;
+    violations.push(`${requestId} is ${event.status}, and told as ${told?.status ?? 'nothing'}`);
+  }
+  for (const requestId of newest.keys()) {
+    if (!entries.has(requestId))
+      violations.push(`${requestId} is told, and there is no such order`);
+  }
+  return violations;
+}
+
+const textOf = (event: OrderEvent) => encodeOrderEvent(event).toString();

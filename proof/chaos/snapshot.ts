@@ -7,6 +7,7 @@ import {
 } from '../../client/snapshot';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import type { OrderEvent } from '../../engine/orders/order-event';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import { claimKey, itemKeys } from '../../engine/stock/keys';
 import { readEvents } from '../../engine/stock/stored-entry';
@@ -45,6 +46,8 @@ export interface Snapshot {
     readonly requestId?: string | undefined;
     readonly reason: string;
   }[];
+  /** What other systems were told, repeats included. */
+  readonly events: readonly OrderEvent[];
 }
 
 interface WorkflowRun {
@@ -90,6 +93,7 @@ export async function takeSnapshot(
     charges: await readCharges(instance.paymentUrl, `${itemId}-`),
     records: topics.records(itemId),
     letters: topics.letters(itemId),
+    events: topics.events(itemId),
   };
 }
 
@@ -123,9 +127,14 @@ const IDLE_MS_MAX = 300_000;
 
 /**
  * Waits until nothing of the item is under way anywhere: no unit between free and sold, no unresolved charge, no open
- * workflow, no record without a workflow. Returns what is still under way when that takes too long.
+ * workflow, no record without a workflow and, unless `told` is false, no order without an event. Returns what is still
+ * under way when that takes too long.
  */
-export async function waitForItem(instance: Sources, itemId: ItemId): Promise<string | undefined> {
+export async function waitForItem(
+  instance: Sources,
+  itemId: ItemId,
+  { told = true }: { readonly told?: boolean } = {},
+): Promise<string | undefined> {
   const { redis, topics, signal } = instance;
   const look = async (): Promise<string | undefined> => {
     const inLedger = underWay(await readSnapshot(redis, itemId));
@@ -139,7 +148,13 @@ export async function waitForItem(instance: Sources, itemId: ItemId): Promise<st
       ...topics.letters(itemId).map(({ requestId }) => requestId),
     ]);
     const waiting = topics.records(itemId).filter((id) => !handled.has(id));
-    return waiting.length > 0 ? `no workflow for ${[...new Set(waiting)].join(', ')}` : undefined;
+    if (waiting.length > 0) return `no workflow for ${[...new Set(waiting)].join(', ')}`;
+    if (!told) return undefined;
+    // The event of an order without a run comes after everything else of it.
+    const { entries } = await readSnapshot(redis, itemId);
+    const inTopic = new Set(topics.events(itemId).map(({ order }) => order.orderId));
+    const untold = [...entries].filter(([, { orderId }]) => orderId && !inTopic.has(orderId));
+    return untold.length > 0 ? `no event of ${untold.map(([id]) => id).join(', ')}` : undefined;
   };
   try {
     await waitUntilIdle(look, { withinMs: IDLE_MS_MAX, stuckMs: STUCK_MS, signal });

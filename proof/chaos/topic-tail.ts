@@ -1,21 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import { decodeDeadLetter } from '../../engine/kafka/dead-letters';
-import { withAdmin } from '../../engine/kafka/topics';
+import { withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
+import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { until } from '../../platform/until';
 
 const CATCH_UP_MS_MAX = 30_000;
 
-/** Reads both topics from their beginning, with a group of its own: what is in them does not depend on any process. */
+/** Reads the topics from their beginning, with a group of its own: what is in them does not depend on any process. */
 export async function openTopicTail(
   kafka: Kafka,
-  { ordersTopic, deadLetterTopic }: { ordersTopic: string; deadLetterTopic: string },
+  {
+    ordersTopic,
+    deadLetterTopic,
+    orderEventsTopic,
+  }: Pick<TopicNames, 'ordersTopic' | 'deadLetterTopic' | 'orderEventsTopic'>,
 ) {
-  const topics = [ordersTopic, deadLetterTopic];
+  const topics = [ordersTopic, deadLetterTopic, orderEventsTopic];
   const records = new Map<string, string[]>();
   const letters = new Map<string, DeadLetter[]>();
+  const events = new Map<string, OrderEvent[]>();
   const read = new Map<string, bigint>();
   const groupId = `tail-${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
@@ -30,6 +36,10 @@ export async function openTopicTail(
           const decoded = decodeOrder(message.value);
           if (decoded.kind !== 'order') continue;
           add(records, decoded.order.itemId, decoded.order.requestId);
+        } else if (topic === orderEventsTopic) {
+          const decoded = decodeOrderEvent(message.value);
+          if (decoded.kind === 'invalid') throw new Error(`an event is ${decoded.problem}`);
+          add(events, decoded.event.order.itemId, decoded.event);
         } else {
           const letter = decodeDeadLetter({ topic, partition, ...message, headers });
           add(letters, letter.itemId ?? '', letter);
@@ -51,7 +61,7 @@ export async function openTopicTail(
       return (await Promise.all(ends)).flat();
     });
   return {
-    /** Resolves once everything that is in both topics now has been read. */
+    /** Resolves once everything that is in the topics now has been read. */
     catchUp: (signal: AbortSignal) =>
       until(
         'the topics were not read to their end',
@@ -65,6 +75,8 @@ export async function openTopicTail(
     records: (itemId: string): readonly string[] => records.get(itemId) ?? [],
     /** An item's dead letters, repeats included. */
     letters: (itemId: string): readonly DeadLetter[] => letters.get(itemId) ?? [],
+    /** The events of an item's orders, repeats included. */
+    events: (itemId: string): readonly OrderEvent[] => events.get(itemId) ?? [],
     close: () => consumer.disconnect(),
   };
 }

