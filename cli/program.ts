@@ -5,6 +5,7 @@ import { addAuditLogCommand, auditLogActions } from './audit-log';
 import { addDlqCommands, dlqActions, inWordsOfTheCommandLine } from './dlq';
 import { addDoctorCommand, doctorActions } from './doctor/doctor';
 import type { Context } from './context';
+import { addEventsCommand, eventsActions } from './events';
 import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderCommands, orderActions } from './orders';
@@ -24,6 +25,7 @@ export const createActions = (context: Context) => ({
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
+  events: eventsActions(context),
   auditLog: auditLogActions(context),
   scenarios: scenariosActions(context),
 });
@@ -69,6 +71,7 @@ export async function runCommandLine(
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');
   addOperatorCommands(operator, actions.operators, end);
+  addEventsCommand(program, actions.events, end);
   addAuditLogCommand(program, actions.auditLog, end);
   addScenariosCommand(program, actions.scenarios, end);
   try {

@@ -3,6 +3,7 @@ import type { Admin, Consumer, Kafka } from 'kafkajs';
 import { within } from '../../platform/until';
 import { type Cancellation, decodeCancellation } from '../orders/cancellation-record';
 import type { ItemId, Order, RequestId } from '../orders/order';
+import { decodeOrderEvent, type OrderEvent } from '../orders/order-event';
 import { decodeOrder } from '../orders/order-record';
 import type { LogRecord } from './consumer';
 import { withAdmin } from './topics';
@@ -59,6 +60,22 @@ export async function readCancellations(
     found.set(requestId, cancellation);
   });
   return found;
+}
+
+/**
+ * Passes every event of an order to `onEvent`, repetitions included, from the first that was appended at `sinceMs` or later.
+ * Of one order they come in the order in which they were appended.
+ */
+export async function readOrderEvents(
+  kafka: Kafka,
+  topic: string,
+  { sinceMs = 0 }: { readonly sinceMs?: number | undefined },
+  onEvent: (event: OrderEvent) => void,
+): Promise<void> {
+  await readLog(kafka, topic, { fromMs: sinceMs, msMax: READ_ORDERS_MS_MAX }, ({ value }) => {
+    const decoded = decodeOrderEvent(value);
+    if (decoded.kind === 'event') onEvent(decoded.event);
+  });
 }
 
 /** A record is younger than its order, but the clocks of Redis and of the log may differ by so much. */

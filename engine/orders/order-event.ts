@@ -123,15 +123,19 @@ function isEventStatus(status: OrderStatus | undefined): status is EventStatus {
 }
 
 /** Readers drop repetitions by it. */
-function eventId({ order, revision }: Pick<OrderEvent, 'order' | 'revision'>): string {
+export function eventId({ order, revision }: Pick<OrderEvent, 'order' | 'revision'>): string {
   return `${order.orderId}:${String(revision)}`;
 }
 
 /** The record of an event, a CloudEvent in JSON. The same event is always the same bytes. */
 export function encodeOrderEvent(event: OrderEvent): Buffer {
+  return Buffer.from(JSON.stringify(toCloudEvent(event)));
+}
+
+export function toCloudEvent(event: OrderEvent): Static<typeof EventRecord> {
   const { order, status } = event;
   const at = new Date(event.at).toISOString();
-  const record: Static<typeof EventRecord> = {
+  return {
     specversion: '1.0',
     id: eventId(event),
     source: SOURCE,
@@ -156,7 +160,6 @@ export function encodeOrderEvent(event: OrderEvent): Buffer {
       finished_at: at,
     },
   };
-  return Buffer.from(JSON.stringify(record));
 }
 
 export type DecodedEvent =

@@ -68,7 +68,10 @@ async function mendOrder(
   const order = orderOf({ itemId, requestId, entry });
   // The ledger has forgotten it: an order that is queued ends here, and the run of a reserved one finds the mark.
   const isCancelled = isCancelledBy(deps.cancellations.get(requestId), order);
-  if (isCancelled) await ledger.cancel(order);
+  if (isCancelled) {
+    await ledger.cancel(order);
+    await deps.outcomes.publish(order);
+  }
   // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started. An order that was
   // reserved or cancelled since the audit needs none.
   const isUntouched = entry.state === 'queued' && entry.generation === 0;

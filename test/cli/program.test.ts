@@ -41,6 +41,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       remove: record('operator remove'),
       list: record('operator list'),
     },
+    events: { events: record('events') },
     auditLog: { auditLog: record('audit-log') },
     scenarios: { scenarios: record('scenarios') },
   };

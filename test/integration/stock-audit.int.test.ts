@@ -299,6 +299,7 @@ describe('a repair', () => {
     await repaired(order);
     expect(appended).toEqual([]);
     expect(await saga.entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+    expect(saga.eventsOf(order)).toMatchObject([{ status: 'cancelled' }]);
     expect(await differencesOf(order)).toEqual([]);
   });
 
@@ -370,6 +371,7 @@ describe('a repair', () => {
     expect(await kindsOf(order)).toEqual(['workflow-over']);
     await repaired(order);
     expect(await saga.countsOf(order)).toMatchObject({ free: 1, reserved: 0, sold: 2, supply: 3 });
+    expect(saga.eventsOf(order)).toMatchObject([{ status: 'confirmed' }, { status: 'confirmed' }]);
     expect(await differencesOf(order)).toEqual([]);
   });
 
@@ -393,6 +395,7 @@ describe('a repair', () => {
     });
     expect(await saga.countsOf(order)).toMatchObject({ free: 3, reserved: 0, supply: 3 });
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect(saga.eventsOf(order)).toMatchObject([{ status: 'confirmed' }, { status: 'cancelled' }]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { createKafka } from '../../engine/kafka/kafka-client';
 import { readDeadLetters } from '../../engine/kafka/dead-letters';
+import { readOrderEvents } from '../../engine/kafka/read-log';
 import { withAdmin } from '../../engine/kafka/topics';
 import { kafkaAddrs, temporalAddress } from '../support/addresses';
 import { expectBalance } from '../support/balance';
@@ -110,6 +111,18 @@ describe('a crowd of 1,000 for 100 units, of whom a tenth cannot pay', () => {
     const ofThisSale = await lettersOfThisSale();
     expect(ofThisSale).toHaveLength(failed);
     expect(ofThisSale.every(({ reason }) => reason === 'payment-declined')).toBe(true);
+
+    const told = new Map<string, string>();
+    await eventually('other systems are told of every order', async () => {
+      await readOrderEvents(kafka, engine.topics.orderEventsTopic, {}, (event) => {
+        if (event.order.itemId === itemId) told.set(event.order.requestId, event.status);
+      });
+      return told.size >= accepted.length;
+    });
+    const statuses = await Promise.all(
+      accepted.map(async ({ request_id }) => [request_id, (await order(request_id))['status']]),
+    );
+    expect(Object.fromEntries(told)).toEqual(Object.fromEntries(statuses));
   }, 120_000);
 });
 

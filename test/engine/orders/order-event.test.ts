@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   decodeOrderEvent,
   encodeOrderEvent,
@@ -83,6 +85,12 @@ test.each<[string, Partial<LedgerEntry>]>([
 test('nothing is told of an entry that is older than revisions', () => {
   const old = Object.fromEntries(Object.entries(entry).filter(([name]) => name !== 'revision'));
   expect(outcomeEvent({ itemId, requestId, entry: old as unknown as LedgerEntry })).toBeUndefined();
+});
+
+test('the example in the documentation is an event', () => {
+  const text = readFileSync(join(__dirname, '../../../docs/events.md'), 'utf8');
+  const [, example = ''] = /```json\n([^]+?)```/.exec(text) ?? [];
+  expect(decodeOrderEvent(Buffer.from(example))).toMatchObject({ kind: 'event' });
 });
 
 describe('a record that is no event is refused:', () => {
