@@ -11,7 +11,7 @@ const CONNECT_MS_MAX = 5_000;
 const STATEMENT_MS_MAX = 20_000;
 
 /** A server that is frozen ends nothing. Later than its own limit, so that its reason is the one that is reported. */
-const ANSWER_MS_MAX = STATEMENT_MS_MAX + 5_000;
+const answerMsMax = (statementMsMax: number) => statementMsMax * 1.25;
 
 /** A transaction does nothing but its statements. One whose process is frozen must not hold its locks for ever. */
 const IDLE_IN_TRANSACTION_MS_MAX = 20_000;
@@ -30,13 +30,20 @@ const CONNECTIONS_MAX = 4;
  */
 export function createDatabasePool(
   access: DatabaseAccess,
-  { name, logger, connectionsMax = CONNECTIONS_MAX }: DatabasePoolOptions,
+  {
+    name,
+    logger,
+    connectionsMax = CONNECTIONS_MAX,
+    statementMsMax = STATEMENT_MS_MAX,
+  }: DatabasePoolOptions,
 ): Pool {
   const pool = new Pool({
     ...connectionOptions(access, name),
     max: connectionsMax,
-    statement_timeout: STATEMENT_MS_MAX,
-    query_timeout: ANSWER_MS_MAX,
+    // Somebody waits: neither for a connection may it take longer than for the statement on it.
+    connectionTimeoutMillis: Math.min(CONNECT_MS_MAX, statementMsMax),
+    statement_timeout: statementMsMax,
+    query_timeout: answerMsMax(statementMsMax),
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
   });
   const isNews = createRepeatFilter();
@@ -57,7 +64,10 @@ export async function withDatabase<T>(
   name: string,
   use: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = new Client({ ...connectionOptions(access, name), query_timeout: ANSWER_MS_MAX });
+  const client = new Client({
+    ...connectionOptions(access, name),
+    query_timeout: answerMsMax(STATEMENT_MS_MAX),
+  });
   // What breaks the connection ends the statement under way, if there is one.
   client.on('error', () => undefined);
   try {
@@ -72,6 +82,8 @@ interface DatabasePoolOptions {
   readonly name: string;
   readonly logger: Logger;
   readonly connectionsMax?: number;
+  /** Milliseconds. */
+  readonly statementMsMax?: number;
 }
 
 /** For a pool, and for a client of its own where a statement may take long. */

@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { openArchive, type ArchiveTables } from '../../engine/archive/database';
 import { migrateArchive } from '../../engine/archive/migrate';
+import { project } from '../../engine/archive/projection';
+import { createArchiveStore } from '../../engine/archive/store';
 import { loadDatabaseAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { closeDatabasePool, connectionOptions, createDatabasePool } from '../../platform/postgres';
 import { databaseUrl } from './addresses';
+import { batches, type Archived } from './archived-records';
 
 const logger = createLogger('test', 'silent');
 
@@ -33,6 +36,20 @@ export async function createTestArchive({ isMigrated = true } = {}) {
       return rows.map((row) =>
         Object.fromEntries(Object.entries(row).filter(([name]) => !STAMPS.has(name))),
       );
+    },
+    /** Writes records, in a log of their own. */
+    fill: async (...records: readonly Archived[]): Promise<void> => {
+      const store = createArchiveStore(database);
+      for (const batch of batches(records)) {
+        const from = await store.position('filled', 0);
+        const log = batch[0]?.log ?? 'orders';
+        const changes = project(
+          log,
+          batch.map(({ record }) => record),
+        );
+        const stretch = { topic: 'filled', partition: 0, from, to: (from ?? 0n) + 1n };
+        await store.write(stretch, changes);
+      }
     },
     empty: async (): Promise<void> => {
       await pool.query(`truncate ${ROWS.join()}, log_positions`);

@@ -1,0 +1,199 @@
+import { sql } from 'kysely';
+import { invariant } from '../orders/invariant';
+import type { ItemId, RequestId, UserId } from '../orders/order';
+import type { ArchiveDatabase, ArchiveTables } from './database';
+
+/** Rows of one answer, in memory and on the way. More are read page by page. */
+export const PAGE_MAX = 1_000;
+
+/** An accepted order as the archive has it. Times are milliseconds since the epoch. */
+export interface ArchivedOrder {
+  readonly orderId: string;
+  readonly requestId: RequestId;
+  readonly itemId: ItemId;
+  readonly userId: UserId;
+  readonly amount: number;
+  readonly priceMinor: number;
+  readonly currency: string;
+  readonly acceptedAt: number;
+  /** `repeated`: the acceptance of an order that has another order id. */
+  readonly status: ArchivedStatus;
+  /** Only of a failed order. */
+  readonly reason: string | undefined;
+  readonly paymentId: string | undefined;
+  readonly generation: number;
+  readonly finishedAt: number | undefined;
+}
+export type ArchivedStatus = ArchiveTables['order_states']['status'];
+
+/** Typed as a record so that a new status does not compile until it can be searched for. */
+const STATUSES: Record<ArchivedStatus, true> = {
+  queued: true,
+  confirmed: true,
+  failed: true,
+  cancelled: true,
+  repeated: true,
+};
+export const ARCHIVED_STATUSES = Object.keys(STATUSES) as ArchivedStatus[];
+
+/** An order came to an end; a failed one may be tried again, and come to another. */
+export interface ArchivedEvent {
+  readonly at: number;
+  readonly status: ArchiveTables['order_events']['status'];
+}
+
+/** Where a page ends: the next one has the orders before it. It stays valid whatever is archived meanwhile. */
+export type OrderCursor = Pick<ArchivedOrder, 'acceptedAt' | 'orderId'>;
+
+export interface OrderFilters {
+  readonly requestId?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly itemId?: string | undefined;
+  readonly paymentId?: string | undefined;
+  readonly status?: ArchivedStatus | undefined;
+  readonly reason?: string | undefined;
+  /** Accepted then or later, and before `until`. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+}
+
+export interface Page {
+  readonly limit: number;
+  /** Absent: from the newest on. */
+  readonly cursor?: OrderCursor | undefined;
+}
+
+export type Archive = ReturnType<typeof createArchive>;
+
+/**
+ * Reads the archive. The pool of `database` bounds how long a query takes. All methods throw when PostgreSQL does not answer
+ * in time.
+ */
+export function createArchive(database: ArchiveDatabase) {
+  /**
+   * The conditions on columns of `orders` find the rows by its indexes; the view works out what each of them is. A status
+   * of the view is either the one of the row, or the row has none yet.
+   */
+  const find = ({ status, ...filters }: OrderFilters, { limit, cursor }: Page) => {
+    invariant(limit >= 1 && limit <= PAGE_MAX, `a page of ${limit} orders`);
+    let query = database
+      .selectFrom('orders as o')
+      .innerJoin('order_states as s', 's.order_id', 'o.order_id')
+      .selectAll('s')
+      .orderBy('o.accepted_at', 'desc')
+      .orderBy('o.order_id', 'desc')
+      .limit(limit);
+    const { requestId, userId, itemId, paymentId, reason, since, until } = filters;
+    if (requestId !== undefined) query = query.where('o.request_id', '=', requestId);
+    if (userId !== undefined) query = query.where('o.user_id', '=', userId);
+    if (itemId !== undefined) query = query.where('o.item_id', '=', itemId);
+    if (paymentId !== undefined) query = query.where('o.payment_id', '=', paymentId);
+    if (since !== undefined) query = query.where('o.accepted_at', '>=', new Date(since));
+    if (until !== undefined) query = query.where('o.accepted_at', '<', new Date(until));
+    if (cursor) {
+      const { acceptedAt, orderId } = cursor;
+      query = query.where(
+        sql<boolean>`(o.accepted_at, o.order_id) < (${new Date(acceptedAt)}, ${orderId})`,
+      );
+    }
+    if (reason !== undefined) query = query.where('s.reason', '=', reason);
+    if (status !== undefined) {
+      const stored = status === 'repeated' ? (['queued'] as const) : ([status, 'queued'] as const);
+      query = query.where('o.status', 'in', stored).where('s.status', '=', status);
+    }
+    return query;
+  };
+
+  return {
+    /**
+     * The newest order that was accepted under a request_id; undefined when there is none. One that was refused because the
+     * id belongs to another order counts only when that order is not archived.
+     */
+    newestOrder: async (requestId: RequestId): Promise<ArchivedOrder | undefined> => {
+      const row = await database
+        .selectFrom('order_states')
+        .selectAll()
+        .where('request_id', '=', requestId)
+        .where('status', '<>', 'repeated')
+        .orderBy(sql`reason is not distinct from 'request-id-reused'`)
+        .orderBy('accepted_at', 'desc')
+        .orderBy('order_id', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return row && toOrder(row);
+    },
+
+    /** The orders of a user, newest first, each once. */
+    ordersOfUser: async (
+      userId: UserId,
+      { itemId, ...page }: Page & Pick<OrderFilters, 'itemId'>,
+    ): Promise<ArchivedOrder[]> => {
+      const query = find({ userId, itemId }, page).where('s.status', '<>', 'repeated');
+      return (await query.execute()).map(toOrder);
+    },
+
+    /** All acceptances, newest first. */
+    search: async ({ limit, cursor, ...filters }: OrderFilters & Page): Promise<ArchivedOrder[]> =>
+      (await find(filters, { limit, cursor }).execute()).map(toOrder),
+
+    /** The newest events of an order, the oldest of them first. */
+    eventsOf: async (orderId: string): Promise<ArchivedEvent[]> => {
+      const rows = await database
+        .selectFrom('order_events')
+        .select(['at', 'status'])
+        .where('order_id', '=', orderId)
+        .orderBy('revision', 'desc')
+        .limit(EVENTS_MAX)
+        .execute();
+      return rows.map(({ at, status }) => ({ at: at.getTime(), status })).reverse();
+    },
+
+    /** The next offset of each partition of a topic. What is before it is in the answer of every later query. */
+    positions: async (topic: string): Promise<ReadonlyMap<number, bigint>> => {
+      const rows = await database
+        .selectFrom('log_positions')
+        .select(['partition', 'next_offset'])
+        .where('topic', '=', topic)
+        .execute();
+      return new Map(rows.map(({ partition, next_offset }) => [partition, BigInt(next_offset)]));
+    },
+  };
+}
+
+/** One for each try to sell the order, which an operator may repeat without end. */
+const EVENTS_MAX = 100;
+
+interface Row {
+  readonly order_id: string;
+  readonly request_id: string;
+  readonly item_id: string;
+  readonly user_id: string;
+  readonly amount: number;
+  readonly price_minor: string;
+  readonly currency: string;
+  readonly accepted_at: Date;
+  readonly status: ArchivedStatus;
+  readonly reason: string | null;
+  readonly payment_id: string | null;
+  readonly generation: string;
+  readonly finished_at: Date | null;
+}
+
+/** Ids were checked before they were archived. */
+function toOrder(row: Row): ArchivedOrder {
+  return {
+    orderId: row.order_id,
+    requestId: row.request_id as RequestId,
+    itemId: row.item_id as ItemId,
+    userId: row.user_id as UserId,
+    amount: row.amount,
+    priceMinor: Number(row.price_minor),
+    currency: row.currency,
+    acceptedAt: row.accepted_at.getTime(),
+    status: row.status,
+    reason: row.reason ?? undefined,
+    paymentId: row.payment_id ?? undefined,
+    generation: Number(row.generation),
+    finishedAt: row.finished_at?.getTime(),
+  };
+}
