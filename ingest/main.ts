@@ -5,7 +5,7 @@ import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
 import { openProducer } from '../engine/kafka/open-producer';
-import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
+import { createOutcomePublisher, EVENTS_LINGER_MS } from '../engine/kafka/outcome-publisher';
 import { createOpeningProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
@@ -65,7 +65,8 @@ async function main(): Promise<void> {
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
-  const open = (topic: string) => openProducer(kafka, topic, { production, logger });
+  const open = (topic: string, lingerMs = 0) =>
+    openProducer(kafka, topic, { production, logger, lingerMs });
   const openLetters = async () => {
     await checkTopic(kafka, ordersTopic, { production, logger });
     return open(deadLetterTopic);
@@ -81,7 +82,7 @@ async function main(): Promise<void> {
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
   // Without its topic only events wait, in their workflows.
-  const opening = waiting.waitFor('order events', () => open(orderEventsTopic));
+  const opening = waiting.waitFor('order events', () => open(orderEventsTopic, EVENTS_LINGER_MS));
   const events = createOpeningProducer(opening);
   events.whenOpen.catch(fail);
   onShutdown('order events', () => events.close(DRAIN_MS_MAX));

@@ -3,7 +3,7 @@ import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
 import { openProducer } from '../engine/kafka/open-producer';
-import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
+import { createOutcomePublisher, EVENTS_LINGER_MS } from '../engine/kafka/outcome-publisher';
 import { createOpeningProducer } from '../engine/kafka/safe-producer';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
@@ -66,8 +66,8 @@ async function main(): Promise<void> {
   ]);
   onShutdown('temporal', () => connection.close());
   // Without Kafka only dead letters and events wait, in their workflows.
-  const openWhenThere = (topic: string) => {
-    const open = () => openProducer(kafka, topic, { production, logger });
+  const openWhenThere = (topic: string, lingerMs = 0) => {
+    const open = () => openProducer(kafka, topic, { production, logger, lingerMs });
     const producer = createOpeningProducer(waiting.waitFor(`a producer of ${topic}`, open));
     producer.whenOpen.catch(fail);
     onShutdown(topic, () => producer.close(5_000));
@@ -86,7 +86,8 @@ async function main(): Promise<void> {
   const ledger = createOpeningLedger(stockLedger, opener);
   const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
-  const publisher = createOutcomePublisher(stockLedger, openWhenThere(config.orderEventsTopic));
+  const events = openWhenThere(config.orderEventsTopic, EVENTS_LINGER_MS);
+  const publisher = createOutcomePublisher(stockLedger, events);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;
   const onForeignCharge = createForeignChargeAlarm(logger);

@@ -8,13 +8,18 @@ import { checkTopic } from './topics';
 export async function openProducer(
   kafka: Kafka,
   topic: string,
-  { production, logger }: { readonly production: boolean; readonly logger: Logger },
+  {
+    production,
+    logger,
+    lingerMs = 0,
+  }: { readonly production: boolean; readonly logger: Logger; readonly lingerMs?: number },
 ): Promise<SafeProducer> {
   const partitions = await checkTopic(kafka, topic, { production, logger });
   return createSafeProducer({
     createProducer: () => createProducer(kafka),
     topic,
     partitions,
+    lingerMs,
     logger,
   });
 }

@@ -7,6 +7,12 @@ import type { SafeProducer } from './safe-producer';
 /** A record that is not sent by then is withdrawn: the caller tries again, and its repetitions must not pile up. */
 const UNSENT_MS_MAX = 5_000;
 
+/**
+ * How long a producer of events gathers them. Nobody waits for an event: the order is sold or given back before. At 90 orders
+ * a second an event costs its process 1.2 ms of CPU when it is sent at once, 0.8 ms with 100 ms and 0.4 ms with this.
+ */
+export const EVENTS_LINGER_MS = 200;
+
 export type OutcomePublisher = ReturnType<typeof createOutcomePublisher>;
 
 /** Tells other systems what became of orders. `producer` appends to the topic of order events. */
