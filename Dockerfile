@@ -1,6 +1,6 @@
 # One image for every process. The command selects the process:
 #   node --min-semi-space-size=64 --max-semi-space-size=64 dist/api/main.js
-#   node dist/ingest/main.js  dist/worker/main.js  dist/engine/payments/simulator/main.js  dist/setup/main.js
+#   node dist/ingest/main.js  dist/worker/main.js  dist/archiver/main.js  dist/engine/payments/simulator/main.js  dist/setup/main.js
 # Debian instead of Alpine: Temporal's native core needs glibc.
 ARG NODE_IMAGE=node:22.23.3-bookworm-slim
 

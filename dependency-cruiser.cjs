@@ -1,5 +1,5 @@
 /** What runs in production; each process is started by its main.ts. */
-const PROCESSES = 'api|ingest|worker|setup|cli';
+const PROCESSES = 'api|ingest|worker|archiver|setup|cli';
 /** Development and proof: they start processes, and no process knows of them. */
 const OUTSIDE = 'stack|proof|test|scripts';
 /** Engine parts that own one system each. */

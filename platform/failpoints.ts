@@ -33,6 +33,7 @@ export const CALLS = {
   worker: [
     'reserve', 'confirm', 'release', 'may-settle', 'settle', 'charge', 'find', 'refund', 'dead-letter', 'publish',
   ],
+  archiver: ['positions', 'write', 'commit'],
 } as const;
 
 export type ProcessName = keyof typeof CALLS;

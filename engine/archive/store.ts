@@ -3,10 +3,19 @@ import { DatabaseError } from 'pg';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 import type { Changes } from './projection';
 
-/** A stretch of a partition. `from` is undefined where nothing of it was archived before. */
-export interface Stretch {
+/** A partition. */
+export interface Place {
   readonly topic: string;
   readonly partition: number;
+}
+
+/** Of a partition, as a key. */
+export function nameOf({ topic, partition }: Place): string {
+  return `${topic}:${partition}`;
+}
+
+/** A stretch of a partition. `from` is undefined where nothing of it was archived before. */
+export interface Stretch extends Place {
   readonly from: bigint | undefined;
   /** The next offset behind it. */
   readonly to: bigint;
@@ -22,15 +31,10 @@ export type ArchiveStore = ReturnType<typeof createArchiveStore>;
 /** What the archiver writes. Its methods throw when PostgreSQL does not answer; what they did then is unknown. */
 export function createArchiveStore(database: ArchiveDatabase) {
   return {
-    /** The next offset to archive; undefined where nothing was archived yet. */
-    position: async (topic: string, partition: number): Promise<bigint | undefined> => {
-      const row = await database
-        .selectFrom('log_positions')
-        .select('next_offset')
-        .where('topic', '=', topic)
-        .where('partition', '=', partition)
-        .executeTakeFirst();
-      return row && BigInt(row.next_offset);
+    /** The next offset to archive, by name of the partition. Absent where nothing was archived yet. */
+    positions: async (): Promise<ReadonlyMap<string, bigint>> => {
+      const rows = await database.selectFrom('log_positions').selectAll().execute();
+      return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
     },
 
     /**

@@ -15,7 +15,7 @@ import type { Trait } from './orders-plan';
 export interface ChaosCase {
   readonly point: Point;
   readonly action: Action;
-  readonly victim: ProcessName;
+  readonly victim: Victim;
   /** The trait by which the one order passes this point; `late`: no unit is left for it. */
   readonly order: Trait | 'late';
   /** At which passing of the point it fires in a burst of BURST_ORDERS: when many orders are under way. */
@@ -39,8 +39,12 @@ interface Passing {
   readonly freezeMs?: number;
 }
 
+/** The processes in the path of an order. */
+export type Victim = Exclude<ProcessName, 'archiver'>;
+const VICTIMS = PROCESS_NAMES.filter((name): name is Victim => name !== 'archiver');
+
 /** How orders pass each call. The gateway and the consumer make one call for many orders, and so make few. */
-const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>> } = {
+const PASSINGS: { readonly [P in Victim]: Readonly<Record<Call<P>, Passing>> } = {
   api: {
     hold: { burstHit: 2 },
     undo: { order: 'late', burstHit: 1 },
@@ -80,7 +84,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
   },
 };
 
-const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
+const FREEZE_MS: Readonly<Record<Victim, number>> = {
   api: API_FREEZE_MS,
   ingest: INGEST_FREEZE_MS,
   worker: WORKER_FREEZE_MS,
@@ -88,7 +92,7 @@ const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
 
 /** Every point with every action that makes sense there, or those whose `<point>=<action>` has `only` in it. */
 export function planCases(only = ''): readonly ChaosCase[] {
-  return PROCESS_NAMES.flatMap((victim) =>
+  return VICTIMS.flatMap((victim) =>
     pointsOf(victim).flatMap((point) =>
       ACTIONS.filter((action) => action !== 'drop' || canDrop(point)).map((action): ChaosCase => {
         const { order = 'plain', burstHit, freezeMs = FREEZE_MS[victim] } = passing(point);
@@ -105,7 +109,8 @@ export function nameOf({ point, action }: ChaosCase): string {
 
 function passing(point: Point): Passing {
   const { process, call } = partsOf(point);
-  const ofProcess: Readonly<Partial<Record<Call, Passing>>> = PASSINGS[process];
+  const ofProcess: Readonly<Partial<Record<Call, Passing>>> =
+    process === 'archiver' ? {} : PASSINGS[process];
   const found = ofProcess[call];
   if (!found) throw new Error(`No order is planned that passes ${point}`);
   return found;

@@ -32,7 +32,7 @@ const store = () => createArchiveStore(archive.database);
 /** Writes batches, each behind what was written before. */
 async function write(delivered: readonly (readonly Archived[])[]): Promise<void> {
   for (const batch of delivered) {
-    const from = await store().position('a', 0);
+    const from = (await store().positions()).get('a:0');
     const to = (from ?? 0n) + 1n;
     const log = batch[0]?.log ?? 'orders';
     const changes = project(
@@ -68,10 +68,10 @@ describe('the position', () => {
   const place = { topic: 'orders', partition: 4 };
 
   test('is unknown before the first write, and then what was written up to', async () => {
-    expect(await store().position('orders', 4)).toBeUndefined();
+    expect((await store().positions()).get('orders:4')).toBeUndefined();
     await store().write({ ...place, from: undefined, to: 7n }, changes('one'));
-    expect(await store().position('orders', 4)).toBe(7n);
-    expect(await store().position('orders', 3)).toBeUndefined();
+    expect((await store().positions()).get('orders:4')).toBe(7n);
+    expect((await store().positions()).get('orders:3')).toBeUndefined();
   });
 
   test.each([
@@ -87,7 +87,7 @@ describe('the position', () => {
     ]);
     expect(written.filter((counts) => counts !== undefined)).toHaveLength(1);
     const ids = (await archive.rows('orders')).map(({ order_id }) => order_id);
-    const position = await store().position('orders', 4);
+    const position = (await store().positions()).get('orders:4');
     expect(ids).toContain(position === 9n ? 'one' : 'two');
     expect(ids).toHaveLength(from === undefined ? 1 : 2);
   });
@@ -99,7 +99,7 @@ describe('the position', () => {
       // A table that is missing is no fault of a record.
       await expect(writing).rejects.not.toBeInstanceOf(RefusedError);
       await expect(writing).rejects.toMatchObject({ code: '42P01' });
-      expect(await store().position('orders', 4)).toBeUndefined();
+      expect((await store().positions()).get('orders:4')).toBeUndefined();
     } finally {
       await archive.pool.query('alter table renamed rename to orders');
     }

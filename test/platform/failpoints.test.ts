@@ -9,6 +9,7 @@ import {
 } from '../../platform/failpoints';
 import { loadApiConfig } from '../../platform/config';
 import * as api from '../../api/failpoints';
+import { FAILPOINTS as ARCHIVER } from '../../archiver/archive-batch';
 import { FAILPOINTS as INGEST } from '../../ingest/start-orders';
 import { FAILPOINTS as WORKER } from '../../worker/failpoints';
 
@@ -82,6 +83,7 @@ describe('the points', () => {
       ...Object.values(WORKER.provider),
       ...Object.values(WORKER.deadLetters),
     ],
+    archiver: [...Object.values(ARCHIVER.store), ARCHIVER.commit],
   };
 
   test.each(PROCESS_NAMES)('of %s are those of its ports, each once', (process) => {

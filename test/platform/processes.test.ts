@@ -23,6 +23,7 @@ describe('a process that cannot start', () => {
     ['api/main.js', ['REDIS_ADDR', 'KAFKA_ADDR']],
     ['ingest/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS']],
     ['worker/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']],
+    ['archiver/main.js', ['KAFKA_ADDR', 'DATABASE_URL']],
     ['engine/payments/simulator/main.js', ['PAYMENT_LEDGER_FILE']],
   ])(
     '%s lists every problem of its configuration, without a stack, and exits with 1',

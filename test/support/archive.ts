@@ -41,7 +41,7 @@ export async function createTestArchive({ isMigrated = true } = {}) {
     fill: async (...records: readonly Archived[]): Promise<void> => {
       const store = createArchiveStore(database);
       for (const batch of batches(records)) {
-        const from = await store.position('filled', 0);
+        const from = (await store.positions()).get('filled:0');
         const log = batch[0]?.log ?? 'orders';
         const changes = project(
           log,

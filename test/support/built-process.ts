@@ -30,6 +30,7 @@ export function startBuiltProcess(main: string, port: number, env: NodeJS.Proces
     /** How many of its log lines have this message. */
     linesOf: (message: string) =>
       output.split('\n').filter((line) => line.includes(`"msg":"${message}"`)).length,
+    signal: (name: NodeJS.Signals) => child.kill(name),
     /** Exit code and signal, once it has ended. */
     ended,
     terminate: () => {

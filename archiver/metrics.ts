@@ -1,0 +1,57 @@
+import { Counter, Gauge } from 'prom-client';
+
+export type ArchiveMetrics = ReturnType<typeof createMetrics>;
+
+/** To be called once per process. */
+export function createMetrics(now: () => number = Date.now) {
+  /** By topic and partition: when the oldest record was appended that is not archived; undefined: all are. */
+  const oldest = new Map<string, Map<number, number | undefined>>();
+
+  new Gauge({
+    name: 'flash_sale_archive_lag_seconds',
+    help: 'Age of the oldest record of a topic that this process is to archive, as of the last fetch',
+    labelNames: ['topic'] as const,
+    collect() {
+      this.reset();
+      for (const [topic, partitions] of oldest) {
+        const ages = [...partitions.values()].map((at) => (at === undefined ? 0 : now() - at));
+        this.set({ topic }, Math.max(0, ...ages) / 1_000);
+      }
+    },
+  });
+  return {
+    records: new Counter({
+      name: 'flash_sale_archive_records_total',
+      help: 'Records finished: archived, set aside, or repeated, which were archived before',
+      labelNames: ['topic', 'outcome'] as const,
+    }),
+    rows: new Counter({
+      name: 'flash_sale_archive_rows_total',
+      help: 'Rows inserted or changed',
+      labelNames: ['table'] as const,
+    }),
+    faults: new Counter({
+      name: 'flash_sale_archive_faults_total',
+      help: 'Attempts that were repeated: PostgreSQL failed, another process was faster, or the log has gone back',
+      labelNames: ['kind'] as const,
+    }),
+    lost: new Counter({
+      name: 'flash_sale_archive_lost_records_total',
+      help: 'Records that were gone from the log before they were archived',
+      labelNames: ['topic'] as const,
+    }),
+
+    /** Says which partitions this process has. */
+    assigned: (partitions: Readonly<Record<string, readonly number[]>>): void => {
+      for (const [topic, numbers] of Object.entries(partitions)) {
+        const before = oldest.get(topic);
+        oldest.set(topic, new Map(numbers.map((number) => [number, before?.get(number)])));
+      }
+      for (const topic of oldest.keys()) if (!(topic in partitions)) oldest.delete(topic);
+    },
+    /** Says when the next record to archive was appended, in milliseconds since the epoch; undefined: there is none. */
+    waits: (topic: string, partition: number, appendedAt: number | undefined): void => {
+      oldest.get(topic)?.set(partition, appendedAt);
+    },
+  };
+}
