@@ -45,7 +45,7 @@ export function createContext({
 }) {
   const addresses = ({ url, adminUrl }: CommonOptions) =>
     findStackAddresses({ url, adminUrl, env, root });
-  const access = (options: CommonOptions) => loadStackAccess(addresses(options), env);
+  const access = (options: CommonOptions) => loadStackAccess(addresses(options), env, root);
   return {
     terminal,
     isWatched,

