@@ -34,6 +34,7 @@ export const ENGINE = {
   },
   ingest: { main: 'ingest/main.js', health: '/readyz', port: 'ingest', nodeOptions: [] },
   worker: { main: 'worker/main.js', health: '/readyz', port: 'worker', nodeOptions: [] },
+  archiver: { main: 'archiver/main.js', health: '/readyz', port: 'archiver', nodeOptions: [] },
   simulator: {
     main: 'engine/payments/simulator/main.js',
     // It has no dependencies, so it is ready when it is live.

@@ -70,7 +70,7 @@ Everything runs.
   Temporal Web UI    ${stack.temporalUiUrl ?? 'not known: set TEMPORAL_UI_URL'}
   PostgreSQL         ${stack.databaseUrl === undefined ? 'at DATABASE_URL' : `psql "$(cat ${dataDir}/${DATABASE_URL_FILE_NAME})"`}
   payments           ${payments}
-  metrics            ${url(ports.ingest)}/metrics   ${url(ports.worker)}/metrics
+  metrics            ${url(ports.ingest)}/metrics (worker ${String(ports.worker)}, archiver ${String(ports.archiver)})
   logs               ${dataDir}/*.log
   buyers             ${BUYERS[buyerAuth] ?? buyerAuth}
 

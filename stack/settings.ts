@@ -11,6 +11,7 @@ export const PORTS = {
   admin: { variable: 'ADMIN_PORT', standard: 9100 },
   ingest: { variable: 'INGEST_PORT', standard: 9101 },
   worker: { variable: 'WORKER_PORT', standard: 9102 },
+  archiver: { variable: 'ARCHIVER_PORT', standard: 9103 },
   payment: { variable: 'PAYMENT_PORT', standard: 8090 },
   redis: { variable: 'REDIS_PORT', standard: 6379 },
   kafka: { variable: 'KAFKA_PORT', standard: 19_092 },
@@ -86,6 +87,7 @@ function loadPorts(env: Env): Ports {
     admin: port('admin'),
     ingest: port('ingest'),
     worker: port('worker'),
+    archiver: port('archiver'),
     payment: port('payment'),
     redis: port('redis'),
     kafka: port('kafka'),
@@ -105,7 +107,7 @@ export function ownPorts(settings: StackSettings, { engine }: { engine: boolean 
   if (!settings.isDatabaseGiven) names.push('postgres');
   if (!engine) return names;
   if (settings.paymentUrl === undefined) names.push('payment');
-  return [...names, 'gateway', 'admin', 'ingest', 'worker'];
+  return [...names, 'gateway', 'admin', 'ingest', 'worker', 'archiver'];
 }
 
 /** The processes of a killed stack end within 5 s. */
@@ -162,6 +164,7 @@ export async function freePorts(): Promise<Ports> {
     admin: await next(),
     ingest: await next(),
     worker: await next(),
+    archiver: await next(),
     payment: await next(),
     redis: await next(),
     kafka: await next(),

@@ -87,6 +87,7 @@ export async function startStack(options: {
       redis: components.redisAddr,
       kafka: components.kafkaAddr,
       temporal: components.temporalAddress,
+      database: components.databaseAddress,
       ...(components.temporalUiUrl !== undefined && { temporalUi: components.temporalUiUrl }),
     });
     return { ...components, pids, stop };
@@ -98,7 +99,7 @@ export async function startStack(options: {
 }
 
 /** The order of stopping: a process stops before what it depends on, so that it can finish its work. */
-const LAYERS = ['api', 'ingest', 'worker', 'simulator', 'components'] as const;
+const LAYERS = ['api', 'ingest', 'worker', 'archiver', 'simulator', 'components'] as const;
 type Layer = (typeof LAYERS)[number];
 
 type Components = Awaited<ReturnType<typeof startComponents>>;
@@ -123,6 +124,7 @@ async function startComponents(context: Context, abort: () => void) {
     kafkaAddr: kafka.address,
     temporalAddress: temporal.address,
     temporalUiUrl: temporal.uiUrl,
+    databaseAddress: postgres.address,
     databaseUrl: postgres.url,
     paymentUrl: settings.paymentUrl ?? `http://${LOOPBACK}:${settings.ports.payment}`,
   };
@@ -149,7 +151,7 @@ async function startEngine(
     OPERATOR_TOKEN: settings.operatorToken ?? operatorToken(settings.dataDir),
     OPERATORS_FILE: settings.operatorsFile ?? operatorsFile(settings.dataDir),
   };
-  const own = ['worker', 'ingest', 'api'] as const;
+  const own = ['worker', 'ingest', 'archiver', 'api'] as const;
   // Another payment provider replaces the simulator.
   const names = settings.paymentUrl === undefined ? (['simulator', ...own] as const) : own;
   const starts = names.map(async (name) => {

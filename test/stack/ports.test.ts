@@ -58,7 +58,7 @@ describe('the settings of the stack', () => {
     const portsOf = (env: Record<string, string>) =>
       ownPorts(loadStackSettings(env, '/'), { engine: true });
     expect(portsOf(given)).toEqual([
-      ...['temporal', 'temporalUi', 'postgres', 'gateway', 'admin', 'ingest', 'worker'],
+      ...['temporal', 'temporalUi', 'postgres', 'gateway', 'admin', 'ingest', 'worker', 'archiver'],
     ]);
     for (const name of ['DATABASE_URL', 'DATABASE_URL_FILE']) {
       expect(portsOf({ ...given, [name]: 'x' })).not.toContain('postgres');

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { loadKafkaAccess, loadRedisAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { connectRetryingRedis } from '../../platform/redis';
-import type { EngineName } from '../../stack/engine';
 import { startEngineProcess } from '../../stack/engine';
 import { createEngineInstance } from '../../stack/engine-instance';
 
@@ -47,7 +46,7 @@ export async function startEngine(env: Readonly<Record<string, string>> = {}) {
     redisAddr: given['REDIS_ADDR'] ?? '',
     redis,
     /** The log of the first process of a kind. */
-    logFile: (name: EngineName) => processes[name].logFile,
+    logFile: (name: keyof typeof processes) => processes[name].logFile,
     /** One more process of a kind, on a port of its own; `env` overrides what the first one got. */
     startAnother: instance.start,
     stop: async () => {
