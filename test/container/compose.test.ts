@@ -19,10 +19,12 @@ test('all containers become healthy, and setup exits with 0', async () => {
     gateway: 'running',
     ingest: 'running',
     worker: 'running',
+    archiver: 'running',
     payments: 'running',
     redis: 'running',
     redpanda: 'running',
     temporal: 'running',
+    postgres: 'running',
     setup: 'exited',
   });
 }, 200_000);
@@ -53,7 +55,7 @@ test('the three scenarios pass inside the project', async () => {
   expect(results.filter(({ passed }) => !passed)).toEqual([]);
 }, 300_000);
 
-test('no order is lost when gateway, ingest and worker are restarted one by one under load', async () => {
+test('no order is lost when gateway, ingest, worker and archiver are restarted one by one under load', async () => {
   const { compose, gateway, payments } = project;
   const itemId = anItem();
   const supply = 100_000;
@@ -62,13 +64,13 @@ test('no order is lost when gateway, ingest and worker are restarted one by one 
   const { accepted, acceptedAtOnce } = await sellWhile(gateway, itemId, {
     perSecond: 10,
     meanwhile: async () => {
-      for (const service of ['gateway', 'ingest', 'worker']) {
+      for (const service of ['gateway', 'ingest', 'worker', 'archiver']) {
         exitCodes[service] = await project.restart(service);
       }
     },
   });
   // 137 would mean that a process did not exit in time and was killed.
-  expect(exitCodes).toEqual({ gateway: 0, ingest: 0, worker: 0 });
+  expect(exitCodes).toEqual({ gateway: 0, ingest: 0, worker: 0, archiver: 0 });
   await whenIdle({ gateway }, itemId, 300_000);
   const sold = await expectBalance({ gateway, payments }, { itemId, supply, accepted });
   process.stdout.write(

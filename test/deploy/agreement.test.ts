@@ -1,5 +1,6 @@
 import {
   loadApiConfig,
+  loadArchiverConfig,
   loadIngestConfig,
   loadSimulatorConfig,
   loadWorkerConfig,
@@ -36,12 +37,14 @@ describe('ports', () => {
     TEMPORAL_ADDRESS: 't:1',
     PAYMENT_URL: 'http://p',
     PAYMENT_LEDGER_FILE: 'l',
+    DATABASE_URL: 'postgres://e@localhost/a',
   };
 
   test.each([
     ['gateway', loadApiConfig(ENV).port],
     ['ingest', loadIngestConfig(ENV).port],
     ['worker', loadWorkerConfig(ENV).port],
+    ['archiver', loadArchiverConfig(ENV).port],
     ['payments', loadSimulatorConfig(ENV).port],
   ])('%s listens on its own everywhere', (name, port) => {
     expect(services[name]?.environment?.['PORT']).toBe(port);
@@ -92,7 +95,7 @@ describe('ports', () => {
   test('the documents name each', () => {
     const documents = ['README.md', 'docs/operations.md', 'docs/deploy.md'];
     const text = documents.map((path) => readText(...path.split('/'))).join('\n');
-    for (const port of [8080, 9100, 9101, 9102, 8090, 19_092, 9092, 8233, 30_000]) {
+    for (const port of [8080, 9100, 9101, 9102, 9103, 8090, 5432, 19_092, 9092, 8233, 30_000]) {
       expect(text).toContain(String(port));
     }
   });
@@ -110,7 +113,7 @@ describe('versions', () => {
     expect(readText('k8s', 'production', 'kustomization.yaml')).toContain(`newTag: ${VERSION}`);
   });
 
-  test.each(['redis', 'redpanda', 'temporal'])(
+  test.each(['redis', 'redpanda', 'temporal', 'postgres'])(
     '%s is the same in compose and on Kubernetes',
     (name) => {
       const [found] = containers(trial).filter(({ container }) => container.name === name);

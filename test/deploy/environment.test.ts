@@ -19,7 +19,7 @@ describe.each(Object.entries(ENVIRONMENTS))('the environment in %s', (where, env
 
   test('is looked at for every process', () => {
     const programs = environments.map(({ program }) => program.split('/')[1]).sort();
-    const ours = ['api', 'ingest', 'setup', 'worker'];
+    const ours = ['api', 'archiver', 'ingest', 'setup', 'worker'];
     expect(programs).toEqual(where.includes('production') ? ours : [...ours, 'engine'].sort());
   });
 });

@@ -90,6 +90,7 @@ describe('observability/', () => {
       ['gateway', 'gateway', 9100],
       ['ingest', 'ingest', 9101],
       ['worker', 'worker', 9102],
+      ['archiver', 'archiver', 9103],
     ]);
   });
 
@@ -117,6 +118,7 @@ describe('observability/', () => {
       ['gateway', 9100],
       ['ingest', 9101],
       ['worker', 9102],
+      ['archiver', 9103],
     ]);
   });
 });

@@ -62,7 +62,8 @@ function graceFaults({ name, kind, pod }: Workload): string[] {
 }
 
 function spreadFaults({ name, kind, pod }: Workload): string[] {
-  const isScaled = kind === 'Deployment' && ['gateway', 'ingest', 'worker'].includes(name);
+  const isScaled =
+    kind === 'Deployment' && ['gateway', 'ingest', 'worker', 'archiver'].includes(name);
   return isScaled && !pod.topologySpreadConstraints ? [`${name} may all lie on one node`] : [];
 }
 

@@ -30,7 +30,7 @@ function serviceFaults(manifests: readonly Manifest[]): string[] {
 
 function disruptionFaults(manifests: readonly Manifest[]): string[] {
   const budgets = ofKind(manifests, 'PodDisruptionBudget').map(({ metadata }) => metadata.name);
-  return ['gateway', 'ingest', 'worker']
+  return ['gateway', 'ingest', 'worker', 'archiver']
     .filter((name) => !budgets.includes(name))
     .map((name) => `${name} has no disruption budget`);
 }
@@ -60,7 +60,8 @@ function wayFaults(manifests: readonly Manifest[]): string[] {
   const services = new Map(ofKind(manifests, 'Service').map((s) => [s.metadata.name, s]));
   return containers(manifests).flatMap(({ workload, container }) =>
     (container.env ?? []).flatMap(({ value = '' }) => {
-      const [, host = '', port = ''] = /^(?:http:\/\/)?([\w-]+):(\d+)$/.exec(value) ?? [];
+      const [, host = '', port = ''] =
+        /^(?:\w+:\/\/)?(?:\w+@)?([\w-]+):(\d+)(?:\/|$)/.exec(value) ?? [];
       const service = services.get(host);
       if (!service) return [];
       const entry = service.spec?.ports?.find((candidate) => candidate.port === Number(port));
