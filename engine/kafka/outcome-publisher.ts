@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { Order } from '../orders/order';
+import type { LedgerEntry } from '../orders/ledger';
+import type { ItemId, Order, RequestId } from '../orders/order';
 import { encodeOrderEvent, EVENT_CONTENT_TYPE, outcomeEvent } from '../orders/order-event';
-import type { StockLedger } from '../stock/stock-ledger';
 import type { SafeProducer } from './safe-producer';
 
 /** A record that is not sent by then is withdrawn: the caller tries again, and its repetitions must not pile up. */
@@ -17,7 +17,13 @@ export type OutcomePublisher = ReturnType<typeof createOutcomePublisher>;
 
 /** Tells other systems what became of orders. `producer` appends to the topic of order events. */
 export function createOutcomePublisher(
-  ledger: Pick<StockLedger, 'findOrder'>,
+  ledger: {
+    /** The entry of an order of an item; undefined when there is none. Throws when the ledger cannot be read. */
+    findOrder(
+      requestId: RequestId,
+      itemId: ItemId,
+    ): Promise<{ readonly itemId: ItemId; readonly entry: LedgerEntry } | undefined>;
+  },
   producer: Pick<SafeProducer, 'append'>,
 ) {
   return {

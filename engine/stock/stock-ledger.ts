@@ -10,7 +10,13 @@ import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../
 import type { Sale, StockCounts } from '../orders/sale';
 import type { RedisConnection } from '../../platform/redis';
 import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
-import { parseCancelResult, parseConfirmResult, parseItem, parseReleaseResult, parseReserveResult } from './results';
+import {
+  parseCancelResult,
+  parseConfirmResult,
+  parseItem,
+  parseReleaseResult,
+  parseReserveResult,
+} from './results';
 import { defineLedgerScripts, NO_ORDER_ID } from './scripts';
 import { parseEntry } from './stored-entry';
 

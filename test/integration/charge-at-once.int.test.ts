@@ -88,7 +88,11 @@ describe('an order whose first charge is made at once', () => {
     saga.onStep(order, 'after', 'confirmSale', noAnswer);
     const handle = await start(order);
     expect(await handle.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
-    expect(stepsOf(await historyOf(handle))).toEqual(['sellAtOnce', 'confirmSale', 'publishOutcome']);
+    expect(stepsOf(await historyOf(handle))).toEqual([
+      'sellAtOnce',
+      'confirmSale',
+      'publishOutcome',
+    ]);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
   });
 
