@@ -100,8 +100,6 @@ export function loadArchiverConfig(env: Env) {
   });
 }
 
-export type ArchiverConfig = ReturnType<typeof loadArchiverConfig>;
-
 /** The worker's configuration. Throws one error that lists every problem found in `env`. */
 export function loadWorkerConfig(env: Env) {
   const read = createReader(env);

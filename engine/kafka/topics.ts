@@ -21,14 +21,14 @@ export const CANCELLATIONS_PARTITIONS = 1;
 /** One order for all that operators do, whichever item it is about. */
 export const OPERATOR_ACTIONS_PARTITIONS = 1;
 
-/** As the orders': all events of an order are in one partition. */
-export const ORDER_EVENTS_PARTITIONS = ORDERS_PARTITIONS;
+/** As many as there are for orders. All events of an order are in one of them. */
+export const ORDER_EVENTS_PARTITIONS = 6;
 
 /**
  * The archive catches up by them after its process or its database was away, and after a restore of a backup: a backup
  * that is older misses orders. Not without end, because the events hold user_ids.
  */
-export const ORDER_EVENTS_RETENTION_MS = 30 * 24 * 3_600_000;
+const ORDER_EVENTS_RETENTION_MS = 30 * 24 * 3_600_000;
 
 interface TopicSpec {
   readonly topic: string;
