@@ -156,6 +156,11 @@ describe('the checks of Kubernetes objects', () => {
       (name, kind) => kind === 'NetworkPolicy' && name === 'worker',
     ],
     [
+      'a closed way to the database',
+      'archiver may not reach postgres:5432',
+      (name, kind) => kind === 'NetworkPolicy' && name === 'archiver',
+    ],
+    [
       'a pod that nothing guards',
       'redis is under no policy that denies by default',
       (name) => name === 'flash-sale-default-deny',

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { probeDatabase } from '../../cli/doctor/probes';
@@ -15,6 +15,7 @@ import { startPostgres } from '../../stack/components/postgres';
 import { databaseUrl } from '../support/addresses';
 import { createTestArchive } from '../support/archive';
 import { eventually } from '../support/eventually';
+import { makeCertificates } from '../support/secured/certificates';
 import { createTestComponents, type TestComponents } from '../support/secured/test-components';
 
 const accessTo = (url: string | undefined) => loadDatabaseAccess({ DATABASE_URL: url });
@@ -70,6 +71,29 @@ describe('the PostgreSQL of the local stack', () => {
     expect((await query(access, 'show unix_socket_directories')).rows).toEqual([
       { unix_socket_directories: '' },
     ]);
+  });
+
+  test('is reached with TLS only if certificate and name are right', async () => {
+    const { dataDir, access } = await start();
+    const { ca, server } = makeCertificates(dataDir);
+    chmodSync(server.keyFile, 0o600);
+    await query(access, `alter system set ssl_cert_file = '${server.certFile}'`);
+    await query(access, `alter system set ssl_key_file = '${server.keyFile}'`);
+    await query(access, 'alter system set ssl = on');
+    await query(access, 'select pg_reload_conf()');
+    const tls = { ca: ca.cert, client: undefined, serverName: undefined };
+    const isEncrypted = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()';
+    await eventually('TLS is on', async () => {
+      const { rows } = await query({ ...access, tls }, isEncrypted).catch(() => ({ rows: [] }));
+      return rows[0]?.['ssl'] === true;
+    });
+    await expect(query({ ...access, host: 'localhost', tls }, isEncrypted)).resolves.toBeDefined();
+    const otherName = query({ ...access, host: '127.1', tls }, isEncrypted);
+    await expect(otherName).rejects.toThrow('does not match certificate');
+    const otherCa = query({ ...access, tls: { ...tls, ca: undefined } }, isEncrypted);
+    await expect(otherCa).rejects.toThrow('certificate');
+    const withoutTls = query({ ...accessTo(databaseUrl()), tls }, isEncrypted);
+    await expect(withoutTls).rejects.toThrow('does not support SSL');
   });
 
   test('is made again where it was left half-way', async () => {
