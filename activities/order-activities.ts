@@ -22,6 +22,7 @@ import {
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
+import { describeError } from '../platform/user-error';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -119,12 +120,7 @@ export function createOrderActivities({
         return refund.kind;
       }),
 
-    /** Returns once Kafka has acknowledged the event of the order's state. A retry writes it again under the same id. */
-    publishOutcome: ({
-      order,
-    }: {
-      order: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'>;
-    }): Promise<void> => parkedIfUnreadable(order.itemId, () => outcomes.publish(order)),
+    publishOutcome: createPublishOutcome(outcomes),
 
     /** Returns once Kafka has acknowledged the letter. A retry writes it again under the same id. */
     async deadLetter(step: {
@@ -152,6 +148,29 @@ export function createOrderActivities({
         value: original === undefined ? encodeOrder(order) : Buffer.from(original),
       });
     },
+  };
+}
+
+function createPublishOutcome(outcomes: OutcomePublisher) {
+  const retries = createPacedRetries();
+  /** Returns once Kafka has acknowledged the event of the order's state. A retry writes it again under the same id. */
+  return async ({
+    order,
+  }: {
+    order: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'>;
+  }): Promise<void> => {
+    try {
+      await outcomes.publish(order);
+    } catch (error) {
+      // As at a ledger that cannot be read many orders may wait, whatever their items: for one topic.
+      const nextRetryDelay = retries('events', activityInfo().attempt);
+      throw ApplicationFailure.create({
+        message: `the event could not be written: ${describeError(error)}`,
+        ...(nextRetryDelay !== undefined && { nextRetryDelay }),
+        category: ApplicationFailureCategory.BENIGN,
+        cause: error as Error,
+      });
+    }
   };
 }
 
@@ -197,14 +216,14 @@ export function createPacedRetries(
   random: () => number = Math.random,
 ) {
   /** When the latest retry of each item is due: a mended item does not wait for a sick one. */
-  const latest = new Map<ItemId, number>();
-  return (itemId: ItemId, attempt: number): number | undefined => {
+  const latest = new Map<string, number>();
+  return (key: string, attempt: number): number | undefined => {
     if (attempt < ATTEMPTS_BEFORE_PACING) return undefined;
     const at = now();
-    for (const [item, due] of latest) if (due < at) latest.delete(item);
-    const due = Math.max((latest.get(itemId) ?? at) + SPACING_MS, at + PACED_MS_MIN);
+    for (const [other, due] of latest) if (due < at) latest.delete(other);
+    const due = Math.max((latest.get(key) ?? at) + SPACING_MS, at + PACED_MS_MIN);
     if (due - at > PACED_MS_MAX) return (PACED_MS_MAX * (1 + random())) / 2;
-    latest.set(itemId, due);
+    latest.set(key, due);
     return due - at;
   };
 }

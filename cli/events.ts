@@ -77,7 +77,7 @@ export async function events(
   let newest = new Map<string, OrderEvent>();
   let left = 0;
   const keepNewest = () => {
-    const sorted = [...newest].sort(([, one], [, other]) => one.at - other.at);
+    const sorted = [...newest].sort(([, one], [, other]) => one.revision - other.revision);
     left += Math.max(0, sorted.length - max);
     newest = new Map(sorted.slice(-max));
   };

@@ -4,8 +4,8 @@ import { runOrderWorker } from '../activities/order-worker';
 import { startConsumer } from '../engine/kafka/consumer';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
-import { openProducer } from '../engine/kafka/open-producer';
-import { createOutcomePublisher, EVENTS_LINGER_MS } from '../engine/kafka/outcome-publisher';
+import { openEventProducer, openProducer } from '../engine/kafka/open-producer';
+import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { createOpeningProducer } from '../engine/kafka/safe-producer';
 import { checkTopic } from '../engine/kafka/topics';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
@@ -65,11 +65,9 @@ async function main(): Promise<void> {
   const claims = createKeptClaims(failpoints.around(keeper, FAILPOINTS.claims));
 
   const kafka = createKafka('ingest', config.kafka, logger);
-  const open = (topic: string, lingerMs = 0) =>
-    openProducer(kafka, topic, { production, logger, lingerMs });
   const openLetters = async () => {
     await checkTopic(kafka, ordersTopic, { production, logger });
-    return open(deadLetterTopic);
+    return openProducer(kafka, deadLetterTopic, { production, logger });
   };
   const [temporal, producer] = await Promise.all([
     waiting.waitFor('temporal', () => tryTemporal(config.temporal)),
@@ -78,14 +76,15 @@ async function main(): Promise<void> {
   ]);
   onShutdown('temporal', () => temporal.close());
   const client = new Client({ connection: temporal, namespace: config.temporal.namespace });
-  onShutdown('dead letters', () => producer.close(DRAIN_MS_MAX));
   const letters = createDeadLetterWriter(producer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
   // Without its topic only events wait, in their workflows.
-  const opening = waiting.waitFor('order events', () => open(orderEventsTopic, EVENTS_LINGER_MS));
+  const opening = waiting.waitFor('order events', () =>
+    openEventProducer(kafka, orderEventsTopic, logger),
+  );
   const events = createOpeningProducer(opening);
   events.whenOpen.catch(fail);
-  onShutdown('order events', () => events.close(DRAIN_MS_MAX));
+  onShutdown('kafka', () => Promise.all([producer, events].map((one) => one.close(DRAIN_MS_MAX))));
   const publisher = createOutcomePublisher(stock, events);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
 

@@ -84,17 +84,17 @@ async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<Rec
   await writeDeadLetter(record, { reason, error, requestId, orderId, itemId }, deps);
   // After the letter: if the process dies between the two, the record is delivered again and both are repeated.
   await giveBack({ itemId, requestId, orderId, fingerprint, reason }, deps);
+  await tell(order, deps);
   return reason;
 }
 
 /** A ledger that cannot be read keeps no record waiting: only an operator can mend it, and the letter tells of the order. */
 async function giveBack(
   order: Parameters<StockLedger['abandon']>[0],
-  { ledger, outcomes, logger }: StartOrdersDeps,
+  { ledger, logger }: StartOrdersDeps,
 ): Promise<void> {
   try {
     await ledger.abandon(order);
-    await outcomes.publish(order);
   } catch (error) {
     if (!isLedgerUnreadable(error)) {
       throw new UnavailableError('giving back the units has failed', { cause: error });
@@ -104,6 +104,16 @@ async function giveBack(
       { err: error, itemId, requestId },
       'the units of a refused order are not given back',
     );
+  }
+}
+
+/** A topic that is ill must not keep records waiting, and letters being repeated: the letter tells of the order. */
+async function tell(order: Order, { outcomes, logger }: StartOrdersDeps): Promise<void> {
+  try {
+    await outcomes.publish(order);
+  } catch (error) {
+    const { itemId, requestId } = order;
+    logger.error({ err: error, itemId, requestId }, 'the end of a refused order is not told');
   }
 }
 

@@ -2,9 +2,9 @@ import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
-import { openProducer } from '../engine/kafka/open-producer';
-import { createOutcomePublisher, EVENTS_LINGER_MS } from '../engine/kafka/outcome-publisher';
-import { createOpeningProducer } from '../engine/kafka/safe-producer';
+import { openEventProducer, openProducer } from '../engine/kafka/open-producer';
+import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
+import { createOpeningProducer, type SafeProducer } from '../engine/kafka/safe-producer';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
@@ -36,6 +36,8 @@ import { createWaiting } from '../platform/waiting';
 import { FAILPOINTS } from './failpoints';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 
+const DRAIN_MS_MAX = 5_000;
+
 async function main(): Promise<void> {
   const config = loadWorkerConfig(process.env);
   const { production, taskQueue } = config;
@@ -66,14 +68,22 @@ async function main(): Promise<void> {
   ]);
   onShutdown('temporal', () => connection.close());
   // Without Kafka only dead letters and events wait, in their workflows.
-  const openWhenThere = (topic: string, lingerMs = 0) => {
-    const open = () => openProducer(kafka, topic, { production, logger, lingerMs });
+  const openWhenThere = (topic: string, open: () => Promise<SafeProducer>) => {
     const producer = createOpeningProducer(waiting.waitFor(`a producer of ${topic}`, open));
     producer.whenOpen.catch(fail);
-    onShutdown(topic, () => producer.close(5_000));
     return producer;
   };
-  const letters = createDeadLetterWriter(openWhenThere(config.deadLetterTopic));
+  const { deadLetterTopic, orderEventsTopic } = config;
+  const letterProducer = openWhenThere(deadLetterTopic, () =>
+    openProducer(kafka, deadLetterTopic, { production, logger }),
+  );
+  const eventProducer = openWhenThere(orderEventsTopic, () =>
+    openEventProducer(kafka, orderEventsTopic, logger),
+  );
+  onShutdown('kafka', () =>
+    Promise.all([letterProducer, eventProducer].map((one) => one.close(DRAIN_MS_MAX))),
+  );
+  const letters = createDeadLetterWriter(letterProducer);
   const deadLetters = failpoints.around(letters, FAILPOINTS.deadLetters);
 
   const { namespace } = config.temporal;
@@ -86,8 +96,7 @@ async function main(): Promise<void> {
   const ledger = createOpeningLedger(stockLedger, opener);
   const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
-  const events = openWhenThere(config.orderEventsTopic, EVENTS_LINGER_MS);
-  const publisher = createOutcomePublisher(stockLedger, events);
+  const publisher = createOutcomePublisher(stockLedger, eventProducer);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;
   const onForeignCharge = createForeignChargeAlarm(logger);

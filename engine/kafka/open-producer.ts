@@ -4,6 +4,21 @@ import { createProducer } from './kafka-client';
 import { createSafeProducer, type SafeProducer } from './safe-producer';
 import { checkTopic } from './topics';
 
+/** The settings of an ill topic are no reason to sell nothing: set-up checks them, and a process only warns. */
+export function openEventProducer(
+  kafka: Kafka,
+  topic: string,
+  logger: Logger,
+): Promise<SafeProducer> {
+  return openProducer(kafka, topic, { production: false, logger, lingerMs: EVENTS_LINGER_MS });
+}
+
+/**
+ * How long events are gathered. Nobody waits for an event: the order is sold or given back before. At 90 orders a second an
+ * event costs its process 1.2 ms of CPU when it is sent at once, 0.8 ms with 100 ms and 0.4 ms with this.
+ */
+const EVENTS_LINGER_MS = 200;
+
 /** A producer for a topic whose settings are checked first. Throws as `checkTopic`, and when Kafka does not answer. */
 export async function openProducer(
   kafka: Kafka,

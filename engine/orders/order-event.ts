@@ -48,6 +48,8 @@ const SOURCE = '/flash-sale-engine';
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=UTF-8';
 
 const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
+/** Providers' ids are shorter. */
+const PaymentId = Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' });
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 const Data = Type.Object({
@@ -61,7 +63,7 @@ const Data = Type.Object({
   currency: Type.String({ pattern: '^[A-Z]{3}$' }),
   status: Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status))),
   reason: orNull(Type.Union(FAILURE_REASONS.map((reason) => Type.Literal(reason)))),
-  payment_id: orNull(Type.String()),
+  payment_id: orNull(PaymentId),
   generation: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   accepted_at: Time,
   finished_at: Time,
@@ -109,7 +111,8 @@ export function outcomeEvent({
       currency,
       acceptedAt,
     },
-    revision,
+    // A process of a version before revisions may have changed the entry without a new one.
+    revision: Math.max(revision, finishedAt),
     at: finishedAt,
     status,
     generation,
@@ -196,14 +199,32 @@ export function decodeOrderEvent(value: Buffer | null): DecodedEvent {
     paymentId: data.payment_id ?? undefined,
     generation: data.generation,
   };
-  if (!(event.at >= 0 && event.order.acceptedAt >= 0)) {
-    return { kind: 'invalid', problem: '/data: a time that does not exist' };
-  }
-  if (record.id !== eventId(event)) {
-    return { kind: 'invalid', problem: '/id: does not belong to this order and revision' };
-  }
-  if (record.type !== TYPES[data.status]) {
-    return { kind: 'invalid', problem: '/type: does not belong to this status' };
-  }
+  const wrong = findWrong(record, event);
+  if (wrong !== undefined) return { kind: 'invalid', problem: wrong };
   return { kind: 'event', event };
+}
+
+/** What does not fit together in a record of the right shape; undefined: nothing. */
+function findWrong(
+  { id, type, subject, time, data }: Static<typeof EventRecord>,
+  event: OrderEvent,
+): string | undefined {
+  if (!isTime(data.accepted_at)) return '/data/accepted_at: a time that does not exist';
+  if (!isTime(data.finished_at)) return '/data/finished_at: a time that does not exist';
+  if (id !== eventId(event)) return '/id: does not belong to this order and revision';
+  if (type !== TYPES[data.status]) return '/type: does not belong to this status';
+  if (subject !== data.request_id) return '/subject: is not the request_id';
+  if (time !== data.finished_at) return '/time: is not the end of the order';
+  if ((data.reason !== null) !== (data.status === 'failed')) {
+    return '/data/reason: does not belong to this status';
+  }
+  if (data.payment_id !== null && data.status !== 'confirmed') {
+    return '/data/payment_id: does not belong to this status';
+  }
+  return undefined;
+}
+
+function isTime(text: string): boolean {
+  const ms = Date.parse(text);
+  return ms >= 0 && new Date(ms).toISOString() === text;
 }

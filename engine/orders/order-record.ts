@@ -16,6 +16,9 @@ import {
 /** Grows only when a reader of the old shape would misunderstand the new one. */
 const RECORD_VERSION = 1;
 
+/** The last millisecond that ISO 8601 writes with four digits for the year. */
+const TIME_MAX = Date.parse('9999-12-31T23:59:59.999Z');
+
 /** Sixteen times the longest record of the engine: a larger one is not the engine's. */
 const RECORD_BYTES_MAX = 16 * 1024;
 
@@ -36,7 +39,7 @@ const OrderRecord = Type.Object({
   price_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER / AMOUNT_MAX }),
   currency: Type.String({ pattern: '^[A-Z]{3}$' }),
   fingerprint: Type.String(),
-  accepted_at: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  accepted_at: Type.Integer({ minimum: 0, maximum: TIME_MAX }),
 });
 const orderRecord = TypeCompiler.Compile(OrderRecord);
 const someId = TypeCompiler.Compile(Id);

@@ -8,7 +8,10 @@ import type { ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
 import { registerAgain } from './register-ledgers';
 
-/** Repairs every difference that has a `mend`. Each repair may be repeated; the next audit shows what it changed. */
+/**
+ * Repairs every difference that has a `mend`. Each repair may be repeated; the next audit shows what it changed. Throws at the
+ * end where other systems could not be told of what it has ended: everything is repaired then.
+ */
 export async function repairItem(
   deps: ReconciliationDeps,
   {
@@ -18,6 +21,13 @@ export async function repairItem(
   }: ByHand & { readonly itemId: ItemId; readonly differences: readonly Difference[] },
 ): Promise<void> {
   const done = new Set<Mend>();
+  const untold: unknown[] = [];
+  const outcomes = {
+    publish: (order: Order) =>
+      deps.outcomes.publish(order).catch((error: unknown) => {
+        untold.push(error);
+      }),
+  };
   const cancellations = await cancellationsOf(deps, itemId, differences);
   for (const { mend, requestId } of differences) {
     if (mend === undefined) continue;
@@ -27,8 +37,13 @@ export async function repairItem(
       done.add(mend);
     } else {
       const order = { itemId, requestId: requestId as RequestId };
-      await mendOrder({ ...deps, cancellations }, order, mend, who);
+      await mendOrder({ ...deps, outcomes, cancellations }, order, mend, who);
     }
+  }
+  if (untold.length > 0) {
+    throw new Error(`the ends of ${untold.length} repaired orders could not be told`, {
+      cause: untold[0],
+    });
   }
 }
 

@@ -65,7 +65,10 @@ export function cancelledEntry(
     generation: Math.max(restored.generation, generation),
     finishedAt: at,
     // The gateway has ended it at that time, unless its run had.
-    revision: restored.revision ?? at,
+    revision:
+      restored.reason === 'cancelled' && restored.revision !== undefined
+        ? restored.revision
+        : Math.max((restored.revision ?? 0) + 1, at),
     timeline: state === 'released' ? timeline : [...timeline, { at, state: 'released' }],
   };
 }
@@ -95,9 +98,14 @@ export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | u
   const resolved = new Set(runs.flatMap((run) => [...run.resolved]));
   if (known.state === 'sold') resolved.add(known.generation);
   const unresolved = [...named, ...inDoubt].filter((one) => !resolved.has(one));
+  const own = known.state === 'reserved' ? undefined : known.revision;
   // A revision is the time of its change.
-  const revision = known.state === 'reserved' ? undefined : known.revision;
-  const at = revision ?? finishedAt ?? last.order.acceptedAt;
+  const at = own ?? finishedAt ?? last.order.acceptedAt;
+  // An earlier run's outcome may have been told: what comes must be larger.
+  const told = runs.flatMap((run) =>
+    run.known && 'revision' in run.known ? (run.known.revision ?? []) : [],
+  );
+  const revision = own ?? (told.length > 0 ? Math.max(...told) : undefined);
   return {
     ...queued,
     state: known.state,

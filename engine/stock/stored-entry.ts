@@ -91,6 +91,9 @@ export function readEntry(raw: string): LedgerEntry | { readonly problem: string
   const numbers = ['generation', 'fence', 'price', 'accepted_at'] as const;
   const number = numbers.find((name) => !isCount(stored[name], 0));
   if (number) return { problem: `${number} is no whole number` };
+  if (stored.revision !== undefined && !isCount(stored.revision, 1)) {
+    return { problem: 'revision is no whole number' };
+  }
   if (state === 'held' && !isCount(stored.lease_until, 0)) {
     return { problem: 'a hold without a lease' };
   }

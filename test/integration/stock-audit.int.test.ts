@@ -397,6 +397,23 @@ describe('a repair', () => {
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(saga.eventsOf(order)).toMatchObject([{ status: 'confirmed' }, { status: 'cancelled' }]);
   });
+
+  test('goes on with the others when an end cannot be told, and says so', async () => {
+    const order = await aSoldOrder();
+    const purchase = await aRegisteredOrder();
+    await rewrite(order, 'sold', { state: 'reserved', owed: '1,', finished_at: undefined });
+    const outcomes = { publish: () => Promise.reject(new Error('Kafka takes no events')) };
+    const differences = await differencesOf(order);
+    const twice = [...differences, ...differences];
+    const { itemId } = order;
+    const repair = repairItem(
+      { ...deps(), outcomes },
+      { itemId, differences: twice, by: 'ann', why: 'a test' },
+    );
+    await expect(repair).rejects.toThrow('the ends of 2 repaired orders could not be told');
+    expect(await differencesOf(order)).toEqual([]);
+    expect(await differencesOf(purchase)).toEqual([]);
+  });
 });
 
 const CANCELLED = { status: 'cancelled', runId: 'run', fingerprint: undefined } as const;

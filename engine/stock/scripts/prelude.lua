@@ -140,7 +140,7 @@ end
 -- together. An entry that is older than revisions has none until it changes.
 local function enter(entry, state, now)
   entry.state = state
-  entry.revision = math.max((entry.revision or 0) + 1, now)
+  entry.revision = math.max((tonumber(entry.revision) or 0) + 1, now)
   local timeline = (entry.timeline or '') .. state .. '@' .. whole(now) .. ' '
   if #timeline > TIMELINE_LENGTH_MAX then
     timeline = string.gsub(string.sub(timeline, -TIMELINE_LENGTH_MAX), '^%S* ', '')

@@ -27,7 +27,7 @@ const entry: LedgerEntry = {
   finishedAt: order.acceptedAt + 250,
   paymentId: 'ch_1',
   timeline: [],
-  revision: 4,
+  revision: order.acceptedAt + 250,
 };
 const eventOf = (fields: Partial<LedgerEntry>) =>
   outcomeEvent({ itemId, requestId, entry: { ...entry, ...fields } });
@@ -39,7 +39,7 @@ test('an event is a CloudEvent under the order id and the revision', () => {
   const at = new Date(order.acceptedAt + 250).toISOString();
   expect(recordOf(sold)).toEqual({
     specversion: '1.0',
-    id: `${order.orderId}:4`,
+    id: `${order.orderId}:${String(order.acceptedAt + 250)}`,
     source: '/flash-sale-engine',
     type: 'flash-sale.order.confirmed.v1',
     subject: requestId,
@@ -48,7 +48,7 @@ test('an event is a CloudEvent under the order id and the revision', () => {
     data: {
       request_id: requestId,
       order_id: order.orderId,
-      revision: 4,
+      revision: order.acceptedAt + 250,
       item_id: itemId,
       user_id: order.userId,
       amount: order.amount,
@@ -82,6 +82,12 @@ test.each<[string, Partial<LedgerEntry>]>([
   expect(eventOf(fields)).toBeUndefined();
 });
 
+test('a change by a process that knows no revisions is told under its own id', () => {
+  expect(eventOf({ finishedAt: 9 + order.acceptedAt, revision: 4 })?.revision).toBe(
+    9 + order.acceptedAt,
+  );
+});
+
 test('nothing is told of an entry that is older than revisions', () => {
   const old = Object.fromEntries(Object.entries(entry).filter(([name]) => name !== 'revision'));
   expect(outcomeEvent({ itemId, requestId, entry: old as unknown as LedgerEntry })).toBeUndefined();
@@ -106,6 +112,17 @@ describe('a record that is no event is refused:', () => {
     [
       'a time that does not exist',
       { ...record, data: { ...data, finished_at: '2026-99-01T00:00:00.000Z' } },
+    ],
+    ['another subject', { ...record, subject: 'req-other' }],
+    ['another time', { ...record, time: '2026-01-05T12:00:00.000Z' }],
+    [
+      'the 31st of February',
+      { ...record, data: { ...data, accepted_at: '2026-02-31T00:00:00.000Z' } },
+    ],
+    ['a sale with a reason', { ...record, data: { ...data, reason: 'sold-out' } }],
+    [
+      'a payment id with a control character',
+      { ...record, data: { ...data, payment_id: 'a\u0000' } },
     ],
     ['no revision', { ...record, data: { ...data, revision: undefined } }],
   ])('%s', (_, value) => {
