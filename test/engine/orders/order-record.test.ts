@@ -76,6 +76,7 @@ describe('decodeOrder', () => {
     ['an order id that is too long', recordWith({ order_id: 'a'.repeat(65) }), '/order_id'],
     ['a price of zero', recordWith({ price_minor: 0 }), '/price_minor'],
     ['a total beyond exact numbers', recordWith({ price_minor: 2 ** 52 }), '/price_minor'],
+    ['a time after the year 9999', recordWith({ accepted_at: 9e15 }), '/accepted_at'],
     ['a lower-case currency', recordWith({ currency: 'usd' }), '/currency'],
     ['another user under the fingerprint', recordWith({ user_id: 'u2' }), '/fingerprint'],
     ['a record that is too large', recordWith({ note: 'x'.repeat(20_000) }), 'bytes'],
