@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Archive } from '../engine/archive/archive';
 import type { Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
 import type { ClaimOrder } from '../engine/stock/claims';
@@ -27,6 +28,7 @@ import { createMetrics } from './metrics';
 import { createCancelOrder, type CancelWorkflow } from './routes/cancel-order';
 import { docsRoutes } from './routes/docs';
 import { itemRoute } from './routes/items';
+import { orderListRoute, type OrderListArchive } from './routes/order-list';
 import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/access';
 import type { TraceTarget } from './routes/operator/operator';
@@ -34,6 +36,7 @@ import { ORDER_ROUTES } from './routes/operator/orders';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
+import { orderListLink } from './routes/order-view';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
 import { behindTokens, type Route } from './routes/route';
@@ -70,6 +73,9 @@ export interface GatewayParts {
   readonly findItem?: FindItem | undefined;
   /** Writes the claim of an accepted order that has none; a claim of another request stays. */
   readonly claim?: ClaimOrder | undefined;
+  /** The orders of record, for buyers. Absent: there is no archive. */
+  readonly archive?:
+    (OrderListArchive & { readonly orders: Pick<Archive, 'newestOrder' | 'eventsOf'> }) | undefined;
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;
@@ -119,6 +125,7 @@ export type Gateway = ReturnType<typeof createGateway>;
 // eslint-disable-next-line max-lines-per-function -- a list of parts
 export function createGateway(parts: GatewayParts) {
   const { ledger, logger, defaultPrice, userIdPattern, limits = {} } = parts;
+  const hasTokens = parts.jwt !== undefined;
   let closing = false;
   const isClosing = () => closing;
 
@@ -155,6 +162,9 @@ export function createGateway(parts: GatewayParts) {
     rateLimit: parts.rateLimit && createRateLimit(parts.rateLimit),
     clients,
     userIdPattern: parts.jwt ? undefined : userIdPattern,
+    linkToOrders:
+      parts.archive &&
+      (({ itemId, userId }) => orderListLink(itemId, hasTokens ? undefined : userId)),
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
     holdLeaseMs: limits.holdLeaseMs,
@@ -163,6 +173,7 @@ export function createGateway(parts: GatewayParts) {
     ledger,
     findItem: parts.findItem,
     claim: parts.claim,
+    archive: parts.archive?.orders,
     errors,
   });
   const findOrder = createFindOrder(lookUp);
@@ -184,9 +195,9 @@ export function createGateway(parts: GatewayParts) {
     parts.operator,
     { ledger, findOrder, trace: parts.trace, defaultPrice, readBody, errors: authLog },
   );
-  const hasTokens = parts.jwt !== undefined;
   const buyerRoutes = [
     buyRoute(buy, metrics, { hasTokens }),
+    orderListRoute(parts.archive, { hasTokens, errors }),
     readOrderRoute(findOrder),
     cancelOrderRoute(cancelOrder, { hasTokens }),
     events.route,

@@ -20,6 +20,7 @@ export type Health = ReturnType<typeof createHealth>;
  */
 const DISPENSABLE: Readonly<Record<string, string>> = {
   kafka: 'Kafka does not answer: purchases and cancellations get 503',
+  postgres: 'PostgreSQL does not answer: lists of orders, and orders that Redis has not, get 503',
 };
 
 export function createHealth(
@@ -93,6 +94,19 @@ export function createClusterStatus(
   };
 }
 
+/** Asks once at a time, however many probes ask. */
+export function onceAtATime(ask: () => Promise<unknown>): Probe {
+  let running: Promise<boolean> | undefined;
+  return () => {
+    running ??= ask()
+      .then(() => true)
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  };
+}
+
 /** A broker that acknowledged a record this recently, in ms, need not be asked. */
 const RECENT_MS = 3_000;
 
@@ -105,7 +119,7 @@ export function createKafkaProbe(
   lookUp: () => Promise<unknown>,
 ): { readonly watched: OrderPublisher; readonly probe: Probe } {
   let acknowledgedAt = -Infinity;
-  let running: Promise<boolean> | undefined;
+  const asked = onceAtATime(lookUp);
 
   return {
     watched: {
@@ -115,14 +129,6 @@ export function createKafkaProbe(
         return appended;
       },
     },
-    probe: () => {
-      if (performance.now() - acknowledgedAt < RECENT_MS) return true;
-      running ??= lookUp()
-        .then(() => true)
-        .finally(() => {
-          running = undefined;
-        });
-      return running;
-    },
+    probe: () => performance.now() - acknowledgedAt < RECENT_MS || asked(),
   };
 }

@@ -1,10 +1,13 @@
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics } from 'prom-client';
+import { createArchive } from '../engine/archive/archive';
+import { openArchive } from '../engine/archive/database';
 import { createDeadLetterClients, withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createOpeningProducer, createSafeProducer } from '../engine/kafka/safe-producer';
+import { logEnds } from '../engine/kafka/read-log';
 import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createActionLog, readRecordedSelling, reportToLog } from '../engine/operators/action-log';
 import { watchCredentials } from '../engine/operators/credential-file';
@@ -22,6 +25,7 @@ import { createFailpoints, type Failpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess, type Lifecycle } from '../platform/lifecycle';
 import { createLogger, type Logger } from '../platform/logger';
 import { openFilesMax } from '../platform/machine';
+import { closeDatabasePool, createDatabasePool, pingDatabase } from '../platform/postgres';
 import {
   closeRedis,
   connectFailFastRedis,
@@ -33,7 +37,7 @@ import { createLazyTemporalClient } from '../platform/temporal-client';
 import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
 import { createGateway, type Gateway } from './gateway';
-import { createKafkaProbe } from './health';
+import { createKafkaProbe, onceAtATime } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
 import { createCancelWorkflow } from './routes/cancel-order';
 import { createFindItem } from './routes/order-lookup';
@@ -81,12 +85,12 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown('the watch of the memory of redis', redisMemory.stop);
 
   const sellingSwitch = createSellingSwitch(redis);
-  // Without a log: the watch reports what it cannot read, once.
-  const actionsKafka = createKafka('flash-sale-api', config.kafka);
+  // Without a log: who reads by it reports what it cannot read, once.
+  const quietKafka = createKafka('flash-sale-api', config.kafka);
   const selling = await watchSelling(
     sellingSwitch,
     (since, onProgress) =>
-      readRecordedSelling(actionsKafka, config.operatorActionsTopic, since, onProgress),
+      readRecordedSelling(quietKafka, config.operatorActionsTopic, since, onProgress),
     logger,
   );
   onShutdown('the watch of the switch of selling', selling.stop);
@@ -98,6 +102,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
   const cancelWorkflow = createCancelWorkflow(temporal.client);
 
+  const archive = connectArchive(config, logger, onShutdown);
   const kafka = connectKafka(config, { waiting, failpoints, logger });
   const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
   const kafkaTakesOrders = kafka.whenOpen.then(selling.limitRecord);
@@ -125,10 +130,16 @@ async function runGateway(config: ApiConfig, logger: Logger) {
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     findItem: createFindItem(temporal.client),
     claim,
+    archive: archive && {
+      orders: archive.forBuyers,
+      ordersTopic: config.ordersTopic,
+      logEnds: () => logEnds(quietKafka, config.ordersTopic),
+    },
     cancellations: failpoints.around(kafka.cancellations, calls.CANCELLATIONS_CALLS),
     probes: {
       redis: () => admissionRedis.ping().then(() => true),
       kafka: kafka.probe,
+      ...(archive && { postgres: archive.probe }),
     },
     redisMemory,
     selling: selling.standing,
@@ -244,6 +255,31 @@ function connectKafka(
     whenOpen: Promise.all([orders.whenOpen, cancellations.whenOpen]),
     probe: () => orders.isOpen() && probe(),
     close: () => Promise.all([orders, cancellations].map((one) => one.close(PRODUCER_DRAIN_MS))),
+  };
+}
+
+/** A buyer waits for each of these. */
+const BUYERS_STATEMENT_MS_MAX = 1_500;
+
+/**
+ * The archive, which is asked only for what Redis does not know. Nothing is connected until then, so a start does not need
+ * it. Undefined where there is none.
+ */
+function connectArchive(
+  { database }: ApiConfig,
+  logger: Logger,
+  onShutdown: Lifecycle['onShutdown'],
+) {
+  if (!database) return undefined;
+  const pool = createDatabasePool(database, {
+    name: 'api',
+    logger,
+    statementMsMax: BUYERS_STATEMENT_MS_MAX,
+  });
+  onShutdown('postgres', () => closeDatabasePool(pool));
+  return {
+    forBuyers: createArchive(openArchive(pool)),
+    probe: onceAtATime(() => pingDatabase(pool)),
   };
 }
 

@@ -41,6 +41,8 @@ export function loadApiConfig(env: Env) {
     jwt: readBuyerAuth(read, connections.production),
     /** What every user_id must match; absent: whatever is an id. */
     userIdPattern: readUserIdPattern(read),
+    /** Absent: the gateway has no archive. */
+    database: readDatabaseAccess(read, connections.production),
     /** Absent: the gateway serves no operators. */
     operator: readOperator(read, connections),
   });

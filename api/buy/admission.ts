@@ -17,7 +17,14 @@ import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 import { createBatcher } from './batcher';
-import { decide, rejectionProblem, type Decision, type Hold, type Rejection } from './decision';
+import {
+  decide,
+  rejectionProblem,
+  type Decision,
+  type Hold,
+  type LinkToOrders,
+  type Rejection,
+} from './decision';
 import type { SoldOutCache } from './sold-out-cache';
 
 /** Half a second longer than Redis commands may take, so that their own error is the one reported. */
@@ -57,6 +64,8 @@ export interface BuyAdmissionDeps {
   /** Called with the size of each batch of claims and holds. */
   readonly onBatch?: (size: number) => void;
   readonly soldOutCache: SoldOutCache;
+  /** Absent: orders are not listed. */
+  readonly linkToOrders?: LinkToOrders | undefined;
   /** Milliseconds; only tests shorten it. */
   readonly holdLeaseMs?: number | undefined;
 }
@@ -174,7 +183,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       : decision.rejection;
     if (!rejection) return problem('outcome-unknown', { requestId });
     await undo(attempt, decision.undoHold, decision.dropClaim);
-    return rejectionProblem(rejection, attempt, Date.now());
+    return rejectionProblem(rejection, attempt, Date.now(), deps.linkToOrders);
   };
 
   /** Redis did not reply to claim and hold. */

@@ -63,11 +63,15 @@ function reject(
   return { kind: 'reject', rejection, undoHold, dropClaim, mayBeInTheLog };
 }
 
+/** Where a buyer's orders of an item are listed; undefined where they are not. */
+export type LinkToOrders = (purchase: Pick<Purchase, 'itemId' | 'userId'>) => string | undefined;
+
 /** The problem that tells the buyer why. `nowMs` is since the epoch. */
 export function rejectionProblem(
   rejection: Rejection,
-  { requestId, itemId }: Purchase,
+  { requestId, itemId, userId }: Purchase,
   nowMs: number,
+  linkToOrders?: LinkToOrders,
 ): HttpResponse {
   switch (rejection.kind) {
     case 'request-id-reused':
@@ -88,7 +92,12 @@ export function rejectionProblem(
       return problem('sold-out', { requestId, detail, members: { final: rejection.final } });
     }
     case 'limit': {
-      const members = { units_per_user: rejection.unitsPerUser, owned: rejection.owned };
+      const orders = linkToOrders?.({ itemId, userId });
+      const members = {
+        units_per_user: rejection.unitsPerUser,
+        owned: rejection.owned,
+        links: orders === undefined ? undefined : { orders },
+      };
       return problem('purchase-limit', { requestId, members });
     }
     case 'closed': {

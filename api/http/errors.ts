@@ -60,6 +60,14 @@ export class RequestError extends Error {
   }
 }
 
+/** The result of a query to the archive. A failed one becomes a RequestError that is responded to with 503. */
+export function readFromArchive<T>(read: Promise<T>, requestId?: RequestId): Promise<T> {
+  return read.catch((cause: unknown) => {
+    const message = 'The archive gave no answer';
+    throw new RequestError(message, { problem: 'not-accepted', requestId, cause });
+  });
+}
+
 /** The result of a read from Redis. A failed read becomes a RequestError that is responded to with 503. */
 export function readFromRedis<T>(read: Promise<T>, requestId?: RequestId): Promise<T> {
   return read.catch((cause: unknown) => {

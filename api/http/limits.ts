@@ -84,6 +84,20 @@ export function createDeadlines(
   };
 }
 
+/** Returns a function that is true at most `perSecond` times in each second. */
+export function createBudget(perSecond: number, now: () => number = () => performance.now()) {
+  let second = -Infinity;
+  let used = 0;
+  return (): boolean => {
+    if (now() - second >= 1_000) {
+      second = now();
+      used = 0;
+    }
+    used += 1;
+    return used <= perSecond;
+  };
+}
+
 /** Counts kept at once for each limit: some tens of MB. A count lives for as long as the limit is set to. */
 const COUNTS_MAX = 100_000;
 
@@ -113,8 +127,12 @@ export function createRateLimit(
     (await ofClient?.(client)) ?? ofItem?.(`${client} ${itemId}`);
 }
 
-/** Beyond `countsMax` the key that was seen first is forgotten: keys can be invented, if only as item_ids. */
-function createLimit(points: number, seconds: number, countsMax: number) {
+/**
+ * Counts one use of a key, of which there may be `points` within so many seconds. Undefined when it may pass, else the
+ * milliseconds until the next one may. Beyond `countsMax` the key that was seen first is forgotten: keys can be invented, if
+ * only as item_ids.
+ */
+export function createLimit(points: number, seconds: number, countsMax = COUNTS_MAX) {
   const limiter = new RateLimiterMemory({ points, duration: seconds });
   const keys = new Set<string>();
   return async (key: string): Promise<number | undefined> => {

@@ -106,6 +106,11 @@ export const PROBLEMS = {
     title: 'There is no such order',
     detail: 'No order has been accepted under this request_id.',
   },
+  'no-archive': {
+    status: 404,
+    title: 'This gateway has no archive of orders',
+    detail: 'Read an order by its request_id. With DATABASE_URL the gateway lists orders as well.',
+  },
   'not-the-buyer': {
     status: 403,
     title: 'The order is somebody else’s',

@@ -13,8 +13,8 @@ import { announcesNothing } from '../http/body-reader';
 import { parseRequestId, parseUserId } from '../../engine/orders/order';
 import { problem } from '../http/problems';
 import { json, type HttpResponse } from '../http/response';
-import type { OrderLookup } from './order-lookup';
-import { viewOrder } from './order-view';
+import type { FinishedOrder, OrderLookup } from './order-lookup';
+import { viewFound, viewOrder, type OrderBody } from './order-view';
 import { NO_STORE, type RouteContext } from './route';
 
 /** Handles DELETE /orders/<id>?user_id=<id>. Throws RequestError. */
@@ -61,10 +61,13 @@ export function createCancelOrder({
 }): CancelOrder {
   let waiting = 0;
 
-  const cancel = async (request: CancelRequest): Promise<FoundResult | undefined> => {
+  const cancel = async (
+    request: CancelRequest,
+  ): Promise<FoundResult | ArchivedResult | undefined> => {
     const { requestId } = request;
     const found = await orUnknown('the look-up of the order', requestId, lookUp(requestId));
     if (!found) return undefined;
+    if ('archived' in found) return archivedResult(request, found);
     const { itemId } = found;
     const ask = async () => {
       const asked = ledger.cancel({ ...request, itemId });
@@ -127,6 +130,20 @@ interface CancelRequest {
 
 type FoundResult = CancelResult & { readonly itemId: ItemId };
 
+/** The ledger does not know the order any more, so nothing of it can be changed. */
+type ArchivedResult =
+  | { readonly kind: 'archived'; readonly order: OrderBody }
+  | Extract<CancelResult, { readonly kind: 'not-the-buyer' }>;
+
+function archivedResult(
+  { requestId, userId }: CancelRequest,
+  found: FinishedOrder,
+): ArchivedResult | undefined {
+  const order = viewFound(requestId, found);
+  if (order && order.user_id !== userId) return { kind: 'not-the-buyer' };
+  return order && { kind: 'archived', order };
+}
+
 function cancellationOf(
   requestId: RequestId,
   { itemId, entry }: Extract<FoundResult, { readonly entry: LedgerEntry }>,
@@ -145,11 +162,15 @@ function readBuyer(querystring: string): UserId | undefined {
   return name === 'user_id' && others.length === 0 ? parseUserId(value) : undefined;
 }
 
-function toResponse(requestId: RequestId, result: FoundResult | undefined): HttpResponse {
+function toResponse(
+  requestId: RequestId,
+  result: FoundResult | ArchivedResult | undefined,
+): HttpResponse {
   if (result === undefined || result.kind === 'unknown') {
     return problem('unknown-order', { requestId });
   }
   if (result.kind === 'not-the-buyer') return problem('not-the-buyer', { requestId });
+  if (result.kind === 'archived') return archivedResponse(requestId, result.order);
   const order = viewOrder({ requestId, itemId: result.itemId, entry: result.entry });
   switch (result.kind) {
     case 'cancelled':
@@ -163,6 +184,14 @@ function toResponse(requestId: RequestId, result: FoundResult | undefined): Http
     default:
       return assertNever(result);
   }
+}
+
+function archivedResponse(requestId: RequestId, order: OrderBody): HttpResponse {
+  const { status: reason } = order;
+  if (reason === 'cancelled') return json(200, order, NO_STORE);
+  return reason === 'confirmed' || reason === 'failed'
+    ? problem('too-late-to-cancel', { requestId, members: { reason, order } })
+    : problem('outcome-unknown', { requestId });
 }
 
 /** Without an answer the order may or may not be cancelled. The buyer can safely ask again. */

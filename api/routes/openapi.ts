@@ -4,13 +4,14 @@ import { problem, PROBLEMS, type ProblemType } from '../http/problems';
 import { Item } from './items';
 import { DeadLetter, ReplayReport } from './operator/dead-letters';
 import { OperatorOrder } from './operator/orders';
-import { Order, ORDER_EXAMPLE } from './order-view';
+import { OrderList } from './order-list';
+import { Order, ORDER_EXAMPLE, OrderSummary } from './order-view';
 import { Accepted } from './orders';
 import { object, oneOf, text, time, units, type DocumentedResponse, type Route } from './route';
 import { Live, ProblemExplanation, ProblemName, ReadyReport } from './system';
 
 /** When the HTTP contract changes: the second number is raised for an addition, the first for anything else. */
-const CONTRACT_VERSION = '3.0.0';
+const CONTRACT_VERSION = '3.1.0';
 
 /** Whom a listener of the gateway serves. */
 export type Audience = 'buyers' | 'operators';
@@ -229,8 +230,11 @@ const EXTRAS: Partial<
     members: {
       units_per_user: Type.Integer({ minimum: 1 }),
       owned: units('units that the user already has'),
+      links: Type.Optional(
+        object({ orders: text('the orders of the user and the item; with an archive') }),
+      ),
     },
-    example: { units_per_user: 2, owned: 2 },
+    example: { units_per_user: 2, owned: 2, links: { orders: '/orders?item_id=101' } },
   },
   'sale-not-open': {
     members: { opens_at: time('when the sale opens') },
@@ -312,6 +316,8 @@ export const COMPONENTS = {
   BuyRequest,
   Accepted,
   Order,
+  OrderSummary,
+  OrderList,
   Item,
   Live,
   ReadyReport,

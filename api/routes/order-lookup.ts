@@ -1,38 +1,55 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Archive, ArchivedEvent, ArchivedOrder } from '../../engine/archive/archive';
 import { ITEM_ID, ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
 import type { ClaimOrder } from '../../engine/stock/claims';
 import { isLedgerNotOpen, type StockLedger } from '../../engine/stock/stock-ledger';
-import { readFromRedis, RequestError, type ErrorLog } from '../http/errors';
+import { readFromArchive, readFromRedis, RequestError, type ErrorLog } from '../http/errors';
+import { createBudget } from '../http/limits';
 
-/** Questions to Temporal at once, and in a second. A lost claim is rare; made-up ids must not become a load on Temporal. */
+/**
+ * Look-ups in Temporal and the archive at once, and in a second. An order that Redis does not know is rare during its sale;
+ * made-up ids must not become a load on either.
+ */
 const LOOKUPS_MAX = 8;
 const LOOKUPS_PER_SECOND = 50;
 
-/** A negative result is reused for this long. It hides no new order: that one has a claim, which is read first. */
-const MISS_MS = 5_000;
-const MISSES_MAX = 10_000;
+/**
+ * What Temporal and the archive say is reused for this long, also that they have no such order. It hides no new order: that
+ * one has a claim, which is read first.
+ */
+const RESULT_MS = 5_000;
+const RESULTS_MAX = 10_000;
 
-export interface FoundOrder {
+/** An order with an entry in the ledger. */
+export interface LiveOrder {
   readonly itemId: ItemId;
   readonly entry: LedgerEntry;
 }
 
+/** An order that only the archive has. */
+export interface FinishedOrder {
+  readonly archived: ArchivedOrder;
+  readonly events: readonly ArchivedEvent[];
+}
+
 /**
- * Finds the entry of an order; undefined when the ledger has none. Throws a RequestError when that cannot be told, as while
- * the ledger of its item is lost.
+ * Finds an order; undefined when there is none. Throws a RequestError when that cannot be told, as while the ledger of its
+ * item is lost, or while the archive is away.
  */
-export type OrderLookup = (requestId: RequestId) => Promise<FoundOrder | undefined>;
+export type OrderLookup = (requestId: RequestId) => Promise<LiveOrder | FinishedOrder | undefined>;
 
 /**
  * Finds orders by their claims. Where an order has none (its gateway died before it prolonged the claim, or the claim has
- * expired), the item comes from the order's run, and the claim is written again.
+ * expired), the item comes from the order's run, and the claim is written again. What the ledger does not know, the archive
+ * may.
  */
 export function createOrderLookup({
   ledger,
   findItem,
   claim,
+  archive,
   errors,
   now = () => performance.now(),
 }: {
@@ -40,13 +57,15 @@ export function createOrderLookup({
   /** Absent, in tests: without a claim no order is found. */
   readonly findItem?: FindItem | undefined;
   readonly claim?: ClaimOrder | undefined;
+  /** Absent: what the ledger does not know is unknown. */
+  readonly archive?: Pick<Archive, 'newestOrder' | 'eventsOf'> | undefined;
   readonly errors: ErrorLog;
   /** Milliseconds on a steady clock. */
   readonly now?: () => number;
 }): OrderLookup {
-  const misses = createMisses(now);
+  const results = createResults(now);
   const hasRoom = createBudget(LOOKUPS_PER_SECOND, now);
-  const running = new Map<RequestId, Promise<FoundOrder | undefined>>();
+  const running = new Map<RequestId, Promise<LiveOrder | FinishedOrder | undefined>>();
 
   const read = (requestId: RequestId, itemId?: ItemId) =>
     readFromRedis(
@@ -57,15 +76,12 @@ export function createOrderLookup({
       requestId,
     );
 
-  const lookUp = async (requestId: RequestId, find: FindItem) => {
-    const itemId = await find(requestId).catch((cause: unknown) => {
+  const findByRun = async (requestId: RequestId): Promise<LiveOrder | undefined> => {
+    const itemId = await findItem?.(requestId).catch((cause: unknown) => {
       throw unanswered('Temporal gave no answer', requestId, cause);
     });
     const found = itemId && unlessLost(await read(requestId, itemId), requestId);
-    if (!found) {
-      misses.add(requestId);
-      return undefined;
-    }
+    if (!found) return undefined;
     const { fingerprint } = found.entry;
     await claim?.({ requestId, itemId: found.itemId, fingerprint }).catch((error: unknown) => {
       errors.report('the claim of an order was not written again', error, { requestId });
@@ -73,24 +89,54 @@ export function createOrderLookup({
     return found;
   };
 
+  const findArchived = async (requestId: RequestId): Promise<FinishedOrder | undefined> => {
+    if (!archive) return undefined;
+    const archived = await readFromArchive(archive.newestOrder(requestId), requestId);
+    if (!archived) return undefined;
+    const events = await readFromArchive(archive.eventsOf(archived.orderId), requestId);
+    return { archived, events };
+  };
+
+  const lookUp = async (requestId: RequestId, claimed: Claimed) => {
+    const found = await findByRun(requestId);
+    if (found) return found;
+    // Of an item whose ledger is lost the archive may have less than has happened.
+    const archived = claimed === 'ledger-lost' ? undefined : await findArchived(requestId);
+    results.add(requestId, archived);
+    return preferred(archived, claimed, requestId);
+  };
+
   return async (requestId) => {
     const claimed = await read(requestId);
     // The claim may be another request's, which took the id of this order while that had no claim, or was rejected and has
     // left its claim behind.
-    const isReused = claimed !== 'ledger-lost' && claimed?.entry.reason === 'request-id-reused';
-    const isFound = claimed !== 'ledger-lost' && claimed !== undefined && !isReused;
-    if (isFound || !findItem || misses.has(requestId)) return unlessLost(claimed, requestId);
+    if (claimed !== 'ledger-lost' && claimed && !isReused(claimed)) return claimed;
+    if (!findItem && !archive) return unlessLost(claimed, requestId);
+    const result = results.get(requestId);
+    if (result) return preferred(result.found, claimed, requestId);
     const same = running.get(requestId);
     if (same) return same;
     if (running.size >= LOOKUPS_MAX || !hasRoom()) {
-      throw unanswered('Temporal is asked for too many orders already', requestId);
+      throw unanswered('Temporal and the archive are asked for too many orders', requestId);
     }
-    const started = lookUp(requestId, findItem)
-      .then((found) => found ?? unlessLost(claimed, requestId))
-      .finally(() => running.delete(requestId));
+    const started = lookUp(requestId, claimed).finally(() => running.delete(requestId));
     running.set(requestId, started);
     return started;
   };
+}
+
+/** What Redis says of a request_id. */
+type Claimed = LiveOrder | 'ledger-lost' | undefined;
+
+function isReused({ entry }: LiveOrder): boolean {
+  return entry.reason === 'request-id-reused';
+}
+
+/** An order that was refused because its id is another's is shown only where that one is not known. */
+function preferred(archived: FinishedOrder | undefined, claimed: Claimed, requestId: RequestId) {
+  const isBetter = archived && archived.archived.reason !== 'request-id-reused';
+  if (claimed !== 'ledger-lost' && isBetter) return archived;
+  return unlessLost(claimed, requestId) ?? archived;
 }
 
 function unlessLost<T>(found: T | 'ledger-lost', requestId: RequestId): T {
@@ -102,31 +148,24 @@ function unanswered(message: string, requestId: RequestId, cause?: unknown): Req
   return new RequestError(message, { problem: 'not-accepted', requestId, cause });
 }
 
-/** The last ids without an order, each until MISS_MS after it was looked up. */
-function createMisses(now: () => number) {
-  const until = new Map<RequestId, number>();
+/** The last results, each until RESULT_MS after its look-up. */
+function createResults(now: () => number) {
+  interface Result {
+    readonly found: FinishedOrder | undefined;
+    readonly until: number;
+  }
+  const results = new Map<RequestId, Result>();
   return {
-    has: (requestId: RequestId): boolean => (until.get(requestId) ?? 0) > now(),
-    add: (requestId: RequestId): void => {
-      until.delete(requestId);
-      until.set(requestId, now() + MISS_MS);
-      const [oldest] = until.keys();
-      if (until.size > MISSES_MAX && oldest !== undefined) until.delete(oldest);
+    get: (requestId: RequestId): Result | undefined => {
+      const result = results.get(requestId);
+      return result && result.until > now() ? result : undefined;
     },
-  };
-}
-
-/** Returns a function that is true at most `perSecond` times in each second. */
-function createBudget(perSecond: number, now: () => number) {
-  let second = -Infinity;
-  let used = 0;
-  return (): boolean => {
-    if (now() - second >= 1_000) {
-      second = now();
-      used = 0;
-    }
-    used += 1;
-    return used <= perSecond;
+    add: (requestId: RequestId, found: FinishedOrder | undefined): void => {
+      results.delete(requestId);
+      results.set(requestId, { found, until: now() + RESULT_MS });
+      const [oldest] = results.keys();
+      if (results.size > RESULTS_MAX && oldest !== undefined) results.delete(oldest);
+    },
   };
 }
 

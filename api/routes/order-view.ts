@@ -1,13 +1,19 @@
 import { Type, type Static } from '@sinclair/typebox';
+import type { ArchivedOrder } from '../../engine/archive/archive';
 import {
-  type LedgerEntry,
   type LedgerState,
   failureReason,
   orderStatus,
   type OrderStatus,
 } from '../../engine/orders/ledger';
-import { FAILURE_REASONS, type ItemId, type RequestId } from '../../engine/orders/order';
+import {
+  FAILURE_REASONS,
+  type ItemId,
+  type RequestId,
+  type UserId,
+} from '../../engine/orders/order';
 import { Id } from '../buy/buy-request';
+import type { FinishedOrder, LiveOrder } from './order-lookup';
 import { object, oneOf, orNull, text, time, units } from './route';
 
 /** Typed as records so that a new status or state does not compile until it is documented. */
@@ -32,8 +38,8 @@ export const Links = object({
   events: text('the order as a stream of events'),
 });
 
-/** An order as the outside reads it. */
-export const Order = object({
+/** An order as a list shows it. */
+export const OrderSummary = object({
   request_id: Id,
   item_id: Id,
   user_id: Id,
@@ -47,8 +53,16 @@ export const Order = object({
   generation: units('0 before the first try to sell it, then the number of tries'),
   accepted_at: time('when its units were held'),
   finished_at: orNull(time('when it was sold or released'), 'null until then'),
-  timeline: Type.Array(object({ at: time('when'), state: State })),
   links: Links,
+});
+type OrderSummaryBody = Static<typeof OrderSummary>;
+
+/** An order as the outside reads it. */
+export const Order = object({
+  ...OrderSummary.properties,
+  timeline: Type.Array(object({ at: time('when'), state: State }), {
+    description: 'long after its end only its beginning and its end',
+  }),
 });
 export type OrderBody = Static<typeof Order>;
 
@@ -57,16 +71,64 @@ export function orderLinks(requestId: RequestId): Static<typeof Links> {
   return { self: `/orders/${requestId}`, events: `/orders/${requestId}/events` };
 }
 
+/** The list of a buyer's orders of an item. */
+export function orderListLink(itemId: ItemId, userId?: UserId): string {
+  const query = new URLSearchParams({
+    item_id: itemId,
+    ...(userId !== undefined && { user_id: userId }),
+  });
+  return `/orders?${query.toString()}`;
+}
+
+/** What buyers see of an order, wherever it was found. */
+export function viewFound(
+  requestId: RequestId,
+  found: LiveOrder | FinishedOrder,
+): OrderBody | undefined {
+  return 'archived' in found ? viewArchived(found) : viewOrder({ requestId, ...found });
+}
+
+/** What the archive has of an order. Its steps are not archived, only how it ended. */
+function viewArchived({ archived, events }: FinishedOrder): OrderBody {
+  const { status, acceptedAt, finishedAt } = archived;
+  const ends =
+    events.length > 0 || finishedAt === undefined ? events : [{ at: finishedAt, status }];
+  return {
+    ...viewSummary(archived),
+    timeline: [
+      { at: iso(acceptedAt), state: 'held' },
+      ...ends.map((end) => ({
+        at: iso(end.at),
+        state: end.status === 'confirmed' ? ('sold' as const) : ('released' as const),
+      })),
+    ],
+  };
+}
+
+/** An archived order in a list. */
+export function viewSummary(order: ArchivedOrder): OrderSummaryBody {
+  const { requestId, reason = null, paymentId = null, finishedAt } = order;
+  return {
+    request_id: requestId,
+    item_id: order.itemId,
+    user_id: order.userId,
+    amount: order.amount,
+    status: order.status,
+    reason,
+    payment_id: paymentId,
+    generation: order.generation,
+    accepted_at: iso(order.acceptedAt),
+    finished_at: finishedAt === undefined ? null : iso(finishedAt),
+    links: orderLinks(requestId),
+  };
+}
+
 /** Turns a ledger entry into what buyers see. Undefined while the order is only held: it is not accepted yet. */
 export function viewOrder({
   requestId,
   itemId,
   entry,
-}: {
-  readonly requestId: RequestId;
-  readonly itemId: ItemId;
-  readonly entry: LedgerEntry;
-}): OrderBody | undefined {
+}: LiveOrder & { readonly requestId: RequestId }): OrderBody | undefined {
   const status = orderStatus(entry);
   if (status === undefined) return undefined;
   const reason = failureReason(entry);
@@ -90,7 +152,7 @@ function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-export const ORDER_EXAMPLE: OrderBody = {
+export const SUMMARY_EXAMPLE: OrderSummaryBody = {
   request_id: 'req-1',
   item_id: '101',
   user_id: 'u1',
@@ -101,11 +163,15 @@ export const ORDER_EXAMPLE: OrderBody = {
   generation: 1,
   accepted_at: '2026-01-05T12:00:00.000Z',
   finished_at: '2026-01-05T12:00:00.250Z',
+  links: { self: '/orders/req-1', events: '/orders/req-1/events' },
+};
+
+export const ORDER_EXAMPLE: OrderBody = {
+  ...SUMMARY_EXAMPLE,
   timeline: [
     { at: '2026-01-05T12:00:00.000Z', state: 'held' },
     { at: '2026-01-05T12:00:00.004Z', state: 'queued' },
     { at: '2026-01-05T12:00:00.090Z', state: 'reserved' },
     { at: '2026-01-05T12:00:00.250Z', state: 'sold' },
   ],
-  links: { self: '/orders/req-1', events: '/orders/req-1/events' },
 };

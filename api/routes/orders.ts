@@ -9,7 +9,7 @@ import { problem } from '../http/problems';
 import { json } from '../http/response';
 import type { CancelOrder } from './cancel-order';
 import type { OrderLookup } from './order-lookup';
-import { Links, Order, ORDER_EXAMPLE, viewOrder, type OrderBody } from './order-view';
+import { Links, Order, ORDER_EXAMPLE, viewFound, type OrderBody } from './order-view';
 import { jsonResponse, NO_STORE, object, pathParameter, type Route } from './route';
 
 export const Accepted = object({
@@ -94,8 +94,8 @@ export type FindOrder = (requestId: RequestId, buyer?: Buyer) => Promise<OrderBo
 export function createFindOrder(lookUp: OrderLookup): FindOrder {
   return async (requestId, buyer) => {
     const found = await lookUp(requestId);
-    if (buyer && found?.entry.userId !== buyer.userId) return undefined;
-    return found && viewOrder({ requestId, itemId: found.itemId, entry: found.entry });
+    const order = found && viewFound(requestId, found);
+    return buyer && order?.user_id !== buyer.userId ? undefined : order;
   };
 }
 
@@ -105,7 +105,8 @@ export function readOrderRoute(findOrder: FindOrder): Route {
     path: '/orders/{request_id}',
     id: 'order',
     summary: 'Read an order',
-    description: 'The order as it is now.',
+    description:
+      'The order as it is now. With an archive it is found for ever; of a request_id that was used again, the newest.',
     parameters: [REQUEST_ID],
     responses: [jsonResponse(200, 'The order.', { schema: Order, example: ORDER_EXAMPLE })],
     problems: ['unknown-order', 'internal', 'not-accepted'],

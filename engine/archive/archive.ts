@@ -1,13 +1,13 @@
 import { sql } from 'kysely';
 import { invariant } from '../orders/invariant';
-import type { ItemId, RequestId, UserId } from '../orders/order';
+import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
 export const PAGE_MAX = 1_000;
 
-/** An accepted order as the archive has it. Times are milliseconds since the epoch. */
-export interface ArchivedOrder {
+/** An acceptance as the archive has it. Times are milliseconds since the epoch. */
+export interface ArchivedAcceptance {
   readonly orderId: string;
   readonly requestId: RequestId;
   readonly itemId: ItemId;
@@ -19,12 +19,17 @@ export interface ArchivedOrder {
   /** `repeated`: the acceptance of an order that has another order id. */
   readonly status: ArchivedStatus;
   /** Only of a failed order. */
-  readonly reason: string | undefined;
+  readonly reason: FailureReason | undefined;
   readonly paymentId: string | undefined;
   readonly generation: number;
   readonly finishedAt: number | undefined;
 }
 export type ArchivedStatus = ArchiveTables['order_states']['status'];
+
+/** An acceptance that repeats no other one. */
+export interface ArchivedOrder extends ArchivedAcceptance {
+  readonly status: Exclude<ArchivedStatus, 'repeated'>;
+}
 
 /** Typed as a record so that a new status does not compile until it can be searched for. */
 const STATUSES: Record<ArchivedStatus, true> = {
@@ -43,7 +48,17 @@ export interface ArchivedEvent {
 }
 
 /** Where a page ends: the next one has the orders before it. It stays valid whatever is archived meanwhile. */
-export type OrderCursor = Pick<ArchivedOrder, 'acceptedAt' | 'orderId'>;
+export type OrderCursor = Pick<ArchivedAcceptance, 'acceptedAt' | 'orderId'>;
+
+export function cursorText({ acceptedAt, orderId }: OrderCursor): string {
+  return `${acceptedAt}.${orderId}`;
+}
+
+/** Undefined for what is no cursor. */
+export function parseCursor(text: string): OrderCursor | undefined {
+  const [, acceptedAt, orderId] = /^(\d{1,15})\.([!-~]{1,300})$/.exec(text) ?? [];
+  return orderId === undefined ? undefined : { acceptedAt: Number(acceptedAt), orderId };
+}
 
 export interface OrderFilters {
   readonly requestId?: string | undefined;
@@ -119,6 +134,7 @@ export function createArchive(database: ArchiveDatabase) {
         .orderBy('accepted_at', 'desc')
         .orderBy('order_id', 'desc')
         .limit(1)
+        .$narrowType<{ status: ArchivedOrder['status'] }>()
         .executeTakeFirst();
       return row && toOrder(row);
     },
@@ -128,12 +144,19 @@ export function createArchive(database: ArchiveDatabase) {
       userId: UserId,
       { itemId, ...page }: Page & Pick<OrderFilters, 'itemId'>,
     ): Promise<ArchivedOrder[]> => {
-      const query = find({ userId, itemId }, page).where('s.status', '<>', 'repeated');
-      return (await query.execute()).map(toOrder);
+      const rows = await find({ userId, itemId }, page)
+        .where('s.status', '<>', 'repeated')
+        .$narrowType<{ status: ArchivedOrder['status'] }>()
+        .execute();
+      return rows.map(toOrder);
     },
 
     /** All acceptances, newest first. */
-    search: async ({ limit, cursor, ...filters }: OrderFilters & Page): Promise<ArchivedOrder[]> =>
+    search: async ({
+      limit,
+      cursor,
+      ...filters
+    }: OrderFilters & Page): Promise<ArchivedAcceptance[]> =>
       (await find(filters, { limit, cursor }).execute()).map(toOrder),
 
     /** The newest events of an order, the oldest of them first. */
@@ -163,7 +186,7 @@ export function createArchive(database: ArchiveDatabase) {
 /** One for each try to sell the order, which an operator may repeat without end. */
 const EVENTS_MAX = 100;
 
-interface Row {
+interface Row<Status> {
   readonly order_id: string;
   readonly request_id: string;
   readonly item_id: string;
@@ -172,15 +195,15 @@ interface Row {
   readonly price_minor: string;
   readonly currency: string;
   readonly accepted_at: Date;
-  readonly status: ArchivedStatus;
+  readonly status: Status;
   readonly reason: string | null;
   readonly payment_id: string | null;
   readonly generation: string;
   readonly finished_at: Date | null;
 }
 
-/** Ids were checked before they were archived. */
-function toOrder(row: Row): ArchivedOrder {
+/** Ids and reasons were checked before they were archived. */
+function toOrder<Status extends ArchivedStatus>(row: Row<Status>) {
   return {
     orderId: row.order_id,
     requestId: row.request_id as RequestId,
@@ -191,7 +214,7 @@ function toOrder(row: Row): ArchivedOrder {
     currency: row.currency,
     acceptedAt: row.accepted_at.getTime(),
     status: row.status,
-    reason: row.reason ?? undefined,
+    reason: (row.reason ?? undefined) as FailureReason | undefined,
     paymentId: row.payment_id ?? undefined,
     generation: Number(row.generation),
     finishedAt: row.finished_at?.getTime(),

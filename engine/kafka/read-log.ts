@@ -115,6 +115,23 @@ export function logReachesBackTo(kafka: Kafka, topic: string, sinceMs: number): 
   });
 }
 
+/** What a partition holds: the offset of its oldest record, and the one behind its newest. */
+export interface LogEnd {
+  readonly partition: number;
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** Every record that Kafka has acknowledged before the call is before these ends. */
+export async function logEnds(kafka: Kafka, topic: string): Promise<readonly LogEnd[]> {
+  const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
+  return ends.map(({ partition, low, high }) => ({
+    partition,
+    low: BigInt(low),
+    high: BigInt(high),
+  }));
+}
+
 /** Whether a group has finished every record that a topic holds at the time of the call. */
 export function isLogRead(kafka: Kafka, topic: string, groupId: string): Promise<boolean> {
   return withAdmin(kafka, async (admin) => {

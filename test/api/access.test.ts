@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Route } from '../../api/routes/route';
+import { createFakeArchive } from '../support/fake-archive';
 import { signWithSecret, WITH_SECRET } from '../support/identity-provider';
 import { aFailedOrder } from '../cli/letters';
 import { reply } from './open-gateway';
@@ -46,6 +47,7 @@ const REQUESTS: Record<string, readonly Asked[]> = {
     { as: 'in the name of the owner', body: () => ({ ...aPurchase(), user_id: 'u1' }) },
     { as: 'with the id of the order', body: () => aPurchase(ORDER) },
   ],
+  orders: [{}, { as: 'in the name of the owner', query: '?user_id=u1' }],
   order: [{ params: { request_id: ORDER } }],
   orderEvents: [{ params: { request_id: ORDER } }],
   cancelOrder: [
@@ -89,7 +91,9 @@ function listenersOf({
 
 /** Asks for everybody, in turn, a gateway on which u1 has placed an order. An answer is its status and its problem. */
 async function answersTo(listener: string, route: Route, asked: Asked): Promise<string[]> {
-  const open = await openOperatorGateway({ letters: [aFailedOrder('a')], jwt: WITH_SECRET });
+  const { archive } = createFakeArchive();
+  const letters = [aFailedOrder('a')];
+  const open = await openOperatorGateway({ letters, jwt: WITH_SECRET, archive });
   try {
     const ordered = await send(open.url, 'the owner', 'POST', '/buy', aPurchase(ORDER));
     expect(ordered.status).toBe(202);

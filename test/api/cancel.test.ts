@@ -317,6 +317,6 @@ describe('DELETE /orders/<request_id> finds invalid', () => {
     const events = await del('/orders/req-1/events?user_id=u1');
     expect([events.status, events.headers.get('allow')]).toEqual([405, 'HEAD, GET']);
     expect((await del('/buy')).status).toBe(405);
-    expect((await del('/orders')).status).toBe(404);
+    expect((await del('/orders')).status).toBe(405);
   });
 });

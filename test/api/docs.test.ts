@@ -163,6 +163,7 @@ describe('the OpenAPI documents', () => {
     );
     expect(secured.sort()).toEqual([
       'delete /orders/{request_id}',
+      'get /orders',
       'get /orders/{request_id}',
       'get /orders/{request_id}/events',
       'post /buy',

@@ -1,3 +1,4 @@
+import type { GatewayParts } from '../../api/gateway';
 import type { TraceTarget } from '../../api/routes/operator/operator';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
@@ -59,12 +60,14 @@ export async function openOperatorGateway({
   kafkaIsAway = false,
   jwt,
   trace,
+  archive,
 }: {
   letters?: readonly StoredDeadLetter[];
   standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
   jwt?: JwtSettings;
   trace?: TraceTarget;
+  archive?: GatewayParts['archive'];
 } = {}): Promise<OperatorGateway> {
   const restocks: Restock[] = [];
   const changes: SaleChange[] = [];
@@ -167,7 +170,7 @@ export async function openOperatorGateway({
   const { standing } = operator.selling;
   const open = await openGateway({
     units: 3,
-    change: () => ({ operator, jwt, trace, selling: standing }),
+    change: () => ({ operator, jwt, trace, archive, selling: standing }),
   });
   const ask: OperatorGateway['ask'] = async (method, path, body, token = TOKEN, headers = {}) =>
     reply(

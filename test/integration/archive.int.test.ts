@@ -1,5 +1,13 @@
-import { createArchive, type OrderCursor, type OrderFilters } from '../../engine/archive/archive';
+import {
+  createArchive,
+  cursorText,
+  parseCursor,
+  type OrderCursor,
+  type OrderFilters,
+} from '../../engine/archive/archive';
 import { openArchive } from '../../engine/archive/database';
+import { project } from '../../engine/archive/projection';
+import { createArchiveStore } from '../../engine/archive/store';
 import { loadDatabaseAccess } from '../../platform/config';
 import { createLogger } from '../../platform/logger';
 import { closeDatabasePool, createDatabasePool } from '../../platform/postgres';
@@ -167,6 +175,10 @@ describe('a search', () => {
     expect(ids(await reader().search({ limit: 2 }))).toEqual(['order-5', 'order-4']);
     const cursor = { acceptedAt: AT + 4_000, orderId: 'order-4' };
     expect(ids(await reader().search({ limit: 1, cursor }))).toEqual(['order-3']);
+    expect(parseCursor(cursorText(cursor))).toEqual(cursor);
+    expect(['', '4', '4.', 'x.y', '4.a b', '4.\0'].map(parseCursor)).toEqual(
+      Array(6).fill(undefined),
+    );
     await expect(reader().search({ limit: 1_001 })).rejects.toThrow('a page of 1001 orders');
   });
 });
@@ -184,9 +196,11 @@ test('the events of an order are in their order', async () => {
 });
 
 test('the positions are those of one topic', async () => {
-  await archive.fill(createRecords().order(order(1)));
-  expect(await reader().positions('filled')).toEqual(new Map([[0, 1n]]));
-  expect(await reader().positions('orders')).toEqual(new Map());
+  const { write } = createArchiveStore(archive.database);
+  const nothing = project('orders', []);
+  await write({ topic: 'orders', partition: 4, from: undefined, to: 7n }, nothing);
+  await write({ topic: 'other', partition: 5, from: undefined, to: 8n }, nothing);
+  expect(await reader().positions('orders')).toEqual(new Map([[4, 7n]]));
 });
 
 test('a query that takes too long fails, and the next one is answered', async () => {

@@ -37,18 +37,17 @@ export async function createTestArchive({ isMigrated = true } = {}) {
         Object.fromEntries(Object.entries(row).filter(([name]) => !STAMPS.has(name))),
       );
     },
-    /** Writes records, in a log of their own. */
+    /** Writes records, each batch of them in a log of its own. */
     fill: async (...records: readonly Archived[]): Promise<void> => {
       const store = createArchiveStore(database);
       for (const batch of batches(records)) {
-        const from = (await store.positions()).get('filled:0');
         const log = batch[0]?.log ?? 'orders';
         const changes = project(
           log,
           batch.map(({ record }) => record),
         );
-        const stretch = { topic: 'filled', partition: 0, from, to: (from ?? 0n) + 1n };
-        await store.write(stretch, changes);
+        const topic = randomUUID();
+        await store.write({ topic, partition: 0, from: undefined, to: 1n }, changes);
       }
     },
     empty: async (): Promise<void> => {
