@@ -77,7 +77,9 @@ function parseOptions(args: readonly string[]) {
     ([name, suite]) => `  ${name.padEnd(10)} ${suite.about}`,
   );
   const program = new Command('npm run bench --')
-    .description('Measures the engine on this machine, with Redis, Kafka and Temporal of its own.')
+    .description(
+      'Measures the engine on this machine, with Redis, Kafka, Temporal and PostgreSQL of its own.',
+    )
     .option(
       '--suite <names>',
       'which suites, comma-separated (default: all but hostile and years)',

@@ -1,14 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { project, setAside } from '../../engine/archive/projection';
+import { createArchiveStore } from '../../engine/archive/store';
 import type { ItemId, Order } from '../../engine/orders/order';
 import { buyersKey, ordersKey } from '../../engine/stock/keys';
 import { createLedgerCounts } from '../../engine/stock/ledger-counts';
+import { createTestArchive, type TestArchive } from '../support/archive';
+import { aLetter, anAcceptance, anEvent, createRecords } from '../support/archived-records';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
 const PAGE = readFileSync(join(__dirname, '..', '..', 'docs', 'personal-data.md'), 'utf8');
-/** The script that operators are told to run. */
+/** The scripts that operators are told to run. */
 const [, SCRIPT = ''] = /```lua\n([^]*?)```/.exec(PAGE) ?? [];
+const [, SQL = ''] = /```sql\n([^]*?)```/.exec(PAGE) ?? [];
 
 let stock: RedisStock;
 beforeAll(() => {
@@ -67,5 +72,50 @@ describe('the script of docs/personal-data.md', () => {
     const before = await stock.redis.hgetall(ordersKey(itemId));
     await expect(erase(itemId, 'u-7')).rejects.toThrow(`UNFINISHED ${open.requestId} is queued`);
     expect(await stock.redis.hgetall(ordersKey(itemId))).toEqual(before);
+  });
+});
+
+describe('the statements of docs/personal-data.md', () => {
+  let archive: TestArchive;
+  beforeAll(async () => {
+    archive = await createTestArchive();
+  });
+  afterAll(() => archive.drop());
+
+  test('leave nothing of a user in the archive, and every order', async () => {
+    const records = createRecords();
+    const mine = anAcceptance({ userId: 'u-7', orderId: 'mine' });
+    const others = anAcceptance({ userId: 'u-77', orderId: 'others' });
+    const archived = [
+      records.order(mine),
+      records.order(others),
+      records.event(anEvent(mine)),
+      await records.letter(aLetter(mine)),
+      await records.letter(aLetter(others)),
+    ];
+    const changes = [
+      ...archived.map(({ log, record }) => project(log, [record])),
+      ...archived.slice(0, 2).map(({ record }) => setAside(record, 'for this test')),
+    ];
+    const store = createArchiveStore(archive.database);
+    for (const [partition, one] of changes.entries()) {
+      await store.write({ topic: 'any', partition, from: undefined, to: 1n }, one);
+    }
+    const before = await archive.rows('order_states');
+
+    await archive.pool.query(SQL.replaceAll(":'user'", "'u-7'"));
+
+    const { rows } = await archive.pool.query<{ text: string }>(
+      `select t::text as text from orders t
+       union all select encode(value, 'escape') from dead_letters
+       union all select encode(value, 'escape') from set_aside`,
+    );
+    const left = rows.map(({ text }) => text).join('\n');
+    expect(left).not.toMatch(/u-7(?!7)/);
+    expect(left.match(/u-77/g)).toHaveLength(3);
+    const after = before.map((row) =>
+      row['user_id'] === 'u-7' ? { ...row, user_id: 'sub-erased' } : row,
+    );
+    expect(await archive.rows('order_states')).toEqual(after);
   });
 });
