@@ -22,7 +22,6 @@ import {
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
-import { describeError } from '../platform/user-error';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -165,7 +164,7 @@ function createPublishOutcome(outcomes: OutcomePublisher) {
       // As at a ledger that cannot be read many orders may wait, whatever their items: for one topic.
       const nextRetryDelay = retries('events', activityInfo().attempt);
       throw ApplicationFailure.create({
-        message: `the event could not be written: ${describeError(error)}`,
+        message: `the event could not be written: ${error instanceof Error ? error.message : String(error)}`,
         ...(nextRetryDelay !== undefined && { nextRetryDelay }),
         category: ApplicationFailureCategory.BENIGN,
         cause: error as Error,

@@ -1,5 +1,4 @@
 import { createPacedRetries } from '../../activities/order-activities';
-import type { ItemId } from '../../engine/orders/order';
 
 const MINUTE_MS = 60_000;
 const LATE = 9;
@@ -12,7 +11,7 @@ describe('the retries of parked orders', () => {
       () => now,
       () => random.value,
     );
-    return (attempt: number, item = 'sick') => delayAfter(item as ItemId, attempt);
+    return (attempt: number, item = 'sick') => delayAfter(item, attempt);
   };
   beforeEach(() => {
     now = 0;
