@@ -76,12 +76,14 @@ describe('the points', () => {
       ...Object.values(INGEST.ledger),
       ...Object.values(INGEST.claims),
       ...Object.values(INGEST.provider),
+      ...Object.values(INGEST.outcomes),
       INGEST.commit,
     ],
     worker: [
       ...Object.values(WORKER.ledger),
       ...Object.values(WORKER.provider),
       ...Object.values(WORKER.deadLetters),
+      ...Object.values(WORKER.outcomes),
     ],
     archiver: [...Object.values(ARCHIVER.store), ARCHIVER.commit],
   };
