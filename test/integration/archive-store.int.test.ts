@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { Pool } from 'pg';
@@ -123,10 +124,12 @@ test('counts the rows that a write has changed, by table', async () => {
 
 describe('PostgreSQL refuses', () => {
   test.each([
-    ['a NUL in a text', anEvent(ORDER, { paymentId: 'pay\0' })],
-    ['a text that is too long for an index', anEvent(ORDER, { paymentId: noise(9_000) })],
-  ])('%s, as the fault of the record', async (_what, event) => {
-    const changes = project('order-events', [createRecords().event(event).record]);
+    ['a NUL in a text', 'pay\0'],
+    ['a text that is too long for an index', noise(9_000)],
+  ])('%s, as the fault of the record', async (_what, payment_id) => {
+    const right = project('order-events', [createRecords().event(anEvent(ORDER)).record]);
+    // No event is read with such a payment id; other records may have such texts.
+    const changes = { ...right, orders: right.orders.map((row) => ({ ...row, payment_id })) };
     const writing = store().write({ topic: 'a', partition: 0, from: undefined, to: 1n }, changes);
     await expect(writing).rejects.toBeInstanceOf(RefusedError);
     expect(await allRows(archive)).toMatchObject({ orders: [], order_events: [] });
@@ -300,7 +303,7 @@ describe('the migrations', () => {
       await checkArchive(fresh.database);
       await fresh.migrate();
       const { rows } = await fresh.pool.query('select name from archive_migrations');
-      expect(rows).toHaveLength(1);
+      expect(rows).toHaveLength(readdirSync('engine/archive/migrations').length);
     } finally {
       await fresh.drop();
     }
