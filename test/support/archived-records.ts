@@ -31,7 +31,8 @@ export function anEvent(
   fields: Partial<Omit<OrderEvent, 'order'>> = {},
 ): OrderEvent {
   const at = order.acceptedAt + 1_000;
-  return { order, revision: 3, at, status: 'confirmed', generation: 1, ...fields };
+  const reason = fields.status === 'failed' ? 'payment-declined' : undefined;
+  return { order, revision: 3, at, status: 'confirmed', generation: 1, reason, ...fields };
 }
 
 /** Gives records their places, as appending them to the log does. */
