@@ -146,7 +146,7 @@ describe('the gateway answers with a problem', () => {
   test.each([
     '/',
     '/buy/',
-    '/orders',
+    '/order',
     '/items/',
     '/problems/none',
     '/orders/%zz/x',
