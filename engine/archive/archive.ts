@@ -87,7 +87,7 @@ export type Archive = ReturnType<typeof createArchive>;
 export function createArchive(database: ArchiveDatabase) {
   /**
    * The conditions on columns of `orders` find the rows by its indexes; the view works out what each of them is. A status
-   * of the view is either the one of the row, or the row has none yet.
+   * or a reason of the view is either that of the row, or the row is queued.
    */
   const find = ({ status, ...filters }: OrderFilters, { limit, cursor }: Page) => {
     invariant(limit >= 1 && limit <= PAGE_MAX, `a page of ${limit} orders`);
@@ -111,7 +111,11 @@ export function createArchive(database: ArchiveDatabase) {
         sql<boolean>`(o.accepted_at, o.order_id) < (${new Date(acceptedAt)}, ${orderId})`,
       );
     }
-    if (reason !== undefined) query = query.where('s.reason', '=', reason);
+    if (reason !== undefined) {
+      query = query
+        .where((eb) => eb.or([eb('o.reason', '=', reason), eb('o.status', '=', 'queued')]))
+        .where('s.reason', '=', reason);
+    }
     if (status !== undefined) {
       const stored = status === 'repeated' ? (['queued'] as const) : ([status, 'queued'] as const);
       query = query.where('o.status', 'in', stored).where('s.status', '=', status);

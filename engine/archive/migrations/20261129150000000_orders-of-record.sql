@@ -25,6 +25,7 @@ create index orders_by_request on orders (request_id, accepted_at);
 create index orders_by_user on orders (user_id, accepted_at, order_id);
 create index orders_by_item on orders (item_id, accepted_at, order_id);
 create index orders_by_status on orders (status, accepted_at, order_id);
+create index orders_by_reason on orders (reason, accepted_at, order_id) where reason is not null;
 create index orders_by_time on orders (accepted_at, order_id);
 create index orders_by_payment on orders (payment_id) where payment_id is not null;
 -- Increments: the start of the transaction that wrote the row, so that a reader has to look back by as long as one may take.
