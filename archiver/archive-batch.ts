@@ -1,6 +1,6 @@
 import type { KafkaMessage } from 'kafkajs';
 import { project, setAside, type ArchivedLog, type Changes } from '../engine/archive/projection';
-import { RefusedError, type ArchiveStore } from '../engine/archive/store';
+import { RefusedError, type ArchiveStore, type Place } from '../engine/archive/store';
 import type { LogRecord } from '../engine/kafka/consumer';
 import type { Call, Failpoints } from '../platform/failpoints';
 import type { Logger } from '../platform/logger';
@@ -133,7 +133,11 @@ export function createBatchArchiver(deps: BatchArchiverDeps) {
         if (!(error instanceof Interruption)) throw error;
       }
     },
-    joined: positions.joined,
+    /** To be called after each (re)join. */
+    joined: (partitions: readonly Place[]): void => {
+      positions.joined(partitions);
+      retries.reset();
+    },
     returnToPositions: positions.returnTo,
     /** Whether PostgreSQL did not answer when it was last needed. */
     get isBlocked(): boolean {

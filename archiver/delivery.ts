@@ -102,5 +102,9 @@ export function createRetries({
     get isBlocked(): boolean {
       return isBlocked;
     },
+    /** Another process has what was to be repeated here. */
+    reset: (): void => {
+      isBlocked = false;
+    },
   };
 }

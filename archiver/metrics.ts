@@ -19,7 +19,7 @@ export function createMetrics(now: () => number = Date.now) {
       }
     },
   });
-  return {
+  const metrics = {
     records: new Counter({
       name: 'flash_sale_archive_records_total',
       help: 'Records finished: archived, set aside, or repeated, which were archived before',
@@ -32,7 +32,7 @@ export function createMetrics(now: () => number = Date.now) {
     }),
     faults: new Counter({
       name: 'flash_sale_archive_faults_total',
-      help: 'Attempts that were repeated: PostgreSQL failed, another process was faster, or the log has gone back',
+      help: 'PostgreSQL failed, another process was faster, or a log has gone back',
       labelNames: ['kind'] as const,
     }),
     lost: new Counter({
@@ -40,12 +40,19 @@ export function createMetrics(now: () => number = Date.now) {
       help: 'Records that were gone from the log before they were archived',
       labelNames: ['topic'] as const,
     }),
+  };
+  // An increase from no value at all is none to Prometheus.
+  for (const kind of FAULTS) metrics.faults.inc({ kind }, 0);
 
+  return {
+    ...metrics,
     /** Says which partitions this process has. */
     assigned: (partitions: Readonly<Record<string, readonly number[]>>): void => {
       for (const [topic, numbers] of Object.entries(partitions)) {
         const before = oldest.get(topic);
         oldest.set(topic, new Map(numbers.map((number) => [number, before?.get(number)])));
+        for (const outcome of OUTCOMES) metrics.records.inc({ topic, outcome }, 0);
+        metrics.lost.inc({ topic }, 0);
       }
       for (const topic of oldest.keys()) if (!(topic in partitions)) oldest.delete(topic);
     },
@@ -55,3 +62,6 @@ export function createMetrics(now: () => number = Date.now) {
     },
   };
 }
+
+const FAULTS = ['database', 'superseded', 'log-gone-back'];
+const OUTCOMES = ['archived', 'repeated', 'set-aside'];

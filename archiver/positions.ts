@@ -43,7 +43,7 @@ export function createPositions(options: {
     forget: (place: Place): void => {
       known.delete(nameOf(place));
     },
-    /** To be called after each (re)join: others may have archived what this process had before. */
+    /** Others may have archived what this process had before. */
     joined: (partitions: readonly Place[]): void => {
       assigned = partitions;
       known.clear();

@@ -124,15 +124,14 @@ test('counts the rows that a write has changed, by table', async () => {
 
 describe('PostgreSQL refuses', () => {
   test.each([
-    ['a NUL in a text', 'pay\0'],
-    ['a text that is too long for an index', noise(9_000)],
-  ])('%s, as the fault of the record', async (_what, payment_id) => {
-    const right = project('order-events', [createRecords().event(anEvent(ORDER)).record]);
-    // No event is read with such a payment id; other records may have such texts.
-    const changes = { ...right, orders: right.orders.map((row) => ({ ...row, payment_id })) };
+    ['a NUL in a text', { error: 'no \0' }],
+    ['a text that is too long for an index', { id: noise(9_000) }],
+  ])('%s, as the fault of the record', async (_what, fields) => {
+    const { record } = await createRecords().letter(aLetter(ORDER, fields));
+    const changes = project('dead-letters', [record]);
     const writing = store().write({ topic: 'a', partition: 0, from: undefined, to: 1n }, changes);
     await expect(writing).rejects.toBeInstanceOf(RefusedError);
-    expect(await allRows(archive)).toMatchObject({ orders: [], order_events: [] });
+    expect(await allRows(archive)).toMatchObject({ dead_letters: [], set_aside: [] });
   });
 
   test('half a character in the JSON of an action', async () => {
@@ -169,19 +168,54 @@ describe('a connection', () => {
   const stretch = { topic: 'a', partition: 0, from: undefined, to: 1n };
   const changes = project('orders', [createRecords().order(ORDER).record]);
 
-  test('on which a statement had no answer is not used again, nor for the rest of its transaction', async () => {
+  /** What is sent to the server, from now on. */
+  function statementsOf(pool: Pool): string[] {
+    const sent: string[] = [];
+    pool.on('connect', (client) => {
+      const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+      client.query = ((...args: unknown[]) => {
+        sent.push(String(args[0]).slice(0, 20));
+        return query(...args);
+      }) as typeof client.query;
+    });
+    return sent;
+  }
+
+  /** While nobody else gets at a table. */
+  async function whileLocked(table: string, use: () => Promise<void>): Promise<void> {
     const lock = await archive.pool.connect();
-    await withArchive(300, async (database, pool) => {
-      await lock.query('begin; lock table orders in access exclusive mode');
-      const writing = createArchiveStore(database).write(stretch, changes);
-      await expect(writing).rejects.toThrow('timeout');
-      expect(pool.totalCount).toBe(0);
+    try {
+      await lock.query(`begin; lock table ${table} in access exclusive mode`);
+      await use();
+    } finally {
       await lock.query('rollback');
+      lock.release();
+    }
+  }
+
+  test('on which a statement had no answer is not used again, nor for the rest of its transaction', async () => {
+    await withArchive(300, async (database, pool) => {
+      const sent = statementsOf(pool);
+      await whileLocked('orders', async () => {
+        const writing = createArchiveStore(database).write(stretch, changes);
+        await expect(writing).rejects.toThrow('timeout');
+        expect(pool.totalCount).toBe(0);
+        // A rollback would wait as long again.
+        expect(sent.at(-1)).toBe('insert into "orders"');
+      });
       // The server goes on with the statement, and finds nobody who commits it.
       expect(await createArchiveStore(database).write(stretch, changes)).toEqual({ orders: 1 });
       expect(await archive.rows('orders')).toHaveLength(1);
     });
-    lock.release();
+  });
+
+  test('on which a question had no answer is not used again', async () => {
+    await withArchive(300, async (database, pool) => {
+      await whileLocked('log_positions', async () => {
+        await expect(createArchiveStore(database).positions()).rejects.toThrow('timeout');
+        expect(pool.totalCount).toBe(0);
+      });
+    });
   });
 
   test('that the server ends between two statements fails their transaction and nothing else', async () => {
