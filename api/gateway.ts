@@ -32,6 +32,7 @@ import { orderListRoute, type OrderListArchive } from './routes/order-list';
 import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/access';
 import type { TraceTarget } from './routes/operator/operator';
+import { SEARCH_ROUTES } from './routes/operator/order-search';
 import { ORDER_ROUTES } from './routes/operator/orders';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
@@ -191,7 +192,7 @@ export function createGateway(parts: GatewayParts) {
     appendDeadlineMs: limits.appendDeadlineMs,
   });
   const operatorRoutes = createOperatorRoutes(
-    [...SELLING_ROUTES, ...STOCK_ROUTES, ...ORDER_ROUTES, ...DEAD_LETTER_ROUTES],
+    [...SELLING_ROUTES, ...STOCK_ROUTES, ...SEARCH_ROUTES, ...ORDER_ROUTES, ...DEAD_LETTER_ROUTES],
     parts.operator,
     { ledger, findOrder, trace: parts.trace, defaultPrice, readBody, errors: authLog },
   );

@@ -133,7 +133,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     archive: archive && {
       orders: archive.forBuyers,
       ordersTopic: config.ordersTopic,
-      logEnds: () => logEnds(quietKafka, config.ordersTopic),
+      logEnds: (msMax) => logEnds(quietKafka, config.ordersTopic, msMax),
     },
     cancellations: failpoints.around(kafka.cancellations, calls.CANCELLATIONS_CALLS),
     probes: {
@@ -161,6 +161,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
         now: Date.now,
         report: reportToLog(logger),
       }),
+      archive: archive?.forOperators,
       // Connections are opened for each request: purchases share none of them.
       letters: {
         ...createDeadLetterClients({ ...config, ...config.operator }, OPERATOR_RECORDS_MAX),
@@ -261,12 +262,16 @@ function connectKafka(
 /** A buyer waits for each of these. */
 const BUYERS_STATEMENT_MS_MAX = 1_500;
 
+/** A search may read all orders of an item. Few of them at once: they take what the archiver needs to keep up. */
+const OPERATORS_STATEMENT_MS_MAX = 10_000;
+const OPERATORS_CONNECTIONS_MAX = 2;
+
 /**
  * The archive, which is asked only for what Redis does not know. Nothing is connected until then, so a start does not need
- * it. Undefined where there is none.
+ * it. Undefined where there is none. Operators have connections of their own: buyers wait for none of their searches.
  */
 function connectArchive(
-  { database }: ApiConfig,
+  { database, operator }: ApiConfig,
   logger: Logger,
   onShutdown: Lifecycle['onShutdown'],
 ) {
@@ -277,7 +282,17 @@ function connectArchive(
     statementMsMax: BUYERS_STATEMENT_MS_MAX,
   });
   onShutdown('postgres', () => closeDatabasePool(pool));
+  const operatorsPool =
+    operator &&
+    createDatabasePool(database, {
+      name: 'api for operators',
+      logger,
+      connectionsMax: OPERATORS_CONNECTIONS_MAX,
+      statementMsMax: OPERATORS_STATEMENT_MS_MAX,
+    });
+  if (operatorsPool) onShutdown('postgres of operators', () => closeDatabasePool(operatorsPool));
   return {
+    forOperators: operatorsPool && createArchive(openArchive(operatorsPool)),
     forBuyers: createArchive(openArchive(pool)),
     probe: onceAtATime(() => pingDatabase(pool)),
   };

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { allowsColour } from '../platform/config/command-line';
 import { createContext } from './context';
 import { createActions, runCommandLine } from './program';
@@ -8,6 +9,7 @@ const { stdout, stderr } = process;
 
 const terminal: Terminal = {
   out: (text) => stdout.write(text),
+  stream: (parts) => pipeline(parts, stdout, { end: false }),
   err: (text) => stderr.write(text),
   colour: stdout.isTTY && allowsColour(process.env),
 };

@@ -8,6 +8,7 @@ import type { Context } from './context';
 import { addEventsCommand, eventsActions } from './events';
 import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
+import { addOrderSearchCommands, orderSearchActions } from './order-search';
 import { addOrderCommands, orderActions } from './orders';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSellingCommands, sellingActions } from './selling';
@@ -19,6 +20,7 @@ import { plainLines, type ExitCode, type Terminal } from './terminal';
 export const createActions = (context: Context) => ({
   doctor: doctorActions(context),
   orders: orderActions(context),
+  orderSearch: orderSearchActions(context),
   token: tokenActions(context),
   stock: stockActions(context),
   selling: sellingActions(context),
@@ -60,6 +62,8 @@ export async function runCommandLine(
     .showHelpAfterError('(--help shows the commands, options and an example)');
   addDoctorCommand(program, actions.doctor, end);
   addOrderCommands(program, actions.orders, end);
+  const orders = program.command('orders').description('All orders, for operators: the archive');
+  addOrderSearchCommands(orders, actions.orderSearch, end);
   addTokenCommand(program, actions.token, end);
   const stock = program.command('stock').description('The stock of items');
   addStockCommands(stock, actions.stock, end);

@@ -4,6 +4,8 @@ import Table from 'cli-table3';
 export interface Terminal {
   /** Standard output: results; with --json only the document. */
   readonly out: (text: string) => void;
+  /** The same for a result that does not fit into memory: each part when the one before is written. */
+  readonly stream: (parts: AsyncIterable<string>) => Promise<void>;
   /** Standard error: errors and progress. */
   readonly err: (text: string) => void;
   readonly colour: boolean;

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { describeError, UserError } from '../platform/user-error';
 import { createHttpClient, NoReplyError, parseJson, type HttpReply } from './http-client';
@@ -66,6 +68,27 @@ const Problem = Type.Object({
   reason: nullable(Type.String()),
 });
 
+/** An order of the archive. */
+const FoundOrder = Type.Object({
+  order_id: Type.String(),
+  request_id: Type.String(),
+  item_id: Type.String(),
+  user_id: Type.String(),
+  amount: Type.Number(),
+  price_minor: Type.Number(),
+  currency: Type.String(),
+  status: Type.String(),
+  reason: nullable(Type.String()),
+  payment_id: nullable(Type.String()),
+  generation: Type.Number(),
+  accepted_at: Type.String(),
+  finished_at: nullable(Type.String()),
+});
+
+const FoundOrders = Type.Object({ orders: Type.Array(FoundOrder), next: nullable(Type.String()) });
+
+export type FoundOrderBody = Static<typeof FoundOrder>;
+export type FoundOrdersBody = Static<typeof FoundOrders>;
 export type AcceptedBody = Static<typeof Accepted>;
 export type OrderBody = Static<typeof Order>;
 export type ItemBody = Static<typeof Item>;
@@ -124,13 +147,17 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
     if (body.status !== status) throw notOfTheGateway(url, status, `its body says ${body.status}`);
     return { kind: 'problem', problem: body.type.replace(/^.*\//, ''), retryAfterMs, body };
   };
+  const refusal = ({ problem, body }: ProblemResponse): GatewayError => {
+    const says = `${body.status} ${problem}: ${body.title}`;
+    const fields = (body.errors ?? []).map(({ path, message }) => ` ${path} ${message}.`).join('');
+    return new GatewayError(`The gateway at ${url} answers ${says}.${fields}`, false);
+  };
   const find = async <T extends TSchema>(path: string, unknownProblem: string, schema: T) => {
     const response = await send('GET', path);
     if (response.status === 200) return response.read(schema);
-    const { problem, body } = problemOf(response);
-    if (problem === unknownProblem) return undefined;
-    const says = `${response.status} ${problem}: ${body.title}`;
-    throw new GatewayError(`The gateway at ${url} answers ${says}.`, false);
+    const answer = problemOf(response);
+    if (answer.problem === unknownProblem) return undefined;
+    throw refusal(answer);
   };
 
   return {
@@ -153,6 +180,25 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
     /** Any order, at the admin listener and with an operator's token. */
     operatorOrder: (requestId: string): Promise<OrderBody | undefined> =>
       find(`/operator/orders/${encodeURIComponent(requestId)}`, 'unknown-order', Order),
+    /** A page of the orders that match, at the admin listener and with an operator's token. */
+    searchOrders: async (query: URLSearchParams): Promise<FoundOrdersBody> => {
+      const response = await send('GET', `/operator/orders?${query.toString()}`);
+      if (response.status === 200) return response.read(FoundOrders);
+      throw refusal(problemOf(response));
+    },
+    /** All orders that match, as text that is to be read as it comes. Reading throws GatewayError when it is cut off. */
+    exportOrders: async (query: URLSearchParams): Promise<AsyncIterable<string>> => {
+      const reply = await http
+        .open(`/operator/orders?${query.toString()}`)
+        .catch((error: unknown) => {
+          throw noReply(url, error);
+        });
+      if (reply.statusCode === 200) return partsOf(url, reply);
+      const status = reply.statusCode ?? 0;
+      const whole = { status, headers: reply.headers, text: await text(reply) };
+      const read = <T extends TSchema>(schema: T): Static<T> => readBody(url, whole, schema);
+      throw refusal(problemOf({ status, read, retryAfterMs: undefined }));
+    },
     /** Undefined when nothing is sold under this id. */
     item: (itemId: string): Promise<ItemBody | undefined> =>
       find(`/items/${encodeURIComponent(itemId)}`, 'unknown-item', Item),
@@ -166,6 +212,16 @@ function noReply(url: string, error: unknown): GatewayError {
     ? `The gateway at ${url} gave no answer (${error.message}).`
     : `Cannot reach the gateway at ${url}: is the stack running? (npm start)`;
   return new GatewayError(message, mayHaveArrived, error);
+}
+
+async function* partsOf(url: string, reply: IncomingMessage): AsyncGenerator<string> {
+  reply.setEncoding('utf8');
+  try {
+    for await (const part of reply) yield part as string;
+  } catch (cause) {
+    const message = `The answer of the gateway at ${url} was cut off (${describeError(cause)}): what came is not all.`;
+    throw new GatewayError(message, true, cause);
+  }
 }
 
 /** Another server may listen at this address, or a proxy may answer for the gateway. */

@@ -1,4 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -70,12 +75,10 @@ export function createHttpClient(
         // The wait for a connection counts as well, and a reply that trickles ends in time.
         const signal = AbortSignal.timeout(replyMsMax);
         const fail = (cause: Error) => {
-          const code = 'code' in cause ? String(cause.code) : '';
-          const mayHaveArrived = !NOT_CONNECTED.includes(code);
           const message = signal.aborted
             ? `no reply within ${replyMsMax} ms`
             : describeError(cause);
-          reject(new NoReplyError(message, { mayHaveArrived, cause }));
+          reject(new NoReplyError(message, { mayHaveArrived: mayHaveArrived(cause), cause }));
         };
         const options = { method, agent, headers, signal };
         const outgoing = request(`${base}${path}`, options, (incoming) => {
@@ -90,10 +93,31 @@ export function createHttpClient(
         outgoing.once('error', fail);
         outgoing.end(body);
       }),
+    /**
+     * The reply to a GET, to be read as it comes. Throws NoReplyError when none begins; its own reading fails when it is cut
+     * off, or when nothing more comes for so long as a whole reply may take.
+     */
+    open: (path: string): Promise<IncomingMessage> =>
+      new Promise((resolve, reject) => {
+        const options = { method: 'GET', agent, headers: authorization, timeout: replyMsMax };
+        const outgoing = request(`${base}${path}`, options, resolve);
+        outgoing.once('timeout', () => {
+          outgoing.destroy(new Error(`nothing came for ${replyMsMax} ms`));
+        });
+        outgoing.once('error', (cause: Error) => {
+          const message = describeError(cause);
+          reject(new NoReplyError(message, { mayHaveArrived: mayHaveArrived(cause), cause }));
+        });
+        outgoing.end();
+      }),
     close: () => {
       agent.destroy();
     },
   };
+}
+
+function mayHaveArrived(cause: Error): boolean {
+  return !NOT_CONNECTED.includes('code' in cause ? String(cause.code) : '');
 }
 
 /** Parses a reply. Throws for text that is no JSON, or names the first field that does not match the schema. */

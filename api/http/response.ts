@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { SECURITY_HEADERS } from '../../platform/health-server';
 import { BODY_BYTES_MAX } from './limits';
 import { httpRequestId } from './request-id';
@@ -10,6 +11,8 @@ export interface HttpResponse {
   /** Without content-length, connection, x-request-id and the SECURITY_HEADERS, which `writeResponse` adds. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Buffer;
+  /** Sent instead of the body, a part whenever the client has taken the one before. An error cuts the response off. */
+  readonly stream?: AsyncIterable<string>;
   /** The problem's type when the response is one; metrics count by it. */
   readonly problem?: string;
 }
@@ -54,7 +57,7 @@ export function unlessKnown(response: HttpResponse, ifNoneMatch: string | undefi
 export function writeResponse(
   req: IncomingMessage,
   res: ServerResponse,
-  { status, headers, body }: HttpResponse,
+  { status, headers, body, stream }: HttpResponse,
   { close }: { readonly close: boolean },
 ): void {
   if (res.destroyed || res.headersSent) return;
@@ -67,10 +70,12 @@ export function writeResponse(
       : SECURITY_LINES.slice(0, 2);
   lines.push('x-request-id', httpRequestId(req));
   for (const name of Object.keys(headers)) lines.push(name, headers[name] ?? '');
-  if (status !== 204 && status !== 304) lines.push('content-length', String(bytes));
+  if (status !== 204 && status !== 304 && !stream) lines.push('content-length', String(bytes));
   if (close || abandoned) lines.push('connection', 'close');
   res.writeHead(status, lines);
-  if (abandoned) endAfterLingering(req, res, body);
+  // Whoever makes the stream reports its errors; a client that leaves is none.
+  if (stream && req.method !== 'HEAD') void pipeline(stream, res).catch(() => undefined);
+  else if (abandoned) endAfterLingering(req, res, body);
   // latin1 writes the same bytes where all are ASCII, and is cheaper.
   else res.end(body, bytes === body.length ? 'latin1' : 'utf8');
 }

@@ -3,6 +3,7 @@ import { BuyRequest, Id } from '../buy/buy-request';
 import { problem, PROBLEMS, type ProblemType } from '../http/problems';
 import { Item } from './items';
 import { DeadLetter, ReplayReport } from './operator/dead-letters';
+import { FoundOrder } from './operator/order-search';
 import { OperatorOrder } from './operator/orders';
 import { OrderList } from './order-list';
 import { Order, ORDER_EXAMPLE, OrderSummary } from './order-view';
@@ -127,11 +128,15 @@ function operation(route: Route) {
   };
 }
 
-function responseObject({ description, body, headers }: DocumentedResponse) {
+function responseObject({ description, body, others = [], headers }: DocumentedResponse) {
+  const content = [...(body ? [body] : []), ...others].map(({ mediaType, schema, example }) => [
+    mediaType,
+    { schema, example },
+  ]);
   return {
     description,
     ...(headers && { headers: headerObjects(headers) }),
-    ...(body && { content: { [body.mediaType]: { schema: body.schema, example: body.example } } }),
+    ...(content.length > 0 && { content: Object.fromEntries(content) as unknown }),
   };
 }
 
@@ -326,6 +331,7 @@ export const COMPONENTS = {
   DeadLetter,
   ReplayReport,
   OperatorOrder,
+  FoundOrder,
   Problem,
   ...Object.fromEntries(
     Object.entries(PROBLEM_SCHEMAS).map(([type, schema]) => [`problem.${type}`, schema]),

@@ -45,7 +45,7 @@ export interface OrderListArchive {
   readonly orders: Pick<Archive, 'ordersOfUser' | 'positions'>;
   readonly ordersTopic: string;
   /** Asks Kafka. */
-  readonly logEnds: () => Promise<readonly LogEnd[]>;
+  readonly logEnds: (msMax: number) => Promise<readonly LogEnd[]>;
 }
 
 /** GET /orders: what a buyer has ordered. Without `archive` the route says that there is none. */
@@ -173,7 +173,10 @@ export function createCompleteness(
     lookedAt = now();
     const at = lookedAt;
     try {
-      looks.push({ at, ends: await within(logEnds(), LOOK_MS_MAX, 'reading the end of the log') });
+      looks.push({
+        at,
+        ends: await within(logEnds(LOOK_MS_MAX), LOOK_MS_MAX, 'reading the end of the log'),
+      });
       if (looks.length > LOOKS_MAX) looks.shift();
     } catch (error) {
       errors.report('it is not known whether the archive is complete', error);

@@ -61,6 +61,12 @@ export interface DocumentedResponse {
     readonly schema: TSchema;
     readonly example: unknown;
   };
+  /** What a client gets instead of the body if it asks for one of these media types. */
+  readonly others?: readonly {
+    readonly mediaType: string;
+    readonly schema: TSchema;
+    readonly example: unknown;
+  }[];
   /** Header names and their descriptions. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { invariant } from '../orders/invariant';
 import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
+import { EVENT_STATUSES } from '../orders/order-event';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
@@ -24,22 +25,13 @@ export interface ArchivedAcceptance {
   readonly generation: number;
   readonly finishedAt: number | undefined;
 }
-export type ArchivedStatus = ArchiveTables['order_states']['status'];
+export const ARCHIVED_STATUSES = ['queued', ...EVENT_STATUSES, 'repeated'] as const;
+export type ArchivedStatus = (typeof ARCHIVED_STATUSES)[number];
 
 /** An acceptance that repeats no other one. */
 export interface ArchivedOrder extends ArchivedAcceptance {
   readonly status: Exclude<ArchivedStatus, 'repeated'>;
 }
-
-/** Typed as a record so that a new status does not compile until it can be searched for. */
-const STATUSES: Record<ArchivedStatus, true> = {
-  queued: true,
-  confirmed: true,
-  failed: true,
-  cancelled: true,
-  repeated: true,
-};
-export const ARCHIVED_STATUSES = Object.keys(STATUSES) as ArchivedStatus[];
 
 /** An order came to an end; a failed one may be tried again, and come to another. */
 export interface ArchivedEvent {

@@ -123,8 +123,12 @@ export interface LogEnd {
 }
 
 /** Every record that Kafka has acknowledged before the call is before these ends. */
-export async function logEnds(kafka: Kafka, topic: string): Promise<readonly LogEnd[]> {
-  const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
+export async function logEnds(
+  kafka: Kafka,
+  topic: string,
+  msMax: number,
+): Promise<readonly LogEnd[]> {
+  const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic), msMax);
   return ends.map(({ partition, low, high }) => ({
     partition,
     low: BigInt(low),

@@ -113,6 +113,7 @@ describe.each(['public', 'admin'] as const)(
         if (body) expectValid(body.schema, body.example);
         for (const response of responses) {
           if (response.body) expectValid(response.body.schema, response.body.example);
+          for (const other of response.others ?? []) expectValid(other.schema, other.example);
         }
         for (const { schema, example } of parameters) {
           if (example !== undefined) expectValid(schema, example);

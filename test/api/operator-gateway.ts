@@ -1,4 +1,3 @@
-import type { GatewayParts } from '../../api/gateway';
 import type { TraceTarget } from '../../api/routes/operator/operator';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
@@ -16,6 +15,7 @@ import type {
 import type { SellingChange, SellingState } from '../../engine/stock/selling-switch';
 import type { JwtSettings } from '../../platform/config/buyer-auth';
 import { at } from '../cli/letters';
+import type { FakeArchive } from '../support/fake-archive';
 import { openGateway, reply, type OpenGateway, type Reply } from './open-gateway';
 
 export const TOKEN = 'a-token-of-some-length';
@@ -67,7 +67,7 @@ export async function openOperatorGateway({
   kafkaIsAway?: boolean;
   jwt?: JwtSettings;
   trace?: TraceTarget;
-  archive?: GatewayParts['archive'];
+  archive?: FakeArchive['archive'];
 } = {}): Promise<OperatorGateway> {
   const restocks: Restock[] = [];
   const changes: SaleChange[] = [];
@@ -117,6 +117,7 @@ export async function openOperatorGateway({
       standing: () =>
         selling.state?.stopped === true ? ('stopped' as const) : ('selling' as const),
     },
+    archive: archive?.orders,
     operations: {
       restock: (restock: Restock) => {
         restocks.push(restock);

@@ -29,6 +29,7 @@ const OF_BUY = {
 /** What every path may answer, and the reads and cancellations of orders. */
 const OF_OTHERS = {
   'unknown-order': 404,
+  'no-archive': 404,
   'not-the-buyer': 403,
   'too-late-to-cancel': 409,
   'not-found': 404,

@@ -16,6 +16,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
   const actions: Actions = {
     doctor: { doctor: record('doctor') },
     orders: { buy: record('buy'), order: record('order'), cancel: record('cancel') },
+    orderSearch: { search: record('orders search'), export: record('orders export') },
     token: { token: record('token') },
     stock: {
       show: record('stock show'),
@@ -133,6 +134,24 @@ test.each([
   ['dlq discard a --why x --by ann', 'dlq discard', { ids: ['a'], why: 'x', by: 'ann' }],
   ['sale stop-all --why x --by ann', 'sale stop-all', { why: 'x', by: 'ann' }],
   ['sale resume-all', 'sale resume-all', {}],
+  ['orders search', 'orders search', { max: 50 }],
+  [
+    'orders search --status repeated --payment p --until 2026-11-24 --admin-url http://x',
+    'orders search',
+    {
+      max: 50,
+      status: 'repeated',
+      payment: 'p',
+      until: Date.UTC(2026, 10, 24),
+      adminUrl: 'http://x',
+    },
+  ],
+  ['orders export --user u1', 'orders export', { format: 'csv', user: 'u1' }],
+  [
+    'orders export --format ndjson --reason sold-out',
+    'orders export',
+    { format: 'ndjson', reason: 'sold-out' },
+  ],
   ['audit-log', 'audit-log', { max: 50 }],
   [
     'audit-log --since 2026-11-24 --item 101 --by ann --json',

@@ -12,6 +12,9 @@ export function textTerminal({ colour = false } = {}): Terminal & {
     out: (text) => {
       out += text;
     },
+    stream: async (parts) => {
+      for await (const part of parts) out += part;
+    },
     err: (text) => {
       err += text;
     },

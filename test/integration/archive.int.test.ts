@@ -185,7 +185,8 @@ describe('a search', () => {
 
 test('the events of an order are in their order', async () => {
   const records = createRecords();
-  const failed = anEvent(order(1), { revision: 4, status: 'failed', at: AT + 5_000 });
+  const ended = { status: 'failed', reason: 'payment-declined' } as const;
+  const failed = anEvent(order(1), { ...ended, revision: 4, at: AT + 5_000 });
   const sold = anEvent(order(1), { revision: 12, at: AT + 9_000 });
   await archive.fill(records.event(sold), records.event(failed), records.event(anEvent(order(2))));
   expect(await reader().eventsOf('order-1')).toEqual([

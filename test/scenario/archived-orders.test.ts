@@ -5,10 +5,12 @@ import { createTestArchive, type TestArchive } from '../support/archive';
 import { startBuiltProcess, type BuiltProcess } from '../support/built-process';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
+import { flashSale } from '../support/flash-sale';
 import { startTcpProxy } from '../support/tcp-proxy';
 
 jest.setTimeout(180_000);
 
+const TOKEN = 'a-token-of-some-length';
 const ITEM = `archived-${randomUUID().slice(0, 8)}`;
 
 let archive: TestArchive;
@@ -22,7 +24,12 @@ beforeAll(async () => {
   proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
   url.hostname = '127.0.0.1';
   url.port = String(proxy.port);
-  engine = await startEngine({ DATABASE_URL: archive.url, PAYMENT_DECLINE_RATE: '0' });
+  engine = await startEngine({
+    DATABASE_URL: archive.url,
+    PAYMENT_DECLINE_RATE: '0',
+    OPERATOR_TOKEN: TOKEN,
+  });
+  process.env['FLASH_SALE_OPERATOR_TOKEN'] = TOKEN;
   await engine.redis.set(`inventory:${ITEM}`, 5);
   // A server that takes connections and says nothing, from before this gateway is there.
   proxy.freeze();
@@ -117,4 +124,16 @@ test('an order is sold while PostgreSQL is away, listed when it is back, and fou
     body: { ...live, timeline: [timeline[0], timeline.at(-1)] },
   });
   expect(await ask(`/orders/unknown-${randomUUID()}`)).toMatchObject({ status: 404 });
+
+  const admin = ['--admin-url', engine.admin, '--item', ITEM];
+  const search = await flashSale(engine, 'orders', 'search', ...admin, '--json');
+  expect(search.json()).toMatchObject([
+    { request_id: requestId, user_id: 'u1', status: 'confirmed', payment_id: live['payment_id'] },
+  ]);
+  const exported = await flashSale(engine, 'orders', 'export', ...admin, '--user', 'u1');
+  expect(exported.out).toContain(`,${requestId},${ITEM},u1,1,1000,USD,confirmed,,`);
+  expect(await flashSale(engine, 'orders', 'export', ...admin, '--user', 'u2')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^order_id,.*\r\n$/) as string,
+  });
 });

@@ -41,12 +41,13 @@ export function createFakeArchive() {
     asked.push(question);
     return answers.isAway ? Promise.reject(new Error('away')) : Promise.resolve(read());
   };
-  const orders: Pick<Archive, 'newestOrder' | 'eventsOf' | 'ordersOfUser' | 'positions'> = {
+  const orders: Archive = {
     newestOrder: (requestId) =>
       answer(requestId, () => answers.orders.find((order) => order.requestId === requestId)),
     eventsOf: (orderId) => answer(`events of ${orderId}`, () => answers.events),
     ordersOfUser: (userId, page) =>
       answer({ userId, ...page }, () => answers.orders.slice(0, page.limit)),
+    search: (search) => answer(search, () => answers.orders.slice(0, search.limit)),
     positions: () => answer('positions', () => answers.positions),
   };
   const archive = {

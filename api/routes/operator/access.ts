@@ -16,7 +16,10 @@ import {
   type OperatorRoute,
 } from './operator';
 
-export interface OperatorClients extends Pick<Operator, 'operations' | 'letters' | 'selling'> {
+export interface OperatorClients extends Pick<
+  Operator,
+  'operations' | 'letters' | 'selling' | 'archive'
+> {
   /** The record of what operators do. */
   readonly actions: Pick<ActionLog, 'recorder' | 'lateRecorder'>;
   /** Those that are valid now. */
@@ -46,7 +49,7 @@ export function createOperatorRoutes(
   if (!clients) {
     return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
   }
-  const { credentials, operations, letters, selling, actions } = clients;
+  const { credentials, operations, letters, selling, archive, actions } = clients;
   const reading = createTurns();
   const operator: Operator = {
     operations,
@@ -55,6 +58,7 @@ export function createOperatorRoutes(
     trace,
     defaultPrice,
     selling,
+    archive,
     letters: { ...letters, readLetters: () => reading(letters.readLetters) },
     inTurn: createTurns(),
   };
@@ -65,7 +69,9 @@ export function createOperatorRoutes(
     respond: () => Promise<T>,
   ): Promise<T | HttpResponse> => {
     try {
-      return await respond();
+      const response = await respond();
+      if (!response?.stream) return response;
+      return { ...response, stream: reporting(response.stream, errors, fields) };
     } catch (error) {
       const response = toResponse(error);
       if (response.problem === 'dependency-unavailable') {
@@ -155,6 +161,20 @@ function createTurns() {
       open -= 1;
     });
   };
+}
+
+/** The same parts. An error is reported: the status was sent long before. */
+async function* reporting<T>(
+  stream: AsyncIterable<T>,
+  errors: AuthLog,
+  fields: Readonly<Record<string, unknown>>,
+) {
+  try {
+    yield* stream;
+  } catch (error) {
+    errors.report('an export was cut off', error, fields);
+    throw error;
+  }
 }
 
 function parseJson(body: string): unknown {

@@ -8,13 +8,20 @@ import type { Action, ActionName, Outcome, RecordLate } from '../../../engine/op
 import type { Price } from '../../../engine/orders/order';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { SellingSwitch, SellingWatch } from '../../../engine/stock/selling-switch';
+import type { Archive } from '../../../engine/archive/archive';
 import type { StockLedger } from '../../../engine/stock/stock-ledger';
 import { describeError } from '../../../platform/user-error';
 import { RequestError } from '../../http/errors';
 import type { ProblemType } from '../../http/problems';
 import type { HttpResponse } from '../../http/response';
 import type { FindOrder } from '../orders';
-import { jsonResponse, type Parameter, type Route, type RouteContext } from '../route';
+import {
+  jsonResponse,
+  type DocumentedResponse,
+  type Parameter,
+  type Route,
+  type RouteContext,
+} from '../route';
 
 /** Where the Temporal Web UI shows workflows. */
 export interface TraceTarget {
@@ -35,6 +42,8 @@ export interface Operator {
   /** The switch, and this process's view of it. */
   readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
     Pick<SellingWatch, 'follow' | 'refresh' | 'standing'>;
+  /** Absent: there is no archive. */
+  readonly archive?: Pick<Archive, 'search'> | undefined;
   /** Runs changes of dead letters one at a time. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -95,6 +104,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     readonly schema: TSchema;
     readonly example: unknown;
     readonly headers?: Readonly<Record<string, string>>;
+    readonly others?: DocumentedResponse['others'];
   };
   readonly problems: readonly ProblemType[];
   readonly isOnlyRead?: (body: Static<Body>) => boolean;
@@ -106,6 +116,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       readonly query: Static<Query>;
       readonly body: Static<Body>;
       readonly ifMatch: string | undefined;
+      readonly accept: string | undefined;
       /** The operator, as ledger and marks name them. */
       readonly by: string;
       /** Records the outcome of an urgent action. */
@@ -132,7 +143,12 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       })),
     ],
     isForOperators: true,
-    responses: [jsonResponse(200, response.description, response, response.headers)],
+    responses: [
+      {
+        ...jsonResponse(200, response.description, response, response.headers),
+        ...(response.others && { others: response.others }),
+      },
+    ],
     problems: [
       ...problems,
       ...(declaration.method === 'get' ? [] : (['forbidden'] as const)),
@@ -157,6 +173,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
           query: parseQuery({ ...context.query }),
           body,
           ifMatch,
+          accept: context.req.headers.accept,
           by: onBehalfOf === undefined ? caller.name : `${caller.name} for ${onBehalfOf}`,
           recordLate,
         });
