@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import { BlockList } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Archive } from '../engine/archive/archive';
-import type { Price } from '../engine/orders/order';
+import type { ItemId, Price } from '../engine/orders/order';
 import type { Admission } from '../engine/stock/admission';
 import type { ClaimOrder } from '../engine/stock/claims';
 import type { LedgerOpener } from '../engine/stock/ledger-opener';
@@ -33,6 +33,7 @@ import { DEAD_LETTER_ROUTES } from './routes/operator/dead-letters';
 import { createOperatorRoutes, type OperatorClients } from './routes/operator/access';
 import type { TraceTarget } from './routes/operator/operator';
 import { SEARCH_ROUTES } from './routes/operator/order-search';
+import { REPORT_ROUTES } from './routes/operator/report';
 import { ORDER_ROUTES } from './routes/operator/orders';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
@@ -101,6 +102,8 @@ export interface GatewayParts {
   readonly jwt?: JwtSettings | undefined;
   /** What every user_id must match. Absent: whatever is an id. */
   readonly userIdPattern?: RegExp | undefined;
+  /** Called with each purchase that gets a problem instead of an order. Absent: nobody counts them. */
+  readonly onRefused?: ((itemId: ItemId, problem: string | undefined) => void) | undefined;
   /** Absent: the operators' routes respond that they are disabled. */
   readonly operator?: OperatorClients | undefined;
   /** Absent: /readyz and /metrics report this process alone. */
@@ -163,6 +166,7 @@ export function createGateway(parts: GatewayParts) {
     rateLimit: parts.rateLimit && createRateLimit(parts.rateLimit),
     clients,
     userIdPattern: parts.jwt ? undefined : userIdPattern,
+    onRefused: parts.onRefused ?? (() => undefined),
     linkToOrders:
       parts.archive &&
       (({ itemId, userId }) => orderListLink(itemId, hasTokens ? undefined : userId)),
@@ -192,7 +196,14 @@ export function createGateway(parts: GatewayParts) {
     appendDeadlineMs: limits.appendDeadlineMs,
   });
   const operatorRoutes = createOperatorRoutes(
-    [...SELLING_ROUTES, ...STOCK_ROUTES, ...SEARCH_ROUTES, ...ORDER_ROUTES, ...DEAD_LETTER_ROUTES],
+    [
+      ...SELLING_ROUTES,
+      ...STOCK_ROUTES,
+      ...REPORT_ROUTES,
+      ...SEARCH_ROUTES,
+      ...ORDER_ROUTES,
+      ...DEAD_LETTER_ROUTES,
+    ],
     parts.operator,
     { ledger, findOrder, trace: parts.trace, defaultPrice, readBody, errors: authLog },
   );

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics } from 'prom-client';
 import { createArchive } from '../engine/archive/archive';
-import { openArchive } from '../engine/archive/database';
+import { openArchive, type ArchiveDatabase } from '../engine/archive/database';
+import { writeRefusals } from '../engine/archive/refusals';
+import { createRefusalSums } from './buy/refusal-sums';
 import { createDeadLetterClients, withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
@@ -23,7 +26,7 @@ import { joinCluster, startCluster } from '../platform/cluster';
 import { loadApiConfig, type ApiConfig } from '../platform/config';
 import { createFailpoints, type Failpoints } from '../platform/failpoints';
 import { createLifecycle, runProcess, type Lifecycle } from '../platform/lifecycle';
-import { createLogger, type Logger } from '../platform/logger';
+import { createLogger, createRepeatFilter, type Logger } from '../platform/logger';
 import { openFilesMax } from '../platform/machine';
 import { closeDatabasePool, createDatabasePool, pingDatabase } from '../platform/postgres';
 import {
@@ -34,6 +37,7 @@ import {
 } from '../platform/redis';
 import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
+import { describeError } from '../platform/user-error';
 import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
 import { createGateway, type Gateway } from './gateway';
@@ -130,6 +134,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     findItem: createFindItem(temporal.client),
     claim,
+    onRefused: archive?.countRefused,
     archive: archive && {
       orders: archive.forBuyers,
       ordersTopic: config.ordersTopic,
@@ -291,10 +296,43 @@ function connectArchive(
       statementMsMax: OPERATORS_STATEMENT_MS_MAX,
     });
   if (operatorsPool) onShutdown('postgres of operators', () => closeDatabasePool(operatorsPool));
+  const archive = openArchive(pool);
+  const refusals = writeRefusalSums(archive, logger);
+  onShutdown('sums of refusals', refusals.stop);
   return {
     forOperators: operatorsPool && createArchive(openArchive(operatorsPool)),
-    forBuyers: createArchive(openArchive(pool)),
+    forBuyers: createArchive(archive),
+    countRefused: refusals.count,
     probe: onceAtATime(() => pingDatabase(pool)),
+  };
+}
+
+/** The archive has more to do, and a report may be seconds behind. */
+const FLUSH_REFUSALS_MS = 5_000;
+
+/** Counts refused purchases, and writes the sums of complete seconds. While the archive is away they wait, within a bound. */
+function writeRefusalSums(archive: ArchiveDatabase, logger: Logger) {
+  const sums = createRefusalSums();
+  const gateway = randomUUID();
+  const isNews = createRepeatFilter();
+  let flushing = Promise.resolve();
+  const flush = (all = false): Promise<void> => {
+    flushing = flushing
+      .then(() => sums.flush((some) => writeRefusals(archive, gateway, some), { all }))
+      .catch((error: unknown) => {
+        const { givenUp } = sums;
+        if (!isNews(`${describeError(error)} ${String(givenUp > 0)}`)) return;
+        logger.warn({ err: error, givenUp }, 'sums of refused purchases wait for the archive');
+      });
+    return flushing;
+  };
+  const timer = setInterval(() => void flush(), FLUSH_REFUSALS_MS).unref();
+  return {
+    count: sums.count,
+    stop: () => {
+      clearInterval(timer);
+      return flush(true);
+    },
   };
 }
 

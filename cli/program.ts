@@ -10,6 +10,7 @@ import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderSearchCommands, orderSearchActions } from './order-search';
 import { addOrderCommands, orderActions } from './orders';
+import { addReportCommand, reportActions } from './report';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSellingCommands, sellingActions } from './selling';
 import { addSaleCommands, addStockCommands, stockActions } from './stock';
@@ -27,6 +28,7 @@ export const createActions = (context: Context) => ({
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
+  report: reportActions(context),
   events: eventsActions(context),
   auditLog: auditLogActions(context),
   scenarios: scenariosActions(context),
@@ -75,6 +77,7 @@ export async function runCommandLine(
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');
   addOperatorCommands(operator, actions.operators, end);
+  addReportCommand(program, actions.report, end);
   addEventsCommand(program, actions.events, end);
   addAuditLogCommand(program, actions.auditLog, end);
   addScenariosCommand(program, actions.scenarios, end);

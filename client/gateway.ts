@@ -58,6 +58,52 @@ const Item = Type.Object({
 });
 
 /** RFC 9457. `errors` comes with invalid-request; `order` and `reason` come where the request names an order. */
+/** How the sale of an item went. */
+const Counts = Type.Record(Type.String(), Type.Number());
+const Report = Type.Object({
+  item_id: Type.String(),
+  accepted: Type.Object({
+    orders: Type.Number(),
+    units: Type.Number(),
+    first_at: nullable(Type.String()),
+    last_at: nullable(Type.String()),
+  }),
+  confirmed: Type.Object({
+    orders: Type.Number(),
+    units: Type.Number(),
+    buyers: Type.Number(),
+    revenue: Type.Array(
+      Type.Object({
+        currency: Type.String(),
+        price_minor: Type.Number(),
+        units: Type.Number(),
+        total_minor: Type.Number(),
+      }),
+    ),
+    last_at: nullable(Type.String()),
+    seconds_to_last_unit: nullable(Type.Number()),
+  }),
+  failed: Type.Object({ orders: Type.Number(), by_reason: Counts }),
+  cancelled: Type.Object({ orders: Type.Number() }),
+  refused: Type.Object({ requests: Type.Number(), by_reason: Counts }),
+  open: Type.Object({ orders: Type.Number() }),
+  to_outcome_ms: nullable(
+    Type.Object({ p50: Type.Number(), p90: Type.Number(), p99: Type.Number(), max: Type.Number() }),
+  ),
+  curve: Type.Object({
+    seconds_per_point: Type.Number(),
+    points: Type.Array(
+      Type.Object({
+        at: Type.String(),
+        accepted_units: Type.Number(),
+        confirmed_units: Type.Number(),
+        ended_without_a_sale: Type.Number(),
+        refused_requests: Type.Number(),
+      }),
+    ),
+  }),
+});
+
 const Problem = Type.Object({
   type: Type.String(),
   title: Type.String(),
@@ -89,6 +135,7 @@ const FoundOrders = Type.Object({ orders: Type.Array(FoundOrder), next: nullable
 
 export type FoundOrderBody = Static<typeof FoundOrder>;
 export type FoundOrdersBody = Static<typeof FoundOrders>;
+export type ReportBody = Static<typeof Report>;
 export type AcceptedBody = Static<typeof Accepted>;
 export type OrderBody = Static<typeof Order>;
 export type ItemBody = Static<typeof Item>;
@@ -199,6 +246,9 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
       const read = <T extends TSchema>(schema: T): Static<T> => readBody(url, whole, schema);
       throw refusal(problemOf({ status, read, retryAfterMs: undefined }));
     },
+    /** Undefined when the archive has no order of the item. At the admin listener and with an operator's token. */
+    report: (itemId: string): Promise<ReportBody | undefined> =>
+      find(`/operator/items/${encodeURIComponent(itemId)}/report`, 'unknown-item', Report),
     /** Undefined when nothing is sold under this id. */
     item: (itemId: string): Promise<ItemBody | undefined> =>
       find(`/items/${encodeURIComponent(itemId)}`, 'unknown-item', Item),

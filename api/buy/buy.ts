@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { NotAppendedError } from '../../engine/kafka/safe-producer';
 import { assertNever } from '../../engine/orders/invariant';
-import type { RequestId } from '../../engine/orders/order';
+import type { ItemId, RequestId } from '../../engine/orders/order';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { Buyer } from '../buyers/buyer-auth';
 import type { ReadBody } from '../http/body-reader';
@@ -44,6 +44,8 @@ export interface BuyDeps extends BuyAdmissionDeps {
   readonly clients: Pick<Clients, 'keyOf'>;
   /** What the user_id of a body must match. Absent with tokens, and where every id will do. */
   readonly userIdPattern: RegExp | undefined;
+  /** Called with each purchase that gets a problem instead of an order. */
+  readonly onRefused: (itemId: ItemId, problem: string | undefined) => void;
   /** Milliseconds; only tests shorten it. */
   readonly appendDeadlineMs: number | undefined;
 }
@@ -78,20 +80,25 @@ export function createBuy(deps: BuyDeps) {
     if (typeof body !== 'string') return body;
     const purchase = parseBuyRequest(body, buyer?.userId, deps.userIdPattern);
     if ('status' in purchase) return purchase;
-    const { requestId } = purchase;
+    const { requestId, itemId } = purchase;
+    const refused = (response: HttpResponse): HttpResponse => {
+      deps.onRefused(itemId, response.problem);
+      return response;
+    };
     // Not by the user_id of a body: anybody can write another buyer's name, or a new one each time.
     const client = rateLimit && (buyer?.userId ?? clients.keyOf(req));
-    const retryAfterMs =
-      client === undefined ? undefined : await rateLimit?.(client, purchase.itemId);
-    if (retryAfterMs !== undefined) return problem('rate-limited', { requestId, retryAfterMs });
+    const retryAfterMs = client === undefined ? undefined : await rateLimit?.(client, itemId);
+    if (retryAfterMs !== undefined) {
+      return refused(problem('rate-limited', { requestId, retryAfterMs }));
+    }
     const refusal = refuse(req, requestId);
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
       if (refusal)
-        return (await admission.respondRepeated(purchase, httpRequestId(req))) ?? refusal;
+        return (await admission.respondRepeated(purchase, httpRequestId(req))) ?? refused(refusal);
       const admitted = await admission.admit(purchase, httpRequestId(req));
-      if ('status' in admitted) return admitted;
+      if ('status' in admitted) return refused(admitted);
       const published = await publish(admitted);
       switch (published) {
         case 'queued':

@@ -3,6 +3,7 @@ import { invariant } from '../orders/invariant';
 import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
 import { EVENT_STATUSES } from '../orders/order-event';
 import type { ArchiveDatabase, ArchiveTables } from './database';
+import { reportSale } from './report';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
 export const PAGE_MAX = 1_000;
@@ -166,6 +167,9 @@ export function createArchive(database: ArchiveDatabase) {
         .execute();
       return rows.map(({ at, status }) => ({ at: at.getTime(), status })).reverse();
     },
+
+    /** How the sale of an item went; undefined where there is no order of it. */
+    report: (itemId: ItemId) => reportSale(database, itemId),
 
     /** The next offset of each partition of a topic. What is before it is in the answer of every later query. */
     positions: async (topic: string): Promise<ReadonlyMap<number, bigint>> => {

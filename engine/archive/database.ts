@@ -96,6 +96,7 @@ export interface ArchiveTables {
     value: Buffer | null;
     set_aside_at: Stamp;
   };
+  refusals: { item_id: string; at: Time; reason: string; gateway: string; requests: BigInteger };
   log_positions: { topic: string; partition: number; next_offset: BigInteger };
   /** `repeated`: the acceptance of an order that has another order id. */
   order_states: OrderColumns & { status: 'queued' | EventStatus | 'repeated' };

@@ -10,7 +10,7 @@ import type { ArchiveTables } from './database';
 /** The logs that are archived. */
 export type ArchivedLog = 'orders' | 'order-events' | 'dead-letters' | 'operator-actions';
 
-type ProjectedTable = Exclude<keyof ArchiveTables, 'log_positions' | 'order_states'>;
+type ProjectedTable = Exclude<keyof ArchiveTables, 'log_positions' | 'order_states' | 'refusals'>;
 type Row<T extends ProjectedTable> = Insertable<ArchiveTables[T]>;
 
 /** Rows to insert or to update, at most one of each key, in the order of their keys: two archivers lock them in one order. */

@@ -60,6 +60,7 @@ const REQUESTS: Record<string, readonly Asked[]> = {
   resumeSelling: [{ body: () => ({ why }) }],
   operatorItem: [{}],
   operatorPutSale: [{ body: () => ({ price_minor: 5, why }) }],
+  operatorItemReport: [{}],
   operatorOrders: [{}, { as: 'as CSV', query: '?format=csv' }],
   operatorOrder: [{ params: { request_id: ORDER } }],
   operatorRestock: [{ body: () => ({ units: 5, operation_id: 'op', why }) }],

@@ -42,6 +42,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       remove: record('operator remove'),
       list: record('operator list'),
     },
+    report: { report: record('report') },
     events: { events: record('events') },
     auditLog: { auditLog: record('audit-log') },
     scenarios: { scenarios: record('scenarios') },

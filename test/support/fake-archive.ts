@@ -1,5 +1,6 @@
 import type { OrderListArchive } from '../../api/routes/order-list';
 import type { Archive, ArchivedEvent, ArchivedOrder } from '../../engine/archive/archive';
+import type { SaleReport } from '../../engine/archive/report';
 import type { ItemId, RequestId, UserId } from '../../engine/orders/order';
 
 const AT = Date.parse('2026-01-05T12:00:00.000Z');
@@ -34,6 +35,7 @@ export function createFakeArchive() {
     events: [] as ArchivedEvent[],
     positions: new Map<number, bigint>(),
     ends: [{ partition: 0, low: 0n, high: 0n }],
+    report: undefined as SaleReport | undefined,
     isAway: false,
   };
   const asked: unknown[] = [];
@@ -48,6 +50,7 @@ export function createFakeArchive() {
     ordersOfUser: (userId, page) =>
       answer({ userId, ...page }, () => answers.orders.slice(0, page.limit)),
     search: (search) => answer(search, () => answers.orders.slice(0, search.limit)),
+    report: (itemId) => answer(`report of ${itemId}`, () => answers.report),
     positions: () => answer('positions', () => answers.positions),
   };
   const archive = {

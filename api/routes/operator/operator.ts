@@ -43,7 +43,7 @@ export interface Operator {
   readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
     Pick<SellingWatch, 'follow' | 'refresh' | 'standing'>;
   /** Absent: there is no archive. */
-  readonly archive?: Pick<Archive, 'search'> | undefined;
+  readonly archive?: Pick<Archive, 'search' | 'report'> | undefined;
   /** Runs changes of dead letters one at a time. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
