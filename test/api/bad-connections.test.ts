@@ -143,20 +143,14 @@ describe('the gateway answers with a problem', () => {
     expect(answer).toContain('HTTP/1.1 400 ');
   });
 
-  test.each([
-    '/',
-    '/buy/',
-    '/order',
-    '/items/',
-    '/problems/none',
-    '/orders/%zz/x',
-    '//',
-    '/buy/1',
-  ])('the unknown path %s', async (path) => {
-    const { status, body } = await reply(await fetch(open.url + path));
-    expect(status).toBe(404);
-    expect(body['type']).toBe('/problems/not-found');
-  });
+  test.each(['/', '/buy/', '/order', '/items/', '/problems/none', '/orders/%zz/x', '//', '/buy/1'])(
+    'the unknown path %s',
+    async (path) => {
+      const { status, body } = await reply(await fetch(open.url + path));
+      expect(status).toBe(404);
+      expect(body['type']).toBe('/problems/not-found');
+    },
+  );
 
   test.each([
     ['GET', '/buy', 'POST'],
