@@ -6,11 +6,18 @@ import { buy, ITEM, openGateway, reply, type OpenGateway } from './open-gateway'
 
 let fake: FakeArchive;
 let open: OpenGateway;
+/** Another gateway, which is closed with the first. */
+const others: OpenGateway[] = [];
+const openAnother = async (...args: Parameters<typeof openGateway>) => {
+  const other = await openGateway(...args);
+  others.push(other);
+  return other;
+};
 beforeEach(async () => {
   fake = createFakeArchive();
   open = await openGateway({ change: () => ({ archive: fake.archive }) });
 });
-afterEach(() => open.close());
+afterEach(() => Promise.all([open, ...others.splice(0)].map((one) => one.close())));
 
 const get = async (path: string) => reply(await fetch(open.url + path));
 const cancel = async (query = '?user_id=u1') =>
@@ -92,14 +99,13 @@ test('with tokens, an archived order is its buyer’s alone', async () => {
   const uuid = '6f1f2a0e-9f0b-4a57-9d0c-0d4b1f8a3c21';
   fake.answers.orders = [anArchivedOrder({ requestId: uuid as RequestId })];
   const change = () => ({ archive: fake.archive, jwt: WITH_SECRET });
-  const withTokens = await openGateway({ change });
+  const withTokens = await openAnother({ change });
   const statusFor = async (user: string, method = 'GET') => {
     const headers = { authorization: `Bearer ${await signWithSecret(user)}` };
     return (await fetch(`${withTokens.url}/orders/${uuid}`, { method, headers })).status;
   };
   expect([await statusFor('u1'), await statusFor('u2')]).toEqual([200, 404]);
   expect([await statusFor('u1', 'DELETE'), await statusFor('u2', 'DELETE')]).toEqual([409, 404]);
-  await withTokens.close();
 });
 
 describe('while the archive is away', () => {
@@ -186,18 +192,16 @@ describe('the refusal of a purchase above the limit', () => {
 
   test('with tokens names no user in the link', async () => {
     const change = () => ({ archive: fake.archive, jwt: WITH_SECRET });
-    const withTokens = await openGateway({ change });
+    const withTokens = await openAnother({ change });
     const authorization = `Bearer ${await signWithSecret('u1')}`;
     const { body } = await refused(withTokens, { authorization });
     expect(body['links']).toEqual({ orders: '/orders?item_id=101' });
-    await withTokens.close();
   });
 
   test('without an archive links to nothing', async () => {
-    const without = await openGateway();
+    const without = await openAnother();
     const { body } = await refused(without);
     expect(body).toMatchObject({ type: '/problems/purchase-limit', owned: 0 });
     expect(body).not.toHaveProperty('links');
-    await without.close();
   });
 });

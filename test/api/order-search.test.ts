@@ -92,9 +92,8 @@ describe('a search', () => {
 
   test('without an archive says that there is none', async () => {
     const without = await openOperatorGateway();
-    const answer = await without.ask('GET', '/orders');
+    const answer = await without.ask('GET', '/orders').finally(without.close);
     expect([answer.status, problemType(answer)]).toEqual([404, 'no-archive']);
-    await without.close();
   });
 });
 
