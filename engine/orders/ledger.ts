@@ -28,7 +28,7 @@ export interface LedgerEntry extends Price {
   /** When it was sold or released; absent while it is under way. */
   readonly finishedAt?: number;
   readonly timeline: readonly TimelineStep[];
-  /** Of the last change of state: larger than those before it. Absent where that change is older than revisions. */
+  /** Of the last time that the order ended: larger than those before it. Absent where that is older than revisions. */
   readonly revision?: number;
 }
 

@@ -22,7 +22,7 @@ interface StoredEntry {
   readonly lease_until?: number | undefined;
   readonly accepted_at: number;
   readonly finished_at?: number | undefined;
-  /** Of the latest change; absent in entries that have not changed since before revisions. */
+  /** Of the last end; absent where the order has not ended since there are revisions. */
   readonly revision?: number | undefined;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;

@@ -135,12 +135,14 @@ local function addEvent(requestId, entry, state, free)
   addEvents(state, { changeOf(requestId, entry, free) })
 end
 
--- Puts the entry into a state and records the time. The caller moves the counts. The revision numbers the changes of an order
--- for readers of its events: the time, so that it grows over a loss of the ledger as well, and more where two changes fall
--- together. An entry that is older than revisions has none until it changes.
+-- Puts the entry into a state and records the time. The caller moves the counts. The revision numbers the ends of an order for
+-- readers of its events: the time, so that it grows over a loss of the ledger as well, and more where two fall together. An
+-- order that ended before there were revisions has none.
 local function enter(entry, state, now)
   entry.state = state
-  entry.revision = math.max((tonumber(entry.revision) or 0) + 1, now)
+  if state == 'sold' or state == 'released' then
+    entry.revision = math.max((tonumber(entry.revision) or 0) + 1, now)
+  end
   local timeline = (entry.timeline or '') .. state .. '@' .. whole(now) .. ' '
   if #timeline > TIMELINE_LENGTH_MAX then
     timeline = string.gsub(string.sub(timeline, -TIMELINE_LENGTH_MAX), '^%S* ', '')
