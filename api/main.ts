@@ -37,6 +37,7 @@ import {
 } from '../platform/redis';
 import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
+import { lookEvery } from '../platform/until';
 import { describeError } from '../platform/user-error';
 import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
@@ -315,23 +316,22 @@ function writeRefusalSums(archive: ArchiveDatabase, logger: Logger) {
   const sums = createRefusalSums();
   const gateway = randomUUID();
   const isNews = createRepeatFilter();
-  let flushing = Promise.resolve();
-  const flush = (all = false): Promise<void> => {
-    flushing = flushing
-      .then(() => sums.flush((some) => writeRefusals(archive, gateway, some), { all }))
-      .catch((error: unknown) => {
-        const { givenUp } = sums;
-        if (!isNews(`${describeError(error)} ${String(givenUp > 0)}`)) return;
-        logger.warn({ err: error, givenUp }, 'sums of refused purchases wait for the archive');
-      });
-    return flushing;
-  };
-  const timer = setInterval(() => void flush(), FLUSH_REFUSALS_MS).unref();
+  let isLast = false;
+  const flushes = lookEvery(FLUSH_REFUSALS_MS, async () => {
+    try {
+      await sums.flush((some) => writeRefusals(archive, gateway, some), { all: isLast });
+    } catch (error) {
+      const { givenUp } = sums;
+      if (!isNews(`${describeError(error)} ${String(givenUp > 0)}`)) return;
+      logger.warn({ err: error, givenUp }, 'sums of refused purchases wait for the archive');
+    }
+  });
   return {
     count: sums.count,
     stop: () => {
-      clearInterval(timer);
-      return flush(true);
+      isLast = true;
+      flushes.stop();
+      return flushes.refresh();
     },
   };
 }

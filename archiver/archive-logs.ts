@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { watchConsumer } from '../engine/kafka/consumer';
-import { withAdmin } from '../engine/kafka/topics';
+import { logEnds } from '../engine/kafka/read-log';
 import { answers } from '../platform/health-server';
 import { lookEvery, within } from '../platform/until';
 import { createBatchArchiver, type BatchArchiverDeps } from './archive-batch';
@@ -40,8 +40,8 @@ export async function startArchiving(
   const batches = createBatchArchiver({
     ...options,
     logStart: async (topic, partition) => {
-      const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
-      return BigInt(offsets.find((one) => one.partition === partition)?.low ?? 0);
+      const ends = await logEnds(kafka, topic);
+      return ends.find((one) => one.partition === partition)?.low ?? 0n;
     },
     seek: (topic, partition, offset) => {
       consumer.seek({ topic, partition, offset: String(offset) });

@@ -91,6 +91,11 @@ export function moment(hint: string, max = Infinity) {
   };
 }
 
+/** Parses an option that is a time, or how long ago it was. */
+export const pastMoment = moment(
+  'It must be a time such as 2026-11-24T10:00Z, or 90s, 30m, 2h, 7d ago.',
+);
+
 /** The error of a valid request that is refused: exit code 1. */
 export function refused(message: string): UserError {
   return new UserError(message, { exitCode: 1 });

@@ -7,7 +7,7 @@ import {
   type EventStatus,
   type OrderEvent,
 } from '../engine/orders/order-event';
-import { addCommand, moment, wholeNumber, type CommonOptions, type End } from './command';
+import { addCommand, pastMoment, wholeNumber, type CommonOptions, type End } from './command';
 import { notRunning, type Context } from './context';
 import {
   money,
@@ -28,11 +28,7 @@ export function addEventsCommand(program: Command, actions: EventsActions, end: 
     'flash-sale events --since 2h --item 101',
     'flash-sale events --order req-1 --json',
   )
-    .option(
-      '--since <time>',
-      'not before: 2026-11-24T10:00Z, or 30m, 2h, 7d ago',
-      moment('It must be a time such as 2026-11-24T10:00Z, or 90s, 30m, 2h, 7d ago.'),
-    )
+    .option('--since <time>', 'not before: 2026-11-24T10:00Z, or 30m, 2h, 7d ago', pastMoment)
     .option('--item <id>', 'only this item')
     .option('--order <request_id>', 'only this order')
     .option('--max <number>', 'show at most this many', wholeNumber(1, 100_000), 50)

@@ -6,7 +6,7 @@ import { UserError } from '../platform/user-error';
 import {
   addAdminUrl,
   addCommand,
-  moment,
+  pastMoment,
   wholeNumber,
   type CommonOptions,
   type End,
@@ -62,7 +62,6 @@ const STATUSES = ['queued', ...EVENT_STATUSES, 'repeated'] as const;
 type Status = (typeof STATUSES)[number];
 
 function addFilters(command: Command): Command {
-  const time = moment('It must be a time such as 2026-11-24T10:00Z, or 90s, 30m, 2h, 7d ago.');
   return addAdminUrl(command)
     .option('--request-id <id>', 'only this request_id')
     .option('--user <id>', 'only this buyer')
@@ -72,8 +71,12 @@ function addFilters(command: Command): Command {
     .addOption(
       new Option('--reason <reason>', 'only orders that failed for this').choices(FAILURE_REASONS),
     )
-    .option('--since <time>', 'not accepted before: 2026-11-24T10:00Z, or 30m, 2h, 7d ago', time)
-    .option('--until <time>', 'accepted before', time);
+    .option(
+      '--since <time>',
+      'not accepted before: 2026-11-24T10:00Z, or 30m, 2h, 7d ago',
+      pastMoment,
+    )
+    .option('--until <time>', 'accepted before', pastMoment);
 }
 
 /** Over the gateway's admin listener, with the token of an operator. */

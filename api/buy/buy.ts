@@ -70,6 +70,11 @@ export function createBuy(deps: BuyDeps) {
     return standing === 'selling' ? undefined : notSelling(standing, requestId);
   };
 
+  const refused = (itemId: ItemId, response: HttpResponse): HttpResponse => {
+    deps.onRefused(itemId, response.problem);
+    return response;
+  };
+
   /** Undefined when the client has left before its body was read. Throws only for bugs. */
   const respond = async (
     req: IncomingMessage,
@@ -81,24 +86,23 @@ export function createBuy(deps: BuyDeps) {
     const purchase = parseBuyRequest(body, buyer?.userId, deps.userIdPattern);
     if ('status' in purchase) return purchase;
     const { requestId, itemId } = purchase;
-    const refused = (response: HttpResponse): HttpResponse => {
-      deps.onRefused(itemId, response.problem);
-      return response;
-    };
     // Not by the user_id of a body: anybody can write another buyer's name, or a new one each time.
     const client = rateLimit && (buyer?.userId ?? clients.keyOf(req));
     const retryAfterMs = client === undefined ? undefined : await rateLimit?.(client, itemId);
     if (retryAfterMs !== undefined) {
-      return refused(problem('rate-limited', { requestId, retryAfterMs }));
+      return refused(itemId, problem('rate-limited', { requestId, retryAfterMs }));
     }
     const refusal = refuse(req, requestId);
     // Checked again: many bodies may have arrived while this one did.
     if (!inFlight.enter()) return problem('not-accepted', { requestId });
     try {
       if (refusal)
-        return (await admission.respondRepeated(purchase, httpRequestId(req))) ?? refused(refusal);
+        return (
+          (await admission.respondRepeated(purchase, httpRequestId(req))) ??
+          refused(itemId, refusal)
+        );
       const admitted = await admission.admit(purchase, httpRequestId(req));
-      if ('status' in admitted) return refused(admitted);
+      if ('status' in admitted) return refused(itemId, admitted);
       const published = await publish(admitted);
       switch (published) {
         case 'queued':

@@ -126,7 +126,7 @@ export interface LogEnd {
 export async function logEnds(
   kafka: Kafka,
   topic: string,
-  msMax: number,
+  msMax?: number,
 ): Promise<readonly LogEnd[]> {
   const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic), msMax);
   return ends.map(({ partition, low, high }) => ({
