@@ -12,14 +12,18 @@ export const leasesKey = ledgerKey('leases');
 export const saleKey = ledgerKey('sale');
 /** The stream of changes. */
 export const eventsKey = ledgerKey('events');
+/** By user, of orders that have left the ledger; only while the item has a limit for each user. */
+export const archivedUnitsKey = ledgerKey('archived');
+/** The stream of changes of the stock and of the sale, which the archiver empties. */
+export const adjustmentsKey = ledgerKey('adjustments');
 
-/** The restocks that were carried out. Only restock.lua takes this key, as its eighth. */
+/** The restocks that were carried out. Only restock.lua takes this key, as its tenth. */
 export const operationsKey = ledgerKey('operations');
 
-/** Requests that were rejected although the log may hold a record of them. The eighth key of reject.lua and reserve.lua. */
+/** Requests that were rejected although the log may hold a record of them. The tenth key of reject.lua and reserve.lua. */
 export const rejectionsKey = ledgerKey('rejections');
 
-/** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 8 to 10 of stage-rebuild.lua, rebuild.lua and recount.lua. */
+/** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 10 to 12 of stage-rebuild.lua, rebuild.lua and recount.lua. */
 export function stagingKeys(itemId: ItemId): string[] {
   return [stagedOrdersKey(itemId), stagedCountsKey(itemId), stagedBuyersKey(itemId)];
 }
@@ -38,7 +42,7 @@ function ledgerKey(name: string) {
   return (itemId: ItemId) => `{${freeUnitsKey(itemId)}}:${name}`;
 }
 
-/** The seven keys of an item's ledger, in the order in which every script takes them. */
+/** The nine keys of an item's ledger, in the order in which every script takes them. */
 export function itemKeys(itemId: ItemId): [string, ...string[]] {
   return [
     freeUnitsKey(itemId),
@@ -48,6 +52,8 @@ export function itemKeys(itemId: ItemId): [string, ...string[]] {
     leasesKey(itemId),
     saleKey(itemId),
     eventsKey(itemId),
+    archivedUnitsKey(itemId),
+    adjustmentsKey(itemId),
   ];
 }
 

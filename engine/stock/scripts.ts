@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ClientContext, Result } from 'ioredis';
 import type { RedisConnection } from '../../platform/redis';
 
-/** The scripts of an item's ledger, by the name of their client command. All take the item's seven keys, some take more. */
+/** The scripts of an item's ledger, by the name of their client command. All take the item's nine keys, some take more. */
 const SCRIPTS = {
   ledgerHold: 'hold',
   ledgerUndo: 'undo',
@@ -94,9 +94,9 @@ export function defineSellingScript(redis: RedisConnection): void {
   redis.defineCommand('changeSelling', { numberOfKeys: 1, lua: source(SELLING_SCRIPT) });
 }
 
-/** How many keys a script takes, the item's seven first. */
+/** How many keys a script takes, the item's nine first. */
 export function numberOfKeys(command: string): number {
-  return 7 + (MORE_KEYS[command] ?? 0);
+  return 9 + (MORE_KEYS[command] ?? 0);
 }
 
 const MORE_KEYS: Readonly<Record<string, number>> = {

@@ -1,5 +1,5 @@
 --[[
-  Code that all scripts of the ledger share; it is put in front of each script. Every script takes the seven keys of one item
+  Code that all scripts of the ledger share; it is put in front of each script. Every script takes the nine keys of one item
   in this order. They share a cluster slot.
 
   KEYS[1]  free units                     string
@@ -9,6 +9,8 @@
   KEYS[5]  held request_ids by lease end  zset
   KEYS[6]  how the item is sold           hash
   KEYS[7]  changes of state               stream
+  KEYS[8]  units of archived orders by user, while the item has a limit for each user  hash
+  KEYS[9]  changes of the stock and of the sale, until they are archived               stream
 
   Returns  nothing of its own
 ]]

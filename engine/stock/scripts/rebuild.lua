@@ -1,9 +1,9 @@
 --[[
   Replace a lost ledger by the staged one and open it. An open ledger stays as it is.
 
-  KEYS[8]   staged entries                                     hash
-  KEYS[9]   staged units by state, and the rebuild's id as id  hash
-  KEYS[10]  staged units by user                               hash
+  KEYS[10]  staged entries                                     hash
+  KEYS[11]  staged units by state, and the rebuild's id as id  hash
+  KEYS[12]  staged units by user                               hash
 
   ARGV[1]  id of the rebuild
   ARGV[2]  token of the registry
@@ -17,7 +17,7 @@
            {"open", ""}                                the ledger is not lost
            {"another", ""}                             another rebuild has begun since
 ]]
-local stagedOrdersKey, stagedCountsKey, stagedBuyersKey = KEYS[8], KEYS[9], KEYS[10]
+local stagedOrdersKey, stagedCountsKey, stagedBuyersKey = KEYS[10], KEYS[11], KEYS[12]
 local rebuildId, token, given, units, by, why = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 if redis.call('HEXISTS', countsKey, 'opened') == 1 then
   return { 'open', '' }

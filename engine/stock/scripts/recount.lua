@@ -4,9 +4,9 @@
   After these arguments come the corrections, any number of them: a field and its number each. A field is a state, "supply",
   "buyer <user>" or "lease <request_id>".
 
-  KEYS[8]   entries that a rebuild has staged         hash
-  KEYS[9]   their units by state                      hash
-  KEYS[10]  their units by user                       hash
+  KEYS[10]  entries that a rebuild has staged         hash
+  KEYS[11]  their units by state                      hash
+  KEYS[12]  their units by user                       hash
 
   ARGV[1]  id of the item's newest event at the comparison, or "" for none
   ARGV[2]  "mend" | "accept": open a ledger that is not open, and drop what a rebuild has staged
@@ -48,7 +48,7 @@ redis.call('HSET', countsKey, 'supply', whole(free + total))
 if mode == 'accept' then
   redis.call('HSET', countsKey, 'opened', token)
   redis.call('HDEL', countsKey, 'opening')
-  redis.call('UNLINK', KEYS[8], KEYS[9], KEYS[10])
+  redis.call('UNLINK', KEYS[10], KEYS[11], KEYS[12])
 end
 redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', mode == 'accept' and 'accepted' or 'recounted',
   'by', by, 'why', why, 'free', whole(free), 'units', whole(total))

@@ -2,7 +2,7 @@
   Record the rejection of a request of which an earlier attempt may be in the log: from now on no record of it takes a unit,
   unless its buyer asks again and gets a hold.
 
-  KEYS[8]  rejected request_ids by time of rejection  zset
+  KEYS[10]  rejected request_ids by time of rejection  zset
 
   ARGV[1]  request_id
   ARGV[2]  how long a record may lie unread in the log, in ms
@@ -12,7 +12,7 @@
            {"in-progress", ms until the other attempt's lease ends}
 ]]
 requireLedger()
-local rejectionsKey = KEYS[8]
+local rejectionsKey = KEYS[10]
 local requestId, retentionMs = ARGV[1], tonumber(ARGV[2])
 local now = nowMs()
 local entry, raw = readEntry(requestId)

@@ -2,7 +2,7 @@
 --[[
   Reserve an order's units for its workflow, and open a generation for its charge.
 
-  KEYS[8]  the rejections of the item, see reject.lua
+  KEYS[10]  the rejections of the item, see reject.lua
 
   ARGV[1]  request_id
   ARGV[2]  fence of the step
@@ -38,7 +38,7 @@ local REFUSALS = { ['sold-out'] = 'sold-out', ['purchase-limit'] = 'limit' }
 
 local requestId, fence, user, units, fingerprint = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local isFirst, runId = ARGV[10] == 'first', ARGV[11]
-local rejectionsKey = KEYS[8]
+local rejectionsKey = KEYS[10]
 requireLedger()
 local now = nowMs()
 

@@ -2,7 +2,7 @@
   Add units to an item, or set its free units: once for each operation id, however often it is sent. An unknown item is on
   sale from then on.
 
-  KEYS[8]  completed operations by id  hash, JSON
+  KEYS[10]  completed operations by id  hash, JSON
 
   ARGV[1]  operation id
   ARGV[2]  "add" | "set"
@@ -17,7 +17,7 @@
            {"operation-reused"}       the id was used for another restock
            {"too-many"}
 ]]
-local operationsKey = KEYS[8]
+local operationsKey = KEYS[10]
 local operation, mode, units, by, rememberMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local seen = tonumber(ARGV[6])
 -- The largest number that every script accepts in the free-units key.

@@ -3,9 +3,9 @@
   twice counts once.
   After these arguments come the orders: a request_id and its entry each.
 
-  KEYS[8]   staged entries                                     hash
-  KEYS[9]   staged units by state, and the rebuild's id as id  hash
-  KEYS[10]  staged units by user                               hash
+  KEYS[10]  staged entries                                     hash
+  KEYS[11]  staged units by state, and the rebuild's id as id  hash
+  KEYS[12]  staged units by user                               hash
 
   ARGV[1]  id of the rebuild
   ARGV[2]  "begin": drop what another rebuild has staged | "add" | "drop"
@@ -14,7 +14,7 @@
            "open"     the ledger is not lost
            "another"  another rebuild has begun since
 ]]
-local stagedOrdersKey, stagedCountsKey, stagedBuyersKey = KEYS[8], KEYS[9], KEYS[10]
+local stagedOrdersKey, stagedCountsKey, stagedBuyersKey = KEYS[10], KEYS[11], KEYS[12]
 local rebuildId, step = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', countsKey, 'opened') == 1 then
   redis.call('UNLINK', stagedOrdersKey, stagedCountsKey, stagedBuyersKey)
