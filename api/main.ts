@@ -6,7 +6,11 @@ import { createArchive } from '../engine/archive/archive';
 import { openArchive, type ArchiveDatabase } from '../engine/archive/database';
 import { writeRefusals } from '../engine/archive/refusals';
 import { createRefusalSums } from './buy/refusal-sums';
-import { createDeadLetterClients, withPublisher } from '../engine/dead-letters/dead-letter-log';
+import {
+  createDeadLetterClients,
+  withPublisher,
+  type DeadLetterAccess,
+} from '../engine/dead-letters/dead-letter-log';
 import { unavailable } from '../engine/dead-letters/operator';
 import { createKafka, createProducer } from '../engine/kafka/kafka-client';
 import { createOpeningProducer, createSafeProducer } from '../engine/kafka/safe-producer';
@@ -59,6 +63,8 @@ const CONNECT_PATIENCE_MS = 5_000;
 
 /** A tenth of what the command line reads, because this process also handles purchases. A letter takes about 1 KB. */
 const OPERATOR_RECORDS_MAX = 10_000;
+const createLetterClients = (access: DeadLetterAccess) =>
+  createDeadLetterClients(access, OPERATOR_RECORDS_MAX);
 
 /** With API_PROCESSES above 1 the primary runs workers of this same file; each worker is a whole gateway. */
 async function main() {
@@ -170,7 +176,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
       archive: archive?.forOperators,
       // Connections are opened for each request: purchases share none of them.
       letters: {
-        ...createDeadLetterClients({ ...config, ...config.operator }, OPERATOR_RECORDS_MAX),
+        ...createLetterClients({ ...config, ...config.operator, archive: archive?.ofOperators }),
         claim: (order) => claim(order).catch(unavailable('Redis gives no answer')),
       },
     },
@@ -300,8 +306,10 @@ function connectArchive(
   const archive = openArchive(pool);
   const refusals = writeRefusalSums(archive, logger);
   onShutdown('sums of refusals', refusals.stop);
+  const ofOperators = operatorsPool && openArchive(operatorsPool);
   return {
-    forOperators: operatorsPool && createArchive(openArchive(operatorsPool)),
+    forOperators: ofOperators && createArchive(ofOperators),
+    ofOperators,
     forBuyers: createArchive(archive),
     countRefused: refusals.count,
     probe: onceAtATime(() => pingDatabase(pool)),

@@ -4,12 +4,13 @@ import {
   OUTCOMES,
   replay,
   replayJson,
+  type Refusal,
   type ReplayDeps,
   type ReplayOutcome,
   type ReplayReport,
   type ReplayResult,
 } from '../engine/dead-letters/replay';
-import { parseMendedOrder, type RefusedLetter } from '../engine/dead-letters/replay-plan';
+import { parseMendedOrder } from '../engine/dead-letters/replay-plan';
 import { replayOutcome } from '../engine/operators/outcomes';
 import type { StoredDeadLetter } from '../engine/kafka/dead-letters';
 import { describeError, UserError } from '../platform/user-error';
@@ -19,6 +20,7 @@ import {
   paint,
   plain,
   printResult,
+  printWarnings,
   table,
   type Cell,
   type Colour,
@@ -83,6 +85,7 @@ export async function dlqReplay(deps: Deps, options: ReplayOptions): Promise<Exi
   const report = await (dryRun ? run() : record(action, run, replayOutcome));
   const isNamed = ids.length > 0;
   printResult(terminal, options, replayJson(report), replayText(terminal, report, isNamed));
+  printWarnings(terminal, report);
   const isDone = ({ outcome }: ReplayResult) => OUTCOMES[outcome].isDone;
   const allDone = report.results.every(isDone) && report.refused.length === 0;
   return isNamed && !allDone ? 1 : 0;
@@ -168,7 +171,7 @@ function resultRow({ requestId, outcome }: ReplayResult): Cell[] {
   return [requestId, { text: outcome, colour: COLOURS[outcome] }, OUTCOMES[outcome].detail];
 }
 
-function refusedRow({ letter, outcome, detail }: RefusedLetter): Cell[] {
+function refusedRow({ letter, outcome, detail }: Refusal): Cell[] {
   const how = outcome === 'needs-mending' ? ' (--mended <file>)' : '';
   return [letter.requestId ?? letter.id, { text: outcome, colour: 'red' }, detail + how];
 }
@@ -180,8 +183,8 @@ function summary(results: readonly ReplayResult[]): string {
   return words.length === 0 ? 'Nothing was started.' : `${words.join(', ')}.`;
 }
 
-function refusedSummary(refused: readonly RefusedLetter[]): string {
-  const count = (outcome: RefusedLetter['outcome']) =>
+function refusedSummary(refused: readonly Refusal[]): string {
+  const count = (outcome: Refusal['outcome']) =>
     refused.filter((one) => one.outcome === outcome).length;
   return `Left out: ${count('needs-mending')} unreadable (each takes --mended), ${count('other-order')} under the id of another order.`;
 }

@@ -1,11 +1,9 @@
 import { Option, type Command } from 'commander';
-import { createDeadLetterClients, RECORDS_READ_MAX } from '../engine/dead-letters/dead-letter-log';
+import { openArchive } from '../engine/archive/database';
+import { createDeadLetterClients } from '../engine/dead-letters/dead-letter-log';
 import { discardLetters, type DiscardDeps } from '../engine/dead-letters/discard';
 import {
-  countLetters,
   letterJson,
-  lettersOf,
-  selectLetters,
   stateOf,
   timeOf,
   utf8Text,
@@ -14,8 +12,11 @@ import {
   type LetterFilter,
 } from '../engine/dead-letters/letters';
 import type { OperatorError } from '../engine/dead-letters/operator';
+import type { Letters } from '../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../engine/kafka/dead-letters';
 import { FAILURE_REASONS, type Order } from '../engine/orders/order';
+import { createLogger } from '../platform/logger';
+import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
@@ -35,6 +36,7 @@ import {
   plain,
   printJson,
   printResult,
+  printWarnings,
   shorten,
   table,
   type Cell,
@@ -114,28 +116,39 @@ function addFilter(command: Command): Command {
     .option('--all', 'also letters that were replayed, sold since or discarded');
 }
 
-/** On the real Redis, Kafka and Temporal. */
+/** On the real archive, Redis, Kafka and Temporal. */
 export const dlqActions = ({ terminal, isWatched, access, operator, config }: Context) => {
-  const deps = (options: ActionOptions) => {
-    const { kafka, redis, temporal } = access(options);
+  const run = async <Options extends ActionOptions>(
+    command: (deps: DlqDeps, options: Options) => Promise<ExitCode>,
+    options: Options,
+  ) => {
+    const { kafka, redis, temporal, database } = access(options);
     const { orderRetentionMs, ...names } = config();
-    return {
-      ...createDeadLetterClients({ kafka, temporal, ...names }),
+    // Connected to when it is asked.
+    const pool =
+      database &&
+      createDatabasePool(database, { name: 'cli', logger: createLogger('dlq', 'silent') });
+    const archive = pool && openArchive(pool);
+    const deps = {
+      ...createDeadLetterClients({ kafka, temporal, archive, ...names }),
       terminal,
       isWatched,
       ...operator(options),
       claim: (order: Order) =>
         withRedis(redis, (it) => createClaimOrder(it, orderRetentionMs)(order)),
     };
+    return command(deps, options).finally(() => pool && closeDatabasePool(pool));
   };
   return {
-    ls: (options: ListOptions) => dlqLs(deps(options), options),
-    show: (options: ShowOptions) => dlqShow(deps(options), options),
-    stats: (options: CommonOptions & LetterFilter) => dlqStats(deps(options), options),
-    replay: (options: ReplayOptions) => dlqReplay(deps(options), options),
-    discard: (options: DiscardOptions) => dlqDiscard(deps(options), options),
+    ls: (options: ListOptions) => run(dlqLs, options),
+    show: (options: ShowOptions) => run(dlqShow, options),
+    stats: (options: CommonOptions & LetterFilter) => run(dlqStats, options),
+    replay: (options: ReplayOptions) => run(dlqReplay, options),
+    discard: (options: DiscardOptions) => run(dlqDiscard, options),
   };
 };
+
+type DlqDeps = Parameters<typeof dlqReplay>[0];
 
 type DlqActions = ReturnType<typeof dlqActions>;
 
@@ -145,7 +158,7 @@ export function inWordsOfTheCommandLine({ kind, message, cause }: OperatorError)
     case 'invalid':
       return new UserError(message);
     case 'unknown-letter':
-      return refused(`${message} The newest ${RECORDS_READ_MAX} records were read.`);
+      return refused(message);
     case 'dealt-with':
       return refused(`${message} With --all it is replayed all the same.`);
     case 'several-letters':
@@ -158,8 +171,8 @@ export function inWordsOfTheCommandLine({ kind, message, cause }: OperatorError)
 
 interface ReadDeps {
   readonly terminal: Terminal;
-  /** The newest letters that fit into memory. Throws when Kafka does not deliver them. */
-  readonly readLetters: () => Promise<readonly StoredDeadLetter[]>;
+  /** Throws when Kafka does not answer. */
+  readonly readLetters: () => Promise<Letters>;
 }
 
 export interface ListOptions extends CommonOptions, LetterFilter {
@@ -175,8 +188,8 @@ export async function dlqLs(
   { terminal, readLetters }: ReadDeps,
   { max, json, ...filter }: ListOptions,
 ): Promise<ExitCode> {
-  const letters = selectLetters(await readLetters(), filter);
-  const shown = letters.slice(-max);
+  const letters = await readLetters();
+  const shown = await letters.newest(filter, max);
   if (json) printJson(terminal, shown.map(letterJson));
   else if (shown.length === 0) {
     const of = filter.reason === undefined ? '' : ` of ${filter.reason}`;
@@ -184,10 +197,12 @@ export async function dlqLs(
   } else {
     const head = ['time', 'request_id', 'reason', 'generation', 'item', 'error', 'state'];
     terminal.out(table(terminal, shown.map(letterRow), head));
-    if (shown.length < letters.length) {
-      terminal.out(`The newest ${shown.length} of ${letters.length}; --max shows more.\n`);
+    const { letters: total } = await letters.totals(filter);
+    if (shown.length < total) {
+      terminal.out(`The newest ${shown.length} of ${total}; --max shows more.\n`);
     }
   }
+  printWarnings(terminal, letters);
   return 0;
 }
 
@@ -214,9 +229,11 @@ export async function dlqShow(
   { terminal, readLetters }: ReadDeps,
   options: ShowOptions,
 ): Promise<ExitCode> {
-  const letters = lettersOf(await readLetters(), options.id);
+  const read = await readLetters();
+  const letters = [...(await read.of([options.id]))].sort((one, other) => one.at - other.at);
   const text = letters.map((letter) => letterText(terminal, letter)).join('');
   printResult(terminal, options, letters.map(wholeLetterJson), text);
+  printWarnings(terminal, read);
   return 0;
 }
 
@@ -277,7 +294,8 @@ export async function dlqStats(
   { terminal, readLetters }: ReadDeps,
   { json, ...filter }: CommonOptions & LetterFilter,
 ): Promise<ExitCode> {
-  const stats = countLetters(await readLetters(), filter);
+  const letters = await readLetters();
+  const stats = await letters.count(filter);
   if (json) printJson(terminal, stats);
   else if (stats.total === 0) terminal.out('No dead letters.\n');
   else {
@@ -295,6 +313,7 @@ export async function dlqStats(
     terminal.out(table(terminal, items, ['item', ...head]));
     terminal.out(`In all: ${stats.total}.\n`);
   }
+  printWarnings(terminal, letters);
   return 0;
 }
 

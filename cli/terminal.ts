@@ -56,6 +56,14 @@ export function printResult(
   else terminal.out(text);
 }
 
+/** On standard error: also beside a document. */
+export function printWarnings(
+  terminal: Terminal,
+  { warnings }: { readonly warnings: readonly string[] },
+): void {
+  for (const warning of warnings) terminal.err(`${plain(warning)}\n`);
+}
+
 export function unknownText(terminal: Terminal, sentence: string): string {
   return `${paint(terminal, 'red', 'unknown')}  ${plain(sentence)}\n`;
 }

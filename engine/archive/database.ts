@@ -44,6 +44,8 @@ interface LetterColumns {
   value: Buffer;
   partition: number;
   record_offset: BigInteger;
+  /** True where no mark is known; readers look for marks as well. */
+  is_open: ColumnType<boolean, never, boolean>;
 }
 
 /** The tables that records are projected to, and the view that readers of orders use. */
@@ -94,6 +96,8 @@ export interface ArchiveTables {
     problem: string;
     key: Buffer | null;
     value: Buffer | null;
+    /** JSON, with values in base64; null: of a version that did not keep them. */
+    headers: Buffer | null;
     set_aside_at: Stamp;
   };
   refusals: { item_id: string; at: Time; reason: string; gateway: string; requests: BigInteger };

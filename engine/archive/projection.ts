@@ -133,7 +133,15 @@ const PROJECTIONS: Record<ArchivedLog, (record: LogRecord, put: Put) => string |
     if (mark) {
       const { letterId, kind, by, why, runId = null } = mark;
       const at = time(mark.at);
-      put('dead_letter_marks', { letter_id: letterId, at, kind, by, why, run_id: runId, ...place });
+      put('dead_letter_marks', {
+        letter_id: letterId,
+        at,
+        kind,
+        by: withoutNul(by),
+        why: withoutNul(why),
+        run_id: runId,
+        ...place,
+      });
       return undefined;
     }
     const letter = decodeDeadLetter(record);
@@ -144,7 +152,7 @@ const PROJECTIONS: Record<ArchivedLog, (record: LogRecord, put: Put) => string |
       order_id: letter.orderId ?? orderKeyIn(letter.value),
       item_id: letter.itemId ?? null,
       reason: letter.reason,
-      error: letter.error,
+      error: withoutNul(letter.error),
       generation: letter.generation,
       run_id: letter.runId ?? null,
       at: time(letter.at),
@@ -234,14 +242,31 @@ function json(value: unknown): string | null {
 /** Parsers quote what they do not understand. */
 const PROBLEM_LENGTH_MAX = 500;
 
-function setAsideRow({ topic, partition, offset, key, value }: LogRecord, problem: string) {
+function setAsideRow(
+  { topic, partition, offset, key, value, headers }: LogRecord,
+  problem: string,
+) {
   return {
     topic,
     partition,
     record_offset: offset,
-    // The only character that PostgreSQL has in no text.
-    problem: problem.replaceAll('\0', '\u2400').slice(0, PROBLEM_LENGTH_MAX),
+    problem: withoutNul(problem).slice(0, PROBLEM_LENGTH_MAX),
     key,
     value,
+    headers: encodeHeaders(headers),
   };
+}
+
+/** NUL is the only character that PostgreSQL has in no text. An error quotes what a buyer has sent. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '\u2400');
+}
+
+/** Values are bytes. */
+function encodeHeaders(headers: LogRecord['headers']): Buffer {
+  const encoded = Object.entries(headers).map(([name, value]) => {
+    const [first] = Array.isArray(value) ? value : [value];
+    return [name, first === undefined ? null : Buffer.from(first).toString('base64')];
+  });
+  return Buffer.from(JSON.stringify(Object.fromEntries(encoded)));
 }

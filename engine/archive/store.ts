@@ -53,6 +53,7 @@ export function createArchiveStore(database: ArchiveDatabase) {
             const { numInsertedOrUpdatedRows } = await statement.executeTakeFirstOrThrow();
             written[table] = Number(numInsertedOrUpdatedRows);
           }
+          await closeMarked(transaction, changes);
           return written;
         });
       } catch (error) {
@@ -98,6 +99,22 @@ async function advance(
     .where('next_offset', '=', String(from))
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
+}
+
+/** Letters that have a mark are open no more. Of letter and mark, the one that comes later closes it. */
+async function closeMarked(
+  transaction: Transaction<ArchiveTables>,
+  { dead_letters: letters, dead_letter_marks: marks }: Changes,
+): Promise<void> {
+  const ids = [...letters, ...marks].map(({ letter_id }) => letter_id);
+  if (ids.length === 0) return;
+  await transaction
+    .updateTable('dead_letters as l')
+    .set({ is_open: false })
+    .where(sql<boolean>`l.letter_id = any(${ids}::text[])`)
+    .where('l.is_open', '=', true)
+    .where(sql<boolean>`exists (select from dead_letter_marks m where m.letter_id = l.letter_id)`)
+    .execute();
 }
 
 /** The rules of `projection.ts`, for rows that are in the database. */

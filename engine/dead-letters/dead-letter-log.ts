@@ -11,7 +11,9 @@ import { partitionCount, withAdmin } from '../kafka/topics';
 import type { KafkaAccess, TemporalAccess } from '../../platform/config/access';
 import { createLogger } from '../../platform/logger';
 import { within } from '../../platform/until';
+import type { ArchiveDatabase } from '../archive/database';
 import { unavailable } from './operator';
+import { readLetters } from './read-letters';
 import { withOrderReplayer, type OrderReplayer } from './order-replayer';
 
 export interface DeadLetterAccess {
@@ -20,15 +22,17 @@ export interface DeadLetterAccess {
   readonly taskQueue: string;
   readonly ordersTopic: string;
   readonly deadLetterTopic: string;
+  /** Absent: there is none. Its owner closes it. */
+  readonly archive?: ArchiveDatabase | undefined;
 }
 
-/** What replaying and discarding need of Kafka and Temporal. Every use opens a connection and closes it. */
+/** What replaying and discarding need. Every use of Kafka and Temporal opens a connection and closes it. */
 export function createDeadLetterClients(
-  { kafka, temporal, taskQueue, ordersTopic, deadLetterTopic }: DeadLetterAccess,
+  { kafka, temporal, taskQueue, ordersTopic, deadLetterTopic, archive }: DeadLetterAccess,
   recordsMax = RECORDS_READ_MAX,
 ) {
   return {
-    readLetters: () => createDeadLetterReader(kafka, deadLetterTopic, recordsMax).read(),
+    readLetters: () => readLetters({ kafka, topic: deadLetterTopic, archive, recordsMax }),
     withMarks: <T>(use: (marks: MarkWriter) => Promise<T>) =>
       withPublisher(kafka, deadLetterTopic, (publisher) => use(createMarkWriter(publisher))),
     withOrders: <T>(use: (orders: Publisher) => Promise<T>) =>
@@ -41,10 +45,10 @@ export function createDeadLetterClients(
 }
 
 /**
- * Letters and marks. A replay has to see the letters behind the marks that it wrote; at about 1 KB each, this many fit
- * into memory.
+ * Letters and marks that the archive has not yet, or the newest ones without an archive. A replay has to see the letters
+ * behind the marks that it wrote; at about 1 KB each, this many fit into memory.
  */
-export const RECORDS_READ_MAX = 100_000;
+const RECORDS_READ_MAX = 100_000;
 
 /** Ten thousand take about a second. */
 const READ_MS_MAX = 60_000;

@@ -15,7 +15,7 @@ export async function discardLetters(
   operator: Operator,
   { readLetters, withMarks, now }: DiscardDeps,
 ) {
-  const letters = await readLetters();
+  const letters = await (await readLetters()).of(ids);
   const chosen = [...new Set(ids.map((id) => oneLetter(letters, id)))];
   const open = chosen.filter(isOpen);
   if (open.length > 0) {

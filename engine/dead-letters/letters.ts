@@ -14,6 +14,15 @@ export interface LetterFilter {
   readonly all?: boolean | undefined;
 }
 
+/** Failures of an order that may end another way next time. */
+export const RETRYABLE: readonly FailureReason[] = [
+  'payment-declined',
+  'payment-unknown',
+  'sold-out',
+  'purchase-limit',
+  'sale-lost',
+];
+
 /**
  * The letters that match, oldest first. A letter without a time matches no `since` or `until`. Throws an OperatorError
  * when `since` is later than `until`.

@@ -1,4 +1,4 @@
-import type { FailureReason, Order } from '../orders/order';
+import type { Order } from '../orders/order';
 import type { StoredDeadLetter } from '../kafka/dead-letters';
 import { fingerprint, decodeOrder, type DecodedOrder } from '../orders/order-record';
 import {
@@ -6,6 +6,7 @@ import {
   isOpen,
   lastMark,
   lettersOf,
+  RETRYABLE,
   selectLetters,
   type LetterFilter,
 } from './letters';
@@ -72,15 +73,6 @@ function lettersToReplay(
   if (allowed.length > 0 || mark === undefined) return allowed;
   throw dealtWith(id, mark);
 }
-
-/** Failures of an order that may end another way next time. */
-const RETRYABLE: readonly FailureReason[] = [
-  'payment-declined',
-  'payment-unknown',
-  'sold-out',
-  'purchase-limit',
-  'sale-lost',
-];
 
 /** The order in a letter's bytes, or why the letter cannot be replayed. */
 function readOrder(letter: StoredDeadLetter): Order | Omit<RefusedLetter, 'letter'> {

@@ -5,6 +5,7 @@ import type { MarkWriter, StoredDeadLetter } from '../kafka/dead-letters';
 import type { SafeProducer } from '../kafka/safe-producer';
 import type { LetterFilter } from './letters';
 import { OperatorError, type Operator } from './operator';
+import type { Letters } from './read-letters';
 import type { OrderReplayer } from './order-replayer';
 import { letterToMend, planReplay, type Candidate, type RefusedLetter } from './replay-plan';
 
@@ -12,7 +13,7 @@ import { letterToMend, planReplay, type Candidate, type RefusedLetter } from './
 type With<Client> = <T>(use: (client: Client) => Promise<T>) => Promise<T>;
 
 export interface ReplayDeps {
-  readonly readLetters: () => Promise<readonly StoredDeadLetter[]>;
+  readonly readLetters: () => Promise<Letters>;
   readonly withReplayer: With<OrderReplayer>;
   readonly withMarks: With<MarkWriter>;
   /** The orders topic. */
@@ -41,9 +42,17 @@ export interface ReplayRequest {
 
 export interface ReplayReport {
   readonly results: readonly ReplayResult[];
-  readonly refused: readonly RefusedLetter[];
+  /** Those that were seen before `max` was reached. */
+  readonly refused: readonly Refusal[];
   /** Orders that were not tried, because `max` was reached. */
   readonly left: number;
+  /** Which letters may have been missing. */
+  readonly warnings: readonly string[];
+}
+
+/** Without the bytes of the letter: there may be many. */
+export interface Refusal extends Omit<RefusedLetter, 'letter'> {
+  readonly letter: { readonly id: string; readonly requestId: string | undefined };
 }
 
 export interface ReplayResult {
@@ -83,20 +92,60 @@ export async function replay(request: ReplayRequest, deps: ReplayDeps): Promise<
   const { ids, filter, mended } = request;
   const readAt = deps.now();
   const letters = await deps.readLetters();
+  const { warnings } = letters;
   if (mended) {
-    const letter = letterToMend(letters, ids[0] ?? '', filter);
+    const letter = letterToMend(await letters.of(ids), ids[0] ?? '', filter);
     const order = await mended(letter);
     const result = await withClients(deps, request, (clients) =>
       replayMended({ order, letter }, request, { ...deps, ...clients }),
     );
-    return { results: [result], refused: [], left: 0 };
+    return { results: [result], refused: [], left: 0, warnings };
   }
-  const { candidates, refused } = planReplay(letters, ids, filter);
-  if (candidates.length === 0) return { results: [], refused, left: 0 };
-  const results = await withClients(deps, request, (clients) =>
-    replayOrders(candidates, { ...request, readAt }, { ...deps, ...clients }),
+  const refused: Refusal[] = [];
+  const candidates = findCandidates(request, letters, refused);
+  const first = await candidates.next();
+  if (first.done) return { results: [], refused, left: 0, warnings };
+  const orders =
+    ids.length > 0
+      ? new Set((await letters.of(ids)).map(({ requestId }) => requestId)).size
+      : (await letters.totals(filter)).orders;
+  const results: ReplayResult[] = [];
+  const isOver = await withClients(deps, request, (clients) =>
+    replayOrders(
+      { first: first.value, rest: candidates, orders, results },
+      { ...request, readAt },
+      { ...deps, ...clients },
+    ),
   );
-  return { results, refused, left: candidates.length - results.length };
+  if (isOver) return { results, refused, left: 0, warnings };
+  // The one that was not tried, and those behind it.
+  let left = 1;
+  if (ids.length === 0) left = Math.max(left, orders - results.length);
+  else while (!(await candidates.next()).done) left += 1;
+  return { results, refused, left, warnings };
+}
+
+/** The orders to try, page by page of their letters, each once, however many letters it has. */
+async function* findCandidates(
+  { ids, filter }: Pick<ReplayRequest, 'ids' | 'filter'>,
+  letters: Letters,
+  refused: Refusal[],
+): AsyncGenerator<Candidate, undefined> {
+  const seen = new Set<string>();
+  const isNew = (key: string) => !seen.has(key) && seen.add(key);
+  const pages = ids.length > 0 ? [await letters.of(ids)] : letters.pages(filter);
+  for await (const page of pages) {
+    // A replay marks all letters of an order, and starts the newest, wherever they are.
+    const whole = await letters.of(page.map(({ id, requestId = id }) => requestId));
+    const plan = planReplay(whole, ids, filter);
+    for (const { letter, outcome, detail } of plan.refused) {
+      const { id, requestId } = letter;
+      if (isNew(`letter ${id}`)) refused.push({ letter: { id, requestId }, outcome, detail });
+    }
+    for (const candidate of plan.candidates) {
+      if (isNew(`order ${candidate.order.requestId}`)) yield candidate;
+    }
+  }
 }
 
 interface Clients {
@@ -128,32 +177,46 @@ function withClients<T>(
   });
 }
 
-/** Replays one order after the other. An OperatorError says at which order it stopped. */
+/**
+ * Replays one order after the other, and returns whether that were all. An OperatorError says at which order it stopped.
+ */
 async function replayOrders(
-  candidates: readonly Candidate[],
+  {
+    first,
+    rest,
+    orders,
+    results,
+  }: {
+    readonly first: Candidate;
+    readonly rest: AsyncGenerator<Candidate, undefined>;
+    /** About how many they are. */
+    readonly orders: number;
+    readonly results: ReplayResult[];
+  },
   request: ReplayRequest & { readonly readAt: number },
   deps: ReplayDeps & Clients,
-): Promise<readonly ReplayResult[]> {
-  const results: ReplayResult[] = [];
+): Promise<boolean> {
   const pace = createPace(request.rate, deps);
   let starts = 0;
-  for (const candidate of candidates) {
-    if (starts >= request.max) break;
-    try {
+  let candidate: Candidate | undefined = first;
+  try {
+    for (; candidate; candidate = (await rest.next()).value) {
+      if (starts >= request.max) return false;
       const result = await replayOrder(candidate, request, { ...deps, pace });
       if (result.outcome === 'started' || result.outcome === 'would-start') starts += 1;
       results.push(result);
-    } catch (error) {
-      if (!(error instanceof OperatorError)) throw error;
-      throw new OperatorError(
-        error.kind,
-        `${error.message} Stopped at order ${results.length + 1} of ${candidates.length}, ${candidate.order.requestId}; the same command goes on from there.`,
-        { cause: error.cause },
-      );
+      candidate = undefined;
+      deps.onProgress?.(results, Math.max(orders, results.length));
     }
-    deps.onProgress?.(results, candidates.length);
+    return true;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    throw new OperatorError(
+      error.kind,
+      `${error.message} Stopped at order ${results.length + 1} of ${orders}${candidate ? `, ${candidate.order.requestId}` : ''}; the same command goes on from there.`,
+      { cause: error.cause },
+    );
   }
-  return results;
 }
 
 async function replayOrder(
@@ -236,7 +299,7 @@ function createPace(rate: number, { now, sleep }: Pick<ReplayDeps, 'now' | 'slee
 }
 
 /** A report as JSON. */
-export function replayJson({ results, refused, left }: ReplayReport) {
+export function replayJson({ results, refused, left, warnings }: ReplayReport) {
   return {
     orders: [
       ...results.map(({ requestId, letterId, outcome, runId }) => ({
@@ -255,5 +318,6 @@ export function replayJson({ results, refused, left }: ReplayReport) {
       })),
     ],
     left,
+    warnings,
   };
 }

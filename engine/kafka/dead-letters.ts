@@ -60,22 +60,38 @@ export async function readDeadLetters(
   } = {},
 ): Promise<readonly StoredDeadLetter[]> {
   const { fromOffset = '0', max = LETTERS_MAX, msMax = READ_MS_MAX } = options;
+  const { letters, marks } = await readLettersAndMarks(kafka, topic, { fromOffset, max, msMax });
+  return letters.map((letter) => {
+    const found = marks.get(letter.id);
+    return found ? { ...letter, marks: found } : letter;
+  });
+}
+
+/** The same, with the marks apart: they may be of letters that are before the start. */
+export async function readLettersAndMarks(
+  kafka: Kafka,
+  topic: string,
+  { max, ...options }: Parameters<typeof readLog>[2] & { readonly max: number },
+): Promise<{
+  readonly letters: readonly StoredDeadLetter[];
+  /** By letter id, the oldest first. */
+  readonly marks: ReadonlyMap<string, readonly DeadLetterMark[]>;
+}> {
   const letters = new Map<string, StoredDeadLetter>();
   const marks = new Map<string, DeadLetterMark[]>();
-  await readLog(kafka, topic, { fromOffset, msMax }, (record) => {
+  await readLog(kafka, topic, options, (record) => {
     const mark = decodeMark(record);
     if (mark) {
-      marks.set(mark.letterId, [...(marks.get(mark.letterId) ?? []), mark]);
+      const before = marks.get(mark.letterId);
+      if (before) before.push(mark);
+      else marks.set(mark.letterId, [mark]);
     } else if (letters.size < max) {
       const { partition, offset } = record;
       const letter = decodeDeadLetter(record);
       if (!letters.has(letter.id)) letters.set(letter.id, { ...letter, partition, offset });
     }
   });
-  return [...letters.values()].map((letter) => {
-    const found = marks.get(letter.id);
-    return found ? { ...letter, marks: found } : letter;
-  });
+  return { letters: [...letters.values()], marks };
 }
 
 /** A stack or a body of megabytes would exceed the size of a record. */

@@ -158,8 +158,11 @@ async function committedOffsets(admin: Admin, topic: string, groupId: string) {
 /** Closing waits for the current fetch. With kafkajs's 5 s, an idle broker delays the end of every read by so much. */
 const IDLE_FETCH_MS_MAX = 200;
 
-/** Where to begin in each partition: at an offset, or at the first record that was appended at a time. */
-type Start = { readonly fromOffset: string } | { readonly fromMs: number };
+/** Where to begin in each partition: at an offset, at one for each, or at the first record that was appended at a time. */
+type Start =
+  | { readonly fromOffset: string }
+  | { readonly fromOffsets: ReadonlyMap<number, bigint> }
+  | { readonly fromMs: number };
 
 /**
  * Passes every record to `onRecord`, in each partition from the start to the end of the log at the time of the call.
@@ -211,6 +214,9 @@ async function rangesOf(admin: Admin, topic: string, start: Start): Promise<Rang
 
 async function firstOffsets(admin: Admin, topic: string, start: Start) {
   if ('fromOffset' in start) return () => BigInt(start.fromOffset);
+  if ('fromOffsets' in start) {
+    return (partition: number) => start.fromOffsets.get(partition) ?? 0n;
+  }
   const found = await admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, start.fromMs));
   const offsets = new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)]));
   return (partition: number) => offsets.get(partition) ?? 0n;

@@ -1,6 +1,7 @@
 import type { TraceTarget } from '../../api/routes/operator/operator';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
+import { createLetters } from '../../engine/dead-letters/read-letters';
 import { createActionLog, type ActionRecord } from '../../engine/operators/action-log';
 import { createCredential, sharedCredential } from '../../engine/operators/credentials';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
@@ -56,6 +57,7 @@ export interface OperatorGateway extends OpenGateway {
 /** A gateway with operators before a ledger, a Kafka and a Temporal that answer at once and as they are told. */
 export async function openOperatorGateway({
   letters = [],
+  warnings = [],
   standings = {},
   kafkaIsAway = false,
   jwt,
@@ -63,6 +65,8 @@ export async function openOperatorGateway({
   archive,
 }: {
   letters?: readonly StoredDeadLetter[];
+  /** What may be missing of them. */
+  warnings?: readonly string[];
   standings?: Readonly<Record<string, RunState>>;
   kafkaIsAway?: boolean;
   jwt?: JwtSettings;
@@ -132,7 +136,7 @@ export async function openOperatorGateway({
       readLetters: async () => {
         await answers.reading;
         if (kafkaIsAway) throw new OperatorError('unavailable', 'Kafka at kafka:9092 is away');
-        return letters;
+        return createLetters({ memory: letters, warnings });
       },
       withMarks: <T>(use: (door: { mark: MarkLetter }) => Promise<T>) =>
         use({

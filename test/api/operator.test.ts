@@ -123,6 +123,33 @@ describe('the dead letters of operators', () => {
     expect((await ask('GET', '/dead-letters?limit=1')).body['total']).toBe(3);
   });
 
+  test('are listed page by page, the newest first', async () => {
+    const { ask } = await open({ letters });
+    const first = await ask('GET', '/dead-letters?limit=2&since=2026-11-24');
+    expect(first.body).toMatchObject({
+      total: 3,
+      letters: [{ request_id: 'b' }, { request_id: 'bad' }],
+      warnings: [],
+    });
+    const next = String(first.body['next']);
+    expect(next).toContain('since=2026-11-24');
+    const second = await ask('GET', next.replace('/operator', ''));
+    expect(second.body).toMatchObject({ total: 3, letters: [{ request_id: 'a' }], next: null });
+    expect((await ask('GET', '/dead-letters?cursor=any')).status).toBe(400);
+  });
+
+  test('come with what may be missing of them', async () => {
+    const warnings = ['Old dead letters may be missing.'];
+    const { ask } = await open({ letters, warnings });
+    for (const path of ['', '/stats', '/a']) {
+      expect((await ask('GET', `/dead-letters${path}`)).body).toMatchObject({ warnings });
+    }
+    const replayed = await ask('POST', '/dead-letters/replay', { ids: ['a'], ...WHO });
+    expect(replayed.body).toMatchObject({ warnings });
+    const unknown = await ask('GET', '/dead-letters/nobody');
+    expect(unknown.body['detail']).toContain(warnings[0]);
+  });
+
   test('are counted, and shown with their bytes', async () => {
     const { ask } = await open({ letters });
     const stats = await ask('GET', '/dead-letters/stats?item_id=101');

@@ -1,5 +1,6 @@
 import { dlqDiscard } from '../../cli/dlq';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import { createLetters } from '../../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, anUnreadable, at, marked } from './letters';
 import { anOperator, type Acted } from './an-operator';
@@ -18,7 +19,7 @@ async function discard(letters: StoredDeadLetter[], ids: string[], why?: string)
       terminal,
       ...anOperator(actions),
       now: () => at(40),
-      readLetters: () => Promise.resolve(letters),
+      readLetters: () => Promise.resolve(createLetters({ memory: letters })),
       withMarks: (use) => use({ mark }),
     },
     { ids, why, json: true },

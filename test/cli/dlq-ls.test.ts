@@ -1,11 +1,12 @@
 import { dlqLs, type ListOptions } from '../../cli/dlq';
+import { createLetters } from '../../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aLetter, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
 
 async function show(letters: StoredDeadLetter[], options: Partial<ListOptions> = {}) {
   const terminal = textTerminal();
-  const deps = { terminal, readLetters: () => Promise.resolve(letters) };
+  const deps = { terminal, readLetters: () => Promise.resolve(createLetters({ memory: letters })) };
   expect(await dlqLs(deps, { max: 50, ...options })).toBe(0);
   return terminal.written();
 }
@@ -77,4 +78,13 @@ test('a letter of another hand cannot steer the terminal', async () => {
   const text = await show([aLetter({ requestId: '\u001b[31mred', error: 'a\nb', at: 1e300 })]);
   expect(text).not.toContain('\u001b');
   expect(text).toContain('a\\u000ab');
+});
+
+test('says on standard error what may be missing, also beside a document', async () => {
+  const terminal = textTerminal();
+  const letters = createLetters({ memory: [], warnings: ['Old ones\u001b are missing.'] });
+  const deps = { terminal, readLetters: () => Promise.resolve(letters) };
+  await dlqLs(deps, { max: 50, json: true });
+  expect(JSON.parse(terminal.written())).toEqual([]);
+  expect(terminal.faults()).toBe('Old ones\\u001b are missing.\n');
 });

@@ -1,6 +1,7 @@
 import { dlqShow, dlqStats } from '../../cli/dlq';
 import { parseMoment } from '../../engine/dead-letters/operator';
 import { OperatorError } from '../../engine/dead-letters/operator';
+import { createLetters } from '../../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { aFailedOrder, aLetter, anUnreadable, at, marked } from './letters';
 import { textTerminal } from './text-terminal';
@@ -13,7 +14,7 @@ async function run<Options>(
   options: Options,
 ): Promise<string> {
   const terminal = textTerminal();
-  const deps = { terminal, readLetters: () => Promise.resolve(letters) };
+  const deps = { terminal, readLetters: () => Promise.resolve(createLetters({ memory: letters })) };
   expect(await command(deps, options)).toBe(0);
   return terminal.written();
 }

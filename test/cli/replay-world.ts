@@ -2,6 +2,7 @@ import { dlqReplay, type ReplayOptions } from '../../cli/dlq-replay';
 import type { RunState } from '../../engine/dead-letters/order-replayer';
 import { OperatorError } from '../../engine/dead-letters/operator';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import { createLetters } from '../../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import { encodeOrder } from '../../engine/orders/order-record';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
@@ -62,7 +63,7 @@ export function aWorld(
         terminal,
         ...anOperator(actions),
         isWatched: state.isWatched,
-        readLetters: () => Promise.resolve(letters),
+        readLetters: () => Promise.resolve(createLetters({ memory: letters })),
         withReplayer: (use) => use(replayer),
         withMarks: (use) => use({ mark }),
         withOrders: (use) => use({ append }),

@@ -124,7 +124,7 @@ test('counts the rows that a write has changed, by table', async () => {
 
 describe('PostgreSQL refuses', () => {
   test.each([
-    ['a NUL in a text', { error: 'no \0' }],
+    ['a NUL in an id', { id: 'no \0' }],
     ['a text that is too long for an index', { id: noise(9_000) }],
   ])('%s, as the fault of the record', async (_what, fields) => {
     const { record } = await createRecords().letter(aLetter(ORDER, fields));
@@ -132,6 +132,12 @@ describe('PostgreSQL refuses', () => {
     const writing = store().write({ topic: 'a', partition: 0, from: undefined, to: 1n }, changes);
     await expect(writing).rejects.toBeInstanceOf(RefusedError);
     expect(await allRows(archive)).toMatchObject({ dead_letters: [], set_aside: [] });
+  });
+
+  test('no NUL of an error, which is archived as a sign for it', async () => {
+    const letter = await createRecords().letter(aLetter(ORDER, { error: 'no \0 in texts' }));
+    await write([[letter]]);
+    expect(await archive.rows('dead_letters')).toMatchObject([{ error: 'no ␀ in texts' }]);
   });
 
   test('half a character in the JSON of an action', async () => {

@@ -1,10 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox';
+import type { LetterCursor } from '../../../engine/archive/dead-letters';
 import { discardLetters } from '../../../engine/dead-letters/discard';
 import {
-  countLetters,
   letterJson,
-  lettersOf,
-  selectLetters,
   wholeLetterJson,
   type LetterFilter,
 } from '../../../engine/dead-letters/letters';
@@ -106,6 +104,10 @@ const LETTER_EXAMPLE: Static<typeof DeadLetter> = {
   marks: [],
 };
 
+const Warnings = Type.Array(Type.String(), {
+  description: 'which letters may be missing from the answer; empty: none',
+});
+
 const filter = {
   reason: Type.Optional(Reason),
   item_id: Type.Optional(Id),
@@ -124,7 +126,7 @@ const list = operatorRoute({
   id: 'deadLetters',
   summary: 'List the failed orders',
   description:
-    'The open dead letters among the newest 10,000 records, oldest first. `all` includes those that were dealt with.',
+    'The newest open dead letters, oldest first; `next` has the ones before them. `all` includes those that were dealt with. They come from the archive, and what it has not yet from the log. Without the archive they are the newest 10,000 records of the log; `warnings` tell.',
   query: object({
     ...filterQuery,
     limit: Type.Optional(
@@ -133,25 +135,49 @@ const list = operatorRoute({
         description: `must be a whole number from 1 to ${LETTERS_SHOWN_MAX}; ${LETTERS_SHOWN} when absent`,
       }),
     ),
+    cursor: Type.Optional(Type.String({ description: 'must be the cursor of `next`' })),
   }),
   response: {
     description: 'The letters.',
     schema: object({
-      total: units('letters that match; the newest of them are shown, oldest first'),
+      total: units('letters that match, on whatever page'),
       letters: Type.Array(DeadLetter),
+      next: orNull(text('the next page, with older letters'), 'null: there is none'),
+      warnings: Warnings,
     }),
-    example: { total: 1, letters: [LETTER_EXAMPLE] },
+    example: { total: 1, letters: [LETTER_EXAMPLE], next: null, warnings: [] },
   },
   problems: ['rate-limited'],
-  handle: async ({ letters }, { query: { limit, all, ...rest } }) => {
-    const found = selectLetters(
-      await letters.readLetters(),
-      filterOf({ ...rest, all: all === 'true' }),
-    );
-    const shown = found.slice(-Number(limit ?? LETTERS_SHOWN));
-    return json(200, { total: found.length, letters: shown.map(letterJson) }, NO_STORE);
+  handle: async ({ letters }, { query }) => {
+    const { limit, all, cursor, ...rest } = query;
+    const before = cursor === undefined ? undefined : parseCursor(cursor);
+    if (cursor !== undefined && !before) {
+      throw invalid({ path: '/cursor', message: 'must be the cursor of `next`' });
+    }
+    const filter = filterOf({ ...rest, all: all === 'true' });
+    const shownMax = Number(limit ?? LETTERS_SHOWN);
+    const read = await letters.readLetters();
+    const found = await read.newest(filter, shownMax + 1, before);
+    const shown = found.slice(-shownMax);
+    const oldest = found.length > shownMax ? shown[0] : undefined;
+    const page = {
+      total: (await read.totals(filter)).letters,
+      letters: shown.map(letterJson),
+      next: oldest ? nextLink({ ...query, cursor: `${oldest.at}.${oldest.id}` }) : null,
+      warnings: read.warnings,
+    };
+    return json(200, page, NO_STORE);
   },
 });
+
+function nextLink(query: Readonly<Record<string, string>>): string {
+  return `/operator/dead-letters?${new URLSearchParams(query).toString()}`;
+}
+
+function parseCursor(text: string): LetterCursor | undefined {
+  const [, at, id] = /^(\d{1,15})\.([^]+)$/.exec(text) ?? [];
+  return id === undefined ? undefined : { at: Number(at), id };
+}
 
 const count = {
   count: units('number of letters'),
@@ -165,7 +191,7 @@ const stats = operatorRoute({
   path: '/operator/dead-letters/stats',
   id: 'deadLetterStats',
   summary: 'Count the failed orders',
-  description: 'By reason and error, and by item, the most frequent first.',
+  description: 'By reason and error, and by item, the 1,000 most frequent of each first.',
   query: object(filterQuery),
   response: {
     description: 'The counts.',
@@ -173,17 +199,21 @@ const stats = operatorRoute({
       total: units('letters that match'),
       by_failure: Type.Array(object({ reason: Type.String(), error: Type.String(), ...count })),
       by_item: Type.Array(object({ item_id: orNull(Id, 'null: unreadable'), ...count })),
+      warnings: Warnings,
     }),
     example: {
       total: 1,
       by_failure: [{ reason: 'payment-declined', error: 'card_declined', ...COUNT_EXAMPLE }],
       by_item: [{ item_id: '101', ...COUNT_EXAMPLE }],
+      warnings: [],
     },
   },
   problems: ['rate-limited'],
   handle: async ({ letters }, { query }) => {
     const filter = filterOf({ ...query, all: query.all === 'true' });
-    return json(200, countLetters(await letters.readLetters(), filter), NO_STORE);
+    const read = await letters.readLetters();
+    const counts = await read.count(filter);
+    return json(200, { ...counts, warnings: read.warnings }, NO_STORE);
   },
 });
 
@@ -204,13 +234,18 @@ const show = operatorRoute({
           value_base64: text('its bytes'),
         }),
       ),
+      warnings: Warnings,
     }),
-    example: { letters: [{ ...LETTER_EXAMPLE, value: '{}', value_base64: 'e30=' }] },
+    example: {
+      letters: [{ ...LETTER_EXAMPLE, value: '{}', value_base64: 'e30=' }],
+      warnings: [],
+    },
   },
   problems: ['unknown-dead-letter', 'rate-limited'],
   handle: async ({ letters }, { params: { id = '' } }) => {
-    const found = lettersOf(await letters.readLetters(), id);
-    return json(200, { letters: found.map(wholeLetterJson) }, NO_STORE);
+    const { of, warnings } = await letters.readLetters();
+    const found = [...(await of([id]))].sort((one, other) => one.at - other.at);
+    return json(200, { letters: found.map(wholeLetterJson), warnings }, NO_STORE);
   },
 });
 
@@ -231,6 +266,7 @@ const REPLAYED_EXAMPLE: Static<typeof ReplayedOrder> = {
 export const ReplayReport = object({
   orders: Type.Array(ReplayedOrder),
   left: units('orders not looked at because max was reached: send the same request again'),
+  warnings: Warnings,
 });
 
 /** Selects by `ids`, or by the filter. `mended` needs exactly one id. */
@@ -264,7 +300,7 @@ const replayLetters = operatorRoute({
   response: {
     description: 'The result for each order.',
     schema: ReplayReport,
-    example: { orders: [REPLAYED_EXAMPLE], left: 0 },
+    example: { orders: [REPLAYED_EXAMPLE], left: 0, warnings: [] },
   },
   problems: ['unknown-dead-letter', 'dealt-with', 'rate-limited'],
   handle: async ({ letters, inTurn }, { body, by }) => {
