@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -25,12 +26,16 @@ export function copyCheckout(root: string, copy: string): void {
   symlinkSync(realpathSync(join(root, 'node_modules')), join(copy, 'node_modules'));
 }
 
-/** Tests get the code that runs inside workflows as a bundle, and compile everything else themselves, without types. */
+/**
+ * Tests get the code that runs inside workflows as a bundle, and the processes that they start as dist/ has them. They compile
+ * everything else themselves, without types.
+ */
 const BUNDLED = /^(?:workflows|engine\/orders)\//;
 
 /**
- * Applies a patch to the copy and bundles the workflows again where it changes them. Returns what reverses both. Throws
- * when the patch does not apply or the changed code does not compile; the copy is unchanged then.
+ * Applies a patch to the copy, builds the files that it changes, and bundles the workflows again where they are among them.
+ * Returns what reverses all of it. Throws when the patch does not apply or the changed code does not compile; the copy is
+ * unchanged then.
  */
 export async function applyPatch(
   root: string,
@@ -48,15 +53,20 @@ export async function applyPatch(
     });
   const bundleFile = join(copy, 'dist', 'workflow-bundle.js');
   const bundle = readFileSync(bundleFile);
+  const files = [...patch.matchAll(/^\+\+\+ b\/(.+)$/gm)].map(([, file = '']) => file);
+  const build = () => {
+    for (const file of files) buildFile(copy, file);
+  };
   const undo = () => {
     git('--reverse');
+    build();
     writeFileSync(bundleFile, bundle);
   };
 
   git();
   try {
-    const files = [...patch.matchAll(/^\+\+\+ b\/(.+)$/gm)].map(([, file = '']) => file);
     checkTypes(copy, files);
+    build();
     if (files.some((file) => BUNDLED.test(file))) {
       const workflowsPath = join(copy, 'workflows', 'index.ts');
       const logger = new DefaultLogger('WARN');
@@ -70,14 +80,22 @@ export async function applyPatch(
   }
 }
 
+/** Where dist/ has the file. */
+function buildFile(copy: string, file: string): void {
+  const built = join(copy, 'dist', file.replace(/[.]ts$/, '.js'));
+  if (!existsSync(built)) return;
+  const source = readFileSync(join(copy, file), 'utf8');
+  // As the build does: package.json names no type of module.
+  const options = { ...compilerOptions(copy).options, module: ts.ModuleKind.CommonJS };
+  const code = () => ts.transpileModule(source, { compilerOptions: options }).outputText;
+  writeFileSync(built, file.endsWith('.ts') ? code() : source);
+}
+
 /** Throws with what the compiler says about these files. Files that import them are not checked. */
 function checkTypes(copy: string, files: readonly string[]): void {
   const sources = files.filter((file) => file.endsWith('.ts')).map((file) => join(copy, file));
   if (sources.length === 0) return;
-  const { config } = ts.readConfigFile(join(copy, 'tsconfig.json'), (file) =>
-    ts.sys.readFile(file),
-  ) as { config: unknown };
-  const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, copy);
+  const { options, fileNames } = compilerOptions(copy);
   const ambient = fileNames.filter((file) => file.endsWith('.d.ts'));
   const program = ts.createProgram([...sources, ...ambient], options);
   const problems = sources.flatMap((file) => [
@@ -85,4 +103,11 @@ function checkTypes(copy: string, files: readonly string[]): void {
   ]);
   if (problems.length === 0) return;
   throw new Error(ts.formatDiagnostics(problems, ts.createCompilerHost(options)));
+}
+
+function compilerOptions(copy: string): ts.ParsedCommandLine {
+  const { config } = ts.readConfigFile(join(copy, 'tsconfig.json'), (file) =>
+    ts.sys.readFile(file),
+  ) as { config: unknown };
+  return ts.parseJsonConfigFileContent(config, ts.sys, copy);
 }
