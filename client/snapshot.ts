@@ -70,12 +70,13 @@ export async function waitUntilIdle(
   }
 }
 
-/** What the payment simulator knows of one key. `amount` is in minor units. */
+/** What the payment simulator knows of one key. `amount` is in minor units; there is a payment id once money was taken. */
 const Charge = Type.Object({
   key: Type.String(),
   status: Type.String(),
   amount: Type.Union([Type.Number(), Type.Null()]),
   currency: Type.Union([Type.String(), Type.Null()]),
+  payment_id: Type.Optional(Type.String()),
 });
 export type Charge = Static<typeof Charge>;
 

@@ -11,18 +11,39 @@ import {
 } from '../../platform/failpoints';
 import type { Trait } from './orders-plan';
 
-/** A failpoint and what the process does there, once for one order and once under a burst. */
+/** What goes wrong, once for one order and once under a burst. */
 export interface ChaosCase {
-  readonly point: Point;
-  readonly action: Action;
-  readonly victim: Victim;
+  /** A failpoint of the victim, or whatever else the action is done to. */
+  readonly point: Point | keyof typeof ARCHIVE_FAULTS;
+  readonly action: Action | ArchiveFault;
+  /** The process that fails; the archiver where PostgreSQL does. */
+  readonly victim: ProcessName;
+  /** Absent: the victim fails at its failpoint. */
+  readonly fault?: ArchiveFault | undefined;
   /** The trait by which the one order passes this point; `late`: no unit is left for it. */
   readonly order: Trait | 'late';
-  /** At which passing of the point it fires in a burst of BURST_ORDERS: when many orders are under way. */
+  /**
+   * At which passing of the point it fires for one order, and in a burst of BURST_ORDERS: when many orders are under way.
+   * For a fault of the archive: how many orders of the sale are archived before.
+   */
+  readonly hit: number;
   readonly burstHit: number;
   /** How long the process stays frozen. */
   readonly freezeMs: number;
 }
+
+/**
+ * `kill`: SIGKILL to PostgreSQL, several times. `freeze`: SIGSTOP to all of its processes; `cut`: nobody reaches it, each
+ * until every order has come to its end.
+ * `rebalance`: a second archiver joins, the first is killed and comes back, the second leaves. `reset`: the group's offsets
+ * are lost. `replay`: so are the positions in PostgreSQL, and everything is archived again. `repeat`: all events are
+ * appended to the topic again, the last one first.
+ */
+const ARCHIVE_FAULTS = {
+  postgres: ['kill', 'freeze', 'cut'],
+  archiver: ['rebalance', 'reset', 'replay', 'repeat'],
+} as const;
+export type ArchiveFault = (typeof ARCHIVE_FAULTS)[keyof typeof ARCHIVE_FAULTS][number];
 
 /** Longer than the lease of a hold (15 s). */
 const API_FREEZE_MS = 16_500;
@@ -32,19 +53,20 @@ const INGEST_FREEZE_MS = 12_000;
 const WORKER_FREEZE_MS = 11_000;
 /** Longer than an attempt of a refund or a dead letter (20 s). */
 const LONG_ACTIVITY_FREEZE_MS = 21_000;
+/** After another archiver has got its partitions, which is when its session has ended (10 s). */
+const ARCHIVER_FREEZE_MS = 3_000;
+/** Asked every two seconds, and also while the process gets ready. */
+const ARCHIVER_IS_READY = 8;
 
 interface Passing {
   readonly order?: ChaosCase['order'];
+  readonly hit?: number;
   readonly burstHit: number;
   readonly freezeMs?: number;
 }
 
-/** The processes in the path of an order. */
-export type Victim = Exclude<ProcessName, 'archiver'>;
-const VICTIMS = PROCESS_NAMES.filter((name): name is Victim => name !== 'archiver');
-
-/** How orders pass each call. The gateway and the consumer make one call for many orders, and so make few. */
-const PASSINGS: { readonly [P in Victim]: Readonly<Record<Call<P>, Passing>> } = {
+/** How orders pass each call. Gateway, consumer and archiver make one call for many orders, and so make few. */
+const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>> } = {
   api: {
     hold: { burstHit: 2 },
     undo: { order: 'late', burstHit: 1 },
@@ -82,35 +104,47 @@ const PASSINGS: { readonly [P in Victim]: Readonly<Record<Call<P>, Passing>> } =
     'dead-letter': { order: 'declined', burstHit: 4, freezeMs: LONG_ACTIVITY_FREEZE_MS },
     publish: { burstHit: 30 },
   },
+  archiver: {
+    positions: { hit: ARCHIVER_IS_READY, burstHit: ARCHIVER_IS_READY },
+    write: { burstHit: 20 },
+    commit: { burstHit: 20 },
+  },
 };
 
-const FREEZE_MS: Readonly<Record<Victim, number>> = {
+const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
   api: API_FREEZE_MS,
   ingest: INGEST_FREEZE_MS,
   worker: WORKER_FREEZE_MS,
+  archiver: ARCHIVER_FREEZE_MS,
 };
 
-/** Every point with every action that makes sense there, or those whose `<point>=<action>` has `only` in it. */
+/** Every point with every action that makes sense there and every fault, or those whose name contains `only`. */
 export function planCases(only = ''): readonly ChaosCase[] {
-  return VICTIMS.flatMap((victim) =>
+  const atFailpoints = PROCESS_NAMES.flatMap((victim) =>
     pointsOf(victim).flatMap((point) =>
       ACTIONS.filter((action) => action !== 'drop' || canDrop(point)).map((action): ChaosCase => {
-        const { order = 'plain', burstHit, freezeMs = FREEZE_MS[victim] } = passing(point);
-        return { point, action, victim, order, burstHit, freezeMs };
+        const { order = 'plain', hit = 1, burstHit, freezeMs = FREEZE_MS[victim] } = passing(point);
+        return { point, action, victim, order, hit, burstHit, freezeMs };
       }),
     ),
-  ).filter((one) => nameOf(one).includes(only));
+  );
+  const ofTheArchive = Object.entries(ARCHIVE_FAULTS).flatMap(([point, faults]) =>
+    faults.map((fault): ChaosCase => {
+      const what = { point: point as keyof typeof ARCHIVE_FAULTS, action: fault, fault };
+      return { ...what, victim: 'archiver', order: 'plain', hit: 0, burstHit: 40, freezeMs: 0 };
+    }),
+  );
+  return [...atFailpoints, ...ofTheArchive].filter((one) => nameOf(one).includes(only));
 }
 
-/** As FAILPOINTS takes it, without the number of the hit. */
-export function nameOf({ point, action }: ChaosCase): string {
+/** A failpoint is named as FAILPOINTS takes it, without the number of the hit. */
+export function nameOf({ point, action }: Pick<ChaosCase, 'point' | 'action'>): string {
   return `${point}=${action}`;
 }
 
 function passing(point: Point): Passing {
   const { process, call } = partsOf(point);
-  const ofProcess: Readonly<Partial<Record<Call, Passing>>> =
-    process === 'archiver' ? {} : PASSINGS[process];
+  const ofProcess: Readonly<Partial<Record<Call, Passing>>> = PASSINGS[process];
   const found = ofProcess[call];
   if (!found) throw new Error(`No order is planned that passes ${point}`);
   return found;

@@ -1,14 +1,17 @@
 import type { Client } from '@temporalio/client';
 import { Redis } from 'ioredis';
 import { createKafka } from '../../engine/kafka/kafka-client';
-import type { Order } from '../../engine/orders/order';
-import { encodeOrder } from '../../engine/orders/order-record';
+import { withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import { createStockLedger } from '../../engine/stock/stock-ledger';
 import type { Env } from '../../platform/config';
+import { LOOPBACK } from '../../platform/machine';
 import { startEngineProcess } from '../../stack/engine';
 import { createEngineInstance } from '../../stack/engine-instance';
+import { startTcpProxy } from '../../stack/tcp-proxy';
+import { openArchivedItems } from './archived-item';
 import { createBuyers } from './buyers';
 import { PROVIDER_RULES } from './orders-plan';
+import type { PostgresFaults } from './postgres-faults';
 import { openTopicTail } from './topic-tail';
 
 /** The servers of the run, which its engine instances share. */
@@ -19,6 +22,9 @@ export interface Servers {
   readonly kafkaAddr: string;
   readonly temporal: Client;
   readonly temporalAddress: string;
+  /** With the archive's schema. */
+  readonly databaseUrl: string;
+  readonly postgres: PostgresFaults;
   /** For the logs of the processes and the provider's ledger. */
   readonly dataDir: string;
   readonly env: Env;
@@ -42,6 +48,8 @@ export async function openInstance(servers: Servers) {
     for (const one of closers.reverse()) await one();
   };
   try {
+    const databaseProxy = await startTcpProxy(addressOf(servers.databaseUrl));
+    closers.push(databaseProxy.close);
     const engine = await createEngineInstance({
       checkout: { root, startEngineProcess },
       kafka: [kafkaAddr],
@@ -52,6 +60,7 @@ export async function openInstance(servers: Servers) {
         REDIS_ADDR: redisAddr,
         KAFKA_ADDR: kafkaAddr,
         TEMPORAL_ADDRESS: servers.temporalAddress,
+        DATABASE_URL: through(databaseProxy.port, servers.databaseUrl),
         // The request_id says which orders are declined.
         PAYMENT_DECLINE_RATE: '0',
         // Open orders are counted by namespace, which the instances share.
@@ -63,6 +72,8 @@ export async function openInstance(servers: Servers) {
     const kafka = createKafka('chaos', [kafkaAddr]);
     const topics = await openTopicTail(kafka, engine.topics);
     closers.push(topics.close);
+    const archive = openArchivedItems(servers.databaseUrl, kafka, engine.topics);
+    closers.push(archive.close);
     const producer = kafka.producer({ allowAutoTopicCreation: false });
     await producer.connect();
     closers.push(() => producer.disconnect());
@@ -71,9 +82,10 @@ export async function openInstance(servers: Servers) {
     const simulator = await engine.start('simulator');
     await setProviderRules(simulator.url);
     // No failpoint is ever set in the other gateway.
-    const [worker, ingest, api, otherApi] = await Promise.all([
+    const [worker, ingest, archiver, api, otherApi] = await Promise.all([
       engine.start('worker'),
       engine.start('ingest'),
+      engine.start('archiver'),
       engine.start('api'),
       engine.start('api'),
     ]);
@@ -88,18 +100,27 @@ export async function openInstance(servers: Servers) {
         if (eager !== isIngestEager) await ingest.restart(eager ? {} : { EAGER_ORDERS_MAX: '0' });
         isIngestEager = eager;
       },
-      process: { api, ingest, worker },
+      process: { api, ingest, worker, archiver },
+      /** Another one, in the same group. */
+      startArchiver: () => engine.start('archiver'),
+      postgres: servers.postgres,
+      /** Between the processes of this engine and PostgreSQL. */
+      databaseProxy,
+      archive,
+      /** Of the archiver, which must be stopped. */
+      forgetOffsets: async () => {
+        const group = engine.env['ARCHIVER_GROUP'] ?? '';
+        await withAdmin(kafka, (admin) => admin.deleteGroups([group]));
+      },
       paymentUrl: engine.paymentUrl,
       taskQueue: engine.taskQueue,
       temporal,
       redis,
       ledger: createStockLedger(redis),
       topics,
-      /** Puts an order into the topic past every gateway. */
-      publish: async (order: Order) => {
-        const record = { key: order.requestId, value: encodeOrder(order) };
-        const topic = engine.topics.ordersTopic;
-        await producer.send({ topic, acks: -1, messages: [record] });
+      /** Appends records to a topic of the engine, past its processes. */
+      append: async (topic: keyof TopicNames, messages: { key: string; value: Buffer }[]) => {
+        await producer.send({ topic: engine.topics[topic], acks: -1, messages });
       },
       buyers: { patient, impatient, atOtherApi },
       signal,
@@ -109,6 +130,17 @@ export async function openInstance(servers: Servers) {
     await close();
     throw error;
   }
+}
+
+function addressOf(databaseUrl: string) {
+  const { hostname, port } = new URL(databaseUrl);
+  return { host: hostname, port: Number(port || 5432) };
+}
+
+function through(port: number, databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  url.host = `${LOOPBACK}:${port}`;
+  return url.href;
 }
 
 /** Sets what the payment simulator at this URL does to orders. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyBody } from '../../client/gateway';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
-import { fingerprint } from '../../engine/orders/order-record';
+import { encodeOrder, fingerprint } from '../../engine/orders/order-record';
 import { isLedgerUnreadable, type LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
 import { orderStartOptions } from '../../engine/orders/order-start';
@@ -44,12 +44,13 @@ export async function prepareOrders(
 
 /** Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. */
 export async function publishAbandoned(
-  { publish }: Instance,
+  { append }: Instance,
   purchases: readonly BuyerResult[],
 ): Promise<void> {
   for (const { body, outcome } of purchases) {
     if (!hasTrait(body, 'abandoned') || outcome !== 'rejected') continue;
-    await publish(orderOf(body, { priceMinor: 1_000, currency: 'USD', acceptedAt: Date.now() }));
+    const order = orderOf(body, { priceMinor: 1_000, currency: 'USD', acceptedAt: Date.now() });
+    await append('ordersTopic', [{ key: order.requestId, value: encodeOrder(order) }]);
   }
 }
 

@@ -1,8 +1,10 @@
-import { type LedgerEntry } from '../../engine/orders/ledger';
+import { named } from '../../client/invariants';
+import { failureReason, orderStatus, type LedgerEntry } from '../../engine/orders/ledger';
 import { encodeOrderEvent, outcomeEvent, type OrderEvent } from '../../engine/orders/order-event';
-import { hasTrait } from './orders-plan';
-import { CLAIM_MS_MAX, type Snapshot } from './snapshot';
 import { paymentKey, type ItemId, type RequestId } from '../../engine/orders/order';
+import type { ArchivedEvent, ArchivedRow } from './archived-item';
+import { hasTrait } from './orders-plan';
+import { CLAIM_MS_MAX, orderIdOf, type Snapshot } from './snapshot';
 
 /** A guarantee of docs/guarantees.md that did not hold, and how that shows. */
 export interface Violation {
@@ -29,6 +31,7 @@ const CHECKS = {
   G6: findLeakedUnits,
   G7: findWrongLetters,
   G9: findWrongCancellations,
+  G10: findWrongRows,
   G12: findWrongEvents,
 } as const satisfies Record<string, (snapshot: Snapshot) => string[]>;
 
@@ -226,3 +229,121 @@ function findWrongEvents({ entries, events }: Snapshot): string[] {
 }
 
 const textOf = (event: OrderEvent) => encodeOrderEvent(event).toString();
+
+/** Every accepted order is archived once, as the ledger, the workflows, the provider and the topics have it, and nothing else is. */
+function findWrongRows(snapshot: Snapshot): string[] {
+  const { archive, entries, orderIds, letters } = snapshot;
+  if (!archive) return [];
+  const violations = archive.setAside.map((record) => `${record} is set aside`);
+  if (archive.behind !== undefined) violations.push(archive.behind);
+  const rows = new Map(archive.orders.map((row) => [row.orderId, row]));
+  // The acceptance of an order that has another order id.
+  const orders = archive.orders.filter(({ status }) => status !== 'repeated');
+  for (const { body } of accepted(snapshot)) {
+    const count = orders.filter(({ requestId }) => requestId === body.request_id).length;
+    if (count !== 1)
+      violations.push(`${body.request_id} was accepted and is archived ${count} times`);
+  }
+  for (const [requestId, entry] of entries) {
+    const row = rows.get(orderIdOf({ ...entry, requestId }));
+    if (!row) violations.push(`${requestId} is not archived`);
+    else violations.push(...wrongFields(row, entry));
+  }
+  for (const { orderId, requestId } of orders) {
+    const entry = entries.get(requestId);
+    if (entry && orderIdOf({ ...entry, requestId }) === orderId) continue;
+    violations.push(`${orderId} of ${requestId} is archived, and the ledger has no such order`);
+  }
+  return [
+    ...violations,
+    ...differences('orders', [...rows.keys()], [...orderIds]),
+    ...differences('events', archive.events.map(eventText), snapshot.events.map(toldText)),
+    ...differences(
+      'dead letters',
+      archive.letters,
+      letters.map(({ id }) => id),
+    ),
+    ...orders.flatMap((row) => [...wrongPayments(row, snapshot), ...wrongOutcomes(row, snapshot)]),
+  ];
+}
+
+/** In what a row differs from the ledger's entry of the same order. */
+function wrongFields(row: ArchivedRow, entry: LedgerEntry): string[] {
+  const { userId, units: amount, priceMinor, currency, acceptedAt, finishedAt } = entry;
+  const status = orderStatus(entry);
+  const wanted: Partial<ArchivedRow> = {
+    userId,
+    amount,
+    priceMinor,
+    currency,
+    acceptedAt,
+    status: status ?? 'held',
+    reason: status === 'failed' ? failureReason(entry) : null,
+    paymentId: entry.paymentId ?? null,
+    generation: entry.generation,
+    revision: Math.max(entry.revision ?? 0, finishedAt ?? 0),
+    finishedAt: finishedAt ?? null,
+  };
+  return Object.entries(wanted)
+    .filter(([field, value]) => row[field as keyof ArchivedRow] !== value)
+    .map(([field, value]) => {
+      const archived = row[field as keyof ArchivedRow];
+      return `${row.requestId} is archived with ${field} ${archived}, not ${value}`;
+    });
+}
+
+/** A confirmed order has one payment, under its own key, and no other one has any. */
+function wrongPayments(row: ArchivedRow, snapshot: Snapshot): string[] {
+  const { requestId, generation, amount, priceMinor, currency, status, paymentId } = row;
+  const payments = captured(snapshot).filter(({ key }) => key.startsWith(`${requestId}:`));
+  const [payment] = payments;
+  if (status !== 'confirmed' && !payment) return [];
+  const { orderId } = snapshot.entries.get(requestId) ?? {};
+  const isRight =
+    status === 'confirmed' &&
+    payments.length === 1 &&
+    payment?.key === paymentKey(requestId, orderId, generation) &&
+    payment.payment_id === paymentId &&
+    payment.amount === amount * priceMinor &&
+    payment.currency === currency;
+  if (isRight) return [];
+  const found = payments.map(({ key, payment_id: id }) => `${key} (${id})`).join();
+  return [`${requestId} is archived as ${status} (${paymentId}), its payments are ${found}`];
+}
+
+/** What a run's status says of an order, where there is no search attribute that does. */
+const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'confirmed', CANCELLED: 'cancelled' };
+
+/** A confirmed order has a run that has completed, another one is named as its run ended. Some have no run. */
+function wrongOutcomes({ requestId, status, reason }: ArchivedRow, { runs }: Snapshot): string[] {
+  const run = runs.find((one) => one.requestId === requestId);
+  if (!run) return [];
+  const outcome = run.outcome ?? ENDS[run.status] ?? run.status;
+  const archived = reason ?? status;
+  return outcome === archived
+    ? []
+    : [`${requestId} is archived as ${archived}, its workflow ended as ${outcome}`];
+}
+
+function differences(what: string, archived: readonly string[], told: readonly string[]): string[] {
+  const [rows, records] = [new Set(archived), new Set(told)];
+  return [
+    ...named(
+      `${what} in the topics and not archived`,
+      [...records].filter((one) => !rows.has(one)),
+    ),
+    ...named(
+      `${what} archived and not in the topics`,
+      [...rows].filter((one) => !records.has(one)),
+    ),
+  ];
+}
+
+function eventText({ orderId, revision, at, status, ...of }: ArchivedEvent): string {
+  return [orderId, revision, at, status, of.reason, of.paymentId, of.generation].join(' ');
+}
+
+function toldText({ order, reason, paymentId, ...event }: OrderEvent): string {
+  const { orderId } = order;
+  return eventText({ ...event, orderId, reason: reason ?? null, paymentId: paymentId ?? null });
+}

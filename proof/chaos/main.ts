@@ -11,6 +11,7 @@ import { loadCheckout } from '../../stack/checkout';
 import { startStack } from '../../stack/stack';
 import { nameOf, planCases } from './cases';
 import { BURST_ORDERS } from './orders-plan';
+import { createPostgresFaults } from './postgres-faults';
 import { resultLine, resultTable, summaryLine } from './report';
 import { runChaos, violationsOf, type CaseResult } from './run-chaos';
 import { runUpgrade } from './upgrade';
@@ -93,14 +94,21 @@ async function onOwnServers(
   mkdirSync(dataDir, { recursive: true });
   const settings = { ...loadStackSettings(env, ROOT), dataDir, ports: await freePorts() };
   print('Starting the components of this run:');
-  const stack = await startStack({ settings, engine: false, fresh: true, report: print, signal });
+  // Cases kill PostgreSQL, and it comes back.
+  const report = (line: string) => {
+    if (!line.startsWith('  postgres ')) print(line);
+  };
+  const stack = await startStack({ settings, engine: false, fresh: true, report, signal });
   try {
     const { redisAddr, kafkaAddr, temporalAddress } = stack;
     const connection = await Connection.connect({ address: temporalAddress });
     const temporal = new Client({ connection, namespace: settings.temporalNamespace });
-    const servers = { root: ROOT, redisAddr, kafkaAddr, temporalAddress, temporal, dataDir };
-    const ours = { ...env, DATABASE_URL: stack.databaseUrl };
-    await use({ ...servers, env: ours, signal }).finally(() => connection.close());
+    const { databaseUrl = '' } = stack;
+    const postgres = createPostgresFaults(() => stack.pids.get('postgres'));
+    const addresses = { redisAddr, kafkaAddr, temporalAddress, temporal, databaseUrl };
+    const ours = { ...env, DATABASE_URL: databaseUrl };
+    const servers = { root: ROOT, ...addresses, postgres, dataDir, env: ours, signal };
+    await use(servers).finally(() => connection.close());
   } finally {
     await stack.stop();
   }
@@ -113,11 +121,11 @@ const IGNORED = [...ADDRESS_VARIABLES, 'FAILPOINTS'];
 function parseOptions(args: readonly string[]) {
   const program = new Command('npm run chaos --')
     .description(
-      'Kills and freezes every process at every failpoint, for one order and under a burst, and checks G1 to G7 and G9.',
+      'Kills and freezes every process at every failpoint, and PostgreSQL, for one order and under a burst, and checks G1 to G7, G9, G10 and G12.',
     )
     .option(
       '--only <text>',
-      'only cases with this text in <point>=<action>, such as worker.charge or =freeze',
+      'only cases with this text in <point>=<action>, such as worker.charge, postgres or =freeze',
     )
     .option('--lanes <n>', `engines side by side, 1 to ${INSTANCES_MAX}`, parseInstances, INSTANCES)
     .option('--json <file>', 'write the results to a file as JSON')

@@ -59,8 +59,8 @@ export function burstUnits(orders: number): number {
 
 /**
  * A burst of orders for one and two units each. A tenth is declined; every other trait has a few orders. `foreign` and
- * `reused` ones come only where ingest is the victim, since they are about its starts; `abandoned` ones
- * only where the gateway is, which leaves them behind.
+ * `reused` ones come only where ingest is the victim, since they are about its starts, or the archiver, for the variety;
+ * `abandoned` ones only where the gateway is, which leaves them behind.
  */
 export function planBurst(
   itemId: string,
@@ -75,8 +75,9 @@ function traitAt(index: number, victim: ProcessName): Trait {
   if (index % 10 === 3) return 'declined';
   if (index % 20 === 7) return 'doubtful';
   if (index % 20 === 12) return 'lost';
-  if (victim === 'ingest' && index % 20 === 16) return 'foreign';
-  if (victim === 'ingest' && index % 20 === 18) return 'reused';
+  const isRead = victim === 'ingest' || victim === 'archiver';
+  if (isRead && index % 20 === 16) return 'foreign';
+  if (isRead && index % 20 === 18) return 'reused';
   if (victim === 'api' && index % 20 >= 16) return 'abandoned';
   if (index % 20 === 1) return 'cancelled';
   if (index % 20 === 5) return 'cancelled-at-once';

@@ -10,6 +10,8 @@ import { FAILPOINT_FIRED } from '../../platform/failpoints';
 import { until } from '../../platform/until';
 import type { InstanceProcess } from '../../stack/engine-instance';
 import { logSize } from '../../stack/guarded-process';
+import { prepareArchiveFault, type Fault } from './archive-faults';
+import type { BuyerResult } from './buyers';
 import { nameOf, type ChaosCase } from './cases';
 import { openInstance, type Instance, type Servers } from './instance';
 import { prepareOrders, publishAbandoned, releaseLost } from './interference';
@@ -88,7 +90,7 @@ async function runCase(instance: Instance, one: ChaosCase, orders: number): Prom
   const startedAt = Date.now();
   const run = `${one.point}-${one.action}-${randomUUID().slice(0, 4)}`;
   // One after the other: what is left of the first must not pass the failpoint of the burst.
-  const single = await runSale(instance, one, planSingle(`${run}-one`, one), 1);
+  const single = await runSale(instance, one, planSingle(`${run}-one`, one), one.hit);
   const itemId = `${run}-burst` as ItemId;
   const plan = planBurst(itemId, { orders, victim: one.victim });
   const hit = Math.max(1, Math.round((one.burstHit * orders) / BURST_ORDERS));
@@ -116,63 +118,40 @@ function planSingle(itemId: string, { order, victim, action }: ChaosCase): Sale 
   };
 }
 
-/** Sets the failpoint, lets the buyers come, does to the victim what the case says, and checks once all is idle. */
+/** Prepares the fault, lets the buyers come, lets it happen, and checks once all is idle. */
 async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: number) {
-  const { signal, buyers, redis, ledger } = instance;
+  const { redis, signal, archive } = instance;
   const { itemId, supply, plan } = sale;
-  const victim = instance.process[one.victim];
   await redis.set(freeUnitsKey(itemId), supply);
   await prepareOrders(instance, plan);
   await instance.setEager(one.victim !== 'worker');
-  await victim.restart({ FAILPOINTS: `${nameOf(one)}@${hit}` });
-  const logFrom = logSize(victim.logFile);
-
-  const watch = watchStock(async () => {
-    const item = await ledger.item(itemId);
-    if (!item) throw new Error(`the ledger does not know ${itemId}`);
-    return item.counts;
-  }, supply);
-  const over = new AbortController();
-  const releasing = releaseLost(instance, plan, over.signal);
-  const buying = plan.map((body, index) =>
-    (index % 2 === 0 ? buyers.patient : buyers.impatient).buy(body),
+  const buying: Promise<BuyerResult>[] = [];
+  const buyAtOtherApi = async () => {
+    if (!sale.atOtherApi) return;
+    buying.push(Promise.resolve(await instance.buyers.atOtherApi.buy(sale.atOtherApi)));
+  };
+  const fault = one.fault
+    ? await prepareArchiveFault(instance, one.fault, { itemId, archived: hit })
+    : await setFailpoint(instance, one, { hit, buyAtOtherApi });
+  let restarts = 0;
+  const { notHappened, ...seen } = await sell(instance, sale, { buying, fault }).finally(
+    async () => {
+      // Also what was to be seen in the sale has been seen by now: the archive may be away all the time.
+      restarts = await fault.end();
+    },
   );
-  // These and the restarts reject only when the run is stopped, and are awaited below.
-  void Promise.allSettled([...buying, releasing]);
-  const hasFired = await waitForFailpoint(victim.logFile, logFrom, signal);
-  if (hasFired && one.action === 'kill') await victim.ended();
-  // A point that has not fired must not do so later, unobserved.
-  if (!hasFired || one.action === 'kill') await victim.restart();
-  if (hasFired && one.action === 'freeze') {
-    await sleep(one.freezeMs, undefined, { signal });
-    if (sale.atOtherApi) {
-      buying.push(Promise.resolve(await buyers.atOtherApi.buy(sale.atOtherApi)));
-    }
-    await victim.kill('SIGCONT');
-  }
-  const restarting = restartWhenEnded(victim, over.signal);
-  void Promise.allSettled([restarting]);
-
-  const purchases = await Promise.all(buying);
-  await publishAbandoned(instance, purchases);
-  const notIdle = await waitForItem(instance, itemId);
-  over.abort();
-  await releasing;
-  const restarts = await restarting;
-  const { violations: stockViolations } = await watch.end();
-  const snapshot = await takeSnapshot(instance, buyers.atOtherApi, itemId, purchases);
+  const { purchases, statuses } = seen;
+  const archived = await archive.read(itemId, signal);
   const violations: (Violation | { guarantee: 'none'; what: string })[] = findViolations({
-    ...snapshot,
+    ...seen,
     supply,
-    stockViolations,
-    notIdle,
-    purchases,
+    archive: archived,
   });
   // Then nothing has been shown.
-  if (!hasFired) violations.push({ guarantee: 'none', what: `${nameOf(one)}@${hit} never fired` });
+  if (notHappened !== undefined) violations.push({ guarantee: 'none', what: notHappened });
 
   const ended = (status: string) =>
-    purchases.filter(({ body }) => snapshot.statuses.get(body.request_id) === status).length;
+    purchases.filter(({ body }) => statuses.get(body.request_id) === status).length;
   const decided = (...outcomes: string[]) =>
     purchases.filter(({ outcome }) => outcomes.includes(outcome)).length;
   return {
@@ -185,6 +164,76 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
     /** How often the victim has ended by itself after its failpoint, and was started again. */
     restarts,
     violations,
+  };
+}
+
+/** Sells until every order has come to its end, whatever fails meanwhile, and looks at everything but the archive. */
+async function sell(
+  instance: Instance,
+  { itemId, supply, plan }: Sale,
+  { buying, fault }: { readonly buying: Promise<BuyerResult>[]; readonly fault: Fault },
+) {
+  const { buyers, ledger } = instance;
+  const watch = watchStock(async () => {
+    const item = await ledger.item(itemId);
+    if (!item) throw new Error(`the ledger does not know ${itemId}`);
+    return item.counts;
+  }, supply);
+  const over = new AbortController();
+  const releasing = releaseLost(instance, plan, over.signal);
+  buying.push(
+    ...plan.map((body, index) => (index % 2 === 0 ? buyers.patient : buyers.impatient).buy(body)),
+  );
+  // These reject only when the run is stopped, and are awaited below.
+  void Promise.allSettled([...buying, releasing]);
+  const notHappened = await fault.happen();
+
+  const purchases = await Promise.all(buying);
+  await publishAbandoned(instance, purchases);
+  const notIdle = await waitForItem(instance, itemId);
+  over.abort();
+  await releasing;
+  const { violations: stockViolations } = await watch.end();
+  const snapshot = await takeSnapshot(instance, buyers.atOtherApi, itemId, purchases);
+  return { ...snapshot, purchases, notIdle, stockViolations, notHappened };
+}
+
+/** Starts the victim with its failpoint set. */
+async function setFailpoint(
+  { process, startArchiver, signal }: Instance,
+  one: ChaosCase,
+  { hit, buyAtOtherApi }: { readonly hit: number; readonly buyAtOtherApi: () => Promise<void> },
+): Promise<Fault> {
+  const victim = process[one.victim];
+  await victim.restart({ FAILPOINTS: `${nameOf(one)}@${hit}` });
+  const logFrom = logSize(victim.logFile);
+  const over = new AbortController();
+  let restarting = Promise.resolve(0);
+  let otherArchiver: InstanceProcess | undefined;
+  return {
+    happen: async () => {
+      const hasFired = await waitForFailpoint(victim.logFile, logFrom, signal);
+      if (hasFired && one.action === 'kill') await victim.ended();
+      // A point that has not fired must not do so later, unobserved.
+      if (!hasFired || one.action === 'kill') await victim.restart();
+      if (hasFired && one.action === 'freeze') {
+        // Ready once it has the partitions of the frozen one.
+        if (one.victim === 'archiver') otherArchiver = await startArchiver();
+        await sleep(one.freezeMs, undefined, { signal });
+        await buyAtOtherApi();
+        await victim.kill('SIGCONT');
+      }
+      restarting = restartWhenEnded(victim, over.signal);
+      // It rejects only when the run is stopped, and is awaited below.
+      void Promise.allSettled([restarting]);
+      return hasFired ? undefined : `${nameOf(one)}@${hit} never fired`;
+    },
+    end: async () => {
+      over.abort();
+      const restarts = await restarting;
+      await otherArchiver?.stop();
+      return restarts;
+    },
   };
 }
 

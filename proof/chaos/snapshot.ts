@@ -8,10 +8,11 @@ import {
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { OrderEvent } from '../../engine/orders/order-event';
-import type { ItemId, RequestId } from '../../engine/orders/order';
+import type { ItemId, Order, RequestId } from '../../engine/orders/order';
 import { claimKey, itemKeys } from '../../engine/stock/keys';
 import { readEvents } from '../../engine/stock/stored-entry';
 import { describeError } from '../../platform/user-error';
+import type { ArchivedItem } from './archived-item';
 import type { BuyerResult, Buyers } from './buyers';
 import type { Instance } from './instance';
 import type { StockCounts } from '../../engine/orders/sale';
@@ -38,7 +39,7 @@ export interface Snapshot {
   /** Milliseconds left of the claims of rejected requests; absent: no claim. */
   readonly claims: ReadonlyMap<string, number>;
   readonly runs: readonly WorkflowRun[];
-  readonly charges: readonly Pick<Charge, 'key' | 'status' | 'amount'>[];
+  readonly charges: readonly Charge[];
   /** request_ids in the topic of orders, repeats included. */
   readonly records: readonly string[];
   readonly letters: readonly {
@@ -48,6 +49,10 @@ export interface Snapshot {
   }[];
   /** What other systems were told, repeats included. */
   readonly events: readonly OrderEvent[];
+  /** The ids under which the topics name an order: of each acceptance, and of each event. */
+  readonly orderIds: ReadonlySet<string>;
+  /** Absent: there is no archiver. */
+  readonly archive?: ArchivedItem | undefined;
 }
 
 interface WorkflowRun {
@@ -67,7 +72,7 @@ export async function takeSnapshot(
   buyers: Pick<Buyers, 'statusesOf'>,
   itemId: ItemId,
   purchases: readonly BuyerResult[],
-): Promise<Omit<Snapshot, 'supply' | 'stockViolations' | 'notIdle' | 'purchases'>> {
+): Promise<Omit<Snapshot, 'supply' | 'stockViolations' | 'notIdle' | 'purchases' | 'archive'>> {
   const { redis, topics } = instance;
   const [, , , buyersKey = ''] = itemKeys(itemId);
   const units = Object.entries(await redis.hgetall(buyersKey));
@@ -91,10 +96,23 @@ export async function takeSnapshot(
     claims,
     runs: await readRuns(instance, itemId),
     charges: await readCharges(instance.paymentUrl, `${itemId}-`),
-    records: topics.records(itemId),
+    records: topics.records(itemId).map(({ requestId }) => requestId),
     letters: topics.letters(itemId),
     events: topics.events(itemId),
+    orderIds: new Set([
+      ...topics.records(itemId).map(orderIdOf),
+      ...topics.events(itemId).map(({ order }) => order.orderId),
+    ]),
   };
+}
+
+/** Records that are older than order ids have none: the archive keeps such an order under its request_id and time. */
+export function orderIdOf({
+  orderId,
+  requestId,
+  acceptedAt,
+}: Pick<Order, 'orderId' | 'acceptedAt'> & { readonly requestId: string }): string {
+  return orderId ?? `${requestId}@${acceptedAt}`;
 }
 
 /** Every run of every order workflow of an item, by Temporal's own index. */
@@ -147,7 +165,8 @@ export async function waitForItem(
       ...runs.map(({ requestId }) => requestId),
       ...topics.letters(itemId).map(({ requestId }) => requestId),
     ]);
-    const waiting = topics.records(itemId).filter((id) => !handled.has(id));
+    const records = topics.records(itemId).map(({ requestId }) => requestId);
+    const waiting = records.filter((id) => !handled.has(id));
     if (waiting.length > 0) return `no workflow for ${[...new Set(waiting)].join(', ')}`;
     if (!told) return undefined;
     // The event of an order without a run comes after everything else of it.

@@ -4,6 +4,7 @@ import { decodeDeadLetter } from '../../engine/kafka/dead-letters';
 import { withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
 import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
+import type { Order } from '../../engine/orders/order';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { until } from '../../platform/until';
 
@@ -19,7 +20,7 @@ export async function openTopicTail(
   }: Pick<TopicNames, 'ordersTopic' | 'deadLetterTopic' | 'orderEventsTopic'>,
 ) {
   const topics = [ordersTopic, deadLetterTopic, orderEventsTopic];
-  const records = new Map<string, string[]>();
+  const records = new Map<string, Order[]>();
   const letters = new Map<string, DeadLetter[]>();
   const events = new Map<string, OrderEvent[]>();
   const read = new Map<string, bigint>();
@@ -35,7 +36,7 @@ export async function openTopicTail(
         if (topic === ordersTopic) {
           const decoded = decodeOrder(message.value);
           if (decoded.kind !== 'order') continue;
-          add(records, decoded.order.itemId, decoded.order.requestId);
+          add(records, decoded.order.itemId, decoded.order);
         } else if (topic === orderEventsTopic) {
           const decoded = decodeOrderEvent(message.value);
           if (decoded.kind === 'invalid') throw new Error(`an event is ${decoded.problem}`);
@@ -71,8 +72,8 @@ export async function openTopicTail(
         },
         { withinMs: CATCH_UP_MS_MAX, signal },
       ),
-    /** The request_ids of an item's order records, repeats included. */
-    records: (itemId: string): readonly string[] => records.get(itemId) ?? [],
+    /** The records of an item's orders, repeats included. */
+    records: (itemId: string): readonly Order[] => records.get(itemId) ?? [],
     /** An item's dead letters, repeats included. */
     letters: (itemId: string): readonly DeadLetter[] => letters.get(itemId) ?? [],
     /** The events of an item's orders, repeats included. */

@@ -6,7 +6,7 @@ import { startBuiltProcess, type BuiltProcess } from '../support/built-process';
 import { startEngine, type Engine } from '../support/engine';
 import { eventually } from '../support/eventually';
 import { flashSale } from '../support/flash-sale';
-import { startTcpProxy } from '../support/tcp-proxy';
+import { startTcpProxy } from '../../stack/tcp-proxy';
 
 jest.setTimeout(180_000);
 

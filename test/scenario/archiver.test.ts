@@ -12,7 +12,7 @@ import { allRows, createTestArchive, type TestArchive } from '../support/archive
 import { aLetter, anAcceptance, anEvent } from '../support/archived-records';
 import { startBuiltProcess, type BuiltProcess } from '../support/built-process';
 import { eventually } from '../support/eventually';
-import { startTcpProxy } from '../support/tcp-proxy';
+import { startTcpProxy } from '../../stack/tcp-proxy';
 
 // A member that was killed is missed after 10 s, a server that is frozen after 25 s.
 jest.setTimeout(300_000);

@@ -218,8 +218,8 @@ function chargeBody({ key, status, payment_id, code, amount, currency }: ChargeR
   return { key, status, ...detail, amount, currency };
 }
 
-function ledgerRow({ key, status, amount, currency, at }: ChargeRecord) {
-  return { key, status, amount, currency, at };
+function ledgerRow({ key, status, amount, currency, payment_id, at }: ChargeRecord) {
+  return { key, status, amount, currency, payment_id, at };
 }
 
 function ok(body: unknown): SimulatorResponse {

@@ -22,10 +22,11 @@ describe('the payment simulator', () => {
       if (charge) await simulator.provider.refund(charge.key);
 
     const at = expect.any(Number) as number;
+    const id = expect.stringMatching(/./) as string;
     const rows = await simulator.ledger();
     expect(rows).toEqual([
-      { key: captured?.key, status: 'captured', amount: 1000, currency: 'USD', at },
-      { key: refunded?.key, status: 'refunded', amount: 1000, currency: 'USD', at },
+      { key: captured?.key, status: 'captured', amount: 1000, currency: 'USD', payment_id: id, at },
+      { key: refunded?.key, status: 'refunded', amount: 1000, currency: 'USD', payment_id: id, at },
       { key: declined?.key, status: 'declined', amount: 1000, currency: 'USD', at },
       { key: blocked?.key, status: 'blocked', amount: 0, currency: null, at },
     ]);

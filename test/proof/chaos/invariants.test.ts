@@ -2,6 +2,7 @@ import type { LedgerEntry } from '../../../engine/orders/ledger';
 import type { ItemId, OrderId, RequestId } from '../../../engine/orders/order';
 import { outcomeEvent, type OrderEvent } from '../../../engine/orders/order-event';
 import { findViolations } from '../../../proof/chaos/invariants';
+import type { ArchivedItem, ArchivedRow } from '../../../proof/chaos/archived-item';
 import type { Snapshot } from '../../../proof/chaos/snapshot';
 
 const entry = (fields: Partial<LedgerEntry>): LedgerEntry => ({
@@ -50,12 +51,13 @@ const RIGHT: Snapshot = {
     { requestId: 'declined', status: 'FAILED', outcome: 'payment-declined' },
   ],
   charges: [
-    { key: 'sold:1', status: 'captured', amount: 1000 },
-    { key: 'declined:1', status: 'declined', amount: 1000 },
+    { key: 'sold:1', status: 'captured', amount: 1000, currency: 'USD' },
+    { key: 'declined:1', status: 'declined', amount: 1000, currency: 'USD' },
   ],
   records: ['sold', 'declined'],
   letters: [{ id: 'declined:run', requestId: 'declined', reason: 'payment-declined' }],
   events: [],
+  orderIds: new Set(),
 };
 
 test('a sale in which everything is right has no violations', () => {
@@ -94,7 +96,10 @@ test('an order may come from an unanswered try although a later try was rejected
     buyers: new Map([...RIGHT.buyers, ['late-user', 1]]),
     runs: [...RIGHT.runs, { requestId: 'late', status: 'COMPLETED' }],
     records: [...RIGHT.records, 'late'],
-    charges: [...RIGHT.charges, { key: 'late:1', status: 'captured', amount: 1000 }],
+    charges: [
+      ...RIGHT.charges,
+      { key: 'late:1', status: 'captured', amount: 1000, currency: 'USD' },
+    ],
   };
   expect(findViolations(unansweredTry)).toEqual([]);
   const answered = { ...late, tries: 2 };
@@ -131,9 +136,18 @@ test.each<[string, string, Partial<Snapshot>]>([
   [
     'G4',
     'an order is charged for a second generation',
-    { charges: [...RIGHT.charges, { key: 'sold:2', status: 'captured', amount: 1000 }] },
+    {
+      charges: [
+        ...RIGHT.charges,
+        { key: 'sold:2', status: 'captured', amount: 1000, currency: 'USD' },
+      ],
+    },
   ],
-  ['G4', 'the amount is wrong', { charges: [{ key: 'sold:1', status: 'captured', amount: 2000 }] }],
+  [
+    'G4',
+    'the amount is wrong',
+    { charges: [{ key: 'sold:1', status: 'captured', amount: 2000, currency: 'USD' }] },
+  ],
   ['G5', 'a rejected request is in the log', { records: ['sold', 'declined', 'late'] }],
   ['G5', 'a rejected request keeps its id', { claims: new Map([['late', 599_000]]) }],
   ['G5', 'a user is counted with units that they do not have', { buyers: new Map([['u9', 1]]) }],
@@ -209,5 +223,149 @@ describe('what other systems are told', () => {
   test('is wrong when there is no such order', () => {
     const without = new Map([...RIGHT.entries].filter(([id]) => id !== requestId));
     expect(violations([event], without)).toContain('declined is told, and there is no such order');
+  });
+});
+
+describe('the archive', () => {
+  const requestId = 'sold' as RequestId;
+  const [accepted, declined] = RIGHT.purchases as [
+    Snapshot['purchases'][number],
+    Snapshot['purchases'][number],
+  ];
+  const entry = {
+    ...(RIGHT.entries.get('sold') as LedgerEntry),
+    orderId: 'o1' as OrderId,
+    paymentId: 'pay-1',
+    revision: 7,
+    finishedAt: 6,
+  };
+  const event = outcomeEvent({ itemId: 'i' as ItemId, requestId, entry }) as OrderEvent;
+  const row: ArchivedRow = {
+    orderId: 'o1',
+    requestId: 'sold',
+    itemId: 'i',
+    userId: 'sold-user',
+    amount: 1,
+    priceMinor: 1000,
+    currency: 'USD',
+    acceptedAt: 1,
+    status: 'confirmed',
+    reason: null,
+    paymentId: 'pay-1',
+    generation: 1,
+    revision: 7,
+    finishedAt: 6,
+  };
+  const { orderId, revision, status, reason, paymentId, generation } = row;
+  const archive: ArchivedItem = {
+    orders: [row],
+    events: [{ orderId, revision, status, reason, paymentId, generation, at: 6 }],
+    letters: [],
+    setAside: [],
+  };
+  const charge = {
+    key: 'sold:o1:1',
+    status: 'captured',
+    amount: 1000,
+    currency: 'USD',
+    payment_id: 'pay-1',
+  };
+  /** One order, sold. */
+  const right: Snapshot = {
+    ...RIGHT,
+    purchases: [accepted],
+    statuses: new Map([['sold', 'confirmed']]),
+    entries: new Map([['sold', entry]]),
+    runs: [{ requestId: 'sold', status: 'COMPLETED' }],
+    charges: [charge],
+    records: ['sold'],
+    letters: [],
+    events: [event],
+    orderIds: new Set(['o1']),
+    archive,
+  };
+  const violations = (of: Partial<ArchivedItem>, wrong: Partial<Snapshot> = {}) =>
+    findViolations({ ...right, ...wrong, archive: { ...archive, ...of } }).flatMap(
+      ({ guarantee, what }) => (guarantee === 'G10' ? [what] : []),
+    );
+  const withRow = (fields: Partial<ArchivedRow>) => ({ orders: [{ ...row, ...fields }] });
+
+  test('is right when it has every order as it is, and repetitions of it', () => {
+    expect(findViolations(right)).toEqual([]);
+    const repetition = { ...row, orderId: 'o0', status: 'repeated' };
+    expect(violations({ orders: [row, repetition] }, { orderIds: new Set(['o0', 'o1']) })).toEqual(
+      [],
+    );
+  });
+
+  test.each<[string, Partial<ArchivedItem>, string]>([
+    ['an order is lost', { orders: [] }, 'sold was accepted and is archived 0 times'],
+    [
+      'an order is there twice',
+      { orders: [row, { ...row, orderId: 'o2' }] },
+      'sold was accepted and is archived 2 times',
+    ],
+    [
+      'a state is older',
+      withRow({ status: 'queued' }),
+      'sold is archived with status queued, not confirmed',
+    ],
+    [
+      'a reason is wrong',
+      withRow({ reason: 'sold-out' }),
+      'sold is archived with reason sold-out, not null',
+    ],
+    ['an amount is wrong', withRow({ amount: 2 }), 'sold is archived with amount 2, not 1'],
+    [
+      'a price is wrong',
+      withRow({ priceMinor: 1 }),
+      'sold is archived with priceMinor 1, not 1000',
+    ],
+    ['a time is wrong', withRow({ finishedAt: 5 }), 'sold is archived with finishedAt 5, not 6'],
+    [
+      'a payment is wrong',
+      withRow({ paymentId: 'pay-2' }),
+      'sold is archived as confirmed (pay-2), its payments are sold:o1:1 (pay-1)',
+    ],
+    [
+      'an order id is wrong',
+      withRow({ orderId: 'o2' }),
+      'o2 of sold is archived, and the ledger has no such order',
+    ],
+    [
+      'an order was never accepted',
+      { orders: [row, { ...row, orderId: 'o3', requestId: 'never' }] },
+      '1 orders archived and not in the topics: o3',
+    ],
+    [
+      'an event is lost',
+      { events: [] },
+      '1 events in the topics and not archived: o1 7 6 confirmed  pay-1 1',
+    ],
+    [
+      'a letter was never written',
+      { letters: ['l1'] },
+      '1 dead letters archived and not in the topics: l1',
+    ],
+    ['a record is set aside', { setAside: ['orders:0:1 (bad)'] }, 'orders:0:1 (bad) is set aside'],
+    ['it has not caught up', { behind: 'not archived: orders:0' }, 'not archived: orders:0'],
+  ])('is wrong when %s', (_, of, what) => {
+    expect(violations(of)).toContain(what);
+  });
+
+  test('is wrong when the provider or the workflow tell something else', () => {
+    expect(violations({}, { charges: [] })).toContain(
+      'sold is archived as confirmed (pay-1), its payments are ',
+    );
+    expect(violations({}, { charges: [{ ...charge, payment_id: 'pay-2' }] })).toContain(
+      'sold is archived as confirmed (pay-1), its payments are sold:o1:1 (pay-2)',
+    );
+    const runs = [{ requestId: 'sold', status: 'FAILED', outcome: 'sold-out' }];
+    expect(violations({}, { runs })).toContain(
+      'sold is archived as confirmed, its workflow ended as sold-out',
+    );
+    expect(violations({}, { purchases: [accepted, declined] })).toContain(
+      'declined was accepted and is archived 0 times',
+    );
   });
 });
