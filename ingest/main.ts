@@ -32,6 +32,7 @@ import { createWaiting } from '../platform/waiting';
 import { createEagerWorker } from './eager-worker';
 import { createKeptClaims } from './kept-claims';
 import { createOpenOrders } from './open-orders';
+import { createRefusedOrders } from './refused-orders';
 import { createOrderStarter, createStartOrders, FAILPOINTS } from './start-orders';
 
 /** The consumer has stopped before, so few dead letters are left to drain. */
@@ -85,8 +86,7 @@ async function main(): Promise<void> {
   const events = createOpeningProducer(opening);
   events.whenOpen.catch(fail);
   onShutdown('kafka', () => Promise.all([producer, events].map((one) => one.close(DRAIN_MS_MAX))));
-  const publisher = createOutcomePublisher(stock, events);
-  const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
+  const outcomes = failpoints.around(createOutcomePublisher(stock, events), FAILPOINTS.outcomes);
 
   const temporalStarter = createOrderStarter(client, taskQueue, {
     eager: config.eagerOrdersMax > 0,
@@ -103,12 +103,14 @@ async function main(): Promise<void> {
   const worker = await createEagerWorker({ config, ...connections, ...ports, logger });
   if (worker) runOrderWorker(worker, { onShutdown, fail });
 
+  const refused = createRefusedOrders({ outcomes, logger });
+  onShutdown('refused orders', () => refused.stop());
   const records = createMetrics(() => openOrders.estimate);
   const handler = createStartOrders({
     starter,
     openOrders,
     deadLetters,
-    outcomes,
+    refused,
     ledger,
     claims,
     onOutcome: (outcome) => {

@@ -19,6 +19,7 @@ import type { Call } from '../platform/failpoints';
 import type { Logger } from '../platform/logger';
 import type { KeptClaims } from './kept-claims';
 import type { OpenOrders } from './open-orders';
+import type { RefusedOrders } from './refused-orders';
 
 /** What became of a record. */
 export type RecordOutcome =
@@ -33,7 +34,7 @@ export interface StartOrdersDeps {
   readonly starter: OrderStarter;
   readonly openOrders: Pick<OpenOrders, 'enter' | 'leave'>;
   readonly deadLetters: DeadLetterWriter;
-  readonly outcomes: OutcomePublisher;
+  readonly refused: Pick<RefusedOrders, 'tell'>;
   readonly ledger: Pick<StockLedger, 'abandon' | 'awaitsRun'>;
   readonly claims: Pick<KeptClaims, 'keep'>;
   /** Called once for each finished record. */
@@ -84,7 +85,7 @@ async function startOrder(record: LogRecord, deps: StartOrdersDeps): Promise<Rec
   await writeDeadLetter(record, { reason, error, requestId, orderId, itemId }, deps);
   // After the letter: if the process dies between the two, the record is delivered again and both are repeated.
   await giveBack({ itemId, requestId, orderId, fingerprint, reason }, deps);
-  await tell(order, deps);
+  await deps.refused.tell(order);
   return reason;
 }
 
@@ -104,16 +105,6 @@ async function giveBack(
       { err: error, itemId, requestId },
       'the units of a refused order are not given back',
     );
-  }
-}
-
-/** A topic that is ill must not keep records waiting, and letters being repeated: the letter tells of the order. */
-async function tell(order: Order, { outcomes, logger }: StartOrdersDeps): Promise<void> {
-  try {
-    await outcomes.publish(order);
-  } catch (error) {
-    const { itemId, requestId } = order;
-    logger.error({ err: error, itemId, requestId }, 'the end of a refused order is not told');
   }
 }
 

@@ -66,8 +66,8 @@ export function createTestIngest(overrides: Partial<StartOrdersDeps> = {}) {
         return Promise.resolve();
       },
     },
-    outcomes: {
-      publish: ({ requestId }) => {
+    refused: {
+      tell: ({ requestId }) => {
         published.push(requestId);
         return Promise.resolve();
       },

@@ -79,17 +79,6 @@ describe('an order record', () => {
   });
 });
 
-test('a refused order whose end cannot be told is finished: its letter tells of it, once', async () => {
-  const { handle, letters, givenBack, outcomes } = createTestIngest({
-    outcomes: { publish: () => Promise.reject(new Error('Kafka takes no events')) },
-  });
-  const first = anOrder();
-  const other = anOrder(aPurchase({ requestId: first.requestId, itemId: '202', amount: 3 }));
-  await handle(orderRecord(first), orderRecord(other));
-  expect(outcomes.at(-1)).toBe('request-id-reused');
-  expect([letters.length, givenBack.length]).toEqual([1, 1]);
-});
-
 describe('an invalid record', () => {
   test('becomes a dead letter with its bytes and the problem, and the next record is started', async () => {
     const { temporal, handle, letters, outcomes } = createTestIngest();
