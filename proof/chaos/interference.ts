@@ -1,9 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyBody } from '../../client/gateway';
 import { ORDER_WORKFLOW } from '../../engine/orders/contract';
 import { encodeOrder, fingerprint } from '../../engine/orders/order-record';
 import { isLedgerUnreadable, type LedgerEntry } from '../../engine/orders/ledger';
-import type { ItemId, Order, Purchase, RequestId, UserId } from '../../engine/orders/order';
+import type {
+  ItemId,
+  Order,
+  OrderId,
+  Purchase,
+  RequestId,
+  UserId,
+} from '../../engine/orders/order';
 import { orderStartOptions } from '../../engine/orders/order-start';
 import { claimKey, claimValue } from '../../engine/stock/keys';
 import type { BuyerResult } from './buyers';
@@ -42,14 +50,21 @@ export async function prepareOrders(
   }
 }
 
-/** Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. */
+/**
+ * Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. Every second gateway was of a
+ * version before order ids.
+ */
 export async function publishAbandoned(
   { append }: Instance,
   purchases: readonly BuyerResult[],
 ): Promise<void> {
-  for (const { body, outcome } of purchases) {
-    if (!hasTrait(body, 'abandoned') || outcome !== 'rejected') continue;
-    const order = orderOf(body, { priceMinor: 1_000, currency: 'USD', acceptedAt: Date.now() });
+  const abandoned = purchases.filter(
+    ({ body, outcome }) => hasTrait(body, 'abandoned') && outcome === 'rejected',
+  );
+  for (const [index, { body }] of abandoned.entries()) {
+    const orderId = index % 2 === 0 ? (randomUUID() as OrderId) : undefined;
+    const price = { priceMinor: 1_000, currency: 'USD' };
+    const order = { ...orderOf(body, { ...price, acceptedAt: Date.now() }), orderId };
     await append('ordersTopic', [{ key: order.requestId, value: encodeOrder(order) }]);
   }
 }

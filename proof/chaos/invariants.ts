@@ -281,8 +281,11 @@ function wrongFields(row: ArchivedRow, entry: LedgerEntry): string[] {
     reason: status === 'failed' ? failureReason(entry) : null,
     paymentId: entry.paymentId ?? null,
     generation: entry.generation,
-    revision: Math.max(entry.revision ?? 0, finishedAt ?? 0),
-    finishedAt: finishedAt ?? null,
+    // No event tells of an order without an order id. Its row has the time of its dead letter.
+    ...(entry.orderId !== undefined && {
+      revision: Math.max(entry.revision ?? 0, finishedAt ?? 0),
+      finishedAt: finishedAt ?? null,
+    }),
   };
   return Object.entries(wanted)
     .filter(([field, value]) => row[field as keyof ArchivedRow] !== value)
