@@ -66,6 +66,9 @@ function reject(
 /** Where a buyer's orders of an item are listed; undefined where they are not. */
 export type LinkToOrders = (purchase: Pick<Purchase, 'itemId' | 'userId'>) => string | undefined;
 
+/** Most orders are over sooner, and those that wait for the payment provider later. */
+const CHECKOUT_MS = 5_000;
+
 /** The problem that tells the buyer why. `nowMs` is since the epoch. */
 export function rejectionProblem(
   rejection: Rejection,
@@ -96,9 +99,16 @@ export function rejectionProblem(
       const members = {
         units_per_user: rejection.unitsPerUser,
         owned: rejection.owned,
+        final: rejection.final,
         links: orders === undefined ? undefined : { orders },
       };
-      return problem('purchase-limit', { requestId, members });
+      if (rejection.final) return problem('purchase-limit', { requestId, members });
+      return problem('purchase-limit', {
+        requestId,
+        detail: 'Units of the item are in checkout. If some of the user’s come back, it may work.',
+        members,
+        retryAfterMs: CHECKOUT_MS,
+      });
     }
     case 'closed': {
       if (rejection.when === 'over') {

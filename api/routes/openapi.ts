@@ -235,11 +235,21 @@ const EXTRAS: Partial<
     members: {
       units_per_user: Type.Integer({ minimum: 1 }),
       owned: units('units that the user already has'),
+      final: Type.Boolean({
+        description:
+          'true when it does not help to ask again while the limit stays: no unit of the item is in checkout, or the amount alone exceeds the limit',
+      }),
       links: Type.Optional(
         object({ orders: text('the orders of the user and the item; with an archive') }),
       ),
     },
-    example: { units_per_user: 2, owned: 2, links: { orders: '/orders?item_id=101' } },
+    example: {
+      units_per_user: 2,
+      owned: 2,
+      final: true,
+      links: { orders: '/orders?item_id=101' },
+    },
+    headers: RETRY_AFTER,
   },
   'sale-not-open': {
     members: { opens_at: time('when the sale opens') },

@@ -106,7 +106,13 @@ export type HoldResult =
    * something has removed the item's stock key, and with it its free units.
    */
   | { readonly kind: 'sold-out'; readonly final: boolean; readonly stockKeyVanished?: true }
-  | { readonly kind: 'limit'; readonly unitsPerUser: number; readonly owned: number }
+  /** `final`: no unit that the user has can come back. Otherwise units of the item are in checkout, perhaps the user's. */
+  | {
+      readonly kind: 'limit';
+      readonly unitsPerUser: number;
+      readonly owned: number;
+      readonly final: boolean;
+    }
   | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
   | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
   /** The item's ledger was never opened, or Redis has lost it. `known`: there is a stock key. */

@@ -52,7 +52,12 @@ function parseHoldResult(reply: unknown): HoldResult {
       return { kind, final: integer(rest[0]) === 1, ...vanished };
     }
     case 'limit':
-      return { kind, unitsPerUser: integer(rest[0]), owned: integer(rest[1]) };
+      return {
+        kind,
+        unitsPerUser: integer(rest[0]),
+        owned: integer(rest[1]),
+        final: integer(rest[2]) === 1,
+      };
     case 'closed':
       return rest[0] === 'over'
         ? { kind, when: 'over', closesAt: integer(rest[1]) }

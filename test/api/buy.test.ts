@@ -165,7 +165,17 @@ describe('POST /buy rejects', () => {
         await buy(open, { request_id: 'mine' });
       },
       status: 409,
-      problem: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1 },
+      problem: { type: '/problems/purchase-limit', units_per_user: 1, owned: 1, final: false },
+    },
+    {
+      name: 'what exceeds the purchase limit for good, once nothing is in checkout',
+      prepare: async () => {
+        await open.stock.setSale(ITEM, { unitsPerUser: 1 });
+        await buy(open, { request_id: 'mine' });
+        open.stock.force('mine', { state: 'sold' });
+      },
+      status: 409,
+      problem: { type: '/problems/purchase-limit', owned: 1, final: true },
     },
     {
       name: 'after the end of the sale',
@@ -205,6 +215,14 @@ describe('POST /buy rejects', () => {
     });
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(50);
     expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60);
+  });
+
+  test('what exceeds the purchase limit, and says when to come back unless that is final', async () => {
+    await open.stock.setSale(ITEM, { unitsPerUser: 1 });
+    expect((await buy(open, { request_id: 'mine' })).status).toBe(202);
+    expect((await buy(open)).headers.get('retry-after')).toBe('5');
+    open.stock.force('mine', { state: 'sold' });
+    expect((await buy(open)).headers.get('retry-after')).toBeNull();
   });
 
   test('without locking the id: the buyer may ask for less under it at once', async () => {

@@ -29,7 +29,7 @@ const IN_PROGRESS: Hold = { kind: 'in-progress', retryAfterMs: 10 };
 const REJECTIONS: Hold[] = [
   { kind: 'sold-out', final: true },
   { kind: 'sold-out', final: false },
-  { kind: 'limit', unitsPerUser: 1, owned: 1 },
+  { kind: 'limit', unitsPerUser: 1, owned: 1, final: true },
   { kind: 'closed', when: 'not-open', opensAt: 1 },
   { kind: 'closed', when: 'over', closesAt: 1 },
   { kind: 'unknown-item' },

@@ -116,8 +116,18 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
         kind: 'limit',
         unitsPerUser: 2,
         owned: 1,
+        final: false,
       });
       expect(await hold(attempt({ userId: 'bob', amount: 2 }))).toMatchObject({ kind: 'held' });
+    });
+
+    test('says that a limit is final for an amount above it, and else not while units are in checkout', async () => {
+      await make().setSale(item.id(), { unitsPerUser: 2 });
+      const none = { userId: 'bob', amount: 3 };
+      expect(await hold(attempt(none))).toMatchObject({ kind: 'limit', owned: 0, final: true });
+      await hold(attempt({ userId: 'ann', amount: 2 }));
+      expect(await hold(attempt(none))).toMatchObject({ kind: 'limit', final: true });
+      expect(await hold(attempt({ userId: 'ann' }))).toMatchObject({ owned: 2, final: false });
     });
 
     test('sells within the window of the sale only, at the price of the sale', async () => {

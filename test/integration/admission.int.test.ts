@@ -59,6 +59,28 @@ describe('the claim of a request', () => {
   });
 });
 
+test('a limit is final once what its buyer has is sold, and nothing of the item is in checkout', async () => {
+  const itemId = anItem();
+  await underTest.setFree(itemId, 5);
+  await underTest.setSale(itemId, { unitsPerUser: 1 });
+  const holdFor = async (userId: string) => {
+    const attempt = anAttempt(aPurchase({ itemId, userId }));
+    const [verdict] = await underTest.admission.claimAndHold([attempt]);
+    return { attempt, hold: verdict instanceof Error ? undefined : verdict?.hold };
+  };
+  const { attempt } = await holdFor('ann');
+  await underTest.admission.queue([attempt]);
+  expect((await holdFor('ann')).hold).toMatchObject({ kind: 'limit', owned: 1, final: false });
+  await underTest.ledger.reserve(anOrder(attempt), 10);
+  expect((await holdFor('ann')).hold).toMatchObject({ final: false });
+  const sale = { ...anOrder(attempt), generation: 1, fence: 11, paymentId: 'p' };
+  await underTest.ledger.confirm(sale);
+  expect((await holdFor('ann')).hold).toMatchObject({ kind: 'limit', owned: 1, final: true });
+  // Of another buyer: the ledger does not keep the states of a buyer's units apart.
+  await holdFor('bob');
+  expect((await holdFor('ann')).hold).toMatchObject({ final: false });
+});
+
 describe('a hold that is older than order ids', () => {
   test('is taken over and queued without one, and not under another', async () => {
     const attempt = anAttempt(aPurchase({ itemId: anItem() }));

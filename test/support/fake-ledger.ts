@@ -49,7 +49,9 @@ function holdAfresh(
     item.free < amount || owned(item, userId) + amount > (unitsPerUser ?? Infinity);
   if (isShort()) reclaim(item, now);
   if (unitsPerUser !== undefined && owned(item, userId) + amount > unitsPerUser) {
-    return { kind: 'limit', unitsPerUser, owned: owned(item, userId) };
+    const { held, queued, reserved } = counts(item);
+    const final = amount > unitsPerUser || held + queued + reserved === 0;
+    return { kind: 'limit', unitsPerUser, owned: owned(item, userId), final };
   }
   if (item.free < amount) {
     const { free, held, queued, reserved } = counts(item);

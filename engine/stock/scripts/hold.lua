@@ -16,7 +16,7 @@
            {"exists", entry}
            {"mismatch"}
            {"sold-out", 1 when every unit is sold, else 0, 1 when the stock key has vanished, else 0}
-           {"limit", units per user, units the user has}
+           {"limit", units per user, units the user has, 1 when none of these can come back from checkout, else 0}
            {"closed", "not-open" | "over", the time in ms}
            {"unopened", 1 when there is a stock key, else 0}   never opened, or lost: the registry knows which
            {"error", message}   the error of this attempt alone
@@ -88,6 +88,12 @@ local function reclaimUnits(units)
   return reclaim(free, units, now, stored)
 end
 
+-- New holds of this call are not in the counts yet.
+local function unitsInCheckout()
+  local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
+  return heldUnits + tonumber(open[1] or 0) + tonumber(open[2] or 0) + tonumber(open[3] or 0)
+end
+
 -- Reclaims until the user owns no more units than this, or no lease is over: a dead attempt of the user may lie behind any
 -- number of others. With more than this call reclaims, the limit is not known yet, and the buyer has to ask again.
 local function reclaimForLimit(user, ownedMax)
@@ -144,16 +150,15 @@ local function holdOne(requestId, user, units, fingerprint, token)
     reclaimForLimit(user, limit - units)
     local owned = ownedBy(user)
     if owned + units > limit then
-      return { 'limit', limit, owned }
+      -- Nobody keeps the states of a user's units: while others are in checkout, the user's may be as well.
+      return { 'limit', limit, owned, (units > limit or unitsInCheckout() == 0) and 1 or 0 }
     end
   end
   if free < units then
     free = reclaimUnits(units)
   end
   if free < units then
-    local open = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved')
-    local returnable = free + heldUnits + tonumber(open[1] or 0) + tonumber(open[2] or 0) + tonumber(open[3] or 0)
-    return { 'sold-out', (hasKey and returnable == 0) and 1 or 0, hasKey and 0 or 1 }
+    return { 'sold-out', (hasKey and free + unitsInCheckout() == 0) and 1 or 0, hasKey and 0 or 1 }
   end
 
   entry = {
