@@ -70,7 +70,7 @@ const Data = Type.Object({
 });
 
 /** Unknown fields pass: a newer engine may write more of them. */
-const EventRecord = Type.Object({
+export const EventRecord = Type.Object({
   specversion: Type.Literal('1.0'),
   id: Type.String(),
   source: Type.String(),
