@@ -37,6 +37,7 @@ import { REPORT_ROUTES } from './routes/operator/report';
 import { ORDER_ROUTES } from './routes/operator/orders';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
+import { USER_ROUTES } from './routes/operator/users';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { orderListLink } from './routes/order-view';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
@@ -201,6 +202,7 @@ export function createGateway(parts: GatewayParts) {
       ...STOCK_ROUTES,
       ...REPORT_ROUTES,
       ...SEARCH_ROUTES,
+      ...USER_ROUTES,
       ...ORDER_ROUTES,
       ...DEAD_LETTER_ROUTES,
     ],

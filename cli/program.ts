@@ -15,6 +15,7 @@ import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSellingCommands, sellingActions } from './selling';
 import { addSaleCommands, addStockCommands, stockActions } from './stock';
 import { addTokenCommand, tokenActions } from './token';
+import { addUserCommands, userActions } from './users';
 import { plainLines, type ExitCode, type Terminal } from './terminal';
 
 /** What each command does, by family. */
@@ -22,6 +23,7 @@ export const createActions = (context: Context) => ({
   doctor: doctorActions(context),
   orders: orderActions(context),
   orderSearch: orderSearchActions(context),
+  users: userActions(context),
   token: tokenActions(context),
   stock: stockActions(context),
   selling: sellingActions(context),
@@ -66,6 +68,8 @@ export async function runCommandLine(
   addOrderCommands(program, actions.orders, end);
   const orders = program.command('orders').description('All orders, for operators: the archive');
   addOrderSearchCommands(orders, actions.orderSearch, end);
+  const users = program.command('users').description('Users, for operators');
+  addUserCommands(users, actions.users, end);
   addTokenCommand(program, actions.token, end);
   const stock = program.command('stock').description('The stock of items');
   addStockCommands(stock, actions.stock, end);

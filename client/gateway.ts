@@ -133,6 +133,15 @@ const FoundOrder = Type.Object({
 
 const FoundOrders = Type.Object({ orders: Type.Array(FoundOrder), next: nullable(Type.String()) });
 
+const Erased = Type.Object({
+  replaced_by: Type.String(),
+  orders: Type.Number(),
+  dead_letters: Type.Number(),
+  set_aside: Type.Number(),
+  not_reached: Type.Array(Type.String()),
+});
+
+export type ErasedBody = Static<typeof Erased>;
 export type FoundOrderBody = Static<typeof FoundOrder>;
 export type FoundOrdersBody = Static<typeof FoundOrders>;
 export type ReportBody = Static<typeof Report>;
@@ -245,6 +254,16 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
       const whole = { status, headers: reply.headers, text: await text(reply) };
       const read = <T extends TSchema>(schema: T): Static<T> => readBody(url, whole, schema);
       throw refusal(problemOf({ status, read, retryAfterMs: undefined }));
+    },
+    /** Takes a user_id out of the archive. At the admin listener and with an operator's token. */
+    eraseUser: async (body: {
+      readonly user_id: string;
+      readonly why: string;
+      readonly by?: string;
+    }): Promise<ErasedBody> => {
+      const response = await send('POST', '/operator/users/erase', JSON.stringify(body));
+      if (response.status === 200) return response.read(Erased);
+      throw refusal(problemOf(response));
     },
     /** Undefined when the archive has no order of the item. At the admin listener and with an operator's token. */
     report: (itemId: string): Promise<ReportBody | undefined> =>

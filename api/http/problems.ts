@@ -181,6 +181,11 @@ export const PROBLEMS = {
     title: 'The order cannot be tried again as it is',
     detail: '`outcome` says why.',
   },
+  'unfinished-orders': {
+    status: 409,
+    title: 'The user has orders that are not over',
+    detail: 'Wait for those in `request_ids`, or cancel them. Nothing was changed.',
+  },
   'units-owned': {
     status: 409,
     title: 'Users own more units than the limit',

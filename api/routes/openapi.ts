@@ -289,6 +289,14 @@ const EXTRAS: Partial<
     },
     example: { free: 73, expected: 100 },
   },
+  'unfinished-orders': {
+    members: {
+      request_ids: Type.Array(Type.String(), {
+        description: 'some of the orders that are not over',
+      }),
+    },
+    example: { request_ids: ['req-1'] },
+  },
   'units-owned': {
     members: {
       users: units('users above the limit'),

@@ -3,6 +3,7 @@ import { invariant } from '../orders/invariant';
 import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
 import { EVENT_STATUSES } from '../orders/order-event';
 import type { ArchiveDatabase, ArchiveTables } from './database';
+import { eraseUser } from './erase-user';
 import { reportSale } from './report';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
@@ -167,6 +168,9 @@ export function createArchive(database: ArchiveDatabase) {
         .execute();
       return rows.map(({ at, status }) => ({ at: at.getTime(), status })).reverse();
     },
+
+    /** Takes a user_id out of the archive. */
+    eraseUser: (userId: UserId) => eraseUser(database, userId),
 
     /** How the sale of an item went; undefined where there is no order of it. */
     report: (itemId: ItemId) => reportSale(database, itemId),

@@ -20,7 +20,9 @@ export type ActionName =
   | 'dead-letters.replay'
   | 'dead-letters.discard'
   | 'selling.stop'
-  | 'selling.resume';
+  | 'selling.resume'
+  | 'orders.export'
+  | 'users.erase';
 
 /** Who acts, and by which door. Only the gateway knows credentials: the command line works with those of Redis and Kafka. */
 export interface Actor {

@@ -62,6 +62,7 @@ const REQUESTS: Record<string, readonly Asked[]> = {
   operatorPutSale: [{ body: () => ({ price_minor: 5, why }) }],
   operatorItemReport: [{}],
   operatorOrders: [{}, { as: 'as CSV', query: '?format=csv' }],
+  eraseUser: [{ body: () => ({ user_id: 'u1', why }) }],
   operatorOrder: [{ params: { request_id: ORDER } }],
   operatorRestock: [{ body: () => ({ units: 5, operation_id: 'op', why }) }],
   deadLetters: [{}],

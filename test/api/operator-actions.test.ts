@@ -1,8 +1,10 @@
 import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
 import { SELLING_ROUTES } from '../../api/routes/operator/selling';
 import { STOCK_ROUTES } from '../../api/routes/operator/stock';
+import { USER_ROUTES } from '../../api/routes/operator/users';
 import { aFailedOrder, anUnreadable } from '../cli/letters';
 import { record } from '../cli/replay-world';
+import { createFakeArchive } from '../support/fake-archive';
 import { openOperatorGateway, problemType, TOKENS, type OperatorGateway } from './operator-gateway';
 
 let gateway: OperatorGateway | undefined;
@@ -10,6 +12,7 @@ const open = async () => {
   const opened = await openOperatorGateway({
     letters: [aFailedOrder('a'), aFailedOrder('b'), anUnreadable('bad')],
     standings: { bad: { kind: 'none' } },
+    archive: createFakeArchive().archive,
   });
   gateway = opened;
   const { ask } = opened;
@@ -73,6 +76,16 @@ const ACTIONS: Record<string, [string, string, object, object]> = {
       after: { orders: [{ request_id: 'a', outcome: 'started' }], left: 0 },
     },
   ],
+  eraseUser: [
+    'POST',
+    '/users/erase',
+    { user_id: 'a-buyer', why },
+    {
+      action: 'users.erase',
+      request: { user_id: true },
+      after: { replaced_by: 'sub-erased', orders: 2, dead_letters: 1, set_aside: 0 },
+    },
+  ],
   discard: [
     'POST',
     '/dead-letters/discard',
@@ -96,7 +109,7 @@ const ACTIONS: Record<string, [string, string, object, object]> = {
 };
 
 test('every route that changes something is looked at here', () => {
-  const routes = [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES];
+  const routes = [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES, ...USER_ROUTES];
   const acting = routes.filter(({ method }) => method !== 'get').map(({ id }) => id);
   // The stop does not wait for its record: test/api/selling.test.ts.
   expect(acting.sort()).toEqual([...Object.keys(ACTIONS), 'stopSelling'].sort());
@@ -160,6 +173,20 @@ describe('the record of actions', () => {
     await ask('POST', '/orders/a/retry', { why }, 'wrong');
     await act('POST', '/orders/a/retry', { why: 5 });
     expect(actions).toEqual([]);
+  });
+
+  test('has each export of orders, without the buyer whose orders they are, and no search', async () => {
+    const { ask, actions, adminUrl } = await open();
+    await ask('GET', '/orders?user_id=a-buyer', undefined, TOKENS.read);
+    expect(actions).toEqual([]);
+    const headers = { authorization: `Bearer ${TOKENS.read}`, accept: 'text/csv' };
+    const path = '/operator/orders?user_id=a-buyer&item_id=101';
+    expect((await fetch(adminUrl + path, { headers })).status).toBe(200);
+    expect(actions).toMatchObject([
+      { phase: 'intent', by: 'rita', role: 'read', action: 'orders.export' },
+      { phase: 'outcome', outcome: 'done', request: { user_id: true, item_id: '101' } },
+    ]);
+    expect(JSON.stringify(actions)).not.toContain('a-buyer');
   });
 
   test('does not keep the order in a mended record, which names its buyer', async () => {

@@ -35,6 +35,15 @@ const ROW = {
 const HEAD =
   'order_id,request_id,item_id,user_id,amount,price_minor,currency,status,reason,payment_id,generation,accepted_at,finished_at';
 
+describe('an export', () => {
+  test('is refused while it cannot be recorded', async () => {
+    open.answers.acknowledged = 0;
+    expect((await read('?format=csv')).status).toBe(503);
+    expect(fake.asked).toEqual([]);
+    expect((await read('')).status).toBe(200);
+  });
+});
+
 describe('a search', () => {
   test('finds what its filters say', async () => {
     fake.answers.orders = [anArchivedOrder()];

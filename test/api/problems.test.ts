@@ -52,6 +52,7 @@ const OF_OPERATORS = {
   'dealt-with': 409,
   'several-dead-letters': 409,
   'not-replayable': 409,
+  'unfinished-orders': 409,
   'units-owned': 409,
   'stale-stock': 412,
   'operation-reused': 422,

@@ -17,6 +17,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
     doctor: { doctor: record('doctor') },
     orders: { buy: record('buy'), order: record('order'), cancel: record('cancel') },
     orderSearch: { search: record('orders search'), export: record('orders export') },
+    users: { erase: record('users erase') },
     token: { token: record('token') },
     stock: {
       show: record('stock show'),
@@ -69,6 +70,7 @@ test.each([
   ],
   ['order req-1', 'order', { requestId: 'req-1' }],
   ['cancel req-1 --user u1', 'cancel', { requestId: 'req-1', user: 'u1' }],
+  ['users erase u-7 --why gdpr', 'users erase', { userId: 'u-7', why: 'gdpr' }],
   ['token --user u1', 'token', { user: 'u1', expires: '1h' }],
   ['token --user u1 --expires 90s', 'token', { user: 'u1', expires: '90s' }],
   ['stock show 101', 'stock show', { item: '101' }],

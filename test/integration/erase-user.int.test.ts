@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { eraseUser } from '../../engine/archive/erase-user';
 import { project, setAside } from '../../engine/archive/projection';
 import { createArchiveStore } from '../../engine/archive/store';
-import type { ItemId, Order } from '../../engine/orders/order';
+import type { ItemId, Order, UserId } from '../../engine/orders/order';
 import { buyersKey, ordersKey } from '../../engine/stock/keys';
 import { createLedgerCounts } from '../../engine/stock/ledger-counts';
 import { createTestArchive, type TestArchive } from '../support/archive';
@@ -11,9 +12,8 @@ import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
 const PAGE = readFileSync(join(__dirname, '..', '..', 'docs', 'personal-data.md'), 'utf8');
-/** The scripts that operators are told to run. */
+/** The script that operators are told to run. */
 const [, SCRIPT = ''] = /```lua\n([^]*?)```/.exec(PAGE) ?? [];
-const [, SQL = ''] = /```sql\n([^]*?)```/.exec(PAGE) ?? [];
 
 let stock: RedisStock;
 beforeAll(() => {
@@ -75,14 +75,16 @@ describe('the script of docs/personal-data.md', () => {
   });
 });
 
-describe('the statements of docs/personal-data.md', () => {
+describe('eraseUser', () => {
   let archive: TestArchive;
   beforeAll(async () => {
     archive = await createTestArchive();
   });
   afterAll(() => archive.drop());
 
-  test('leave nothing of a user in the archive, and every order', async () => {
+  beforeEach(() => archive.empty());
+
+  test('leaves nothing of a user in the archive, and every order', async () => {
     const records = createRecords();
     const mine = anAcceptance({ userId: 'u-7', orderId: 'mine' });
     const others = anAcceptance({ userId: 'u-77', orderId: 'others' });
@@ -103,7 +105,12 @@ describe('the statements of docs/personal-data.md', () => {
     }
     const before = await archive.rows('order_states');
 
-    await archive.pool.query(SQL.replaceAll(":'user'", "'u-7'"));
+    expect(await eraseUser(archive.database, mine.userId)).toEqual({
+      kind: 'erased',
+      orders: 1,
+      deadLetters: 1,
+      setAside: 1,
+    });
 
     const { rows } = await archive.pool.query<{ text: string }>(
       `select t::text as text from orders t
@@ -117,5 +124,32 @@ describe('the statements of docs/personal-data.md', () => {
       row['user_id'] === 'u-7' ? { ...row, user_id: 'sub-erased' } : row,
     );
     expect(await archive.rows('order_states')).toEqual(after);
+    expect(await eraseUser(archive.database, mine.userId)).toMatchObject({
+      orders: 0,
+      deadLetters: 0,
+      setAside: 0,
+    });
+  });
+
+  test('changes nothing while an order of the user is not over', async () => {
+    const records = createRecords();
+    const open = anAcceptance({ userId: 'u-7', orderId: 'open', requestId: 'req-open' });
+    const over = anAcceptance({ userId: 'u-7', orderId: 'over', requestId: 'req-over' });
+    await archive.fill(records.order(open), records.order(over), records.event(anEvent(over)));
+    const before = await archive.rows('orders');
+    expect(await eraseUser(archive.database, open.userId)).toEqual({
+      kind: 'unfinished',
+      requestIds: ['req-open'],
+    });
+    expect(await archive.rows('orders')).toEqual(before);
+  });
+
+  test('reads all letters, however many there are', async () => {
+    await archive.pool.query(
+      `insert into dead_letters (letter_id, reason, error, generation, at, value, partition, record_offset)
+       select 'l-' || i, 'sold-out', 'e', 1, now(), convert_to('{"user_id":"u-' || i % 2 || '"}', 'UTF8'), 0, i
+       from generate_series(1, 10001) i`,
+    );
+    expect(await eraseUser(archive.database, 'u-1' as UserId)).toMatchObject({ deadLetters: 5001 });
   });
 });

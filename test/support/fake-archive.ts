@@ -1,5 +1,6 @@
 import type { OrderListArchive } from '../../api/routes/order-list';
 import type { Archive, ArchivedEvent, ArchivedOrder } from '../../engine/archive/archive';
+import type { Erasure } from '../../engine/archive/erase-user';
 import type { SaleReport } from '../../engine/archive/report';
 import type { ItemId, RequestId, UserId } from '../../engine/orders/order';
 
@@ -36,6 +37,7 @@ export function createFakeArchive() {
     positions: new Map<number, bigint>(),
     ends: [{ partition: 0, low: 0n, high: 0n }],
     report: undefined as SaleReport | undefined,
+    erasure: { kind: 'erased', orders: 2, deadLetters: 1, setAside: 0 } as Erasure,
     isAway: false,
   };
   const asked: unknown[] = [];
@@ -50,6 +52,7 @@ export function createFakeArchive() {
     ordersOfUser: (userId, page) =>
       answer({ userId, ...page }, () => answers.orders.slice(0, page.limit)),
     search: (search) => answer(search, () => answers.orders.slice(0, search.limit)),
+    eraseUser: (userId) => answer(`erase ${userId}`, () => answers.erasure),
     report: (itemId) => answer(`report of ${itemId}`, () => answers.report),
     positions: () => answer('positions', () => answers.positions),
   };

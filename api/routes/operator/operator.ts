@@ -43,7 +43,7 @@ export interface Operator {
   readonly selling: Pick<SellingSwitch, 'read' | 'change'> &
     Pick<SellingWatch, 'follow' | 'refresh' | 'standing'>;
   /** Absent: there is no archive. */
-  readonly archive?: Pick<Archive, 'search' | 'report'> | undefined;
+  readonly archive?: Pick<Archive, 'search' | 'report' | 'eraseUser'> | undefined;
   /** Runs changes of dead letters one at a time. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -83,7 +83,7 @@ interface Said {
 
 /**
  * Declares a route that responds with 200 and JSON. The schemas of body and query both check the request and document it.
- * Their descriptions complete the sentence "the field …". Every route but a GET has an `action`, and each of its requests
+ * Their descriptions complete the sentence "the field …". Every route but a GET has an `action`, as has a GET that is to be recorded, and each of its requests
  * is recorded, unless `isOnlyRead` says that it changes nothing. One that `isUrgent` does not wait for its record: its
  * handler records what it has done.
  */
@@ -107,7 +107,10 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     readonly others?: DocumentedResponse['others'];
   };
   readonly problems: readonly ProblemType[];
-  readonly isOnlyRead?: (body: Static<Body>) => boolean;
+  readonly isOnlyRead?: (
+    body: Static<Body>,
+    request: { readonly query: RouteContext['query']; readonly accept: string | undefined },
+  ) => boolean;
   readonly isUrgent?: boolean;
   readonly handle: (
     operator: Operator,
@@ -124,7 +127,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     },
   ) => Promise<ActionResponse>;
 } & (
-    | { readonly method: 'get'; readonly action?: never }
+    | { readonly method: 'get'; readonly action?: ActionName }
     | { readonly method: 'post' | 'put' | 'delete'; readonly action: ActionName }
   )): OperatorRoute {
   const { parameters = [], body, problems } = declaration;
@@ -159,11 +162,10 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
     carryOut: (operator, caller, context, value) => {
       const body = parseBody(value);
       const { by: onBehalfOf, why, ...fields } = (body ?? {}) as Said & Record<string, unknown>;
-      const ifMatch = context.req.headers['if-match'];
-      // A mended record names its buyer, whom the record of actions would remember for ever.
-      const { mended, ...asked } = fields;
-      const request = { ...context.params, ...asked, if_match: ifMatch, mended: mended && true };
-      const itemId = context.params['item_id'];
+      const { 'if-match': ifMatch, accept } = context.req.headers;
+      const { params, query } = context;
+      const request = recordable({ ...params, ...query, ...fields, if_match: ifMatch });
+      const itemId = params['item_id'];
       const recorded = action && { action, itemId, why, onBehalfOf, request };
       const recordLate = (outcome: Outcome) =>
         recorded ? caller.recordLate(recorded, outcome) : Promise.resolve(false);
@@ -173,11 +175,11 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
           query: parseQuery({ ...context.query }),
           body,
           ifMatch,
-          accept: context.req.headers.accept,
+          accept,
           by: onBehalfOf === undefined ? caller.name : `${caller.name} for ${onBehalfOf}`,
           recordLate,
         });
-      if (recorded === undefined || isOnlyRead(body)) return respond();
+      if (recorded === undefined || isOnlyRead(body, { query, accept })) return respond();
       if (!isUrgent) return caller.record(recorded, respond);
       return respond().catch(async (error: unknown) => {
         await recordLate({ outcome: 'unknown', detail: describeError(error) });
@@ -185,6 +187,15 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
       });
     },
   };
+}
+
+/** These name a buyer, whom the record of actions would remember for ever. It says only that they were there. */
+const PERSONAL: ReadonlySet<string> = new Set(['mended', 'user_id']);
+
+function recordable(request: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(
+    Object.entries(request).map(([name, value]) => [name, PERSONAL.has(name) ? true : value]),
+  );
 }
 
 const BODY_PROBLEMS = ['request-timeout', 'too-large', 'unsupported-media-type'] as const;

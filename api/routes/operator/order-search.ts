@@ -83,10 +83,12 @@ function viewFound(order: ArchivedAcceptance): FoundOrderBody {
 const searchOrders = operatorRoute({
   method: 'get',
   path: '/operator/orders',
+  action: 'orders.export',
+  isOnlyRead: (_body, request) => formatOf(request) === 'json',
   id: 'operatorOrders',
   summary: 'Search and export orders',
   description:
-    'Orders of the archive, newest first, page by page. `format`, or an Accept header with `text/csv` or `application/x-ndjson`, exports all that match, as a stream that is cut off if the archive goes away. Needs a gateway with an archive.',
+    'Orders of the archive, newest first, page by page. `format`, or an Accept header with `text/csv` or `application/x-ndjson`, exports all that match, as a stream that is cut off if the archive goes away; an export is in the record of actions. Needs a gateway with an archive.',
   query: object({
     request_id: Type.Optional(Id),
     user_id: Type.Optional(Id),
@@ -134,7 +136,7 @@ const searchOrders = operatorRoute({
     if (query.cursor !== undefined && !cursor) {
       throw invalid({ path: '/cursor', message: 'must be the cursor of `next`' });
     }
-    const format = query.format ?? acceptedFormat(accept);
+    const format = formatOf({ query, accept });
     if (format !== 'json') {
       if (query.limit !== undefined) {
         throw invalid({ path: '/limit', message: 'an export has no pages' });
@@ -187,7 +189,15 @@ function nextLink(query: Readonly<Record<string, string>>): string {
   return `/operator/orders?${new URLSearchParams(query).toString()}`;
 }
 
-function acceptedFormat(accept = ''): Format {
+function formatOf({
+  query,
+  accept = '',
+}: {
+  readonly query: { readonly format?: string | readonly string[] | undefined };
+  readonly accept: string | undefined;
+}): Format {
+  const format = FORMATS.find((known) => known === query.format);
+  if (format) return format;
   if (accept.includes('text/csv')) return 'csv';
   return accept.includes('application/x-ndjson') ? 'ndjson' : 'json';
 }
