@@ -125,7 +125,7 @@ module.exports = {
       name: 'the-command-line-is-a-buyer-or-an-operator',
       severity: 'error',
       comment:
-        'As a buyer cli/ goes through client/. As an operator it uses dead-letters/, operators/ and reconciliation/ with what they are given: the ledger, its maintenance and claims, the log for reading, the publisher of what a repair has ended, the payment port, and whether the archive has its schema. It never admits, publishes or consumes orders by itself.',
+        'As a buyer cli/ goes through client/. As an operator it uses dead-letters/, operators/ and reconciliation/ with what they are given: the ledger, its maintenance and claims, the log for reading, the publisher of what a repair has ended, the payment port, whether the archive has its schema, and what it has set aside. It never admits, publishes or consumes orders by itself.',
       from: { path: '^cli/' },
       to: {
         path: '^(?!node_modules/)[^/]+/',
@@ -135,7 +135,7 @@ module.exports = {
           '^engine/stock/(?!.*admission)',
           '^engine/kafka/(kafka-client|topics|read-log|dead-letters|outcome-publisher)[.]ts$',
           '^engine/payments/http-provider[.]ts$',
-          '^engine/archive/(database|migrate)[.]ts$',
+          '^engine/archive/(database|migrate|set-aside)[.]ts$',
         ],
         dependencyTypesNot: ['core'],
       },

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { OperatorError } from '../engine/dead-letters/operator';
 import { describeError, UserError } from '../platform/user-error';
+import { addArchiveCommands, archiveActions } from './archive';
 import { addAuditLogCommand, auditLogActions } from './audit-log';
 import { addDlqCommands, dlqActions, inWordsOfTheCommandLine } from './dlq';
 import { addDoctorCommand, doctorActions } from './doctor/doctor';
@@ -30,6 +31,7 @@ export const createActions = (context: Context) => ({
   ledger: ledgerActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
+  archive: archiveActions(context),
   report: reportActions(context),
   events: eventsActions(context),
   auditLog: auditLogActions(context),
@@ -81,6 +83,8 @@ export async function runCommandLine(
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');
   addOperatorCommands(operator, actions.operators, end);
+  const archive = program.command('archive').description('Records that could not be archived');
+  addArchiveCommands(archive, actions.archive, end);
   addReportCommand(program, actions.report, end);
   addEventsCommand(program, actions.events, end);
   addAuditLogCommand(program, actions.auditLog, end);

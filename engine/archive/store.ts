@@ -47,14 +47,7 @@ export function createArchiveStore(database: ArchiveDatabase) {
         return await database.transaction().execute(async (transaction) => {
           // First: an archiver that is superseded waits for the other one here, and not in the middle of the rows.
           if (!(await advance(transaction, stretch))) return undefined;
-          const written: Record<string, number> = {};
-          for (const [table, statement] of Object.entries(statements(transaction, changes))) {
-            if (changes[table as keyof Changes].length === 0) continue;
-            const { numInsertedOrUpdatedRows } = await statement.executeTakeFirstOrThrow();
-            written[table] = Number(numInsertedOrUpdatedRows);
-          }
-          await closeMarked(transaction, changes);
-          return written;
+          return writeChanges(transaction, changes);
         });
       } catch (error) {
         if (!isRefusal(error)) throw error;
@@ -73,8 +66,23 @@ export type RowCounts = Readonly<Record<string, number>>;
  */
 const REFUSALS = /^(22|54)/;
 
-function isRefusal(error: unknown): error is DatabaseError {
+export function isRefusal(error: unknown): error is DatabaseError {
   return error instanceof DatabaseError && REFUSALS.test(error.code ?? '');
+}
+
+/** Without a position. Returns how many rows were inserted or updated. */
+export async function writeChanges(
+  transaction: Transaction<ArchiveTables>,
+  changes: Changes,
+): Promise<RowCounts> {
+  const written: Record<string, number> = {};
+  for (const [table, statement] of Object.entries(statements(transaction, changes))) {
+    if (changes[table as keyof Changes].length === 0) continue;
+    const { numInsertedOrUpdatedRows } = await statement.executeTakeFirstOrThrow();
+    written[table] = Number(numInsertedOrUpdatedRows);
+  }
+  await closeMarked(transaction, changes);
+  return written;
 }
 
 /** Compare and set. */

@@ -94,7 +94,7 @@ export async function readLetters({
   }
   if (opened.setAside > 0) {
     warnings.push(
-      `Dead letters may be missing: ${opened.setAside} records of ${topic} could not be archived (table set_aside).`,
+      `Dead letters may be missing: ${opened.setAside} records of ${topic} could not be archived (flash-sale archive ls).`,
     );
   }
   const memory = await joinTail(archive, tail).catch(archiveFailed);

@@ -22,7 +22,8 @@ export type ActionName =
   | 'selling.stop'
   | 'selling.resume'
   | 'orders.export'
-  | 'users.erase';
+  | 'users.erase'
+  | 'archive.retry';
 
 /** Who acts, and by which door. Only the gateway knows credentials: the command line works with those of Redis and Kafka. */
 export interface Actor {
