@@ -10,8 +10,10 @@ import { startHealthServer, type ReadyReport } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
 import { createLogger } from '../platform/logger';
 import { closeDatabasePool, createDatabasePool, pingDatabase } from '../platform/postgres';
+import { closeRedis, connectRetryingRedis } from '../platform/redis';
 import { createWaiting } from '../platform/waiting';
 import { startArchiving } from './archive-logs';
+import { startArchivingStock } from './archive-stock';
 import { createMetrics } from './metrics';
 
 async function main(): Promise<void> {
@@ -29,6 +31,9 @@ async function main(): Promise<void> {
   const pool = createDatabasePool(config.database, { name: 'archiver', logger });
   onShutdown('postgres', () => closeDatabasePool(pool));
   const archive = openArchive(pool);
+
+  const redis = connectRetryingRedis(config.redis, logger);
+  onShutdown('redis', () => closeRedis(redis));
 
   const logs = new Map<string, ArchivedLog>([
     [config.ordersTopic, 'orders'],
@@ -48,6 +53,8 @@ async function main(): Promise<void> {
   ]);
 
   const metrics = createMetrics();
+  const stock = startArchivingStock({ redis, archive, metrics, logger });
+  onShutdown('changes of stock', () => stock.stop());
   const archiving = await waiting.waitFor('consumer group', () =>
     startArchiving({
       kafka,

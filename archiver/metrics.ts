@@ -19,6 +19,15 @@ export function createMetrics(now: () => number = Date.now) {
       }
     },
   });
+  /** As of when all changes of stock are archived. */
+  let stockArchivedAt = now();
+  new Gauge({
+    name: 'flash_sale_archive_stock_lag_seconds',
+    help: 'Time since this process last found every change of stock in the archive',
+    collect() {
+      this.set((now() - stockArchivedAt) / 1_000);
+    },
+  });
   const metrics = {
     records: new Counter({
       name: 'flash_sale_archive_records_total',
@@ -32,7 +41,7 @@ export function createMetrics(now: () => number = Date.now) {
     }),
     faults: new Counter({
       name: 'flash_sale_archive_faults_total',
-      help: 'PostgreSQL failed, another process was faster, or a log has gone back',
+      help: 'PostgreSQL failed, another process was faster, a log has gone back, or changes of stock were not archived',
       labelNames: ['kind'] as const,
     }),
     lost: new Counter({
@@ -43,6 +52,9 @@ export function createMetrics(now: () => number = Date.now) {
   };
   // An increase from no value at all is none to Prometheus.
   for (const kind of FAULTS) metrics.faults.inc({ kind }, 0);
+  for (const outcome of ['archived', 'set-aside']) {
+    metrics.records.inc({ topic: ADJUSTMENTS, outcome }, 0);
+  }
 
   return {
     ...metrics,
@@ -60,8 +72,19 @@ export function createMetrics(now: () => number = Date.now) {
     waits: (topic: string, partition: number, appendedAt: number | undefined): void => {
       oldest.get(topic)?.set(partition, appendedAt);
     },
+    /** Counts changes of stock as the records of one topic. */
+    stockChanges: (archived: number, setAside: number): void => {
+      metrics.records.inc({ topic: ADJUSTMENTS, outcome: 'archived' }, archived);
+      metrics.records.inc({ topic: ADJUSTMENTS, outcome: 'set-aside' }, setAside);
+    },
+    /** Says that every change of stock of before `at`, in milliseconds since the epoch, is archived. */
+    stockArchived: (at: number): void => {
+      stockArchivedAt = at;
+    },
   };
 }
 
-const FAULTS = ['database', 'superseded', 'log-gone-back'];
+const FAULTS = ['database', 'superseded', 'log-gone-back', 'stock'];
+/** All streams of changes of stock, beside the topics. */
+const ADJUSTMENTS = 'adjustments';
 const OUTCOMES = ['archived', 'repeated', 'set-aside'];

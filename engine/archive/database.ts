@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type ColumnType, type PostgresPoolClient } from 'kysely';
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import type { EventStatus } from '../orders/order-event';
+import type { AdjustmentKind } from '../stock/adjustments';
 
 /** Written as an ISO 8601 text. */
 type Time = ColumnType<Date, string, string>;
@@ -99,6 +100,21 @@ export interface ArchiveTables {
     /** JSON, with values in base64; null: of a version that did not keep them. */
     headers: Buffer | null;
     set_aside_at: Stamp;
+  };
+  stock_changes: {
+    item_id: string;
+    at: Time;
+    seq: BigInteger;
+    kind: AdjustmentKind;
+    units: ColumnType<string | null, number | null, never>;
+    free: BigInteger;
+    supply: BigInteger;
+    is_open: boolean;
+    sale: ColumnType<Readonly<Record<string, string>> | null, string | null, never>;
+    by: string | null;
+    why: string | null;
+    operation: string | null;
+    archived_at: Stamp;
   };
   refusals: { item_id: string; at: Time; reason: string; gateway: string; requests: BigInteger };
   log_positions: { topic: string; partition: number; next_offset: BigInteger };

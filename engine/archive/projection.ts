@@ -10,7 +10,10 @@ import type { ArchiveTables } from './database';
 /** The logs that are archived. */
 export type ArchivedLog = 'orders' | 'order-events' | 'dead-letters' | 'operator-actions';
 
-type ProjectedTable = Exclude<keyof ArchiveTables, 'log_positions' | 'order_states' | 'refusals'>;
+type ProjectedTable = Exclude<
+  keyof ArchiveTables,
+  'log_positions' | 'order_states' | 'refusals' | 'stock_changes'
+>;
 type Row<T extends ProjectedTable> = Insertable<ArchiveTables[T]>;
 
 /** Rows to insert or to update, at most one of each key, in the order of their keys: two archivers lock them in one order. */
@@ -242,7 +245,7 @@ function json(value: unknown): string | null {
 /** Parsers quote what they do not understand. */
 const PROBLEM_LENGTH_MAX = 500;
 
-function setAsideRow(
+export function setAsideRow(
   { topic, partition, offset, key, value, headers }: LogRecord,
   problem: string,
 ) {

@@ -32,9 +32,9 @@ const stagedOrdersKey = ledgerKey('rebuild:orders');
 const stagedCountsKey = ledgerKey('rebuild:counts');
 const stagedBuyersKey = ledgerKey('rebuild:buyers');
 
-/** The item of a key that `countsKey` has made; undefined for any other key. */
-export function itemOfCountsKey(key: string): ItemId | undefined {
-  return parseItemId(/^\{inventory:(.+)\}:counts$/.exec(key)?.[1]);
+/** The item of a ledger's key; undefined for any other key. */
+export function itemOfKey(key: string): ItemId | undefined {
+  return parseItemId(/^\{inventory:(.+)\}:[a-z:]+$/.exec(key)?.[1]);
 }
 
 /** The braces put a key into the slot of the plain free-units key: both hash the same text. */

@@ -24,6 +24,7 @@ const SCRIPTS = {
   ledgerReclaim: 'reclaim',
   ledgerRestock: 'restock',
   ledgerChangeSale: 'change-sale',
+  ledgerNote: 'note',
 } as const;
 
 /** The scripts of claims, which belong to no item. They take the number of their keys first. */

@@ -23,7 +23,14 @@ import {
   type ClusterNode,
   type RedisCluster,
 } from '../support/secured/redis-cluster';
+import {
+  parseAdjustment,
+  readAdjustments,
+  readOpenStock,
+  removeAdjustments,
+} from '../../engine/stock/adjustments';
 import { createClaimOrder } from '../../engine/stock/claims';
+import { findAdjustedItems } from '../../engine/stock/open-items';
 import { createSellingSwitch, SELLING_KEY, watchSelling } from '../../engine/stock/selling-switch';
 
 const logger = createLogger('test', 'silent');
@@ -248,6 +255,27 @@ describe('the switch of selling on a Redis Cluster that loses its master', () =>
 });
 
 describe('how a Redis Cluster keeps its data', () => {
+  test('has the changes of stock of all its nodes read and taken out', async () => {
+    const { redis } = patient;
+    const items = cluster.nodes.map((node) => purchaseOn(node).itemId);
+    for (const itemId of items) await patient.setFree(itemId, 3);
+    expect(await findAdjustedItems(redis)).toEqual(expect.arrayContaining(items));
+    for (const [itemId, entries] of await readAdjustments(redis, items, 10)) {
+      if (entries instanceof Error) throw entries;
+      expect(entries.map(parseAdjustment)).toMatchObject([
+        { kind: 'adjusted', units: 3, supply: 3 },
+        { kind: 'opened', supply: 3 },
+      ]);
+      const ids = entries.map(([id]) => id);
+      await removeAdjustments(redis, itemId, ids);
+    }
+    const rest = await readAdjustments(redis, items, 10);
+    expect([...rest.values()]).toEqual(items.map(() => []));
+    expect([...(await readOpenStock(redis, items)).values()]).toEqual(
+      items.map(() => ({ supply: 3, sale: {} })),
+    );
+  });
+
   test('is checked on every master: a weak one is refused in production, by its address', async () => {
     const loose = cluster.nodes[2];
     await loose?.redis.config('SET', 'appendfsync', 'everysec');

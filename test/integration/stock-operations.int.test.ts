@@ -188,6 +188,8 @@ describe('a change of the sale', () => {
     });
     expect(await lastEvent()).toEqual({
       state: 'sale',
+      free: '10',
+      supply: '10',
       by: 'ann',
       units_per_user: '-',
       opens_at: '1000',

@@ -68,7 +68,7 @@ describe('an item whose stock key vanishes', () => {
     const metrics = await (await fetch(`${open.adminUrl}/metrics`)).text();
     expect(metrics).toContain('flash_sale_faults_total{what="the stock key has vanished"}');
     expect(await eventsOf('vanished')).toEqual([
-      ['state', 'vanished', 'units', '-3', 'free', '0', 'supply', '2'],
+      ['state', 'vanished', 'free', '0', 'supply', '2', 'units', '-3'],
     ]);
     expect((await readItem()).body).toMatchObject(shown);
   });

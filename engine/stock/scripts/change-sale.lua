@@ -62,7 +62,7 @@ if limit and not mayBeAbove then
 end
 
 local before = redis.call('HGETALL', saleKey)
-local event = { 'state', 'sale', 'by', by }
+local event = { 'by', by }
 for field, change in pairs(changes) do
   if change == NONE then
     redis.call('HDEL', saleKey, field)
@@ -74,5 +74,5 @@ for field, change in pairs(changes) do
     event[#event + 1] = change
   end
 end
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', unpack(event))
+addAdjustment('sale', unpack(event))
 return { 'changed', before, redis.call('HGETALL', saleKey) }

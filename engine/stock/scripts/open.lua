@@ -22,6 +22,6 @@ if redis.call('HGET', countsKey, 'opening') ~= token then
 end
 redis.call('HSET', countsKey, 'opened', token)
 redis.call('HDEL', countsKey, 'opening')
-local free = openStock()
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'opened', 'free', whole(free))
+openStock()
+addAdjustment('opened')
 return { 'opened', token }

@@ -16,6 +16,7 @@
 ]]
 local freeKey, ordersKey, countsKey, buyersKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local leasesKey, saleKey, eventsKey = KEYS[5], KEYS[6], KEYS[7]
+local archivedUnitsKey, adjustmentsKey = KEYS[8], KEYS[9]
 
 -- Entries of the stream, each with the changes of one call. About a day of a busy item; readers that need more follow it.
 local EVENTS_MAX = 100000
@@ -84,6 +85,22 @@ local function requireLedger()
   end
 end
 
+-- What the item itself is, once the counts have it, until it is archived: nothing else bounds this stream. A sale of another
+-- type, written by hand, is recorded as an error. Returns the free units and the supply.
+local function addStanding(state, ...)
+  local counts = redis.call('HMGET', countsKey, 'free', 'supply', 'opened')
+  local free, supply = counts[1] or '0', counts[2] or '0'
+  redis.call('XADD', adjustmentsKey, '*', 'state', state, 'free', free, 'supply', supply,
+    'open', counts[3] and '1' or '0', 'sale', cjson.encode(redis.pcall('HGETALL', saleKey)), ...)
+  return free, supply
+end
+
+-- The same of a change, which is also among the item's events.
+local function addAdjustment(state, ...)
+  local free, supply = addStanding(state, ...)
+  redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', state, 'free', free, 'supply', supply, ...)
+end
+
 -- Returns the free units, whether there is a stock key, and whether the ledger is open. A difference from the free units
 -- that the last script left is a change from outside (SET inventory:<item>): the supply moves by it and it is recorded,
 -- before anything else. A key that vanished from an open ledger (DEL, EXPIRE, eviction) means that no unit is free.
@@ -94,10 +111,9 @@ local function openStock()
   local opened = counts[2] ~= false
   local change = free - tonumber(counts[1] or 0)
   if change ~= 0 then
-    local supply = redis.call('HINCRBY', countsKey, 'supply', whole(change))
+    redis.call('HINCRBY', countsKey, 'supply', whole(change))
     redis.call('HSET', countsKey, 'free', whole(free))
-    redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', (raw or not opened) and 'adjusted' or 'vanished',
-      'units', whole(change), 'free', whole(free), 'supply', whole(supply))
+    addAdjustment((raw or not opened) and 'adjusted' or 'vanished', 'units', whole(change))
   end
   return free, raw ~= false, opened
 end

@@ -43,6 +43,5 @@ end
 writeFree(free)
 redis.call('HSET', countsKey, 'queued', whole(queued), 'reserved', whole(reserved), 'sold', whole(sold),
   'supply', whole(free + total), 'opened', token)
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'rebuilt', 'by', by, 'why', why,
-  'free', whole(free), 'units', whole(total))
+addAdjustment('rebuilt', 'by', by, 'why', why)
 return { 'rebuilt', free, queued, reserved, sold, free + total }

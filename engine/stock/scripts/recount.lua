@@ -50,6 +50,5 @@ if mode == 'accept' then
   redis.call('HDEL', countsKey, 'opening')
   redis.call('UNLINK', KEYS[10], KEYS[11], KEYS[12])
 end
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', mode == 'accept' and 'accepted' or 'recounted',
-  'by', by, 'why', why, 'free', whole(free), 'units', whole(total))
+addAdjustment(mode == 'accept' and 'accepted' or 'recounted', 'by', by, 'why', why)
 return 1

@@ -56,6 +56,5 @@ redis.call('HSET', operationsKey, operation,
   cjson.encode({ mode = mode, units = units, before = before, after = after, new = new, supply = supply }))
 redis.call('PEXPIRE', operationsKey, rememberMs)
 writeFree(after)
-redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', 'adjusted', 'units', whole(after - before),
-  'free', whole(after), 'supply', whole(supply), 'by', by, 'operation', operation)
+addAdjustment('adjusted', 'units', whole(after - before), 'by', by, 'operation', operation)
 return { 'restocked', before, after, new, 0, supply }
