@@ -51,20 +51,23 @@ export async function prepareOrders(
 }
 
 /**
- * Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. Every second gateway was of a
- * version before order ids.
+ * Publishes the record of each `abandoned` order whose buyer was rejected: it must not be sold. Their gateways have accepted
+ * them at `acceptedAt`, before the buyers came; every second one was of a version before order ids.
  */
 export async function publishAbandoned(
   { append }: Instance,
   purchases: readonly BuyerResult[],
+  acceptedAt: number,
 ): Promise<void> {
   const abandoned = purchases.filter(
     ({ body, outcome }) => hasTrait(body, 'abandoned') && outcome === 'rejected',
   );
   for (const [index, { body }] of abandoned.entries()) {
     const orderId = index % 2 === 0 ? (randomUUID() as OrderId) : undefined;
-    const price = { priceMinor: 1_000, currency: 'USD' };
-    const order = { ...orderOf(body, { ...price, acceptedAt: Date.now() }), orderId };
+    const order = {
+      ...orderOf(body, { priceMinor: 1_000, currency: 'USD', acceptedAt }),
+      orderId,
+    };
     await append('ordersTopic', [{ key: order.requestId, value: encodeOrder(order) }]);
   }
 }

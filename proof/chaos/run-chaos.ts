@@ -174,6 +174,7 @@ async function sell(
   { buying, fault }: { readonly buying: Promise<BuyerResult>[]; readonly fault: Fault },
 ) {
   const { buyers, ledger } = instance;
+  const begunAt = Date.now();
   const watch = watchStock(async () => {
     const item = await ledger.item(itemId);
     if (!item) throw new Error(`the ledger does not know ${itemId}`);
@@ -189,7 +190,7 @@ async function sell(
   const notHappened = await fault.happen();
 
   const purchases = await Promise.all(buying);
-  await publishAbandoned(instance, purchases);
+  await publishAbandoned(instance, purchases, begunAt);
   const notIdle = await waitForItem(instance, itemId);
   over.abort();
   await releasing;
