@@ -248,6 +248,15 @@ describe('an entry that no script has written', () => {
   });
 });
 
+test('an item that is new is found while the archiver runs', async () => {
+  await stock.setFree(itemId, 5);
+  start();
+  await isEmptied();
+  itemId = anItem();
+  await stock.setFree(itemId, 5);
+  await eventually('it is archived', async () => (await rowsOf()).length === 2);
+});
+
 describe('an item whose newest state the archive does not have', () => {
   const newest = async () => (await newestStock(archive.database, [itemId])).get(itemId);
 
