@@ -21,7 +21,8 @@ import {
 } from '../engine/payments/own-charge';
 import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
-import type { OrderGeneration, StockLedger } from '../engine/stock/stock-ledger';
+import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
+import type { OrderGeneration } from '../engine/stock/stock-ledger';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -42,7 +43,10 @@ export function createOrderActivities({
   orderRetentionMs,
   onForeignCharge,
 }: {
-  readonly ledger: StockLedger;
+  readonly ledger: Pick<
+    LedgerOfRecord,
+    'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'
+  >;
   readonly provider: PaymentProvider;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
   readonly outcomes: OutcomePublisher;
@@ -67,9 +71,9 @@ export function createOrderActivities({
       return parkedIfUnreadable(order.itemId, () => ledger.reserve(order, fence, run));
     },
     /** Never parked, so it keeps its own delays. */
-    confirmSale: (step: Parameters<StockLedger['confirm']>[0]) =>
+    confirmSale: (step: Parameters<LedgerOfRecord['confirm']>[0]) =>
       toldIfUnreadable(() => ledger.confirm(step)),
-    releaseStock: (step: Parameters<StockLedger['release']>[0]) =>
+    releaseStock: (step: Parameters<LedgerOfRecord['release']>[0]) =>
       parkedIfUnreadable(step.order.itemId, () => ledger.release(step)),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */

@@ -152,10 +152,17 @@ export function createGateway(parts: GatewayParts) {
   const reportPressure = createErrorLog(logger, metrics.countPressure).report;
   const clients = createClients(parts.trustedProxies ?? new BlockList());
   const readBody = createBodyReader(reportPressure, limits.bodyDeadlineMs, limits.bodiesMax);
+  const lookUp = createOrderLookup({
+    ledger,
+    findItem: parts.findItem,
+    claim: parts.claim,
+    archive: parts.archive?.orders,
+    errors,
+  });
   const buy = createBuy({
     admission: parts.admission,
     ledgers: parts.ledgers,
-    ledger,
+    lookUp,
     publisher: parts.publisher,
     inFlight,
     isClosing,
@@ -174,13 +181,6 @@ export function createGateway(parts: GatewayParts) {
     soldOutCache: createSoldOutCache(limits.soldOutMs ?? SOLD_OUT_MS),
     appendDeadlineMs: limits.appendDeadlineMs,
     holdLeaseMs: limits.holdLeaseMs,
-  });
-  const lookUp = createOrderLookup({
-    ledger,
-    findItem: parts.findItem,
-    claim: parts.claim,
-    archive: parts.archive?.orders,
-    errors,
   });
   const findOrder = createFindOrder(lookUp);
   const events = createOrderEvents(

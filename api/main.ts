@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics } from 'prom-client';
-import { createArchive } from '../engine/archive/archive';
+import { createArchive, readSoldOrders } from '../engine/archive/archive';
 import { openArchive, type ArchiveDatabase } from '../engine/archive/database';
 import { writeRefusals } from '../engine/archive/refusals';
 import { createRefusalSums } from './buy/refusal-sums';
@@ -166,7 +166,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     userIdPattern: config.userIdPattern,
     operator: config.operator && {
       credentials: operators.credentials,
-      operations: createStockOperations(redis),
+      operations: createStockOperations(redis, { soldOrders: archive?.soldOrders }),
       selling: { ...sellingSwitch, ...selling },
       actions: createActionLog({
         withPublisher: (use) => withPublisher(config.kafka, config.operatorActionsTopic, use),
@@ -307,8 +307,10 @@ function connectArchive(
   const refusals = writeRefusalSums(archive, logger);
   onShutdown('sums of refusals', refusals.stop);
   const ofOperators = operatorsPool && openArchive(operatorsPool);
+  const forOperators = ofOperators && createArchive(ofOperators);
   return {
-    forOperators: ofOperators && createArchive(ofOperators),
+    forOperators,
+    soldOrders: forOperators && readSoldOrders(forOperators),
     ofOperators,
     forBuyers: createArchive(archive),
     countRefused: refusals.count,

@@ -14,6 +14,7 @@ import { closeRedis, connectRetryingRedis } from '../platform/redis';
 import { createWaiting } from '../platform/waiting';
 import { startArchiving } from './archive-logs';
 import { startArchivingStock } from './archive-stock';
+import { startLedgerRetention } from './ledger-retention';
 import { createMetrics } from './metrics';
 
 async function main(): Promise<void> {
@@ -55,6 +56,11 @@ async function main(): Promise<void> {
   const metrics = createMetrics();
   const stock = startArchivingStock({ redis, archive, metrics, logger });
   onShutdown('changes of stock', () => stock.stop());
+  const retentions = config;
+  const retention = startLedgerRetention({ redis, archive, retentions, metrics, logger });
+  onShutdown('ledger retention', () => {
+    retention.stop();
+  });
   const archiving = await waiting.waitFor('consumer group', () =>
     startArchiving({
       kafka,

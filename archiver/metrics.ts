@@ -44,6 +44,10 @@ export function createMetrics(now: () => number = Date.now) {
       help: 'PostgreSQL failed, another process was faster, a log has gone back, or changes of stock were not archived',
       labelNames: ['kind'] as const,
     }),
+    left: new Counter({
+      name: 'flash_sale_archive_left_orders_total',
+      help: 'Archived orders that have left the ledger in Redis',
+    }),
     lost: new Counter({
       name: 'flash_sale_archive_lost_records_total',
       help: 'Records that were gone from the log before they were archived',

@@ -15,6 +15,7 @@ import { assertNever } from '../engine/orders/invariant';
 import type { ItemId, Order, RequestId } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
+import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import {
   auditItem,
@@ -126,7 +127,8 @@ function createClients(
   const config = context.config();
   const { taskQueue, ordersTopic, orderEventsTopic, cancellationsTopic } = config;
   const { consumerGroup, orderRetentionMs } = config;
-  const ledger = createStockLedger(redis);
+  const stockLedger = createStockLedger(redis);
+  const ledger = createLedgerOfRecord(stockLedger, NO_ARCHIVE);
   const { payments } = context.addresses(options).addresses;
   const access = context.access(options).kafka;
   const kafka = createKafka('flash-sale-cli', access);
@@ -162,10 +164,11 @@ function createClients(
       withPublisher(access, ordersTopic, (orders) =>
         orders.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
+    archive: NO_ARCHIVE,
     outcomes: {
       publish: (order: Parameters<OutcomePublisher['publish']>[0]) =>
         withPublisher(access, orderEventsTopic, (events) =>
-          createOutcomePublisher(ledger, events).publish(order),
+          createOutcomePublisher(stockLedger, events).publish(order),
         ),
     },
     provider,

@@ -405,6 +405,8 @@ function refusalText(result: Exclude<SaleChangeResult, { kind: 'changed' }>, ite
     }
     case 'units-owned':
       return `${result.users} users own more than that, one of them ${result.most} units; with --force the limit holds for whatever they buy from now on.`;
+    case 'uncounted':
+      return 'some of its buyers are only in the archive: set the limit with PUT /operator/items/{id}, whose gateway counts them.';
     case 'unreadable':
       return `${result.detail}: name it anew in the same command.`;
   }

@@ -5,6 +5,7 @@ import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { ItemId } from '../engine/orders/order';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
+import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import {
   createLedgerOpener,
@@ -43,7 +44,8 @@ export async function createEagerWorker(parts: {
   const opener = createLedgerOpener(createLedgerOpening(redis), registry);
   const httpProvider = createHttpPaymentProvider({ baseUrl: paymentUrl });
   const clients = {
-    ledger: createOpeningLedger(ledger, opener),
+    // A step of an order that has left the ledger fails here, and goes on in a worker.
+    ledger: createLedgerOfRecord(createOpeningLedger(ledger, opener), NO_ARCHIVE),
     provider: failpoints.around(httpProvider, FAILPOINTS.provider),
     deadLetters: parts.deadLetters,
     outcomes: parts.outcomes,

@@ -74,13 +74,11 @@ export function loadSetupConfig(env: Env) {
   const read = createReader(env);
   checkNames(read, env);
   const connections = readConnections(read);
-  const { production } = connections;
-  const readDatabase = production ? requireDatabaseAccess : readDatabaseAccess;
   return read.done({
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     ...connections,
-    /** Absent: there is no archive of orders. In production that would be a decision by oversight. */
-    database: readDatabase(read, production),
+    /** Absent: there is no archive of orders. */
+    database: readArchive(read, connections.production),
     /** Of the oldest backup of the archive from which it would be restored. */
     backupAgeMs: read.integer('ARCHIVE_BACKUP_AGE', 432_000, { min: 0, max: 31_536_000 }) * 1000,
   });
@@ -99,6 +97,7 @@ export function loadArchiverConfig(env: Env) {
     database: requireDatabaseAccess(read, connections.production),
     /** Not the one of ingest: each of the two reads all orders. */
     consumerGroup: read.text('ARCHIVER_GROUP', 'archiver'),
+    ...readRetentions(read),
   });
 }
 
@@ -106,9 +105,12 @@ export function loadArchiverConfig(env: Env) {
 export function loadWorkerConfig(env: Env) {
   const read = createReader(env);
   checkNames(read, env);
+  const connections = readConnections(read);
   return read.done({
     ...readProcess(read, 9102),
-    ...readConnections(read),
+    ...connections,
+    /** Absent: the steps of orders that have left the ledger wait for ever. */
+    database: readArchive(read, connections.production),
     /** Base URL of the payment provider. */
     paymentUrl: read.url('PAYMENT_URL'),
     /** The audit reads this group's offsets to find lost records. */
@@ -240,6 +242,13 @@ function readConnections(read: Reader) {
   };
 }
 
+/** In production no archive would be a decision by oversight. */
+function readArchive(read: Reader, production: boolean) {
+  return production
+    ? requireDatabaseAccess(read, production)
+    : readDatabaseAccess(read, production);
+}
+
 function readFailpoints(read: Reader, mode: 'development' | 'production') {
   const text = read.optional('FAILPOINTS') ?? '';
   const { failpoints, problems } = parseFailpoints(text);
@@ -268,6 +277,16 @@ function readClaimLifetimes(read: Reader) {
 /** How long an accepted order is found by its request_id, in seconds. */
 function readOrderRetention(read: Reader): number {
   return read.integer('ORDER_RETENTION', 604_800, { min: 60, max: 31_536_000 });
+}
+
+/** How long the ledger has an order that has ended; one that failed stays for as long as its request_id is known. */
+function readRetentions(read: Reader) {
+  const orderRetention = readOrderRetention(read);
+  return {
+    ledgerRetentionMs:
+      read.integer('LEDGER_RETENTION', 86_400, { min: 60, max: 31_536_000 }) * 1000,
+    orderRetentionMs: orderRetention * 1000,
+  };
 }
 
 /** It becomes a part of JSON texts as it is, and paths are appended to it. */

@@ -1,5 +1,8 @@
 import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
+import { openArchive } from '../engine/archive/database';
+import { createEndedOrders } from '../engine/archive/ended-orders';
+import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
 import { openEventProducer, openProducer } from '../engine/kafka/open-producer';
@@ -32,6 +35,7 @@ import {
   sdkMetrics,
   tryTemporal,
 } from '../platform/temporal';
+import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { createWaiting } from '../platform/waiting';
 import { FAILPOINTS } from './failpoints';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
@@ -89,11 +93,16 @@ async function main(): Promise<void> {
   const { namespace } = config.temporal;
   const client = new Client({ connection, namespace });
 
+  // Only the steps of orders that have left the ledger need it, and wait for it.
+  const pool = config.database && createDatabasePool(config.database, { name: 'worker', logger });
+  if (pool) onShutdown('postgres', () => closeDatabasePool(pool));
+  const archive = pool ? createEndedOrders(openArchive(pool)) : NO_ARCHIVE;
+
   const opening = createLedgerOpening(redis);
   const registry = createLedgerRegistry(client, taskQueue);
   const opener = createLedgerOpener(opening, registry);
   const stockLedger = failpoints.around(createStockLedger(redis), FAILPOINTS.ledger);
-  const ledger = createOpeningLedger(stockLedger, opener);
+  const ledger = createLedgerOfRecord(createOpeningLedger(stockLedger, opener), archive);
   const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
   const publisher = createOutcomePublisher(stockLedger, eventProducer);
@@ -112,6 +121,7 @@ async function main(): Promise<void> {
     registry,
     provider,
     outcomes,
+    archive,
     logger,
   });
   const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });

@@ -11,7 +11,7 @@ import { partitionCount } from '../engine/kafka/topics';
 import type { Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
-import { createChargeLookup } from '../engine/reconciliation/audit-item';
+import { createChargeLookup, type ReconciliationDeps } from '../engine/reconciliation/audit-item';
 import { createAuditProgressStore } from '../engine/reconciliation/audit-progress';
 import {
   auditStock,
@@ -25,7 +25,7 @@ import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { LedgerOpening } from '../engine/stock/ledger-opener';
 import { findOpenItems } from '../engine/stock/open-items';
 import type { LedgerRegistry } from '../engine/stock/ledger-registry';
-import type { StockLedger } from '../engine/stock/stock-ledger';
+import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
@@ -40,15 +40,17 @@ export function createStockAudit(clients: {
   readonly redis: RedisConnection;
   readonly client: Client;
   readonly kafka: Kafka;
-  readonly ledger: StockLedger;
+  readonly ledger: LedgerOfRecord;
   readonly opening: LedgerOpening;
   readonly registry: LedgerRegistry;
   readonly provider: PaymentProvider;
   readonly outcomes: OutcomePublisher;
+  readonly archive: ReconciliationDeps['archive'];
   readonly logger: Logger;
 }): () => Promise<AuditSummary> {
   const { config, redis, client, kafka, ledger, opening, registry, provider, outcomes, logger } =
     clients;
+  const { archive } = clients;
   const repair = createLedgerMaintenance(redis);
   const runs = createOrderRuns(client, config.taskQueue);
   const progress = createAuditProgressStore(redis, config.taskQueue);
@@ -100,6 +102,7 @@ export function createStockAudit(clients: {
         readCancellations(kafka, config.cancellationsTopic, itemId, requestIds),
       appendOrder,
       outcomes,
+      archive,
       wait: (ms) => sleep(ms),
       progress,
       heartbeat: () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { fingerprint } from '../../engine/orders/order-record';
 import type { RejectResult } from '../../engine/orders/ledger';
-import type { Order, Purchase } from '../../engine/orders/order';
+import type { Order, Purchase, RequestId } from '../../engine/orders/order';
 import {
   HOLD_LEASE_MS,
   type Admission,
@@ -12,19 +12,21 @@ import {
   type Verdict,
 } from '../../engine/stock/admission';
 import type { LedgerOpener } from '../../engine/stock/ledger-opener';
-import type { StockLedger } from '../../engine/stock/stock-ledger';
 import type { ErrorLog } from '../http/errors';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 import { createBatcher } from './batcher';
 import {
   decide,
+  duplicate,
   rejectionProblem,
   type Decision,
   type Hold,
   type LinkToOrders,
   type Rejection,
 } from './decision';
+import { viewFound } from '../routes/order-view';
+import type { OrderLookup } from '../routes/order-lookup';
 import type { SoldOutCache } from './sold-out-cache';
 
 /** Half a second longer than Redis commands may take, so that their own error is the one reported. */
@@ -59,7 +61,8 @@ export interface Admitted {
 export interface BuyAdmissionDeps {
   readonly admission: Admission;
   readonly ledgers: LedgerOpener;
-  readonly ledger: Pick<StockLedger, 'findOrder'>;
+  /** Finds an order wherever it is. */
+  readonly lookUp: OrderLookup;
   readonly errors: ErrorLog;
   /** Called with the size of each batch of claims and holds. */
   readonly onBatch?: (size: number) => void;
@@ -73,7 +76,7 @@ export interface BuyAdmissionDeps {
 /** Admits single purchases. Those of one turn of the event loop share their round trips to Redis. */
 // eslint-disable-next-line max-lines-per-function -- a list of methods
 export function createBuyAdmission(deps: BuyAdmissionDeps) {
-  const { ledgers, ledger, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
+  const { ledgers, errors, soldOutCache, holdLeaseMs = HOLD_LEASE_MS } = deps;
   const nextToken = createTokens();
   const batches = createBatches(deps.admission, deps.onBatch);
 
@@ -107,6 +110,10 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
     if (hold instanceof Error) return abandon(attempt, hold);
     const decision = decide(verdict.claim, hold);
     if (decision.kind === 'reject') return reject(attempt, decision, askedAt);
+    if (decision.kind === 'finished') {
+      await undo(attempt, decision.undoHold, false);
+      return respondFinished(requestId, idsOf(attempt));
+    }
     const { orderId, priceMinor, currency, acceptedAt } = decision.hold;
     const order: Order = {
       requestId,
@@ -148,21 +155,37 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
   ): Promise<HttpResponse | undefined> => {
     const { requestId, itemId } = purchase;
     try {
-      const known = await batches.isKnown({ requestId, itemId });
-      if (known instanceof Error) throw known;
-      const found = known ? await ledger.findOrder(requestId) : undefined;
+      const isKnown = await batches.isKnown({ requestId, itemId });
+      if (isKnown instanceof Error) throw isKnown;
+      const found = isKnown ? await deps.lookUp(requestId) : undefined;
       if (!found) return undefined;
-      const { entry } = found;
-      if (entry.fingerprint !== fingerprint(purchase)) {
-        return rejectionProblem({ kind: 'request-id-reused' }, purchase, Date.now());
+      const known = 'entry' in found ? found.entry.fingerprint : fingerprint(found.archived);
+      if (known !== fingerprint(purchase)) {
+        return problem('request-id-reused', { requestId });
       }
-      if (entry.state === 'held') return undefined;
-      return rejectionProblem({ kind: 'exists', entry }, purchase, Date.now());
+      const order = viewFound(requestId, found);
+      return order && duplicate(requestId, order);
     } catch (error) {
       const ids = { requestId, itemId, httpRequestId };
       errors.report('no answer to whether a request is known', error, ids);
       return undefined;
     }
+  };
+
+  /** Responds with an order that has left the ledger. */
+  const respondFinished = async (
+    requestId: RequestId,
+    ids: ReturnType<typeof idsOf>,
+  ): Promise<HttpResponse> => {
+    try {
+      const found = await deps.lookUp(requestId);
+      const order = found && viewFound(requestId, found);
+      if (order) return duplicate(requestId, order);
+      errors.report('the archive does not know a finished order', undefined, ids);
+    } catch (error) {
+      errors.report('no answer to what has become of an order', error, ids);
+    }
+    return problem('not-accepted', { requestId });
   };
 
   const reject = async (

@@ -1,10 +1,10 @@
 import { assertNever } from '../../engine/orders/invariant';
 import type { HoldResult } from '../../engine/orders/ledger';
-import type { Purchase } from '../../engine/orders/order';
+import type { Purchase, RequestId } from '../../engine/orders/order';
 import type { Verdict } from '../../engine/stock/admission';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
-import { viewOrder } from '../routes/order-view';
+import { viewOrder, type OrderBody } from '../routes/order-view';
 
 /** The result of a hold once the item's ledger is open, or the reason why it is not. */
 export type Hold =
@@ -18,6 +18,8 @@ export type Rejection =
 
 export type Decision =
   | { readonly kind: 'accept'; readonly hold: Extract<Hold, { readonly kind: 'held' }> }
+  /** The request has its order, which has left the ledger. */
+  | { readonly kind: 'finished'; readonly undoHold: boolean }
   | {
       readonly kind: 'reject';
       readonly rejection: Rejection;
@@ -31,6 +33,10 @@ export type Decision =
 /** The admission table: what claim and hold mean together. */
 export function decide(claim: Verdict['claim'], hold: Hold): Decision {
   if (claim === 'other') return reject(REUSED, { undoHold: hold.kind === 'held' });
+  // An entry that is still there tells more than the archive.
+  if (claim === 'finished' && hold.kind !== 'exists' && hold.kind !== 'mismatch') {
+    return { kind: 'finished', undoHold: hold.kind === 'held' };
+  }
   switch (hold.kind) {
     case 'held':
       return { kind: 'accept', hold };
@@ -63,6 +69,12 @@ function reject(
   return { kind: 'reject', rejection, undoHold, dropClaim, mayBeInTheLog };
 }
 
+/** The response to a request that has an order already. */
+export function duplicate(requestId: RequestId, order: OrderBody): HttpResponse {
+  const headers = { location: order.links.self };
+  return problem('duplicate-request', { requestId, members: { order }, headers });
+}
+
 /** Where a buyer's orders of an item are listed; undefined where they are not. */
 export type LinkToOrders = (purchase: Pick<Purchase, 'itemId' | 'userId'>) => string | undefined;
 
@@ -85,8 +97,7 @@ export function rejectionProblem(
       const order = viewOrder({ requestId, itemId, entry: rejection.entry });
       // Only held, so not accepted yet: its lease ended between two looks at the entry.
       if (!order) return problem('request-in-progress', { requestId, retryAfterMs: 1_000 });
-      const headers = { location: order.links.self };
-      return problem('duplicate-request', { requestId, members: { order }, headers });
+      return duplicate(requestId, order);
     }
     case 'sold-out': {
       const detail = rejection.final

@@ -61,8 +61,10 @@ export function createCancelOrder({
 }): CancelOrder {
   let waiting = 0;
 
+  /** `isAgain`: the order has left the ledger between the look-up and the cancellation, and is looked up again. */
   const cancel = async (
     request: CancelRequest,
+    isAgain = false,
   ): Promise<FoundResult | ArchivedResult | undefined> => {
     const { requestId } = request;
     const found = await orUnknown('the look-up of the order', requestId, lookUp(requestId));
@@ -74,6 +76,7 @@ export function createCancelOrder({
       return { itemId, ...(await orUnknown('Redis', requestId, asked)) };
     };
     const result = await ask();
+    if (result.kind === 'unknown' && !isAgain) return cancel(request, true);
     if (result.kind !== 'under-way') return result;
     const sent = cancelWorkflow?.(requestId) ?? Promise.reject(new Error('no TEMPORAL_ADDRESS'));
     await orUnknown('Temporal', requestId, sent);

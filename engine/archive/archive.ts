@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { invariant } from '../orders/invariant';
 import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
 import { EVENT_STATUSES } from '../orders/order-event';
+import type { SoldOrders } from '../stock/stock-operations';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 import { eraseUser } from './erase-user';
 import { reportSale } from './report';
@@ -187,6 +188,16 @@ export function createArchive(database: ArchiveDatabase) {
   };
 }
 
+/** The sold orders of an item, page by page. */
+export const readSoldOrders = ({ search }: Pick<Archive, 'search'>): SoldOrders =>
+  async function* (itemId) {
+    let page: readonly ArchivedAcceptance[] = [];
+    do {
+      page = await search({ itemId, status: 'confirmed', limit: PAGE_MAX, cursor: page.at(-1) });
+      if (page.length > 0) yield page;
+    } while (page.length === PAGE_MAX);
+  };
+
 /** One for each try to sell the order, which an operator may repeat without end. */
 const EVENTS_MAX = 100;
 
@@ -206,8 +217,8 @@ interface Row<Status> {
   readonly finished_at: Date | null;
 }
 
-/** Ids and reasons were checked before they were archived. */
-function toOrder<Status extends ArchivedStatus>(row: Row<Status>) {
+/** An order from its row. Ids and reasons were checked before they were archived. */
+export function toOrder<Status extends ArchivedStatus>(row: Row<Status>) {
   return {
     orderId: row.order_id,
     requestId: row.request_id as RequestId,

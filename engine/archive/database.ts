@@ -11,6 +11,9 @@ type Json = ColumnType<unknown, string | null, string | null>;
 /** What the database fills in, or the statement that updates a row. */
 type Stamp = ColumnType<Date, never, Date>;
 
+/** The insert leaves it out. */
+type LeftAt = ColumnType<Date | null, undefined, null>;
+
 interface OrderColumns {
   order_id: string;
   request_id: string;
@@ -51,7 +54,7 @@ interface LetterColumns {
 
 /** The tables that records are projected to, and the view that readers of orders use. */
 export interface ArchiveTables {
-  orders: OrderColumns & { status: 'queued' | EventStatus };
+  orders: OrderColumns & { status: 'queued' | EventStatus; left_ledger_at: LeftAt };
   order_events: {
     order_id: string;
     revision: BigInteger;

@@ -151,6 +151,8 @@ function statements(transaction: Transaction<ArchiveTables>, changes: Changes) {
             revision: row.ref('excluded.revision'),
             finished_at: row.ref('excluded.finished_at'),
             updated_at: sql<Date>`now()`,
+            // It was tried again, so its entry was there.
+            left_ledger_at: null,
           }))
           .whereRef('excluded.revision', '>', 'orders.revision'),
       ),

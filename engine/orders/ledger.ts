@@ -153,6 +153,11 @@ export type ReserveResult = {
   | { readonly kind: 'mismatch' }
 );
 
+/** The answer of a step about an order that may have left the ledger: nothing was done, and only the archive knows it. */
+export interface ArchivedResult {
+  readonly kind: 'archived';
+}
+
 /** The run that asks to reserve. */
 export interface ReservingRun {
   /**

@@ -1,11 +1,13 @@
+import type { EndedOrders } from '../archive/ended-orders';
 import type { OutcomePublisher } from '../kafka/outcome-publisher';
 import type { Cancellations } from '../kafka/read-log';
 import { type ItemId, type Order, type OrderId, type RequestId, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
-import type { StockLedger } from '../stock/stock-ledger';
+import type { LedgerOfRecord } from '../archive/ledger-of-record';
 import type { LedgerOpening } from '../stock/ledger-opener';
-import type { LedgerMaintenance, StoredOrder } from '../stock/ledger-maintenance';
+import type { LedgerMaintenance } from '../stock/ledger-maintenance';
+import type { StoredOrder } from '../stock/ledger-pages';
 import { compareOrder, type Charge, type Difference, type OrderFacts } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 
@@ -15,7 +17,7 @@ export interface ReconciliationDeps {
   readonly opening: Pick<LedgerOpening, 'begin'>;
   readonly registry: Pick<LedgerRegistry, 'find' | 'register'>;
   readonly ledger: Pick<
-    StockLedger,
+    LedgerOfRecord,
     'confirm' | 'release' | 'cancel' | 'isRefundable' | 'resolveCharge'
   >;
   readonly runs: OrderRuns;
@@ -31,6 +33,8 @@ export interface ReconciliationDeps {
     requestIds: ReadonlySet<RequestId>,
   ) => Promise<Cancellations>;
   readonly appendOrder: (order: Order) => Promise<unknown>;
+  /** Asked about orders that may have left the ledger. */
+  readonly archive: Pick<EndedOrders, 'soldAmong'>;
   /** Tells other systems of an order that a repair has ended. */
   readonly outcomes: OutcomePublisher;
   readonly wait: (ms: number) => Promise<unknown>;
@@ -39,8 +43,14 @@ export interface ReconciliationDeps {
 
 type AcceptedOrder = Pick<Order, 'requestId' | 'acceptedAt'>;
 
-/** Where an audit of an item goes on: first through its entries, then through the confirmed runs since a time. */
-export type AuditPosition = { readonly cursor: string } | { readonly runsFrom: number };
+/**
+ * Where an audit of an item goes on: first through its entries, all of them or those that its stream says have changed, then
+ * through the runs that ended since a time.
+ */
+export type AuditPosition =
+  | { readonly cursor: string }
+  | { readonly changesFrom: string }
+  | { readonly runsFrom: number; readonly isWhole?: boolean };
 
 export interface AuditScope {
   readonly itemId: ItemId;
@@ -48,6 +58,10 @@ export interface AuditScope {
   readonly finishedSince?: number;
   /** Confirmed runs that ended earlier are not looked for in the ledger. */
   readonly runsSince?: number;
+  /** Only orders that have changed since then are read, where the item has many. Absent: all of them. */
+  readonly changedSince?: number | undefined;
+  /** Only tests lower it. */
+  readonly readEachTimeMax?: number;
   /** Absent: at the beginning. */
   readonly position?: AuditPosition;
   /** When the counts were compared last. Those of a large item are compared once an hour. */
@@ -63,8 +77,10 @@ export interface AuditedItem {
   readonly kind: 'audited';
   readonly orders: number;
   readonly differences: readonly Difference[];
-  /** Where to continue; absent: the whole item was audited. */
+  /** Where to continue; absent: the audit of the item is complete. */
   readonly next?: AuditPosition;
+  /** Whether all its orders were read, not only those that have changed. */
+  readonly isWhole: boolean;
   /** The start of the time in which a confirmed run ended that has no entry. */
   readonly missingSince?: number;
   /** Whether the counts were compared: not while the item is busy, large and not due, or has entries known to be wrong. */
@@ -77,9 +93,9 @@ const SECOND_LOOK_MS = 2_000;
 const CONCURRENCY = 8;
 /** Suspects of one second look. With more, the audit continues after it. */
 const SUSPECTS_MAX = 1_000;
-/** Entries that are counted in each audit. Counting a million takes half a minute of a core. */
-const COUNTED_EACH_TIME_MAX = 20_000;
-const COUNT_EVERY_MS = 3_600_000;
+/** Entries that are all read and counted in each audit. Counting a million takes half a minute of a core. */
+const READ_EACH_TIME_MAX = 20_000;
+const COUNT_EVERY_MS = 24 * 3_600_000;
 /** Counting is not continued by the next step, so it may take longer than one. */
 const COUNT_MS_MAX = 5 * 60_000;
 
@@ -88,22 +104,28 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
   const { itemId } = scope;
   const { repair, registry } = deps;
   const token = await registry.find(itemId);
-  const { free, open } = await repair.standing(itemId);
-  const whole = { kind: 'audited', orders: 0, isCounted: false } as const;
+  const { free, open, hasArchived } = await repair.standing(itemId);
+  const whole = { kind: 'audited', orders: 0, isCounted: false, isWhole: true } as const;
   if (!open) {
     if (token !== undefined) return { ...whole, differences: [LOST] };
     // With a stock key, the item is on sale and has no order yet.
     return free === null ? { kind: 'unknown' } : { ...whole, differences: [] };
   }
-  const { orders, suspects, next, windows } = await findSuspects(deps, scope);
+  const archived = { soldAmong: hasArchived ? deps.archive.soldAmong : NONE_SOLD };
+  const found = await findSuspects({ ...deps, archive: archived }, scope);
+  const { orders, suspects, next, windows, isWhole } = found;
   if (suspects.size > 0) await deps.wait(SECOND_LOOK_MS);
-  const differences = suspects.size > 0 ? await compareAgain(deps, itemId, [...suspects]) : [];
+  const differences =
+    suspects.size > 0
+      ? await compareAgain({ ...deps, archive: archived }, itemId, [...suspects])
+      : [];
   const missing = differences.flatMap(({ kind, requestId = '' }) =>
     kind === 'entry-missing' ? (windows.get(requestId as RequestId) ?? []) : [],
   );
   const result = {
     kind: 'audited' as const,
     orders,
+    isWhole,
     ...(missing.length > 0 && { missingSince: Math.min(...missing) }),
   };
   if (token === undefined) differences.push(UNREGISTERED);
@@ -125,6 +147,8 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
   };
 }
 
+const NONE_SOLD: ReconciliationDeps['archive']['soldAmong'] = () => Promise.resolve(new Set());
+
 const LOST: Difference = {
   kind: 'ledger-lost',
   there: 'a ledger that is registered and not in Redis',
@@ -144,7 +168,7 @@ async function compareCounts(
   differences: readonly Difference[],
 ): Promise<Difference[] | undefined> {
   const isDue = now() - countedAt >= COUNT_EVERY_MS;
-  if (!isDue && (await repair.size(itemId)) > COUNTED_EACH_TIME_MAX) return undefined;
+  if (!isDue && (await repair.size(itemId)) > READ_EACH_TIME_MAX) return undefined;
   if (differences.some(({ kind }) => kind === 'entry-unreadable')) return undefined;
   // While a sold order has no entry, the entries are wrong, and counts made from them would be wrong as well.
   const isComplete = !differences.some(({ kind }) => kind === 'entry-missing');
@@ -168,6 +192,7 @@ interface Suspects {
   /** The start of the time in which a suspect's confirmed run ended. */
   readonly windows: Map<RequestId, number>;
   next?: AuditPosition | undefined;
+  isWhole: boolean;
 }
 
 /**
@@ -176,18 +201,40 @@ interface Suspects {
  */
 async function findSuspects(deps: ReconciliationDeps, scope: AuditScope): Promise<Suspects> {
   const { itemId, runsSince = 0, hasTime = () => true } = scope;
-  const found: Suspects = { orders: 0, suspects: new Set(), windows: new Map() };
-  found.next = scope.position ?? { cursor: '0' };
+  const next = scope.position ?? (await beginning(deps, scope));
+  const isWhole = 'cursor' in next || ('runsFrom' in next && next.isWhole === true);
+  const found: Suspects = { orders: 0, suspects: new Set(), windows: new Map(), next, isWhole };
   while (found.next !== undefined && found.suspects.size < SUSPECTS_MAX && hasTime()) {
     if ('cursor' in found.next) {
       const page = await deps.repair.page(itemId, found.next.cursor);
       await addOfEntries(deps, scope, page.orders, found);
-      found.next = page.next === '0' ? { runsFrom: runsSince } : { cursor: page.next };
+      const isLast = page.next === '0';
+      found.next = isLast ? { runsFrom: runsSince, isWhole: true } : { cursor: page.next };
+    } else if ('changesFrom' in found.next) {
+      const page = await deps.repair.changes(itemId, found.next.changesFrom);
+      if (page === 'trimmed') {
+        found.next = { cursor: '0' };
+        found.isWhole = true;
+      } else {
+        await addOfEntries(deps, scope, page.orders, found);
+        found.next = page.next === undefined ? { runsFrom: runsSince } : { changesFrom: page.next };
+      }
     } else {
-      found.next = await addOfRuns(deps, itemId, found.next.runsFrom, found);
+      found.next = await addOfRuns(deps, scope, found.next.runsFrom, found);
     }
   }
   return found;
+}
+
+/** A small item is read as a whole each time. */
+async function beginning(
+  { repair }: ReconciliationDeps,
+  { itemId, changedSince, readEachTimeMax = READ_EACH_TIME_MAX }: AuditScope,
+): Promise<AuditPosition> {
+  if (changedSince === undefined || (await repair.size(itemId)) <= readEachTimeMax) {
+    return { cursor: '0' };
+  }
+  return { changesFrom: String(changedSince) };
 }
 
 /** The first look does not read the log: it looks again at every order that may have lost its record. */
@@ -219,25 +266,39 @@ const RUNS_AT_ONCE = 5_000;
 /** The listing may be behind by so much: the runs of this time are read by the next audit as well. */
 const LISTING_BEHIND_MS = 60_000;
 
-/** Looks for the entries of the confirmed runs of a span of time that has few of them. Returns where to continue. */
+/**
+ * Looks for the entries of the confirmed runs of a span of time that has few of them, and where not all entries are read for
+ * those of the others. Returns where to continue.
+ */
 async function addOfRuns(
-  { repair, runs, now = Date.now }: ReconciliationDeps,
-  itemId: ItemId,
+  deps: ReconciliationDeps,
+  scope: AuditScope,
   from: number,
   found: Suspects,
 ): Promise<AuditPosition | undefined> {
+  const { repair, runs, archive, now = Date.now } = deps;
+  const { itemId } = scope;
+  const { isWhole } = found;
   const end = now();
   const span = { from: Math.max(from, end - (await runs.keptMs()) - LISTING_BEHIND_MS), to: end };
   while (span.to - span.from > 1_000 && (await runs.countConfirmed(itemId, span)) > RUNS_AT_ONCE) {
     span.to = Math.ceil((span.from + span.to) / 2);
   }
   for await (const requestIds of runs.confirmed(itemId, span)) {
-    for (const requestId of await repair.withoutEntry(itemId, requestIds)) {
+    const missing = await repair.withoutEntry(itemId, requestIds);
+    const left = await archive.soldAmong(itemId, missing);
+    for (const requestId of missing) {
+      if (left.has(requestId)) continue;
       found.suspects.add(requestId);
       found.windows.set(requestId, span.from);
     }
   }
-  return span.to < end ? { runsFrom: span.to } : undefined;
+  if (!isWhole) {
+    for await (const requestIds of runs.unsold(itemId, span)) {
+      await addOfEntries(deps, scope, await repair.entries(itemId, requestIds), found);
+    }
+  }
+  return span.to < end ? { runsFrom: span.to, isWhole } : undefined;
 }
 
 /** Reads each suspect by its id, so nothing is stale. */
@@ -254,6 +315,8 @@ async function compareAgain(
   await forEachConcurrently(suspects, CONCURRENCY, async (requestId) => {
     const entry = await repair.entry(itemId, requestId);
     const run = await runs.look(requestId);
+    // It may have left the ledger since the first look.
+    if (!entry && (await deps.archive.soldAmong(itemId, [requestId])).has(requestId)) return;
     const charges = entry ? await chargesOf(deps, { requestId, entry }) : [];
     const facts = { requestId, entry, run, charges, isLogRead, runsKeptMs, now: now() };
     seen.push({ ...facts, hasRecord: false });

@@ -14,6 +14,8 @@ export interface AuditProgress {
   readonly completedFrom?: number;
   /** The start of the time whose confirmed runs were not all found in the ledger. */
   readonly missingSince?: number;
+  /** When the last complete audit of all its orders began; absent: never. */
+  readonly wholeFrom?: number;
   /** When the counts were compared last; absent: never. */
   readonly countedAt?: number;
   /** Differences that remain, by kind: of the last complete audit, and of the one under way. */

@@ -21,6 +21,8 @@ export interface AuditSummary {
 
 /** An order that finished earlier was compared by fourteen audits, or by the last one where audits take longer. */
 const FINISHED_WITHIN_MS = 15 * 60_000;
+/** What has not changed, and whose run has not ended, is read again after this time. */
+const WHOLE_EVERY_MS = 24 * 3_600_000;
 /** The listing of runs is seconds behind, and the clocks of Redis and Temporal differ. */
 const OVERLAP_MS = 5 * 60_000;
 /** A step ends after this time, and the next one goes on: it must be over before the schedule starts the next. */
@@ -98,12 +100,13 @@ async function auditInTurn(
   const lookedAt = now();
   const startedAt = before?.position ? before.startedAt : lookedAt;
   const since = before?.completedFrom === undefined ? 0 : before.completedFrom - OVERLAP_MS;
+  const finishedSince =
+    since === 0 ? startedAt - FINISHED_WITHIN_MS : Math.min(since, startedAt - FINISHED_WITHIN_MS);
+  const isWholeDue = startedAt - (before?.wholeFrom ?? 0) >= WHOLE_EVERY_MS;
   const result = await auditItem(deps, {
     itemId,
-    finishedSince:
-      since === 0
-        ? startedAt - FINISHED_WITHIN_MS
-        : Math.min(since, startedAt - FINISHED_WITHIN_MS),
+    finishedSince,
+    changedSince: isWholeDue ? undefined : finishedSince,
     runsSince: Math.min(since, before?.missingSince ?? Infinity),
     hasTime,
     ...(before?.countedAt !== undefined && { countedAt: before.countedAt }),
@@ -156,6 +159,7 @@ function advanced(
     lookedAt,
     ...(result.next && { position: result.next }),
     ...completeness(before, { startedAt, isComplete: result.next === undefined }),
+    ...wholeness(before, { startedAt, isWhole: result.next === undefined && result.isWhole }),
     ...(missingSince < Infinity && { missingSince }),
     ...(countedAt !== undefined && { countedAt }),
     remaining: result.next ? (before?.remaining ?? {}) : found,
@@ -169,6 +173,14 @@ function completeness(
 ) {
   const completedFrom = isComplete ? startedAt : before?.completedFrom;
   return completedFrom === undefined ? {} : { completedFrom };
+}
+
+function wholeness(
+  before: AuditProgress | undefined,
+  { startedAt, isWhole }: { readonly startedAt: number; readonly isWhole: boolean },
+) {
+  const wholeFrom = isWhole ? startedAt : before?.wholeFrom;
+  return wholeFrom === undefined ? {} : { wholeFrom };
 }
 
 function summaryOf({

@@ -34,6 +34,8 @@ export interface OrderRuns {
   latest(requestIds: readonly RequestId[]): Promise<ReadonlyMap<RequestId, OrderRun>>;
   /** The orders whose runs were confirmed in a span of time, page by page, from the listing. */
   confirmed(itemId: ItemId, span: TimeSpan): AsyncIterable<readonly RequestId[]>;
+  /** The orders whose runs ended in a span of time and were not confirmed, page by page, from the listing. */
+  unsold(itemId: ItemId, span: TimeSpan): AsyncIterable<readonly RequestId[]>;
   countConfirmed(itemId: ItemId, span: TimeSpan): Promise<number>;
   /** How long a run that has ended is kept, at least: also one that ended before the retention was raised. */
   keptMs(): Promise<number>;
@@ -74,6 +76,17 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
     return kept;
   };
 
+  const pages = async function* (query: string, isWanted: (run: WorkflowExecutionInfo) => boolean) {
+    let page: RequestId[] = [];
+    for await (const run of client.workflow.list({ query })) {
+      if (isWanted(run)) page.push(run.workflowId as RequestId);
+      if (page.length < RUNS_PER_PAGE) continue;
+      yield page;
+      page = [];
+    }
+    yield page;
+  };
+
   const look: OrderRuns['look'] = async (requestId) => {
     try {
       const run = await call(() => client.workflow.getHandle(requestId).describe());
@@ -99,16 +112,10 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       return new Map(inOrder(runs).map((run) => [run.workflowId as RequestId, orderRun(run)]));
     },
 
-    confirmed: async function* (itemId, span) {
-      let page: RequestId[] = [];
-      for await (const run of client.workflow.list({ query: confirmedIn(itemId, span) })) {
-        if (orderRun(run).status === 'confirmed') page.push(run.workflowId as RequestId);
-        if (page.length < RUNS_PER_PAGE) continue;
-        yield page;
-        page = [];
-      }
-      yield page;
-    },
+    confirmed: (itemId, span) =>
+      pages(confirmedIn(itemId, span), (run) => orderRun(run).status === 'confirmed'),
+    unsold: (itemId, span) =>
+      pages(endedIn(itemId, span), (run) => orderRun(run).status !== 'confirmed'),
 
     countConfirmed: async (itemId, span) =>
       (await call(() => client.workflow.count(confirmedIn(itemId, span)))).count,
@@ -161,9 +168,13 @@ function inOrder<T extends Pick<WorkflowExecutionInfo, 'startTime'>>(runs: T[]):
   return runs.sort((one, other) => one.startTime.getTime() - other.startTime.getTime());
 }
 
-function confirmedIn(itemId: ItemId, { from, to }: TimeSpan): string {
+function confirmedIn(itemId: ItemId, span: TimeSpan): string {
+  return `${endedIn(itemId, span)} AND ExecutionStatus = 'Completed'`;
+}
+
+function endedIn(itemId: ItemId, { from, to }: TimeSpan): string {
   const [start, end] = [from, to].map((ms) => new Date(ms).toISOString());
-  return `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}' AND ExecutionStatus = 'Completed' AND CloseTime >= '${start ?? ''}' AND CloseTime < '${end ?? ''}'`;
+  return `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}' AND CloseTime >= '${start ?? ''}' AND CloseTime < '${end ?? ''}'`;
 }
 
 function orderRun(

@@ -2,7 +2,15 @@ import type { HoldResult, RejectResult } from '../orders/ledger';
 import type { ItemId, OrderId, Price, Purchase } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { groupForClaims, keepCommand } from './claims';
-import { claimKey, claimValue, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
+import {
+  claimKey,
+  claimValue,
+  countsKey,
+  FINISHED_MARK,
+  itemKeys,
+  ordersKey,
+  rejectionsKey,
+} from './keys';
 import {
   groupBy,
   NO_REPLY,
@@ -26,8 +34,11 @@ export interface Attempt extends Purchase {
 
 /** What Redis says of an attempt: whose the id is, and whether there are units. */
 export interface Verdict {
-  /** `new`: this attempt made the claim; `same`: an earlier attempt of this request did; `other`: another request did. */
-  readonly claim: 'new' | 'same' | 'other';
+  /**
+   * `new`: this attempt made the claim; `same`: an earlier attempt of this request did; `finished`: that one's order has left
+   * the ledger; `other`: another request did.
+   */
+  readonly claim: 'new' | 'same' | 'finished' | 'other';
   readonly hold: HoldResult;
 }
 
@@ -52,8 +63,8 @@ export interface Queued extends RequestOf {
  */
 export interface Admission {
   /**
-   * Claims each request_id and holds its units, in one pipeline. After an Error nothing is known of the attempt; a hold
-   * that it made ends with its lease.
+   * Claims each request_id and holds its units, in one pipeline; a hold under a claim of an earlier attempt costs a second
+   * look at the claim. After an Error nothing is known of the attempt; a hold that it made ends with its lease.
    */
   claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
   /**
@@ -122,7 +133,9 @@ export function createAdmission(
       const refused = attempts.filter((_, i) => wasRefused(claims[i], holds[i]));
       // If this fails, the claims end by themselves, later.
       if (refused.length > 0) await runCommands(redis, dropClaims(refused));
-      return attempts.map((attempt, i) => toVerdict(attempt, claims[i], holds[i]));
+      const verdicts = attempts.map((attempt, i) => toVerdict(attempt, claims[i], holds[i]));
+      await lookAgain(redis, attempts, verdicts);
+      return verdicts;
     },
 
     areKnown: (requests) => areKnown(redis, requests),
@@ -163,6 +176,30 @@ export function createAdmission(
       return replies.map(([error, reply]) => error ?? parseRejectResult(reply));
     },
   };
+}
+
+/**
+ * An order may have left the ledger between the claim and the hold, which lie in two slots: its claim was marked first, so
+ * a second look at the claim shows it. Without that look a repeated request would be a second order.
+ */
+async function lookAgain(
+  redis: RedisConnection,
+  attempts: readonly Attempt[],
+  verdicts: (Verdict | Error)[],
+): Promise<void> {
+  const doubtful = [...verdicts.entries()].flatMap(([at, verdict]) => {
+    const isHeldAgain = !(verdict instanceof Error) && verdict.hold.kind === 'held';
+    const attempt = attempts[at];
+    return isHeldAgain && verdict.claim === 'same' && attempt ? [{ at, attempt, verdict }] : [];
+  });
+  if (doubtful.length === 0) return;
+  const commands = doubtful.map(({ attempt }): Command => ['get', claimKey(attempt.requestId)]);
+  const replies = await runCommands(redis, commands);
+  for (const [i, { at, attempt, verdict }] of doubtful.entries()) {
+    const [error, claim] = replies[i] ?? NO_REPLY;
+    const isFinished = claim === `${claimValue(attempt)}${FINISHED_MARK}`;
+    verdicts[at] = error ?? (isFinished ? { ...verdict, claim: 'finished' } : verdict);
+  }
 }
 
 async function areKnown(
@@ -235,8 +272,11 @@ function toVerdict(
 ): Verdict | Error {
   if (claimed instanceof Error) return claimed;
   if (held instanceof Error) return held;
-  return {
-    claim: claimed === null ? 'new' : claimed === claimValue(attempt) ? 'same' : 'other',
-    hold: held,
-  };
+  return { claim: claimStanding(claimed, claimValue(attempt)), hold: held };
+}
+
+function claimStanding(claimed: Claim, own: string): Verdict['claim'] {
+  if (claimed === null) return 'new';
+  if (claimed === own) return 'same';
+  return claimed === `${own}${FINISHED_MARK}` ? 'finished' : 'other';
 }

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import type { Logger } from '../../platform/logger';
 import type { Order } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { claimKey, claimValue } from './keys';
+import { claimKey, claimValue, FINISHED_MARK } from './keys';
 import { groupBy, resultsOf, runCommands, type Command, type Group } from './pipelines';
 import { asOneArgument, defineClaimScripts } from './scripts';
 
@@ -55,6 +55,7 @@ export function createClaimOrder(redis: RedisConnection, orderRetentionMs: numbe
       claimKey(order.requestId),
       orderRetentionMs,
       claimValue(order),
+      FINISHED_MARK,
     );
     const [kept] = reply as (number | Error)[];
     if (kept instanceof Error) throw kept;
@@ -64,7 +65,34 @@ export function createClaimOrder(redis: RedisConnection, orderRetentionMs: numbe
 
 export function keepCommand({ requests }: Group<unknown, Claimed>, ttlMs: number): Command {
   const keys = requests.map(({ requestId }) => claimKey(requestId));
-  return ['keepClaims', keys.length, ...keys, ttlMs, asOneArgument(requests.map(claimValue))];
+  const values = asOneArgument(requests.map(claimValue));
+  return ['keepClaims', keys.length, ...keys, ttlMs, values, FINISHED_MARK];
+}
+
+/**
+ * Marks the claims of orders that leave their ledger, so that a repeated request is answered from the archive. A claim that is
+ * missing is made for as long as it would have lived; the claim of another request stays as it is. The result has an Error
+ * where Redis refuses or gives no answer. May be called again. Times are in ms since the epoch.
+ */
+export type FinishClaims = (
+  orders: readonly (Claimed & { readonly claimUntil: number })[],
+  now: number,
+) => Promise<readonly (true | Error)[]>;
+
+export function createFinishClaims(redis: RedisConnection): FinishClaims {
+  defineClaimScripts(redis);
+  return async (orders, now) => {
+    const groups = groupForClaims(redis, orders);
+    const commands = groups.map(({ requests }): Command => {
+      const keys = requests.map(({ requestId }) => claimKey(requestId));
+      const lives = requests.map(({ claimUntil }) => String(Math.max(0, claimUntil - now)));
+      const values = asOneArgument(requests.map(claimValue));
+      return ['finishClaims', keys.length, ...keys, values, FINISHED_MARK, asOneArgument(lives)];
+    });
+    const replies = await runCommands(redis, commands);
+    const marked = resultsOf(groups, replies, (found) => found as (number | Error)[]);
+    return marked.map((one) => (one instanceof Error ? one : true));
+  };
 }
 
 /**

@@ -23,6 +23,9 @@ export const operationsKey = ledgerKey('operations');
 /** Requests that were rejected although the log may hold a record of them. The tenth key of reject.lua and reserve.lua. */
 export const rejectionsKey = ledgerKey('rejections');
 
+/** Where units are counted before they become `archivedUnitsKey`. The tenth key of count-buyers.lua. */
+export const countedUnitsKey = ledgerKey('archived:counting');
+
 /** Where the entries of a lost ledger wait until it is rebuilt, with their counts and buyers: keys 10 to 12 of stage-rebuild.lua, rebuild.lua and recount.lua. */
 export function stagingKeys(itemId: ItemId): string[] {
   return [stagedOrdersKey(itemId), stagedCountsKey(itemId), stagedBuyersKey(itemId)];
@@ -60,6 +63,19 @@ export function itemKeys(itemId: ItemId): [string, ...string[]] {
 /** The claim of a request_id. It lies in a slot of its own: no script takes it together with an item's keys. */
 export function claimKey(requestId: RequestId): string {
   return `idempotency:${requestId}`;
+}
+
+/** Behind the value of a claim: its order has left the ledger, and only the archive knows it. */
+export const FINISHED_MARK = '|finished';
+
+/** The item and the mark of a claim. */
+export function readClaim(claim: string): {
+  readonly itemId: ItemId;
+  readonly isFinished: boolean;
+} {
+  const isFinished = claim.endsWith(FINISHED_MARK);
+  const value = isFinished ? claim.slice(0, -FINISHED_MARK.length) : claim;
+  return { itemId: value.slice(value.indexOf('|') + 1) as ItemId, isFinished };
 }
 
 /** The content of a claim: which request the id belongs to, and the item whose ledger has its order. */

@@ -46,6 +46,8 @@ export function createLedgerCounts(redis: RedisConnection) {
     const should = await sumEntries(redis, itemId, isQuiet);
     if (should === undefined) return undefined;
     const there = await readCounts(redis, itemId);
+    // Sold orders that have left the ledger still count.
+    should.units.sold += there.archived;
     const differences = await namedDifferences(redis, itemId, { should, there });
     return (await isQuiet()) ? differences : undefined;
   };
@@ -158,14 +160,17 @@ interface Counts {
   readonly free: number;
   readonly supply: number;
   readonly units: Sums['units'];
+  /** Units of sold orders without an entry. */
+  readonly archived: number;
 }
 
 async function readCounts(redis: RedisConnection, itemId: ItemId): Promise<Counts> {
   const free = Number((await redis.get(freeUnitsKey(itemId))) ?? 0);
-  const fields = await redis.hmget(countsKey(itemId), 'free', 'supply', ...STATES);
-  const [freeBefore = 0, supply = 0, held = 0, queued = 0, reserved = 0, sold = 0] =
+  const fields = await redis.hmget(countsKey(itemId), 'free', 'supply', 'archived', ...STATES);
+  const [freeBefore = 0, supply = 0, archived = 0, held = 0, queued = 0, reserved = 0, sold = 0] =
     fields.map(Number);
-  return { free, supply: supply + free - freeBefore, units: { held, queued, reserved, sold } };
+  const units = { held, queued, reserved, sold };
+  return { free, supply: supply + free - freeBefore, units, archived };
 }
 
 async function namedDifferences(

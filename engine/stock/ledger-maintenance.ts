@@ -2,14 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { countsKey, freeUnitsKey, itemKeys, ordersKey, stagingKeys } from './keys';
+import { countsKey, freeUnitsKey, itemKeys, stagingKeys } from './keys';
 import { createLedgerCounts, type ByHand } from './ledger-counts';
+import { createLedgerPages } from './ledger-pages';
 import { defineLedgerScripts } from './scripts';
-import { formatEntry, readEntry } from './stored-entry';
+import { formatEntry } from './stored-entry';
 
-export interface StoredOrder {
-  readonly requestId: RequestId;
-  readonly entry: LedgerEntry | { readonly problem: string };
+export interface LedgerStanding {
+  readonly free: string | null;
+  readonly open: boolean;
+  readonly hasArchived: boolean;
 }
 
 export type RebuildResult =
@@ -19,9 +21,6 @@ export type RebuildResult =
   /** The given supply is less than the orders hold. */
   | { readonly kind: 'too-small'; readonly needed: number }
   | { readonly kind: 'open' };
-
-/** Entries of one page: a few hundred KB. */
-const PAGE_SIZE = 500;
 
 /** Entries of one call: it holds up Redis for two or three milliseconds. */
 const STAGED_AT_ONCE = 200;
@@ -45,47 +44,17 @@ export function createLedgerMaintenance(redis: RedisConnection) {
   };
   return {
     ...createLedgerCounts(redis),
+    ...createLedgerPages(redis),
 
-    /** The item's stock key, and whether its ledger is open. */
-    async standing(
-      itemId: ItemId,
-    ): Promise<{ readonly free: string | null; readonly open: boolean }> {
-      return {
-        free: await redis.get(freeUnitsKey(itemId)),
-        open: (await redis.hexists(countsKey(itemId), 'opened')) === 1,
-      };
-    },
-
-    /** A page of entries and the cursor of the next one, "0" after the last. An entry that changes meanwhile may come twice. */
-    async page(
-      itemId: ItemId,
-      cursor: string,
-    ): Promise<{ readonly orders: readonly StoredOrder[]; readonly next: string }> {
-      const [next, page] = await redis.hscan(ordersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
-      const orders: StoredOrder[] = [];
-      for (let i = 0; i < page.length; i += 2) {
-        const entry = readEntry(page[i + 1] ?? '');
-        orders.push({ requestId: page[i] as RequestId, entry });
-      }
-      return { orders, next };
-    },
-
-    /** How many entries an item has. */
-    size: (itemId: ItemId): Promise<number> => redis.hlen(ordersKey(itemId)),
-
-    /** Which of these orders, some hundreds at most, have no entry. */
-    async withoutEntry(
-      itemId: ItemId,
-      requestIds: readonly RequestId[],
-    ): Promise<readonly RequestId[]> {
-      if (requestIds.length === 0) return [];
-      const raw = await redis.hmget(ordersKey(itemId), ...requestIds);
-      return requestIds.filter((_, index) => raw[index] === null);
-    },
-
-    async entry(itemId: ItemId, requestId: RequestId): Promise<StoredOrder['entry'] | undefined> {
-      const raw = await redis.hget(ordersKey(itemId), requestId);
-      return raw === null ? undefined : readEntry(raw);
+    /** The item's stock key, whether its ledger is open, and whether orders may have left it. */
+    async standing(itemId: ItemId): Promise<LedgerStanding> {
+      const free = await redis.get(freeUnitsKey(itemId));
+      const [opened, archivedUntil] = await redis.hmget(
+        countsKey(itemId),
+        'opened',
+        'archived_until',
+      );
+      return { free, open: opened !== null, hasArchived: archivedUntil !== null };
     },
 
     /** Gives back the units of every hold whose lease is over. */

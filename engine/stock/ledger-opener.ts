@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ReservingRun } from '../orders/ledger';
-import type { ItemId, Order } from '../orders/order';
+import type { ItemId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from './keys';
 import type { LedgerRegistry } from './ledger-registry';
@@ -120,14 +119,14 @@ export function createLedgerOpening(redis: RedisConnection) {
 export function createOpeningLedger(ledger: StockLedger, opener: LedgerOpener): StockLedger {
   return {
     ...ledger,
-    async reserve(order: Order, fence: number, run: ReservingRun) {
+    async reserve(...step: Parameters<StockLedger['reserve']>) {
       try {
-        return await ledger.reserve(order, fence, run);
+        return await ledger.reserve(...step);
       } catch (error) {
         if (!isLedgerNotOpen(error)) throw error;
-        const { itemId } = order;
+        const [{ itemId }] = step;
         const standing = await opener.resolve({ itemId, known: true });
-        if (standing === 'opened') return ledger.reserve(order, fence, run);
+        if (standing === 'opened') return ledger.reserve(...step);
         throw new Error(`The ledger of item ${itemId} is lost: its orders wait for a rebuild`, {
           cause: error,
         });

@@ -6,7 +6,7 @@ import type { ClaimCommand, ScriptArgument, ScriptCommand } from './scripts';
 /** A command by name. By its first key a Cluster finds the node. */
 export type Command =
   | readonly [
-      name: 'set' | 'exists' | 'hexists' | 'hmget' | 'hgetall' | 'xrange' | ScriptCommand,
+      name: 'get' | 'set' | 'exists' | 'hexists' | 'hmget' | 'hgetall' | 'xrange' | ScriptCommand,
       firstKey: string,
       ...args: ScriptArgument[],
     ]

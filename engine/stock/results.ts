@@ -1,4 +1,5 @@
 import type {
+  ArchivedResult,
   CancelResult,
   ConfirmResult,
   HoldResult,
@@ -78,8 +79,9 @@ export function parseRejectResult(reply: unknown): RejectResult {
   return result;
 }
 
-export function parseReserveResult(reply: unknown): ReserveResult {
+export function parseReserveResult(reply: unknown): ReserveResult | ArchivedResult {
   const [kind, generation, charges, detail, orderId, priceMinor, currency, revision] = list(reply);
+  if (kind === 'archived') return { kind };
   const owed = parseGenerations(text(charges));
   if (kind === 'mismatch' || kind === 'expired') return { kind, owed };
   const order: OrderInLedger = {
@@ -109,8 +111,9 @@ export function parseReserveResult(reply: unknown): ReserveResult {
   }
 }
 
-export function parseReleaseResult(reply: unknown): ReleaseResult {
+export function parseReleaseResult(reply: unknown): ReleaseResult | ArchivedResult {
   const [kind, generation, charges, detail, id, revision] = list(reply);
+  if (kind === 'archived') return { kind };
   const owed = parseGenerations(text(charges));
   const entry = { orderId: parseOrderId(id), ...parseRevision(revision) };
   if (kind === 'sold') return { ...toSold(generation, owed, detail), ...entry };
@@ -119,8 +122,9 @@ export function parseReleaseResult(reply: unknown): ReleaseResult {
   return { kind, generation: integer(generation), owed, ...entry, ...cancelled };
 }
 
-export function parseConfirmResult(reply: unknown): ConfirmResult {
+export function parseConfirmResult(reply: unknown): ConfirmResult | ArchivedResult {
   const [kind, revision] = list(reply);
+  if (kind === 'archived') return { kind };
   if (kind !== 'sold' && kind !== 'lost') throw unexpected(reply);
   return { kind, ...parseRevision(revision) };
 }

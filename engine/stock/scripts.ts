@@ -22,6 +22,8 @@ const SCRIPTS = {
   ledgerRestoreEntries: 'restore-entries',
   ledgerRecount: 'recount',
   ledgerReclaim: 'reclaim',
+  ledgerArchive: 'archive',
+  ledgerCountBuyers: 'count-buyers',
   ledgerRestock: 'restock',
   ledgerChangeSale: 'change-sale',
   ledgerNote: 'note',
@@ -32,6 +34,7 @@ const CLAIM_SCRIPTS = {
   claim: 'claim',
   keepClaims: 'keep-claims',
   dropClaims: 'drop-claims',
+  finishClaims: 'finish-claims',
 } as const;
 
 /** Belongs to no item and has one key, the switch of selling. */
@@ -50,6 +53,7 @@ declare module 'ioredis' {
     claim(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     keepClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     dropClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
+    finishClaims(keys: number, ...keysAndArgs: ScriptArgument[]): Result<unknown, Context>;
     changeSelling(key: string, ...args: ScriptArgument[]): Result<unknown, Context>;
   }
 }
@@ -104,6 +108,7 @@ const MORE_KEYS: Readonly<Record<string, number>> = {
   ledgerReject: 1,
   ledgerReserve: 1,
   ledgerRestock: 1,
+  ledgerCountBuyers: 1,
   ledgerStageRebuild: 3,
   ledgerRebuild: 3,
   ledgerRecount: 3,

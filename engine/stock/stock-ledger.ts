@@ -1,4 +1,5 @@
 import type {
+  ArchivedResult,
   CancelResult,
   ConfirmResult,
   LedgerEntry,
@@ -9,7 +10,7 @@ import type {
 import type { FailureReason, ItemId, Order, ReleaseReason, RequestId } from '../orders/order';
 import type { Sale, StockCounts } from '../orders/sale';
 import type { RedisConnection } from '../../platform/redis';
-import { claimKey, countsKey, itemKeys, ordersKey, rejectionsKey } from './keys';
+import { claimKey, countsKey, itemKeys, ordersKey, readClaim, rejectionsKey } from './keys';
 import {
   parseCancelResult,
   parseConfirmResult,
@@ -27,6 +28,11 @@ export type OrderGeneration = Pick<Order, 'itemId' | 'requestId' | 'orderId'> & 
 
 export type StockLedger = ReturnType<typeof createStockLedger>;
 
+/** For steps that are asked again: the archive knows of no end of the order, so that it has not left the ledger. */
+export interface AskedArchive {
+  readonly unarchived?: boolean;
+}
+
 /**
  * The ledger as the workflow and the readers use it. `redis` should be a connection that waits for Redis to come back.
  *
@@ -40,43 +46,55 @@ export function createStockLedger(redis: RedisConnection) {
       order: Order,
       fence: number,
       { start, runId, acceptedMsMax }: ReservingRun = BY_HAND,
-    ): Promise<ReserveResult> {
+      { unarchived }: AskedArchive = {},
+    ): Promise<ReserveResult | ArchivedResult> {
       const { itemId, requestId } = order;
       const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
-      const args = [requestId, fence, ...orderArguments(order), start, runId, acceptedMsMax];
+      const run = [start, runId, acceptedMsMax];
+      const args = [requestId, fence, ...orderArguments(order), ...run, flag(unarchived)];
       return parseReserveResult(await redis.ledgerReserve(...keys, ...args));
     },
 
     async confirm(
       step: OrderGeneration & { readonly fence: number; readonly paymentId: string },
-    ): Promise<ConfirmResult> {
+      { unarchived }: AskedArchive = {},
+    ): Promise<ConfirmResult | ArchivedResult> {
       const { itemId, requestId, orderId = NO_ORDER_ID, generation, fence, paymentId } = step;
-      const args = [requestId, generation, fence, paymentId, orderId];
+      const args = [requestId, generation, fence, paymentId, orderId, flag(unarchived)];
       return parseConfirmResult(await redis.ledgerConfirm(...itemKeys(itemId), ...args));
     },
 
     /** `declined`: a generation that the provider has declined for certain, so that its charge is resolved. */
-    async release(step: {
-      readonly order: Order;
-      readonly fence: number;
-      readonly reason: ReleaseReason;
-      readonly declined?: number;
-    }): Promise<ReleaseResult> {
+    async release(
+      step: {
+        readonly order: Order;
+        readonly fence: number;
+        readonly reason: ReleaseReason;
+        readonly declined?: number;
+      },
+      { unarchived }: AskedArchive = {},
+    ): Promise<ReleaseResult | ArchivedResult> {
       const { order, fence, reason, declined = 0 } = step;
-      const args = [order.requestId, fence, reason, declined, ...orderArguments(order)];
+      const why = [reason, declined];
+      const args = [order.requestId, fence, ...why, ...orderArguments(order), flag(unarchived)];
       return parseReleaseResult(await redis.ledgerRelease(...itemKeys(order.itemId), ...args));
     },
 
     /**
      * Whether the charge of a generation may be refunded: not while the generation is reserved or sold. A released
-     * generation, and one of an order whose entry is gone, never comes back, so `true` stays true.
+     * generation never comes back, so `true` stays true.
      */
-    async isRefundable(step: OrderGeneration): Promise<boolean> {
+    async isRefundable(
+      step: OrderGeneration,
+      { unarchived = false }: AskedArchive = {},
+    ): Promise<boolean | 'archived'> {
       const { itemId, orderId, generation } = step;
-      const { entry, isOpen } = await readEntry(redis, step);
+      const { entry, isOpen, hasArchived } = await readEntry(redis, step);
       // In a lost ledger a missing entry means nothing, and `true` would refund what is sold.
       if (!isOpen) throw notOpen(itemId);
-      if (entry?.orderId !== orderId || entry?.generation !== generation) return true;
+      const isIt = entry !== undefined && entry.orderId === orderId;
+      if (!isIt && hasArchived && !unarchived) return 'archived';
+      if (!isIt || entry.generation !== generation) return true;
       return entry.state !== 'reserved' && entry.state !== 'sold';
     },
 
@@ -128,11 +146,15 @@ export function createStockLedger(redis: RedisConnection) {
       requestId: RequestId,
       known?: ItemId,
     ): Promise<{ itemId: ItemId; entry: LedgerEntry } | undefined> {
-      const claim = known ?? (await redis.get(claimKey(requestId)));
+      const claim = known === undefined ? await redis.get(claimKey(requestId)) : undefined;
       if (claim === null) return undefined;
-      const itemId = known ?? (claim.slice(claim.indexOf('|') + 1) as ItemId);
+      const { itemId, isFinished } =
+        claim === undefined ? { itemId: known as ItemId, isFinished: false } : readClaim(claim);
       const raw = await redis.hget(ordersKey(itemId), requestId);
-      if (raw !== null) return { itemId, entry: parseEntry(raw) };
+      const stored = raw === null ? undefined : parseEntry(raw);
+      // It has left the ledger, whatever has become of that; a repeated request may hold units until it is refused.
+      if (isFinished && (stored === undefined || stored.state === 'held')) return undefined;
+      if (stored) return { itemId, entry: stored };
       const { entry, isOpen } = await readEntry(redis, { itemId, requestId });
       if (!isOpen) throw notOpen(itemId);
       return entry && { itemId, entry };
@@ -147,21 +169,34 @@ export function createStockLedger(redis: RedisConnection) {
 
 const BY_HAND: ReservingRun = { start: 'again', runId: '', acceptedMsMax: 0 };
 
-/** The entry of an order, and whether its ledger is open, in one instant. */
+function flag(isSet = false): number {
+  return isSet ? 1 : 0;
+}
+
+/** The entry of an order, whether its ledger is open, and whether orders have left that, in one instant. */
 async function readEntry(
   redis: RedisConnection,
   { itemId, requestId }: Pick<Order, 'itemId' | 'requestId'>,
-): Promise<{ readonly entry: LedgerEntry | undefined; readonly isOpen: boolean }> {
+): Promise<{
+  readonly entry: LedgerEntry | undefined;
+  readonly isOpen: boolean;
+  readonly hasArchived: boolean;
+}> {
   const replies = await redis
     .multi()
     .hget(ordersKey(itemId), requestId)
-    .hexists(countsKey(itemId), 'opened')
+    .hmget(countsKey(itemId), 'opened', 'archived_until')
     .exec();
-  const [raw, opened] = (replies ?? []).map(([error, value]) => {
+  const [raw, fields] = (replies ?? []).map(([error, value]) => {
     if (error) throw error;
     return value;
   });
-  return { entry: typeof raw === 'string' ? parseEntry(raw) : undefined, isOpen: opened === 1 };
+  const [opened, archivedUntil] = fields as (string | null)[];
+  return {
+    entry: typeof raw === 'string' ? parseEntry(raw) : undefined,
+    isOpen: typeof opened === 'string',
+    hasArchived: typeof archivedUntil === 'string',
+  };
 }
 
 function orderArguments(order: Order): (string | number)[] {

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import type { ItemId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { buyersKey, itemKeys, operationsKey } from './keys';
+import { archivedUnitsKey, buyersKey, countedUnitsKey, itemKeys, operationsKey } from './keys';
 import { integer, list, unexpected } from './results';
-import { defineLedgerScripts } from './scripts';
+import { asOneArgument, defineLedgerScripts } from './scripts';
 
 /** One restock. Sent twice under one `operationId`, it has one effect. */
 export interface Restock {
@@ -56,6 +57,8 @@ export type SaleChangeResult =
   | { readonly kind: 'window'; readonly opensAt: number; readonly closesAt: number }
   /** So many users own more than the limit, one of them `most` units. */
   | { readonly kind: 'units-owned'; readonly users: number; readonly most: number }
+  /** Buyers of orders that have left the ledger count as well, and the caller has no archive to count them. */
+  | { readonly kind: 'uncounted' }
   | Unreadable;
 
 export type SaleFields = Readonly<Record<string, string>>;
@@ -75,7 +78,15 @@ export type StockOperations = ReturnType<typeof createStockOperations>;
  * What operators change of an item; the caller has checked the values. Every method may be sent again, and throws when
  * Redis gives no definite answer.
  */
-export function createStockOperations(redis: RedisConnection) {
+export function createStockOperations(
+  redis: RedisConnection,
+  {
+    soldOrders,
+  }: {
+    /** The sold orders of an item that the archive has, page by page. Absent: there is no archive. */
+    readonly soldOrders?: SoldOrders | undefined;
+  } = {},
+) {
   defineLedgerScripts(redis);
   return {
     restock({ itemId, operationId, units, expectedFree, by }: Restock): Promise<RestockResult> {
@@ -109,7 +120,11 @@ export function createStockOperations(redis: RedisConnection) {
         return redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult);
       };
       const change = async (): Promise<SaleChangeResult> => {
-        const result = await send(force);
+        let result = await send(force);
+        if (result.kind === 'uncounted' && soldOrders) {
+          await countBuyers(redis, itemId, soldOrders);
+          result = await send(force);
+        }
         if (result.kind !== 'many-buyers') return result;
         const above = await findAbove(redis, itemId, result.limit);
         if (above.users > 0) return { kind: 'units-owned', ...above };
@@ -121,6 +136,44 @@ export function createStockOperations(redis: RedisConnection) {
       return orUnreadable(change());
     },
   };
+}
+
+/** Sold orders, as the archive has them. */
+export type SoldOrders = (itemId: ItemId) => AsyncIterable<
+  readonly {
+    readonly requestId: string;
+    readonly orderId: string;
+    readonly userId: string;
+    readonly amount: number;
+  }[]
+>;
+
+/** Counts the units of archived orders by user. No order leaves the ledger meanwhile. May be repeated. */
+async function countBuyers(
+  redis: RedisConnection,
+  itemId: ItemId,
+  soldOrders: SoldOrders,
+): Promise<void> {
+  const id = randomUUID();
+  const step = async (
+    name: 'begin' | 'add' | 'finish',
+    page = 0,
+    orders: readonly string[] = [],
+  ) => {
+    const keys = [...itemKeys(itemId), countedUnitsKey(itemId)];
+    const reply = await redis.ledgerCountBuyers(...keys, id, name, page, asOneArgument(orders));
+    if (reply !== 'counted') throw new Error(`Another count of the buyers of ${itemId} has begun`);
+  };
+  await step('begin');
+  let page = 0;
+  for await (const orders of soldOrders(itemId)) {
+    page += 1;
+    const words = orders.map(
+      ({ requestId, orderId, userId, amount }) => `${requestId} ${orderId} ${userId} ${amount}`,
+    );
+    await step('add', page, words);
+  }
+  await step('finish');
 }
 
 /** As the script takes it: empty leaves the field as it is, a dash removes it. */
@@ -157,17 +210,26 @@ const PAGE_SIZE = 1_000;
 async function findAbove(redis: RedisConnection, itemId: ItemId, limit: number) {
   const above = new Set<string>();
   let most = 0;
-  let cursor = '0';
-  do {
-    const [next, page] = await redis.hscan(buyersKey(itemId), cursor, 'COUNT', PAGE_SIZE);
-    for (let i = 0; i < page.length; i += 2) {
-      const units = Number(page[i + 1]);
-      if (units <= limit) continue;
-      above.add(page[i] ?? '');
-      most = Math.max(most, units);
-    }
-    cursor = next;
-  } while (cursor !== '0');
+  const live = buyersKey(itemId);
+  const archived = archivedUnitsKey(itemId);
+  for (const [key, other] of [
+    [live, archived],
+    [archived, live],
+  ] as const) {
+    let cursor = '0';
+    do {
+      const [next, page] = await redis.hscan(key, cursor, 'COUNT', PAGE_SIZE);
+      const users = page.filter((_, index) => index % 2 === 0);
+      const more = users.length > 0 ? await redis.hmget(other, ...users) : [];
+      for (const [index, user] of users.entries()) {
+        const units = Number(page[2 * index + 1]) + Number(more[index] ?? 0);
+        if (units <= limit) continue;
+        above.add(user);
+        most = Math.max(most, units);
+      }
+      cursor = next;
+    } while (cursor !== '0');
+  }
   return { users: above.size, most };
 }
 
@@ -181,6 +243,7 @@ function parseSaleChangeResult(
     case 'changed':
       return { kind, before: saleFields(first), after: saleFields(second) };
     case 'unknown-item':
+    case 'uncounted':
       return { kind };
     case 'stale':
       return { kind, free: integer(first) };

@@ -2,6 +2,8 @@ import { createOrderLookup } from '../../api/routes/order-lookup';
 import type { RequestId } from '../../engine/orders/order';
 import { anArchivedOrder, createFakeArchive, type FakeArchive } from '../support/fake-archive';
 import { signWithSecret, WITH_SECRET } from '../support/identity-provider';
+import { claimValue, FINISHED_MARK } from '../../engine/stock/keys';
+import { anAttempt, aPurchase } from '../support/purchases';
 import { buy, ITEM, openGateway, reply, type OpenGateway } from './open-gateway';
 
 let fake: FakeArchive;
@@ -23,6 +25,52 @@ const get = async (path: string) => reply(await fetch(open.url + path));
 const cancel = async (query = '?user_id=u1') =>
   reply(await fetch(`${open.url}/orders/req-1${query}`, { method: 'DELETE' }));
 const FAILED = { status: 'failed', reason: 'payment-declined', paymentId: undefined } as const;
+
+describe('a purchase whose order has left the ledger', () => {
+  const own = claimValue(anAttempt(aPurchase({ requestId: 'req-1', userId: 'u1', itemId: ITEM })));
+  beforeEach(() => {
+    fake.answers.orders = [anArchivedOrder()];
+    open.stock.claim('req-1', `${own}${FINISHED_MARK}`);
+  });
+
+  test('is answered with that order, and nothing of this attempt is left', async () => {
+    const before = open.stock.snapshot();
+    const { status, headers, body } = await buy(open);
+    expect({ status, body }).toMatchObject({
+      status: 409,
+      body: { type: '/problems/duplicate-request', order: { payment_id: 'ch_1' } },
+    });
+    expect(headers.get('location')).toBe('/orders/req-1');
+    expect(open.stock.snapshot()).toBe(before);
+    expect((await buy(open, { amount: 2 })).status).toBe(422);
+    expect(open.stock.snapshot()).toBe(before);
+  });
+
+  test.each([
+    ['is away', () => (fake.answers.isAway = true)],
+    ['has lost the order', () => (fake.answers.orders = [])],
+  ])('is refused while the archive %s, and may be repeated', async (_, make) => {
+    const before = open.stock.snapshot();
+    make();
+    const { status, body, headers } = await buy(open);
+    expect({ status, body }).toMatchObject({
+      status: 503,
+      body: { type: '/problems/not-accepted' },
+    });
+    expect(headers.get('retry-after')).not.toBeNull();
+    expect(open.stock.snapshot()).toBe(before);
+  });
+
+  test('is answered with it while nothing is sold, too', async () => {
+    const closed = await openAnother({
+      change: () => ({ archive: fake.archive, selling: () => 'stopped' }),
+    });
+    closed.stock.claim('req-1', `${own}${FINISHED_MARK}`);
+    expect((await buy(closed)).body).toMatchObject({ order: { status: 'confirmed' } });
+    expect((await buy(closed, { amount: 2 })).status).toBe(422);
+    expect((await buy(closed, { request_id: 'req-2' })).status).toBe(503);
+  });
+});
 
 describe('an order that only the archive has', () => {
   test('is shown as ever', async () => {

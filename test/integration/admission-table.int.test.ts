@@ -1,6 +1,7 @@
 import { buy, PURCHASE, type OpenGateway } from '../api/open-gateway';
 import type { ItemId, Purchase } from '../../engine/orders/order';
-import { claimKey, claimValue, itemKeys } from '../../engine/stock/keys';
+import { claimKey, claimValue, FINISHED_MARK, itemKeys } from '../../engine/stock/keys';
+import { anArchivedOrder, createFakeArchive } from '../support/fake-archive';
 import { openGatewayOnRedis } from '../support/gateway-on-redis';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
 import type { RedisStock } from '../support/redis-stock';
@@ -9,8 +10,9 @@ import type { RedisStock } from '../support/redis-stock';
 let stock: RedisStock;
 let open: OpenGateway;
 let close: () => Promise<void>;
+const fake = createFakeArchive();
 beforeAll(async () => {
-  ({ stock, open, close } = await openGatewayOnRedis());
+  ({ stock, open, close } = await openGatewayOnRedis({ archive: fake.archive }));
 });
 afterAll(() => close());
 
@@ -76,12 +78,14 @@ const HOLDS = {
   { prepare: (purchase: Purchase) => Promise<unknown>; status: number; told: object }
 >;
 
-/** What the claim is when the request comes. */
+/** What the claim is when the request comes. A finished order has left the ledger, and the archive has it. */
 const CLAIMS = {
+  finished: (purchase: Purchase) => finishedClaim(purchase),
   new: () => undefined,
   same: (purchase: Purchase) => claimValue(anAttempt(purchase)),
   other: ({ itemId }: Purchase) => `another|${itemId}`,
 };
+const finishedClaim = (purchase: Purchase) => `${claimValue(anAttempt(purchase))}${FINISHED_MARK}`;
 type Claim = keyof typeof CLAIMS;
 type Hold = keyof typeof HOLDS;
 
@@ -89,9 +93,14 @@ const CELLS = (Object.keys(CLAIMS) as Claim[]).flatMap((claim) =>
   (Object.keys(HOLDS) as Hold[]).map((answer) => [claim, answer] as const),
 );
 
+const FINISHED = {
+  status: 409,
+  told: { type: '/problems/duplicate-request', order: { status: 'confirmed' } },
+};
+
 /** What the claim must be afterwards: nobody's when the request was rejected and had made it. */
 function claimAfter(claim: Claim, answer: Hold, purchase: Purchase): string | null {
-  if (claim === 'other') return CLAIMS.other(purchase);
+  if (claim === 'other' || claim === 'finished') return CLAIMS[claim](purchase);
   const lives = answer === 'held' || answer === 'in-progress' || answer === 'exists';
   return lives || claim === 'same' ? CLAIMS.same(purchase) : null;
 }
@@ -106,10 +115,13 @@ describe('the admission table', () => {
     if (value === undefined) await stock.redis.del(claimKey(purchase.requestId));
     else await stock.redis.set(claimKey(purchase.requestId), value, 'PX', 60_000);
     const before = await booksOf(purchase.itemId);
+    fake.answers.orders = [anArchivedOrder(purchase)];
 
     const reply = await buyAs(purchase);
     const reused = { status: 422, told: { type: '/problems/request-id-reused' } };
-    const expected = claim === 'other' ? reused : { status, told };
+    const isLive = answer === 'exists' || answer === 'mismatch';
+    const archived = claim === 'finished' && !isLive;
+    const expected = claim === 'other' ? reused : archived ? FINISHED : { status, told };
     expect(reply.status).toBe(expected.status);
     expect(reply.body).toMatchObject({ ...expected.told, request_id: purchase.requestId });
 

@@ -1,14 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { auditItem, createChargeLookup } from '../../engine/reconciliation/audit-item';
+import {
+  auditItem,
+  createChargeLookup,
+  type ReconciliationDeps,
+} from '../../engine/reconciliation/audit-item';
 import { createAuditProgressStore } from '../../engine/reconciliation/audit-progress';
 import { auditStock } from '../../engine/reconciliation/audit-stock';
+import { NO_ARCHIVE } from '../../engine/archive/ledger-of-record';
 import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import { repairItem } from '../../engine/reconciliation/repair-item';
 import type { Cancellation } from '../../engine/orders/cancellation-record';
 import { orderOf } from '../../engine/orders/ledger';
 import { paymentKey, type ItemId, type Order, type RequestId } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
-import { countsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
+import { countsKey, eventsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
 import { createLedgerOpening } from '../../engine/stock/ledger-opener';
 import { createLedgerMaintenance } from '../../engine/stock/ledger-maintenance';
 import { eventually } from '../support/eventually';
@@ -38,7 +43,7 @@ function deps() {
     opening: createLedgerOpening(saga.redis),
     registry: createLedgerRegistry(saga.client, saga.taskQueue),
     runs: createOrderRuns(saga.client, saga.taskQueue),
-    ledger: saga.ledger,
+    ledger: saga.ledgerOfRecord,
     provider: money.provider,
     lookUpCharges: createChargeLookup(money.provider),
     isLogRead: () => Promise.resolve(true),
@@ -46,6 +51,7 @@ function deps() {
     readCancellations: () => Promise.resolve(cancellations),
     appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
     outcomes: saga.clients.outcomes,
+    archive: NO_ARCHIVE,
     wait: () => Promise.resolve(),
     now: () => Date.now() + aheadMs,
   };
@@ -249,7 +255,7 @@ describe('the audit of all items', () => {
     expect((await auditOf([order.itemId], { taskQueue })).differences).toMatchObject(found);
   });
 
-  test('counts a large item once an hour, and keeps what it has found until then', async () => {
+  test('counts a large item once a day, and keeps what it has found until then', async () => {
     const order = await aSoldOrder();
     const taskQueue = randomUUID();
     const repair = { ...createLedgerMaintenance(saga.redis), size: () => Promise.resolve(20_001) };
@@ -259,7 +265,7 @@ describe('the audit of all items', () => {
     expect(await counts()).toBe(1);
     await saga.redis.hset(countsKey(order.itemId), 'sold', 2);
     expect(await counts()).toBe(1);
-    aheadMs = 3_700_000;
+    aheadMs = 86_500_000;
     expect(await counts()).toBeUndefined();
   });
 });
@@ -417,3 +423,54 @@ describe('a repair', () => {
 });
 
 const CANCELLED = { status: 'cancelled', runId: 'run', fingerprint: undefined } as const;
+
+describe('an audit of an item with many orders', () => {
+  const increment = async (order: Order, since: number, more: Partial<ReconciliationDeps> = {}) => {
+    const { itemId } = order;
+    const scope = { itemId, changedSince: since, runsSince: since, readEachTimeMax: 0 };
+    const answer = await auditItem({ ...deps(), ...more }, scope);
+    if (answer.kind === 'unknown') throw new Error('the item is unknown');
+    return { ...answer, kinds: answer.differences.map(({ kind }) => kind) };
+  };
+
+  test('reads what has changed, and what has ended', async () => {
+    const order = await aSoldOrder();
+    expect(await increment(order, 0)).toMatchObject({ orders: 1, kinds: [], isWhole: false });
+    const waiting = anAttempt(aPurchase({ itemId: order.itemId }));
+    await saga.stock.admission.claimAndHold([waiting]);
+    await saga.stock.admission.queue([waiting]);
+    const handle = await saga.startLater(anOrder(waiting));
+    const since = await eventually('nothing has changed since', async () => {
+      const now = Date.now();
+      return (await increment(order, now)).orders === 0 ? now : undefined;
+    });
+    await handle.terminate('an operator slipped');
+    await eventually('its end is found', async () => {
+      const { kinds } = await increment(order, since);
+      return kinds.includes('workflow-over');
+    });
+  });
+
+  test('reads all of it where the stream of changes does not go back so far', async () => {
+    const order = await aSoldOrder();
+    await saga.redis.xtrim(eventsKey(order.itemId), 'MAXLEN', 0);
+    expect(await increment(order, Date.now() - 60_000)).toMatchObject({ orders: 1, isWhole: true });
+    await saga.redis.del(eventsKey(order.itemId));
+    expect(await increment(order, 0)).toMatchObject({ orders: 1, isWhole: true });
+  });
+});
+
+test('a sold order that has left the ledger is no missing one, unless the archive does not know it', async () => {
+  const order = await aSoldOrder();
+  await saga.redis.hdel(ordersKey(order.itemId), order.requestId);
+  await saga.redis.hset(countsKey(order.itemId), 'archived', order.amount);
+  expect(await kindsOf(order)).toContain('entry-missing');
+  await saga.redis.hset(countsKey(order.itemId), 'archived_until', order.acceptedAt);
+  const kinds = async (known: readonly RequestId[]) => {
+    const archive = { soldAmong: () => Promise.resolve(new Set(known)) };
+    const answer = await auditItem({ ...deps(), archive }, { itemId: order.itemId });
+    return answer.kind === 'audited' ? answer.differences.map(({ kind }) => kind) : [];
+  };
+  expect(await kinds([])).toEqual(['entry-missing', 'counts']);
+  expect(await kinds([order.requestId])).toEqual(['counts']);
+});

@@ -189,7 +189,8 @@ describe('how buyers are known', () => {
     expect(loadApiConfig({ ...production, BUYER_AUTH: 'trusted' }).production).toBe(true);
     expect(loadApiConfig({ ...production, ...WITH_JWKS }).jwt).toBeDefined();
     // The other processes have nothing to do with buyers.
-    const others = { ...production, PAYMENT_URL: 'http://p' };
+    const database = { DATABASE_URL: 'postgres://e@localhost/a' };
+    const others = { ...production, ...database, PAYMENT_URL: 'http://p' };
     expect(loadIngestConfig(others).production).toBe(true);
     expect(loadWorkerConfig(others).production).toBe(true);
   });

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { ItemId, Order, OrderId } from '../../engine/orders/order';
+import { createLedgerOfRecord } from '../../engine/archive/ledger-of-record';
 import { itemKeys, ordersKey, rejectionsKey } from '../../engine/stock/keys';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
 import { TOKEN, type RedisStock } from '../support/redis-stock';
@@ -7,10 +8,13 @@ import type { Entry, Generation, ProtocolLedger } from './model-ledger';
 
 /** The protocol's ledger on the real scripts: an item of its own, one unit, orders of one unit each. */
 export async function createRedisProtocolLedger(
-  { redis, admission, ledger, maintenance, setFree }: RedisStock,
+  { redis, admission, ledger: stockLedger, maintenance, setFree }: RedisStock,
   itemId: ItemId,
 ): Promise<ProtocolLedger & { readonly remove: () => Promise<void> }> {
   await setFree(itemId, 1);
+  // No order of this world is archived.
+  const archive = { endOf: () => Promise.resolve(undefined) };
+  const ledger = createLedgerOfRecord(stockLedger, archive);
   const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
   const orders = new Map<string, Order>();
   const orderOf = (name: string): Order => {
@@ -71,7 +75,7 @@ export async function createRedisProtocolLedger(
       return { kind, owed, orderId: answer.orderId ?? '', cancelled };
     },
     abandon: (name, orderId) =>
-      ledger.abandon({ ...withId(name, orderId), reason: 'request-id-reused' }),
+      stockLedger.abandon({ ...withId(name, orderId), reason: 'request-id-reused' }),
     async cancel(name) {
       const { kind } = await ledger.cancel(orderOf(name));
       if (kind === 'not-the-buyer') throw new Error('one order, two buyers');

@@ -72,7 +72,7 @@ export const ROWS = [
   'set_aside',
 ] as const;
 
-const STAMPS = new Set(['archived_at', 'updated_at', 'set_aside_at']);
+const STAMPS = new Set(['left_ledger_at', 'archived_at', 'updated_at', 'set_aside_at']);
 
 /** All of them, as the archive has them. */
 export async function allRows(archive: Pick<TestArchive, 'rows'>) {

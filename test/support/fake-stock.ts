@@ -8,6 +8,7 @@ import type {
   Undo,
   Verdict,
 } from '../../engine/stock/admission';
+import { FINISHED_MARK } from '../../engine/stock/keys';
 import type { StockLedger } from '../../engine/stock/stock-ledger';
 import { cancel, counts, enter, removeHold, hold, type Item } from './fake-ledger';
 import type { Sale } from '../../engine/orders/sale';
@@ -58,8 +59,13 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
   const claimAndHold = (attempt: Attempt): Verdict => {
     const claimed = claims.get(attempt.requestId);
     if (claimed === undefined) claims.set(attempt.requestId, claimValue(attempt));
-    const claim =
-      claimed === undefined ? 'new' : claimed === claimValue(attempt) ? 'same' : 'other';
+    const own = claimValue(attempt);
+    const standings = new Map([
+      [undefined, 'new' as const],
+      [own, 'same' as const],
+      [`${own}${FINISHED_MARK}`, 'finished' as const],
+    ]);
+    const claim = standings.get(claimed) ?? 'other';
     return { claim, hold: hold(items.get(attempt.itemId), attempt, leaseMs) };
   };
 

@@ -1,3 +1,4 @@
+import type { GatewayParts } from '../../api/gateway';
 import { openGateway, type OpenGateway } from '../api/open-gateway';
 import { openRedisStock, type RedisStock } from './redis-stock';
 
@@ -8,10 +9,12 @@ export interface GatewayOnRedis {
 }
 
 /** A gateway in this process with its stock in the real Redis and a fake log. */
-export async function openGatewayOnRedis(): Promise<GatewayOnRedis> {
+export async function openGatewayOnRedis(
+  parts: Partial<GatewayParts> = {},
+): Promise<GatewayOnRedis> {
   const stock = openRedisStock();
   const open = await openGateway({
-    change: () => ({ admission: stock.admission, ledger: stock.ledger }),
+    change: () => ({ admission: stock.admission, ledger: stock.ledger, ...parts }),
   });
   const close = async () => {
     await open.close();

@@ -1,5 +1,7 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import type { EndedOrder, EndedOrders } from '../../engine/archive/ended-orders';
+import { createLedgerOfRecord } from '../../engine/archive/ledger-of-record';
 import { createOutcomePublisher } from '../../engine/kafka/outcome-publisher';
 import type { Order } from '../../engine/orders/order';
 import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
@@ -29,7 +31,12 @@ const ORDER_RETENTION_MS = 604_800_000;
  * The order workflow in a test file: the real worker on the real Temporal and Redis, a provider, dead letters and
  * events in memory that a test can read, and hooks before and after every step.
  */
-export function useSaga() {
+export function useSaga({
+  archiveOf,
+}: {
+  /** Absent: the archive has whatever was told. */
+  readonly archiveOf?: () => Pick<EndedOrders, 'endOf'>;
+} = {}) {
   let stock: RedisStock;
   beforeAll(() => {
     stock = openRedisStock();
@@ -45,8 +52,16 @@ export function useSaga() {
       return Promise.resolve();
     },
   };
+  /** What the archive has once it was told. */
+  const archive = {
+    endOf: ({ orderId }: Pick<Order, 'orderId'>): Promise<EndedOrder | undefined> => {
+      const told = events.filter(({ order }) => order.orderId === orderId);
+      const last = told.toSorted((one, other) => one.revision - other.revision).at(-1);
+      return Promise.resolve(last && endedOrder(last));
+    },
+  };
   const clients = () => ({
-    ledger: stock.ledger,
+    ledger: createLedgerOfRecord(stock.ledger, archiveOf?.() ?? archive),
     provider: money.provider,
     deadLetters,
     outcomes: createOutcomePublisher(stock.ledger, {
@@ -75,6 +90,12 @@ export function useSaga() {
     },
     get ledger() {
       return stock.ledger;
+    },
+    get stock() {
+      return stock;
+    },
+    get ledgerOfRecord() {
+      return clients().ledger;
     },
     get redis() {
       return stock.redis;
@@ -152,6 +173,11 @@ export function useSaga() {
       return handleOf(order, newRunId);
     },
   };
+}
+
+function endedOrder(event: OrderEvent): EndedOrder {
+  const { order, at, status, reason, paymentId, generation } = event;
+  return { ...order, status, reason, paymentId, generation, finishedAt: at };
 }
 
 /** The completed workflow tasks of a run. A reset can go to each of them. */

@@ -113,6 +113,11 @@ const putSale = operatorRoute({
         const detail = `${users} users own more than that, one of them ${most} units. Nothing was changed; \`force: true\` applies the limit to their further purchases.`;
         return problem('units-owned', { detail, members: { users, most } });
       }
+      case 'uncounted':
+        return problem('not-accepted', {
+          detail:
+            'Some of its buyers are only in the archive, and this gateway has none: set DATABASE_URL. Nothing was changed.',
+        });
       case 'unreadable':
         return problem('unreadable-stock', { detail: `${result.detail}. Nothing was changed.` });
     }

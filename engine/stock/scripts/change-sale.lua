@@ -16,6 +16,7 @@
            {"window", opening, closing}   the sale would end before it starts
            {"units-owned", users above the limit, units of the user with the most}
            {"many-buyers", limit}   too many to look at in one call: the caller looks for those above the limit
+           {"uncounted"}            the caller has to count the buyers of archived orders first: count-buyers.lua
 ]]
 local changes = {
   price = ARGV[1], currency = ARGV[2], units_per_user = ARGV[3], opens_at = ARGV[4], closes_at = ARGV[5],
@@ -45,13 +46,22 @@ if opensAt and closesAt and closesAt <= opensAt then
   return { 'window', opensAt, closesAt }
 end
 local limit = changes.units_per_user ~= KEEP and numberAfter('units_per_user')
+local archived = redis.call('HMGET', countsKey, 'archived', 'archived_counted')
+if limit and not archived[2] and tonumber(archived[1] or 0) > 0 then
+  return { 'uncounted' }
+end
 if limit and not mayBeAbove then
-  if redis.call('HLEN', buyersKey) > BUYERS_MAX then
+  if redis.call('HLEN', buyersKey) + redis.call('HLEN', archivedUnitsKey) > BUYERS_MAX then
     return { 'many-buyers', limit }
   end
-  local users, most = 0, 0
-  for _, owned in ipairs(redis.call('HVALS', buyersKey)) do
-    local units = tonumber(owned)
+  local users, most, owned = 0, 0, {}
+  for _, key in ipairs({ buyersKey, archivedUnitsKey }) do
+    local flat = redis.call('HGETALL', key)
+    for index = 1, #flat, 2 do
+      owned[flat[index]] = (owned[flat[index]] or 0) + tonumber(flat[index + 1])
+    end
+  end
+  for _, units in pairs(owned) do
     if units > limit then
       users, most = users + 1, math.max(most, units)
     end
@@ -73,6 +83,13 @@ for field, change in pairs(changes) do
     event[#event + 1] = field
     event[#event + 1] = change
   end
+end
+-- From now on the units of orders that leave the ledger are counted, or not any more.
+if limit then
+  redis.call('HSET', countsKey, 'archived_counted', 1)
+elseif changes.units_per_user == NONE then
+  redis.call('HDEL', countsKey, 'archived_counted')
+  redis.call('UNLINK', archivedUnitsKey)
 end
 addAdjustment('sale', unpack(event))
 return { 'changed', before, redis.call('HGETALL', saleKey) }

@@ -7,12 +7,17 @@
   ARGV[3]  fence of the step
   ARGV[4]  payment id
   ARGV[5]  order id, or - for none
+  ARGV[6]  1 where the archive knows of no end of this order
 
-  Returns  {"sold", revision, or 0 for none} | {"lost", 0}
+  Returns  {"sold", revision, or 0 for none} | {"lost", 0} | {"archived", 0}: only the archive knows what became of it
 ]]
 local requestId, generation, fence, paymentId = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 requireLedger()
 local entry = readEntry(requestId)
+-- It had an entry when it was reserved.
+if isArchived(entry, ARGV[5], 0, ARGV[6]) then
+  return { 'archived', 0 }
+end
 if not entry or not isOrder(entry, ARGV[5]) or entry.generation ~= generation then
   return { 'lost', 0 }
 end

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 --[[
-  Keep the claims of accepted orders: make those that are missing, prolong the others. The claim of another request stays
-  as it is. Keys as in claim.lua.
+  Keep the claims of accepted orders: make those that are missing, prolong the others, and let a mark of finish-claims.lua
+  stand. The claim of another request stays as it is. Keys as in claim.lua.
 
   ARGV[1]  how long they live from now on, in ms
   ARGV[2]  the value of each claim, joined by commas
+  ARGV[3]  the mark of a finished order
 
   Returns  for each: 1 kept | 0 another request has the id | the error of this claim
 ]]
@@ -17,7 +18,7 @@ for value in string.gmatch(ARGV[2], '[^,]+') do
   local before = there[index] or redis.pcall('SET', key, value, 'PX', ARGV[1], 'NX', 'GET')
   if before == false then
     kept[index] = 1
-  elseif before == value then
+  elseif before == value or before == value .. ARGV[3] then
     kept[index] = redis.call('PEXPIRE', key, ARGV[1])
   else
     kept[index] = type(before) == 'table' and before or 0

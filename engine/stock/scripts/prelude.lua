@@ -101,6 +101,21 @@ local function addAdjustment(state, ...)
   redis.call('XADD', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'state', state, 'free', free, 'supply', supply, ...)
 end
 
+-- The time of the newest acceptance of which the ledger need not have the entry; nil: it has every entry. Whoever finds none,
+-- or another order's, of an order that was accepted by then is answered `archived`: only the archive knows what became of it.
+local function archivedUntil()
+  return tonumber(redis.call('HGET', countsKey, 'archived_until'))
+end
+
+-- Whether to ask the archive about an order. `unarchived` is 1 where the archive was asked and knows of no end.
+local function isArchived(entry, orderId, acceptedAt, unarchived)
+  if unarchived == '1' or (entry and isOrder(entry, orderId)) then
+    return false
+  end
+  local untilMs = archivedUntil()
+  return untilMs ~= nil and tonumber(acceptedAt) <= untilMs
+end
+
 -- Returns the free units, whether there is a stock key, and whether the ledger is open. A difference from the free units
 -- that the last script left is a change from outside (SET inventory:<item>): the supply moves by it and it is recorded,
 -- before anything else. A key that vanished from an open ledger (DEL, EXPIRE, eviction) means that no unit is free.
@@ -247,9 +262,9 @@ local function saleNumber(field)
   return parseSaleNumber(field, redis.call('HGET', saleKey, field))
 end
 
--- Units that the user holds or owns now.
+-- Units that the user holds or owns now; those of archived orders count while the item has a limit.
 local function unitsOf(user)
-  return tonumber(redis.call('HGET', buyersKey, user) or 0)
+  return tonumber(redis.call('HGET', buyersKey, user) or 0) + tonumber(redis.call('HGET', archivedUnitsKey, user) or 0)
 end
 
 -- Returns the units that the user may have and has now; nil without a limit.

@@ -42,6 +42,6 @@ for from, to in pairs({ [stagedOrdersKey] = ordersKey, [stagedBuyersKey] = buyer
 end
 writeFree(free)
 redis.call('HSET', countsKey, 'queued', whole(queued), 'reserved', whole(reserved), 'sold', whole(sold),
-  'supply', whole(free + total), 'opened', token)
+  'supply', whole(free + total), 'opened', token, 'archived_until', whole(nowMs()))
 addAdjustment('rebuilt', 'by', by, 'why', why)
 return { 'rebuilt', free, queued, reserved, sold, free + total }

@@ -2,7 +2,7 @@
   Correct counts that were compared with the entries, some hundreds a call, unless the item has changed since. The free
   units do not follow from entries: they stay, and the supply follows from both. A lease follows from its entry.
   After these arguments come the corrections, any number of them: a field and its number each. A field is a state, "supply",
-  "buyer <user>" or "lease <request_id>".
+  "buyer <user>" or "lease <request_id>". The units of archived orders are part of "sold".
 
   KEYS[10]  entries that a rebuild has staged         hash
   KEYS[11]  their units by state                      hash
@@ -46,7 +46,7 @@ for _, units in ipairs(redis.call('HMGET', countsKey, 'held', 'queued', 'reserve
 end
 redis.call('HSET', countsKey, 'supply', whole(free + total))
 if mode == 'accept' then
-  redis.call('HSET', countsKey, 'opened', token)
+  redis.call('HSET', countsKey, 'opened', token, 'archived_until', whole(nowMs()))
   redis.call('HDEL', countsKey, 'opening')
   redis.call('UNLINK', KEYS[10], KEYS[11], KEYS[12])
 end

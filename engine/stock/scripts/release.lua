@@ -12,17 +12,22 @@
   ARGV[8]  price in minor units
   ARGV[9]  currency
   ARGV[10] accepted_at in ms
-  ARGV[11] order id, or - for none; it counts only where there is no entry
+  ARGV[11] order id, or - for none; it counts only where there is no entry, and for whether the order is archived
+  ARGV[12] 1 where the archive knows of no end of this order
 
   Returns, with the order id of the entry or "" and its revision or 0 at the end,
            {"released", generation, unresolved charges, 1 when its buyer has cancelled it, else 0, order id, revision}
            {"sold", generation, unresolved charges, payment id or "", order id, revision}
+           {"archived", 0, "", "", "", 0}   only the archive knows what became of it
 ]]
 local requestId, fence, reason, declined = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 requireLedger()
 local now = nowMs()
 
 local entry = readEntry(requestId)
+if isArchived(entry, ARGV[11], ARGV[10], ARGV[12]) then
+  return { 'archived', 0, '', '', '', 0 }
+end
 -- The id belongs to another request: this order never held anything.
 if entry and entry.fingerprint ~= ARGV[7] then
   return { 'released', 0, '', 0, '', 0 }

@@ -16,6 +16,7 @@
   ARGV[10] "first": the first start of a record | "again": a replay, a reset or a start by hand
   ARGV[11] run id, or nothing
   ARGV[12] how long ago an order may have been accepted of which there is no entry, in ms; only for "first"
+  ARGV[13] 1 where the archive knows of no end of this order
 
   Returns, with the unresolved charges of earlier generations as "1,2,", and at the end the order id or "", the price and
   the currency of the entry, which the run goes on with, and its revision or 0,
@@ -28,6 +29,7 @@
            {"over", 0, charges, "", ...}       too late: a later step took effect
            {"cancelled", 0, charges, "", ...}  by its buyer
            {"mismatch", 0, ""}                 the id belongs to another request
+           {"archived", 0, ""}                 only the archive knows what became of it
   The error RECLAIMING asks the caller to try again: more leases are over than one call reclaims.
 ]]
 -- Pages of leases: a thousand leases take about 15 ms.
@@ -43,6 +45,9 @@ requireLedger()
 local now = nowMs()
 
 local entry = readEntry(requestId)
+if isArchived(entry, ARGV[9], ARGV[8], ARGV[13]) then
+  return { 'archived', 0, '' }
+end
 if entry and entry.fingerprint ~= fingerprint then
   return { 'mismatch', 0, '' }
 end

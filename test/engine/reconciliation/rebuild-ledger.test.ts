@@ -31,7 +31,7 @@ async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATI
   });
   const deps: RebuildDeps = {
     repair: {
-      standing: () => Promise.resolve({ free: null, open: false }),
+      standing: () => Promise.resolve({ free: null, open: false, hasArchived: false }),
       beginRebuild: () => Promise.resolve('rebuild'),
       stageEntries: (_item, _rebuild, entries) => {
         for (const [id, entry] of entries) written.set(id, entry);

@@ -1,0 +1,74 @@
+import { sql } from 'kysely';
+import type { ItemId, OrderId, RequestId, UserId } from '../orders/order';
+import type { ArchiveDatabase } from './database';
+
+/** An order that has ended, and may still be in the ledger. Times are milliseconds since the epoch. */
+export interface FinishedOrder {
+  readonly orderId: OrderId;
+  readonly requestId: RequestId;
+  readonly itemId: ItemId;
+  readonly userId: UserId;
+  readonly amount: number;
+  readonly revision: number;
+  readonly acceptedAt: number;
+  readonly finishedAt: number;
+}
+
+export type FinishedOrders = ReturnType<typeof createFinishedOrders>;
+
+/** The orders that may leave the ledger. All methods throw when PostgreSQL does not answer in time. */
+export function createFinishedOrders(database: ArchiveDatabase) {
+  return {
+    /** Those that ended before a time, the oldest first, behind the last one of the page before. */
+    page: async ({
+      failed,
+      before,
+      after,
+      limit,
+    }: {
+      readonly failed: boolean;
+      readonly before: number;
+      readonly after?: Pick<FinishedOrder, 'finishedAt' | 'orderId'> | undefined;
+      readonly limit: number;
+    }): Promise<FinishedOrder[]> => {
+      let query = database
+        .selectFrom('orders')
+        .selectAll()
+        .where('left_ledger_at', 'is', null)
+        .where('revision', '>', '0')
+        .where(sql<boolean>`(status = 'failed') = ${failed}`)
+        .where('finished_at', '<', new Date(before))
+        .orderBy('finished_at')
+        .orderBy('order_id')
+        .limit(limit);
+      if (after) {
+        const { finishedAt, orderId } = after;
+        query = query.where(
+          sql<boolean>`(finished_at, order_id) > (${new Date(finishedAt)}, ${orderId})`,
+        );
+      }
+      return (await query.execute()).map((row) => ({
+        orderId: row.order_id as OrderId,
+        requestId: row.request_id as RequestId,
+        itemId: row.item_id as ItemId,
+        userId: row.user_id as UserId,
+        amount: row.amount,
+        revision: Number(row.revision),
+        acceptedAt: row.accepted_at.getTime(),
+        finishedAt: row.finished_at?.getTime() ?? 0,
+      }));
+    },
+
+    /** Notes that these ends are not in the ledger any more; one that was followed by another end since is left as it is. */
+    left: async (orders: readonly Pick<FinishedOrder, 'orderId' | 'revision'>[]): Promise<void> => {
+      if (orders.length === 0) return;
+      const ids = orders.map(({ orderId }) => orderId);
+      const revisions = orders.map(({ revision }) => String(revision));
+      await sql`
+        update orders set left_ledger_at = now()
+        from unnest(${ids}::text[], ${revisions}::bigint[]) as gone (order_id, revision)
+        where orders.order_id = gone.order_id and orders.revision = gone.revision
+      `.execute(database);
+    },
+  };
+}

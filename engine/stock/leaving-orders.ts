@@ -1,0 +1,57 @@
+import type { ItemId, OrderId, RequestId } from '../orders/order';
+import type { RedisConnection } from '../../platform/redis';
+import { itemKeys, ordersKey } from './keys';
+import { asOneArgument, defineLedgerScripts } from './scripts';
+import { readEntry } from './stored-entry';
+
+/** The end of an order, as the archive was told of it. */
+export interface OrderEnd {
+  readonly requestId: RequestId;
+  readonly orderId: OrderId;
+  readonly revision: number;
+}
+
+/** What has become of an order that is to leave the ledger: `gone` before, or it stays, since it is not at that end. */
+export type ArchiveOutcome = 'removed' | 'gone' | 'stays';
+
+export type LeavingOrders = ReturnType<typeof createLeavingOrders>;
+
+/** Removes finished orders from ledgers. Both methods may be called again, and throw when Redis gives no definite answer. */
+export function createLeavingOrders(redis: RedisConnection) {
+  defineLedgerScripts(redis, ['ledgerArchive']);
+  return {
+    /** What would become of some hundred orders by `archive`. */
+    async archivable(
+      itemId: ItemId,
+      ends: readonly OrderEnd[],
+    ): Promise<readonly ArchiveOutcome[]> {
+      const stored = await redis.hmget(ordersKey(itemId), ...ends.map((end) => end.requestId));
+      return ends.map(({ orderId, revision }, index) => {
+        const raw = stored[index];
+        if (typeof raw !== 'string') return 'gone';
+        const entry = readEntry(raw);
+        if ('problem' in entry) return 'stays';
+        if (entry.orderId !== orderId) return 'gone';
+        const isEnded = entry.state === 'sold' || entry.state === 'released';
+        const isSettled = entry.unresolvedCharges.length === 0;
+        return isEnded && isSettled && entry.revision === revision ? 'removed' : 'stays';
+      });
+    },
+
+    /**
+     * Removes some hundred orders that the archive has: their claims are marked before. `counting`: nothing is removed while
+     * buyers are counted from the archive.
+     */
+    async archive(
+      itemId: ItemId,
+      ends: readonly OrderEnd[],
+    ): Promise<readonly ArchiveOutcome[] | 'counting'> {
+      const orders = ends.map((end) => `${end.requestId} ${end.orderId} ${String(end.revision)}`);
+      const reply = await redis.ledgerArchive(...itemKeys(itemId), asOneArgument(orders));
+      if (reply === 'counting') return reply;
+      return (reply as number[]).map((one) => ARCHIVE_OUTCOMES[one] ?? 'stays');
+    },
+  };
+}
+
+const ARCHIVE_OUTCOMES: readonly ArchiveOutcome[] = ['gone', 'removed', 'stays'];
