@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
+import type { Pool } from 'pg';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
 import { createOutcomePublisher, type OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { createKafka } from '../engine/kafka/kafka-client';
@@ -15,7 +16,10 @@ import { assertNever } from '../engine/orders/invariant';
 import type { ItemId, Order, RequestId } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
+import { openArchive } from '../engine/archive/database';
+import { createEndedOrders } from '../engine/archive/ended-orders';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
+import { checkArchive } from '../engine/archive/migrate';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import {
   auditItem,
@@ -23,9 +27,14 @@ import {
   type AuditPosition,
 } from '../engine/reconciliation/audit-item';
 import type { Difference } from '../engine/reconciliation/compare-order';
-import { createOrderHistory, type HistoryGap } from '../engine/reconciliation/order-history';
+import { createArchivedLedger } from '../engine/reconciliation/archived-ledger';
+import {
+  createOrderHistory,
+  type ArchiveGap,
+  type HistoryGap,
+} from '../engine/reconciliation/order-history';
 import { createOrderRuns } from '../engine/reconciliation/order-runs';
-import { rebuildLedger } from '../engine/reconciliation/rebuild-ledger';
+import { rebuildLedger, type RebuildDeps } from '../engine/reconciliation/rebuild-ledger';
 import { repairItem } from '../engine/reconciliation/repair-item';
 import { restoreCancelled } from '../engine/reconciliation/restore-cancelled';
 import { createStockLedger } from '../engine/stock/stock-ledger';
@@ -34,7 +43,9 @@ import { createLedgerOpening } from '../engine/stock/ledger-opener';
 import { createClaimOrder } from '../engine/stock/claims';
 import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { RedisConnection } from '../platform/redis';
-import { UserError } from '../platform/user-error';
+import { createLogger } from '../platform/logger';
+import { closeDatabasePool, createDatabasePool, pingDatabase } from '../platform/postgres';
+import { describeError, UserError } from '../platform/user-error';
 import {
   addCommand,
   addNameAndReason,
@@ -70,16 +81,22 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
     addCommand(
       stock,
       'rebuild <item>',
-      'Restore a lost ledger from the workflows and the log',
+      'Restore a lost ledger from the archive, the workflows and the log',
+      'flash-sale stock rebuild 101 --why "Redis was wiped"',
       'flash-sale stock rebuild 101 --supply 100 --why "Redis was wiped"',
     ),
   )
-    .option('--supply <units>', 'all units that were ever put on sale', units)
+    .option(
+      '--supply <units>',
+      'all units that were ever put on sale, unless the archive knows it',
+      units,
+    )
     .option('--free <units>', 'the units that nobody has', units)
     .option(
       '--accept-incomplete',
       'with --free: restore the orders that are known, although others may have been sold',
     )
+    .option('--no-archive', 'restore every order from the log and the workflows instead')
     .action((item: string, options: Omit<RebuildOptions, 'item'>) =>
       end(actions.rebuild({ ...options, item })),
     );
@@ -102,10 +119,20 @@ export const ledgerActions = (context: Context) => {
     options: ActionOptions,
     use: (clients: Clients) => Promise<ExitCode>,
   ): Promise<ExitCode> => {
-    const { redis, temporal } = context.access(options);
-    return withTemporal(temporal, (client) =>
-      withRedis(redis, (connection) => use(createClients(context, options, connection, client))),
-    );
+    const { redis, temporal, database } = context.access(options);
+    // Connected to when it is asked.
+    const pool =
+      database &&
+      createDatabasePool(database, { name: 'cli', logger: createLogger('stock', 'silent') });
+    try {
+      return await withTemporal(temporal, (client) =>
+        withRedis(redis, (connection) =>
+          use(createClients(context, options, { redis: connection, client, pool })),
+        ),
+      );
+    } finally {
+      if (pool) await closeDatabasePool(pool);
+    }
   };
   return {
     audit: (options: AuditOptions) => withClients(options, (clients) => audit(clients, options)),
@@ -121,14 +148,19 @@ const PAYMENT_MS_MAX = 8_000;
 function createClients(
   context: Context,
   options: ActionOptions,
-  redis: RedisConnection,
-  client: Client,
+  {
+    redis,
+    client,
+    pool,
+  }: { readonly redis: RedisConnection; readonly client: Client; readonly pool: Pool | undefined },
 ) {
   const config = context.config();
   const { taskQueue, ordersTopic, orderEventsTopic, cancellationsTopic } = config;
   const { consumerGroup, orderRetentionMs } = config;
   const stockLedger = createStockLedger(redis);
-  const ledger = createLedgerOfRecord(stockLedger, NO_ARCHIVE);
+  const database = pool && openArchive(pool);
+  const ended = database ? createEndedOrders(database) : NO_ARCHIVE;
+  const ledger = createLedgerOfRecord(stockLedger, ended);
   const { payments } = context.addresses(options).addresses;
   const access = context.access(options).kafka;
   const kafka = createKafka('flash-sale-cli', access);
@@ -149,6 +181,23 @@ function createClients(
   return {
     terminal: context.terminal,
     ...context.operator(options),
+    /** The archive, once it has answered; or why it has not. */
+    findArchive: async (): Promise<{ archived?: RebuildDeps['archived']; problem?: string }> => {
+      if (!pool || !database) return { problem: 'DATABASE_URL is not set' };
+      try {
+        await pingDatabase(pool);
+        await checkArchive(database);
+      } catch (error) {
+        return { problem: describeError(error) };
+      }
+      const topics = {
+        orders: ordersTopic,
+        events: orderEventsTopic,
+        actions: config.operatorActionsTopic,
+      };
+      const history = { runs, readCancellations: cancellationsOf, orderRetentionMs };
+      return { archived: createArchivedLedger({ database, redis, kafka, topics, ...history }) };
+    },
     repair: createLedgerMaintenance(redis),
     opening: createLedgerOpening(redis),
     ledger,
@@ -164,7 +213,7 @@ function createClients(
       withPublisher(access, ordersTopic, (orders) =>
         orders.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
-    archive: NO_ARCHIVE,
+    archive: ended,
     outcomes: {
       publish: (order: Parameters<OutcomePublisher['publish']>[0]) =>
         withPublisher(access, orderEventsTopic, (events) =>
@@ -254,6 +303,8 @@ interface RebuildOptions extends ActionOptions {
   readonly free?: number | undefined;
   readonly supply?: number | undefined;
   readonly acceptIncomplete?: boolean | undefined;
+  /** False with --no-archive. */
+  readonly archive: boolean;
 }
 
 /** `flash-sale stock rebuild`: restores a lost ledger and opens it. Throws a UserError when it is not lost. */
@@ -262,9 +313,9 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
   const { free, supply, acceptIncomplete = false } = options;
   const itemId = parseItemId(options.item);
   const why = requireReason(options.why, by);
-  if ((free === undefined) === (supply === undefined)) {
+  if (free !== undefined && supply !== undefined) {
     throw new UserError(
-      'Say how many units there are: either --free (not sold and not held) or --supply (all that were ever put on sale). Nothing was changed.',
+      '--free (not sold and not held) and --supply (all that were ever put on sale) exclude each other. Nothing was changed.',
     );
   }
   if (acceptIncomplete && free === undefined) {
@@ -272,12 +323,28 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
       '--accept-incomplete takes --free: count the units that nobody has bought. The orders that are not known hold units that --supply would sell again. Nothing was changed.',
     );
   }
-  const given = free === undefined ? 'supply' : 'free';
-  const units = free ?? supply ?? 0;
-  const request = { [given]: units, accept_incomplete: acceptIncomplete };
+  const stock =
+    free !== undefined
+      ? ({ given: 'free', units: free } as const)
+      : supply !== undefined
+        ? ({ given: 'supply', units: supply } as const)
+        : undefined;
+  const { archived, problem } = options.archive
+    ? await clients.findArchive()
+    : { archived: undefined, problem: undefined };
+  if (problem !== undefined) {
+    const source = 'The orders are restored from the log and the workflows, one by one';
+    terminal.err(`There is no archive (${problem}). ${source}.\n`);
+  }
+  const request = {
+    free,
+    supply,
+    accept_incomplete: acceptIncomplete,
+    archive: archived !== undefined,
+  };
   const result = await record(
     { action: 'stock.rebuild', itemId, why, request },
-    () => rebuildLedger(clients, { itemId, given, units, acceptIncomplete, by, why }),
+    () => rebuildLedger({ ...clients, archived }, { itemId, stock, acceptIncomplete, by, why }),
     ({ kind, ...found }) =>
       kind === 'rebuilt'
         ? { outcome: 'done', before: { ledger: 'lost' }, after: found }
@@ -285,13 +352,17 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
   );
   switch (result.kind) {
     case 'rebuilt': {
-      const { kind, ...stock } = result;
+      const { kind, sale, ...units } = result;
+      const fields = Object.entries(sale ?? {}).map(([name, value]) => `${name} ${value}`);
       const text = [
-        `Item ${itemId} is on sale again: ${stock.free} free, ${stock.queued} queued, ${stock.reserved} reserved, ${stock.sold} sold, supply ${stock.supply}.`,
-        'Price, limit and window of the sale are what stands in Redis now: set them anew if they were lost.',
+        `Item ${itemId} is on sale again: ${units.free} free, ${units.queued} queued, ${units.reserved} reserved, ${units.sold} sold, supply ${units.supply}.`,
+        fields.length > 0
+          ? `Its sale: ${fields.join(', ')}.`
+          : 'It has the default price, no limit and no window: set them anew if they were lost.',
         '',
       ].join('\n');
-      printResult(terminal, options, { item_id: itemId, outcome: kind, ...stock }, text);
+      const document = { item_id: itemId, outcome: kind, ...units, sale: sale ?? null };
+      printResult(terminal, options, document, text);
       return 0;
     }
     case 'too-small':
@@ -306,6 +377,10 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
           'Count the units that nobody has bought, by the records of the payment provider, and use --free <units> --accept-incomplete: it restores what is known. Nothing was changed.',
         ].join(' '),
       );
+    case 'supply-unknown':
+      throw refused(
+        `How many units item ${itemId} has is not known (${result.why}): say it with --supply (all that were ever put on sale) or --free (not sold and not held). Nothing was changed.`,
+      );
     case 'open':
       throw refused(`The ledger of item ${itemId} is not lost. Nothing was changed.`);
     case 'never-opened':
@@ -317,9 +392,17 @@ async function rebuild(clients: Clients, options: RebuildOptions): Promise<ExitC
   }
 }
 
-function gapText(gap: HistoryGap): string {
-  const since = new Date(gap.runsKnownSince).toISOString();
+function gapText(gap: HistoryGap | ArchiveGap): string {
+  const since = 'runsKnownSince' in gap ? new Date(gap.runsKnownSince).toISOString() : '';
   switch (gap.kind) {
+    case 'archive-behind':
+      return `The archive does not have ${gap.records} records of Kafka yet: does the archiver run? (flash_sale_archive_lag_seconds) --no-archive does without it.`;
+    case 'archive-begins-late': {
+      const begins = new Date(gap.archivedSince).toISOString();
+      return `The archive begins at ${begins}, and neither it nor the log goes back to the first order of the item.`;
+    }
+    case 'events-set-aside':
+      return `${gap.records} events could not be archived, and each may tell of a sale: see the table set_aside.`;
     case 'log-begins-late':
       return `The log does not go back to its first order, and Temporal may have forgotten workflows that ended before ${since}.`;
     case 'runs-forgotten':

@@ -6,7 +6,7 @@ import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 import { cancelledEntry, queuedEntry, refusedEntry, restoredEntry } from './restored-entry';
 
-/** What is known of orders outside the ledger. An archive can take the place of Temporal and the log. */
+/** What is known of orders outside the ledger, where there is no archive. */
 export interface OrderHistory {
   /**
    * Passes the entry of every order of an item to `onEntries`, at most RESTORED_AT_ONCE in a call. Returns the reasons why
@@ -31,6 +31,15 @@ export type HistoryGap =
       readonly example: RequestId;
       readonly runsKnownSince: number;
     };
+
+/** What the archive may not know. */
+export type ArchiveGap =
+  /** Records of the log that it does not have yet. */
+  | { readonly kind: 'archive-behind'; readonly records: number }
+  /** Neither it nor the log goes back to the item's first order. */
+  | { readonly kind: 'archive-begins-late'; readonly archivedSince: number }
+  /** Events that it could not read: each may tell of a sale. */
+  | { readonly kind: 'events-set-aside'; readonly records: number };
 
 export const RESTORED_AT_ONCE = 1_000;
 /** Histories that are read concurrently: they are small, and the server also has orders to run. */
@@ -69,11 +78,10 @@ export function createOrderHistory({
     restore: async ({ itemId, at, isAgain }, onEntries) => {
       // A registration that was repeated tells nothing about the item's beginning, and no run is older than it.
       const itemSince = isAgain ? 0 : at;
-      const kept = now() - (await runs.keptMs()) + CLOCKS_DIFFER_MS_MAX;
-      const runsKnownSince = isAgain ? Math.max(kept, at + CLOCKS_DIFFER_MS_MAX) : kept;
+      const knownSince = runsKnownSince({ at, isAgain }, await runs.keptMs(), now());
       const gaps: HistoryGap[] = [];
-      if (itemSince < runsKnownSince && !(await logReachesBackTo(itemSince))) {
-        gaps.push({ kind: 'log-begins-late', runsKnownSince });
+      if (itemSince < knownSince && !(await logReachesBackTo(itemSince))) {
+        gaps.push({ kind: 'log-begins-late', runsKnownSince: knownSince });
       }
 
       // Before the runs: a record that ingest has finished by now has had its run.
@@ -91,7 +99,7 @@ export function createOrderHistory({
           // A run that was looked up by the id may be another item's order.
           const ofItem = histories.filter((run) => run.order.itemId === itemId);
           const isWithoutRun = order !== undefined && ofItem.length === 0;
-          const isYoung = isWithoutRun && order.acceptedAt >= runsKnownSince;
+          const isYoung = isWithoutRun && order.acceptedAt >= knownSince;
           // The order waits for ingest, or ingest refuses it where the id has another order's run.
           const isKnown = isYoung && (histories.length > 0 || !isFinished);
           const entryOf = histories.length === 0 ? queuedEntry : refusedEntry;
@@ -105,14 +113,24 @@ export function createOrderHistory({
       const [example] = forgotten;
       if (example !== undefined) {
         const orders = forgotten.length;
-        gaps.push({ kind: 'runs-forgotten', orders, example, runsKnownSince });
+        gaps.push({ kind: 'runs-forgotten', orders, example, runsKnownSince: knownSince });
       }
       return gaps;
     },
   };
 }
 
-function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
+/** No run that has ended since then is forgotten. */
+export function runsKnownSince(
+  { at, isAgain }: Pick<LedgerRegistration, 'at' | 'isAgain'>,
+  keptMs: number,
+  now: number,
+): number {
+  const kept = now - keptMs + CLOCKS_DIFFER_MS_MAX;
+  return isAgain ? Math.max(kept, at + CLOCKS_DIFFER_MS_MAX) : kept;
+}
+
+export function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < all.length; start += RESTORED_AT_ONCE) {
     yield all.slice(start, start + RESTORED_AT_ONCE);
   }

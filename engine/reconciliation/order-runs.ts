@@ -45,6 +45,13 @@ export interface OrderRuns {
   startAgain(order: Order, replay: OrderReplay): Promise<void>;
   /** The ids of all runs of an item's orders, by order, oldest run first, from the server's listing. */
   runIds(itemId: ItemId): Promise<ReadonlyMap<RequestId, readonly string[]>>;
+  /** The same of some orders. */
+  runIdsOf(
+    itemId: ItemId,
+    requestIds: readonly RequestId[],
+  ): Promise<ReadonlyMap<RequestId, readonly string[]>>;
+  /** The orders of an item with a run that is open, or that was ended from outside. From the listing. */
+  unfinished(itemId: ItemId): Promise<ReadonlySet<RequestId>>;
   history(requestId: RequestId, runId: string): Promise<RunHistory>;
 }
 
@@ -87,6 +94,22 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
     yield page;
   };
 
+  const runIdsBy = async (queries: readonly string[]) => {
+    const runs = new Map<RequestId, string[]>();
+    for (const query of queries) {
+      const listedRuns = await listed(query, ({ workflowId, runId, startTime }) => ({
+        workflowId,
+        runId,
+        startTime,
+      }));
+      for (const { workflowId, runId } of inOrder(listedRuns)) {
+        const requestId = workflowId as RequestId;
+        runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
+      }
+    }
+    return runs;
+  };
+
   const look: OrderRuns['look'] = async (requestId) => {
     try {
       const run = await call(() => client.workflow.getHandle(requestId).describe());
@@ -102,11 +125,8 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
 
     latest: async (requestIds) => {
       const runs: WorkflowExecutionInfo[] = [];
-      // An entry that was written by hand may have any name.
-      const wanted = requestIds.filter(isId);
-      for (let start = 0; start < wanted.length; start += IDS_PER_QUERY) {
-        const ids = wanted.slice(start, start + IDS_PER_QUERY).map((id) => `'${id}'`);
-        const query = `WorkflowType = '${ORDER_WORKFLOW}' AND WorkflowId IN (${ids.join(', ')})`;
+      for (const ids of idLists(requestIds)) {
+        const query = `WorkflowType = '${ORDER_WORKFLOW}' AND WorkflowId IN (${ids})`;
         runs.push(...(await listed(query, (run) => run)));
       }
       return new Map(inOrder(runs).map((run) => [run.workflowId as RequestId, orderRun(run)]));
@@ -141,19 +161,14 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       }
     },
 
-    runIds: async (itemId) => {
-      const runs = new Map<RequestId, string[]>();
-      const query = `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
-      const listedRuns = await listed(query, ({ workflowId, runId, startTime }) => ({
-        workflowId,
-        runId,
-        startTime,
-      }));
-      for (const { workflowId, runId } of inOrder(listedRuns)) {
-        const requestId = workflowId as RequestId;
-        runs.set(requestId, [...(runs.get(requestId) ?? []), runId]);
-      }
-      return runs;
+    runIds: (itemId) => runIdsBy([ofItem(itemId)]),
+
+    runIdsOf: (itemId, requestIds) =>
+      runIdsBy(idLists(requestIds).map((ids) => `${ofItem(itemId)} AND WorkflowId IN (${ids})`)),
+
+    unfinished: async (itemId) => {
+      const query = `${ofItem(itemId)} AND ExecutionStatus != 'Completed' AND ExecutionStatus != 'Failed'`;
+      return new Set(await listed(query, ({ workflowId }) => workflowId as RequestId));
     },
 
     history: async (requestId, runId) => {
@@ -162,6 +177,20 @@ export function createOrderRuns(client: Client, taskQueue: string): OrderRuns {
       return readRunHistory(events ?? []);
     },
   };
+}
+
+/** Ids as queries take them. An entry that was written by hand may have any name. */
+function idLists(requestIds: readonly RequestId[]): string[] {
+  const wanted = requestIds.filter(isId).map((id) => `'${id}'`);
+  const lists: string[] = [];
+  for (let start = 0; start < wanted.length; start += IDS_PER_QUERY) {
+    lists.push(wanted.slice(start, start + IDS_PER_QUERY).join(', '));
+  }
+  return lists;
+}
+
+function ofItem(itemId: ItemId): string {
+  return `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}'`;
 }
 
 function inOrder<T extends Pick<WorkflowExecutionInfo, 'startTime'>>(runs: T[]): T[] {
@@ -174,7 +203,7 @@ function confirmedIn(itemId: ItemId, span: TimeSpan): string {
 
 function endedIn(itemId: ItemId, { from, to }: TimeSpan): string {
   const [start, end] = [from, to].map((ms) => new Date(ms).toISOString());
-  return `WorkflowType = '${ORDER_WORKFLOW}' AND ItemId = '${itemId}' AND CloseTime >= '${start ?? ''}' AND CloseTime < '${end ?? ''}'`;
+  return `${ofItem(itemId)} AND CloseTime >= '${start ?? ''}' AND CloseTime < '${end ?? ''}'`;
 }
 
 function orderRun(

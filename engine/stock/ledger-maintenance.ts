@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { LedgerEntry } from '../orders/ledger';
-import type { ItemId, RequestId } from '../orders/order';
+import type { ItemId, RequestId, UserId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { countsKey, freeUnitsKey, itemKeys, stagingKeys } from './keys';
+import { countsKey, freeUnitsKey, itemKeys, saleKey, stagingKeys } from './keys';
 import { createLedgerCounts, type ByHand } from './ledger-counts';
 import { createLedgerPages } from './ledger-pages';
-import { defineLedgerScripts } from './scripts';
+import { defineLedgerScripts, type ScriptArgument } from './scripts';
+import type { SaleFields } from './stock-operations';
 import { formatEntry } from './stored-entry';
 
 export interface LedgerStanding {
@@ -36,11 +37,11 @@ export function createLedgerMaintenance(redis: RedisConnection) {
   const stage = (
     itemId: ItemId,
     rebuildId: string,
-    step: 'begin' | 'add' | 'drop',
-    orders: readonly string[] = [],
+    step: 'begin' | 'add' | 'owners' | 'drop',
+    parts: readonly ScriptArgument[] = [],
   ) => {
     const keys = [...itemKeys(itemId), ...stagingKeys(itemId)];
-    return redis.ledgerStageRebuild(...keys, rebuildId, step, ...orders);
+    return redis.ledgerStageRebuild(...keys, rebuildId, step, ...parts);
   };
   return {
     ...createLedgerCounts(redis),
@@ -84,6 +85,22 @@ export function createLedgerMaintenance(redis: RedisConnection) {
       }
     },
 
+    /** Adds the units of sold orders that only the archive has, some hundred users. Throws as `stageEntries`. */
+    async stageOwners(
+      itemId: ItemId,
+      rebuildId: string,
+      units: ReadonlyMap<UserId, number>,
+    ): Promise<void> {
+      const reply = await stage(itemId, rebuildId, 'owners', [...units].flat());
+      if (reply !== 'staged') throw anotherRebuild(itemId);
+    },
+
+    /** How the item is sold, as Redis has it; undefined for the default. */
+    async sale(itemId: ItemId): Promise<SaleFields | undefined> {
+      const sale = await redis.hgetall(saleKey(itemId));
+      return Object.keys(sale).length === 0 ? undefined : sale;
+    },
+
     async dropRebuild(itemId: ItemId, rebuildId: string): Promise<void> {
       await stage(itemId, rebuildId, 'drop');
     },
@@ -96,11 +113,17 @@ export function createLedgerMaintenance(redis: RedisConnection) {
         readonly token: string;
         readonly given: 'free' | 'supply';
         readonly units: number;
+        /** Units of sold orders that only the archive has, and whether they are staged by user. */
+        readonly archived?: { readonly units: number; readonly areCounted: boolean };
+        /** For an item that has none in Redis. */
+        readonly sale?: SaleFields | undefined;
       } & ByHand,
     ): Promise<RebuildResult> {
-      const { rebuildId, token, given, units, by, why } = ledger;
+      const { rebuildId, token, given, units, by, why, archived, sale = {} } = ledger;
       const keys = [...itemKeys(itemId), ...stagingKeys(itemId)];
-      const reply = await redis.ledgerRebuild(...keys, rebuildId, token, given, units, by, why);
+      const stock = [given, units, by, why, archived?.units ?? 0, archived?.areCounted ? 1 : 0];
+      const args = [rebuildId, token, ...stock, ...Object.entries(sale).flat()];
+      const reply = await redis.ledgerRebuild(...keys, ...args);
       return toRebuildResult(reply, itemId);
     },
 
@@ -126,5 +149,9 @@ function toRebuildResult(reply: unknown, itemId: ItemId): RebuildResult {
   const [free = 0, queued = 0, reserved = 0, sold = 0, supply = 0] = numbers.map(Number);
   if (kind === 'another') throw anotherRebuild(itemId);
   if (kind === 'rebuilt') return { kind, free, queued, reserved, sold, supply };
-  return kind === 'too-small' ? { kind, needed: free } : { kind: 'open' };
+  if (kind === 'too-small') return { kind, needed: free };
+  if (kind === 'uncounted') {
+    throw new Error(`Item ${itemId} has got a limit for each user meanwhile: rebuild it again`);
+  }
+  return { kind: 'open' };
 }

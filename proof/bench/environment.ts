@@ -27,7 +27,7 @@ export interface BenchOptions {
   readonly buyerAuth?: 'jwt';
   /** Connections of the door suite, one number after the other. */
   readonly connections?: readonly number[];
-  /** Sizes of the drain suite, one after the other; the size of the years suite. */
+  /** Sizes of the drain suite, one after the other; the size of the suites rebuild and years. */
   readonly orders?: readonly number[];
   /** Folder for CPU profiles of the engine's processes. */
   readonly profile?: string;

@@ -15,6 +15,7 @@ import { hostile } from './suites/hostile';
 import { overload } from './suites/overload';
 import { duplicate, invalid, soldOut } from './suites/rejections';
 import { scale } from './suites/scale';
+import { rebuild } from './suites/rebuild';
 import { years } from './suites/years';
 
 /** Compiled, this file lies in dist/proof/bench. */
@@ -35,6 +36,7 @@ const SUITES = {
   overload,
   scale,
   hostile,
+  rebuild,
   years,
 } as const satisfies Readonly<Record<string, Suite>>;
 
@@ -82,7 +84,7 @@ function parseOptions(args: readonly string[]) {
     )
     .option(
       '--suite <names>',
-      'which suites, comma-separated (default: all but hostile and years)',
+      'which suites, comma-separated (default: all but hostile, rebuild and years)',
       parseSuites,
     )
     .option('--quick', 'short rounds: to see that it works, not to believe the figures', false)
@@ -107,7 +109,7 @@ function parseOptions(args: readonly string[]) {
     .option('--connections <counts>', 'of the door suite (default: 16,64,256)', parseCounts)
     .option(
       '--orders <sizes>',
-      'sizes of drain (default: 500,2000,10000), fairness (10000) and years (1000000)',
+      'sizes of drain (default: 500,2000,10000), fairness (10000), rebuild and years (1000000)',
       parseCounts,
     )
     .option(

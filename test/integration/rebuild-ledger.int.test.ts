@@ -51,7 +51,10 @@ const aHistory = (orders: number, gaps: readonly HistoryGap[] = []): OrderHistor
 const rebuild = (
   itemId: ItemId,
   history: OrderHistory,
-  units: { given: 'free' | 'supply'; units: number; acceptIncomplete?: boolean },
+  {
+    acceptIncomplete,
+    ...given
+  }: { given: 'free' | 'supply'; units: number; acceptIncomplete?: boolean },
 ) =>
   rebuildLedger(
     {
@@ -60,7 +63,7 @@ const rebuild = (
       history,
       claim: () => Promise.resolve(true),
     },
-    { itemId, ...WHO, ...units },
+    { itemId, ...WHO, stock: given, ...(acceptIncomplete && { acceptIncomplete }) },
   );
 
 const keysOf = (itemId: ItemId) => stock.redis.keys(`*inventory:${itemId}*`);

@@ -129,7 +129,7 @@ async function loseLedger({ itemId, request_id }: Order, ...words: string[]): Pr
 }
 
 describe.each([
-  ['rebuilt', ['rebuild', '--supply', '3']],
+  ['rebuilt', ['rebuild', '--supply', '3', '--no-archive']],
   ['opened as it stands', ['open']],
 ])('an order stays cancelled when its ledger is lost and %s', (_, words) => {
   test('before ingest has read its record', async () => {

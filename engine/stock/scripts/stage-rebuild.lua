@@ -1,14 +1,14 @@
 --[[
   Stage entries of a lost ledger that is rebuilt, some hundreds a call, and count their units. An entry that is sent
   twice counts once.
-  After these arguments come the orders: a request_id and its entry each.
+  After these arguments come the orders, a request_id and its entry each, or the users, an id and the units each.
 
   KEYS[10]  staged entries                                     hash
   KEYS[11]  staged units by state, and the rebuild's id as id  hash
   KEYS[12]  staged units by user                               hash
 
   ARGV[1]  id of the rebuild
-  ARGV[2]  "begin": drop what another rebuild has staged | "add" | "drop"
+  ARGV[2]  "begin": drop what another rebuild has staged | "add" | "owners": set the units of archived orders | "drop"
 
   Returns  "staged"
            "open"     the ledger is not lost
@@ -23,7 +23,7 @@ end
 local isCurrent = redis.call('HGET', stagedCountsKey, 'id') == rebuildId
 if step == 'begin' then
   if not isCurrent then
-    redis.call('UNLINK', stagedOrdersKey, stagedCountsKey, stagedBuyersKey)
+    redis.call('UNLINK', stagedOrdersKey, stagedCountsKey, stagedBuyersKey, archivedUnitsKey)
     redis.call('HSET', stagedCountsKey, 'id', rebuildId)
   end
   return 'staged'
@@ -32,7 +32,11 @@ if not isCurrent then
   return 'another'
 end
 if step == 'drop' then
-  redis.call('UNLINK', stagedOrdersKey, stagedCountsKey, stagedBuyersKey)
+  redis.call('UNLINK', stagedOrdersKey, stagedCountsKey, stagedBuyersKey, archivedUnitsKey)
+  return 'staged'
+end
+if step == 'owners' then
+  redis.call('HSET', archivedUnitsKey, unpack(ARGV, 3))
   return 'staged'
 end
 

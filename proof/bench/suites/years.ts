@@ -244,7 +244,7 @@ async function rebuild({ redis, itemId, maintenance }: Shop, orders: number): Pr
     },
     claim: () => Promise.resolve(true),
   };
-  await rebuildLedger(deps, { itemId, given: 'supply', units: orders, ...WHO });
+  await rebuildLedger(deps, { itemId, stock: { given: 'supply', units: orders }, ...WHO });
 }
 
 function soldOrder(itemId: ItemId, n: number): [RequestId, LedgerEntry] {

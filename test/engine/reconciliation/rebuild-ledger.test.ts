@@ -37,6 +37,8 @@ async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATI
         for (const [id, entry] of entries) written.set(id, entry);
         return Promise.resolve();
       },
+      sale: () => Promise.resolve(undefined),
+      stageOwners: () => Promise.reject(new Error('there is no archive')),
       dropRebuild: () => Promise.reject(new Error('nothing is missing')),
       finishRebuild: () => Promise.resolve({ kind: 'open' }),
     },
@@ -44,7 +46,12 @@ async function rebuiltFrom(logged: readonly Order[], cancellations = [CANCELLATI
     history,
     claim: () => Promise.resolve(true),
   };
-  await rebuildLedger(deps, { itemId, given: 'supply', units: 5, by: 'test', why: 'test' });
+  await rebuildLedger(deps, {
+    itemId,
+    stock: { given: 'supply', units: 5 },
+    by: 'test',
+    why: 'test',
+  });
   return written;
 }
 
