@@ -87,7 +87,7 @@ test.each([
   [
     'stock rebuild 101 --supply 100 --why wiped',
     'stock rebuild',
-    { item: '101', supply: 100, why: 'wiped' },
+    { item: '101', supply: 100, archive: true, why: 'wiped' },
   ],
   ['stock open 101 --why unsold', 'stock open', { item: '101', why: 'unsold' }],
   ['sale show 101', 'stock show', { item: '101' }],
