@@ -174,12 +174,13 @@ test('while PostgreSQL is away Redis keeps the changes, and they are archived wh
     () => proxy.close(),
     () => closeDatabasePool(pool),
   );
-  proxy.leave();
   await stock.setFree(itemId, 5);
   const lines = start(stock.redis, openArchive(pool));
-  await eventually('it has tried', () => lines.some(({ level }) => level === 40));
+  await isEmptied();
+  proxy.leave();
   await add(2);
-  expect([await waiting(), await rowsOf()]).toEqual([3, []]);
+  await eventually('it has tried', () => lines.some(({ level }) => level === 40));
+  expect([await waiting(), (await rowsOf()).length]).toEqual([1, 2]);
   proxy.open();
   await isEmptied();
   expect(await rowsOf()).toHaveLength(3);
