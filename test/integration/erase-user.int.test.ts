@@ -4,7 +4,7 @@ import { eraseUser } from '../../engine/archive/erase-user';
 import { project, setAside } from '../../engine/archive/projection';
 import { createArchiveStore } from '../../engine/archive/store';
 import type { ItemId, Order, UserId } from '../../engine/orders/order';
-import { buyersKey, ordersKey } from '../../engine/stock/keys';
+import { archivedUnitsKey, buyersKey, ordersKey } from '../../engine/stock/keys';
 import { createLedgerCounts } from '../../engine/stock/ledger-counts';
 import { createTestArchive, type TestArchive } from '../support/archive';
 import { aLetter, anAcceptance, anEvent, createRecords } from '../support/archived-records';
@@ -21,8 +21,10 @@ beforeAll(() => {
 });
 afterAll(() => stock.redis.quit());
 
-const erase = (itemId: ItemId, userId: string) =>
-  stock.redis.eval(SCRIPT, 2, ordersKey(itemId), buyersKey(itemId), userId, 'sub-erased');
+const erase = (itemId: ItemId, userId: string) => {
+  const keys = [ordersKey(itemId), buyersKey(itemId), archivedUnitsKey(itemId)];
+  return stock.redis.eval(SCRIPT, 3, ...keys, userId, 'sub-erased');
+};
 
 async function aQueuedOrder(itemId: ItemId, userId: string): Promise<Order> {
   const attempt = anAttempt(aPurchase({ itemId, userId }));
@@ -46,6 +48,7 @@ describe('the script of docs/personal-data.md', () => {
     await stock.ledger.release({ order: failed, fence: 12, reason: 'payment-declined' });
     await aSoldOrder(itemId, 'u-8');
     const before = await stock.countsOf(itemId);
+    await stock.redis.hset(archivedUnitsKey(itemId), 'u-7', 3);
 
     expect(await erase(itemId, 'u-7')).toBe(2);
 
@@ -55,6 +58,7 @@ describe('the script of docs/personal-data.md', () => {
     ]);
     for (const trace of ['u-7', sold.fingerprint]) expect(stored).not.toContain(trace);
     expect(await stock.redis.hgetall(buyersKey(itemId))).toEqual({ 'u-8': '1', 'sub-erased': '1' });
+    expect(await stock.redis.hgetall(archivedUnitsKey(itemId))).toEqual({ 'sub-erased': '3' });
     expect(await stock.countsOf(itemId)).toEqual(before);
     expect(await createLedgerCounts(stock.redis).compareCounts(itemId)).toEqual([]);
     const found = await stock.ledger.findOrder(sold.requestId);
