@@ -140,6 +140,10 @@ export async function claimPorts(
   }
 }
 
+/** When this process has chosen a port: for a while nobody may listen on it yet, and another picker would find it free. */
+const chosenAt = new Map<number, number>();
+const STARTING_MS_MAX = 60_000;
+
 /**
  * Returns a function that answers another free port each time, below the range from which the system takes the ports of
  * outgoing connections, so that no connection takes one between this choice and its use.
@@ -149,9 +153,12 @@ export function createPortPicker(): () => Promise<number> {
   return async () => {
     for (;;) {
       const port = 20_000 + Math.floor(Math.random() * 12_000);
-      if (chosen.has(port) || (await isTaken(port))) continue;
+      const isStarting = Date.now() - (chosenAt.get(port) ?? 0) < STARTING_MS_MAX;
+      if (chosen.has(port) || isStarting) continue;
+      // Before it is looked at: two pickers may look at the same time.
       chosen.add(port);
-      return port;
+      chosenAt.set(port, Date.now());
+      if (!(await isTaken(port))) return port;
     }
   };
 }
