@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
 import { createItemHistory } from '../../engine/archive/item-history';
@@ -14,10 +15,11 @@ import { readAdjustments, removeAdjustments } from '../../engine/stock/adjustmen
 import { createClaimOrder, createFinishClaims } from '../../engine/stock/claims';
 import { claimKey, claimValue, countsKey, FINISHED_MARK, itemKeys } from '../../engine/stock/keys';
 import { entriesOf } from '../../engine/stock/stored-entry';
+import { redisAddr } from '../support/addresses';
 import { createTestArchive, type TestArchive } from '../support/archive';
 import { anAcceptance, anEvent, createRecords } from '../support/archived-records';
 import { anAttempt, anItem, aPurchase } from '../support/purchases';
-import { openRedisStock, TOKEN, type RedisStock } from '../support/redis-stock';
+import { redisStockOn, TOKEN, type RedisStock } from '../support/redis-stock';
 
 const HOUR = 3_600_000;
 const RETENTION_MS = 24 * HOUR;
@@ -28,7 +30,8 @@ let stock: RedisStock;
 let itemId: ItemId;
 beforeAll(async () => {
   archive = await createTestArchive();
-  stock = openRedisStock();
+  // A database of its own: the archivers of other tests take the changes of every item.
+  stock = redisStockOn(new Redis(redisAddr(), { db: 8 }));
 });
 beforeEach(async () => {
   await archive.empty();
