@@ -11,6 +11,7 @@ import {
 import { adjustmentsKey } from '../engine/stock/keys';
 import { findAdjustedItems, findOpenItems } from '../engine/stock/open-items';
 import { defineLedgerScripts } from '../engine/stock/scripts';
+import { chunks } from '../platform/chunks';
 import { createRepeatFilter, type Logger } from '../platform/logger';
 import type { RedisConnection } from '../platform/redis';
 import { lookEvery, within } from '../platform/until';
@@ -52,7 +53,7 @@ export function startArchivingStock({ redis, archive, metrics, logger }: StockAr
 
   /** Records the stock of items whose newest state the archive does not have. */
   async function noteMissing(failed: (error: unknown) => void): Promise<void> {
-    for (const some of chunks(await findOpenItems(redis))) {
+    for (const some of chunks(await findOpenItems(redis), ITEMS_AT_ONCE)) {
       const open = await readOpenStock(redis, some);
       const waiting = await readAdjustments(redis, some, 1);
       const archived = await newestStock(archive, some);
@@ -94,7 +95,7 @@ export function startArchivingStock({ redis, archive, metrics, logger }: StockAr
       const tookMs = now() - beganAt;
       findAgainAt = now() + Math.min(tookMs / FIND_ITEMS_SHARE, FIND_ITEMS_EVERY_MS_MAX);
     }
-    for (const some of chunks(items)) {
+    for (const some of chunks(items, ITEMS_AT_ONCE)) {
       for (let left: readonly ItemId[] = some; left.length > 0 && !isStopped;) {
         const more: ItemId[] = [];
         for (const [itemId, entries] of await readAdjustments(redis, left, ENTRIES_AT_ONCE)) {
@@ -141,10 +142,4 @@ function isSame(one: Readonly<Record<string, string>>, other: Readonly<Record<st
   return (
     names.length === Object.keys(other).length && names.every((name) => one[name] === other[name])
   );
-}
-
-function* chunks(items: readonly ItemId[]): Generator<readonly ItemId[]> {
-  for (let start = 0; start < items.length; start += ITEMS_AT_ONCE) {
-    yield items.slice(start, start + ITEMS_AT_ONCE);
-  }
 }

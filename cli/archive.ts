@@ -6,8 +6,6 @@ import {
   type Retried,
   type SetAsideRecord,
 } from '../engine/archive/set-aside';
-import { createLogger } from '../platform/logger';
-import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
@@ -18,7 +16,7 @@ import {
   type CommonOptions,
   type End,
 } from './command';
-import { notRunning, type Context, type Operator } from './context';
+import { notRunning, withDatabase, type Context, type Operator } from './context';
 import { plain, printJson, printResult, table, type ExitCode, type Terminal } from './terminal';
 
 /** Adds `ls` and `retry` to the command `archive`. */
@@ -42,15 +40,12 @@ export const archiveActions = ({ terminal, access, operator, config }: Context) 
     options: CommonOptions,
     use: (database: ArchiveDatabase) => Promise<T>,
   ): Promise<T> => {
-    const { database } = access(options);
-    if (!database) throw new UserError('There is no archive: DATABASE_URL is not set.');
-    const logger = createLogger('archive', 'silent');
-    const pool = createDatabasePool(database, { name: 'cli', logger });
-    return use(openArchive(pool))
-      .catch((cause: unknown) => {
+    return withDatabase(access(options).database, async (pool) => {
+      if (!pool) throw new UserError('There is no archive: DATABASE_URL is not set.');
+      return use(openArchive(pool)).catch((cause: unknown) => {
         throw notRunning('The archive gives no answer', cause);
-      })
-      .finally(() => closeDatabasePool(pool));
+      });
+    });
   };
   return {
     ls: (options: ListOptions) => {

@@ -1,4 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
+import type { Pool } from 'pg';
 import { createGateway, type Gateway } from '../client/gateway';
 import { withPublisher } from '../engine/dead-letters/dead-letter-log';
 import {
@@ -7,7 +8,7 @@ import {
   type RecordLate,
 } from '../engine/operators/action-log';
 import type { Env } from '../platform/config';
-import type { RedisAccess, TemporalAccess } from '../platform/config/access';
+import type { DatabaseAccess, RedisAccess, TemporalAccess } from '../platform/config/access';
 import {
   findOperatorsFile,
   findOperatorToken,
@@ -15,6 +16,8 @@ import {
   loadCommandConfig,
   loadStackAccess,
 } from '../platform/config/command-line';
+import { createLogger } from '../platform/logger';
+import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import * as platform from '../platform/redis';
 import { describeError, UserError } from '../platform/user-error';
 import { operatorName, type ActionOptions, type CommonOptions } from './command';
@@ -104,6 +107,18 @@ export async function withRedis<T>(
     if (!(error instanceof platform.RedisUnreachable)) throw error;
     throw notRunning(error.message, error.cause);
   }
+}
+
+/**
+ * Runs `use` with a pool that connects when it is asked, and closes it; with none where the environment names no PostgreSQL.
+ */
+export async function withDatabase<T>(
+  access: DatabaseAccess | undefined,
+  use: (pool: Pool | undefined) => Promise<T>,
+): Promise<T> {
+  const logger = createLogger('flash-sale', 'silent');
+  const pool = access && createDatabasePool(access, { name: 'cli', logger });
+  return use(pool).finally(() => pool && closeDatabasePool(pool));
 }
 
 const CONNECT_MS_MAX = 2_000;

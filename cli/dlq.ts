@@ -15,8 +15,6 @@ import type { OperatorError } from '../engine/dead-letters/operator';
 import type { Letters } from '../engine/dead-letters/read-letters';
 import type { StoredDeadLetter } from '../engine/kafka/dead-letters';
 import { FAILURE_REASONS, type Order } from '../engine/orders/order';
-import { createLogger } from '../platform/logger';
-import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { UserError } from '../platform/user-error';
 import {
   addCommand,
@@ -30,7 +28,7 @@ import {
   type CommonOptions,
   type End,
 } from './command';
-import { notRunning, withRedis, type Context, type Operator } from './context';
+import { notRunning, withDatabase, withRedis, type Context, type Operator } from './context';
 import { dlqReplay, type ReplayOptions } from './dlq-replay';
 import {
   plain,
@@ -124,20 +122,18 @@ export const dlqActions = ({ terminal, isWatched, access, operator, config }: Co
   ) => {
     const { kafka, redis, temporal, database } = access(options);
     const { orderRetentionMs, ...names } = config();
-    // Connected to when it is asked.
-    const pool =
-      database &&
-      createDatabasePool(database, { name: 'cli', logger: createLogger('dlq', 'silent') });
-    const archive = pool && openArchive(pool);
-    const deps = {
-      ...createDeadLetterClients({ kafka, temporal, archive, ...names }),
-      terminal,
-      isWatched,
-      ...operator(options),
-      claim: (order: Order) =>
-        withRedis(redis, (it) => createClaimOrder(it, orderRetentionMs)(order)),
-    };
-    return command(deps, options).finally(() => pool && closeDatabasePool(pool));
+    return withDatabase(database, (pool) => {
+      const archive = pool && openArchive(pool);
+      const deps = {
+        ...createDeadLetterClients({ kafka, temporal, archive, ...names }),
+        terminal,
+        isWatched,
+        ...operator(options),
+        claim: (order: Order) =>
+          withRedis(redis, (it) => createClaimOrder(it, orderRetentionMs)(order)),
+      };
+      return command(deps, options);
+    });
   };
   return {
     ls: (options: ListOptions) => run(dlqLs, options),

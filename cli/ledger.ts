@@ -43,8 +43,7 @@ import { createLedgerOpening } from '../engine/stock/ledger-opener';
 import { createClaimOrder } from '../engine/stock/claims';
 import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { RedisConnection } from '../platform/redis';
-import { createLogger } from '../platform/logger';
-import { closeDatabasePool, createDatabasePool, pingDatabase } from '../platform/postgres';
+import { pingDatabase } from '../platform/postgres';
 import { describeError, UserError } from '../platform/user-error';
 import {
   addCommand,
@@ -57,7 +56,7 @@ import {
   type ActionOptions,
   type End,
 } from './command';
-import { notRunning, withRedis, withTemporal, type Context } from './context';
+import { notRunning, withDatabase, withRedis, withTemporal, type Context } from './context';
 import { plain, printJson, printResult, type ExitCode, type Terminal } from './terminal';
 
 /** Adds `audit`, `rebuild` and `open` to the command `stock`. */
@@ -120,19 +119,13 @@ export const ledgerActions = (context: Context) => {
     use: (clients: Clients) => Promise<ExitCode>,
   ): Promise<ExitCode> => {
     const { redis, temporal, database } = context.access(options);
-    // Connected to when it is asked.
-    const pool =
-      database &&
-      createDatabasePool(database, { name: 'cli', logger: createLogger('stock', 'silent') });
-    try {
-      return await withTemporal(temporal, (client) =>
+    return withDatabase(database, (pool) =>
+      withTemporal(temporal, (client) =>
         withRedis(redis, (connection) =>
           use(createClients(context, options, { redis: connection, client, pool })),
         ),
-      );
-    } finally {
-      if (pool) await closeDatabasePool(pool);
-    }
+      ),
+    );
   };
   return {
     audit: (options: AuditOptions) => withClients(options, (clients) => audit(clients, options)),

@@ -201,7 +201,8 @@ export const readSoldOrders = ({ search }: Pick<Archive, 'search'>): SoldOrders 
 /** One for each try to sell the order, which an operator may repeat without end. */
 const EVENTS_MAX = 100;
 
-interface Row<Status> {
+/** The columns of an order. */
+export interface OrderRow<Status> {
   readonly order_id: string;
   readonly request_id: string;
   readonly item_id: string;
@@ -218,7 +219,7 @@ interface Row<Status> {
 }
 
 /** An order from its row. Ids and reasons were checked before they were archived. */
-export function toOrder<Status extends ArchivedStatus>(row: Row<Status>) {
+export function toOrder<Status extends ArchivedStatus>(row: OrderRow<Status>) {
   return {
     orderId: row.order_id,
     requestId: row.request_id as RequestId,

@@ -1,8 +1,7 @@
 import { sql, type RawBuilder, type Transaction } from 'kysely';
-import type { FailureReason, ItemId, OrderId, RequestId, UserId } from '../orders/order';
+import type { FailureReason, ItemId, Order, OrderId, RequestId, UserId } from '../orders/order';
 import { fingerprint } from '../orders/order-record';
-import type { Order } from '../orders/order';
-import type { ArchivedStatus } from './archive';
+import { toOrder, type ArchivedStatus, type OrderRow } from './archive';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 
 /** An acceptance as a rebuild needs it. Times are milliseconds since the epoch. */
@@ -149,44 +148,28 @@ async function eachPage<R>(
   await sql`close page`.execute(transaction);
 }
 
-interface Row {
-  readonly order_id: string;
-  readonly request_id: string;
-  readonly item_id: string;
-  readonly user_id: string;
-  readonly amount: number;
-  readonly price_minor: string;
-  readonly currency: string;
-  readonly accepted_at: Date;
-  readonly status: PastOrder['status'];
-  readonly reason: string | null;
-  readonly generation: string;
+interface Row extends OrderRow<PastOrder['status']> {
   readonly revision: string;
-  readonly finished_at: Date | null;
 }
 
-/** Ids and reasons were checked before they were archived. */
 function toPastOrder(row: Row): PastOrder {
-  const purchase = {
-    requestId: row.request_id as RequestId,
-    userId: row.user_id as UserId,
-    itemId: row.item_id as ItemId,
-    amount: row.amount,
-  };
+  const { orderId, priceMinor, currency, acceptedAt, ...archived } = toOrder(row);
+  const { requestId, userId, itemId, amount } = archived;
+  const purchase = { requestId, userId, itemId, amount };
   return {
     order: {
       ...purchase,
       // orderKey() made up the id of an order that has none.
-      orderId: row.order_id.includes('@') ? undefined : (row.order_id as OrderId),
-      priceMinor: Number(row.price_minor),
-      currency: row.currency,
+      orderId: orderId.includes('@') ? undefined : (orderId as OrderId),
+      priceMinor,
+      currency,
       fingerprint: fingerprint(purchase),
-      acceptedAt: row.accepted_at.getTime(),
+      acceptedAt,
     },
-    status: row.status,
-    reason: (row.reason ?? undefined) as FailureReason | undefined,
-    generation: Number(row.generation),
+    status: archived.status,
+    reason: archived.reason,
+    generation: archived.generation,
     revision: Number(row.revision),
-    finishedAt: row.finished_at?.getTime(),
+    finishedAt: archived.finishedAt,
   };
 }

@@ -4,8 +4,9 @@ import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId, UserId } from '../orders/order';
 import type { LedgerRegistration } from '../stock/ledger-registry';
 import type { ArchiveGap, HistoryGap } from './order-history';
+import { chunks } from '../../platform/chunks';
 import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
-import { chunks, runsKnownSince } from './order-history';
+import { readHistories, RESTORED_AT_ONCE, runsKnownSince } from './order-history';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 import { cancelledEntry, queuedEntry, refusedEntry, restoredEntry } from './restored-entry';
 
@@ -132,18 +133,8 @@ async function restoreRest(
   rest: ReadonlyMap<RequestId, PastOrder | undefined>,
   onEntries: LedgerParts['entries'],
 ): Promise<readonly RequestId[]> {
-  const historiesOf = async (requestId: RequestId, listed: readonly string[] | undefined) => {
-    // Orders that the listing does not show yet are looked up by id.
-    const latest = listed === undefined ? await runs.look(requestId) : undefined;
-    const histories = [];
-    for (const runId of listed ?? (latest ? [latest.runId] : [])) {
-      histories.push(await runs.history(requestId, runId));
-    }
-    return histories;
-  };
-
   const forgotten: RequestId[] = [];
-  for (const some of chunks([...rest])) {
+  for (const some of chunks([...rest], RESTORED_AT_ONCE)) {
     const isOpen = ([requestId, past]: (typeof some)[number]) =>
       past === undefined || past.status === 'queued' || unfinished.has(requestId);
     const listed = await runs.runIdsOf(
@@ -153,7 +144,9 @@ async function restoreRest(
     const entries = new Map<RequestId, LedgerEntry>();
     await forEachConcurrently(some, CONCURRENCY, async (one) => {
       const [requestId, past] = one;
-      const histories = isOpen(one) ? await historiesOf(requestId, listed.get(requestId)) : [];
+      const histories = isOpen(one)
+        ? await readHistories(runs, requestId, listed.get(requestId))
+        : [];
       // A run that was looked up by the id may be another item's order.
       const ofItem = histories.filter((run) => run.order.itemId === itemId);
       const known = restoredEntry(ofItem);
@@ -177,7 +170,7 @@ async function addPast(
   rest: Map<RequestId, PastOrder | undefined>,
   requestIds: readonly RequestId[],
 ): Promise<void> {
-  for (const some of chunks(requestIds)) {
+  for (const some of chunks(requestIds, RESTORED_AT_ONCE)) {
     const newest = await snapshot.newest(some);
     for (const requestId of some) {
       const past = newest.get(requestId);

@@ -111,14 +111,10 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
     // With a stock key, the item is on sale and has no order yet.
     return free === null ? { kind: 'unknown' } : { ...whole, differences: [] };
   }
-  const archived = { soldAmong: hasArchived ? deps.archive.soldAmong : NONE_SOLD };
-  const found = await findSuspects({ ...deps, archive: archived }, scope);
-  const { orders, suspects, next, windows, isWhole } = found;
+  const looking = hasArchived ? deps : { ...deps, archive: NOTHING_LEFT };
+  const { orders, suspects, next, windows, isWhole } = await findSuspects(looking, scope);
   if (suspects.size > 0) await deps.wait(SECOND_LOOK_MS);
-  const differences =
-    suspects.size > 0
-      ? await compareAgain({ ...deps, archive: archived }, itemId, [...suspects])
-      : [];
+  const differences = suspects.size > 0 ? await compareAgain(looking, itemId, [...suspects]) : [];
   const missing = differences.flatMap(({ kind, requestId = '' }) =>
     kind === 'entry-missing' ? (windows.get(requestId as RequestId) ?? []) : [],
   );
@@ -147,7 +143,10 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
   };
 }
 
-const NONE_SOLD: ReconciliationDeps['archive']['soldAmong'] = () => Promise.resolve(new Set());
+/** For an item that no order has left. */
+const NOTHING_LEFT: ReconciliationDeps['archive'] = {
+  soldAmong: () => Promise.resolve(new Set()),
+};
 
 const LOST: Difference = {
   kind: 'ledger-lost',

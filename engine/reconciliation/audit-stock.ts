@@ -100,8 +100,8 @@ async function auditInTurn(
   const lookedAt = now();
   const startedAt = before?.position ? before.startedAt : lookedAt;
   const since = before?.completedFrom === undefined ? 0 : before.completedFrom - OVERLAP_MS;
-  const finishedSince =
-    since === 0 ? startedAt - FINISHED_WITHIN_MS : Math.min(since, startedAt - FINISHED_WITHIN_MS);
+  const lately = startedAt - FINISHED_WITHIN_MS;
+  const finishedSince = since === 0 ? lately : Math.min(since, lately);
   const isWholeDue = startedAt - (before?.wholeFrom ?? 0) >= WHOLE_EVERY_MS;
   const result = await auditItem(deps, {
     itemId,
@@ -158,8 +158,7 @@ function advanced(
     startedAt,
     lookedAt,
     ...(result.next && { position: result.next }),
-    ...completeness(before, { startedAt, isComplete: result.next === undefined }),
-    ...wholeness(before, { startedAt, isWhole: result.next === undefined && result.isWhole }),
+    ...completed(before, startedAt, result),
     ...(missingSince < Infinity && { missingSince }),
     ...(countedAt !== undefined && { countedAt }),
     remaining: result.next ? (before?.remaining ?? {}) : found,
@@ -167,20 +166,19 @@ function advanced(
   };
 }
 
-function completeness(
+/** When the last audits began that are complete, of whatever had changed and of all orders. */
+function completed(
   before: AuditProgress | undefined,
-  { startedAt, isComplete }: { readonly startedAt: number; readonly isComplete: boolean },
-) {
-  const completedFrom = isComplete ? startedAt : before?.completedFrom;
-  return completedFrom === undefined ? {} : { completedFrom };
-}
-
-function wholeness(
-  before: AuditProgress | undefined,
-  { startedAt, isWhole }: { readonly startedAt: number; readonly isWhole: boolean },
-) {
-  const wholeFrom = isWhole ? startedAt : before?.wholeFrom;
-  return wholeFrom === undefined ? {} : { wholeFrom };
+  startedAt: number,
+  { next, isWhole }: AuditedItem,
+): Pick<AuditProgress, 'completedFrom' | 'wholeFrom'> {
+  const { completedFrom, wholeFrom } = before ?? {};
+  const latest = {
+    ...(completedFrom !== undefined && { completedFrom }),
+    ...(wholeFrom !== undefined && { wholeFrom }),
+  };
+  if (next) return latest;
+  return { ...latest, completedFrom: startedAt, ...(isWhole && { wholeFrom: startedAt }) };
 }
 
 function summaryOf({

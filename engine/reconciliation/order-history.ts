@@ -2,8 +2,10 @@ import type { Cancellations, LoggedOrder } from '../kafka/read-log';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, RequestId } from '../orders/order';
 import type { LedgerRegistration } from '../stock/ledger-registry';
+import { chunks } from '../../platform/chunks';
 import { CLOCKS_DIFFER_MS_MAX } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
+import type { RunHistory } from './run-history';
 import { cancelledEntry, queuedEntry, refusedEntry, restoredEntry } from './restored-entry';
 
 /** What is known of orders outside the ledger, where there is no archive. */
@@ -64,16 +66,6 @@ export function createOrderHistory({
   readonly logReachesBackTo: (sinceMs: number) => Promise<boolean>;
   readonly now?: () => number;
 }): OrderHistory {
-  const readRuns = async (requestId: RequestId, listed: readonly string[] | undefined) => {
-    // Orders that the listing does not show yet are looked up by id.
-    const latest = listed === undefined ? await runs.look(requestId) : undefined;
-    const histories = [];
-    for (const runId of listed ?? (latest ? [latest.runId] : [])) {
-      histories.push(await runs.history(requestId, runId));
-    }
-    return histories;
-  };
-
   return {
     restore: async ({ itemId, at, isAgain }, onEntries) => {
       // A registration that was repeated tells nothing about the item's beginning, and no run is older than it.
@@ -90,12 +82,12 @@ export function createOrderHistory({
       const runIds = await runs.runIds(itemId);
       const all = new Set([...logged.keys(), ...cancellations.keys(), ...runIds.keys()]);
       const forgotten: RequestId[] = [];
-      for (const requestIds of chunks([...all])) {
+      for (const requestIds of chunks([...all], RESTORED_AT_ONCE)) {
         const entries = new Map<RequestId, LedgerEntry>();
         await forEachConcurrently(requestIds, CONCURRENCY, async (requestId) => {
           const { order, isFinished = false } = logged.get(requestId) ?? {};
           const cancellation = cancellations.get(requestId);
-          const histories = await readRuns(requestId, runIds.get(requestId));
+          const histories = await readHistories(runs, requestId, runIds.get(requestId));
           // A run that was looked up by the id may be another item's order.
           const ofItem = histories.filter((run) => run.order.itemId === itemId);
           const isWithoutRun = order !== undefined && ofItem.length === 0;
@@ -120,6 +112,21 @@ export function createOrderHistory({
   };
 }
 
+/** The histories of an order's runs, of which the listing has named `listed`. */
+export async function readHistories(
+  runs: Pick<OrderRuns, 'look' | 'history'>,
+  requestId: RequestId,
+  listed: readonly string[] | undefined,
+): Promise<RunHistory[]> {
+  // Orders that the listing does not show yet are looked up by id.
+  const latest = listed === undefined ? await runs.look(requestId) : undefined;
+  const histories: RunHistory[] = [];
+  for (const runId of listed ?? (latest ? [latest.runId] : [])) {
+    histories.push(await runs.history(requestId, runId));
+  }
+  return histories;
+}
+
 /** No run that has ended since then is forgotten. */
 export function runsKnownSince(
   { at, isAgain }: Pick<LedgerRegistration, 'at' | 'isAgain'>,
@@ -128,10 +135,4 @@ export function runsKnownSince(
 ): number {
   const kept = now - keptMs + CLOCKS_DIFFER_MS_MAX;
   return isAgain ? Math.max(kept, at + CLOCKS_DIFFER_MS_MAX) : kept;
-}
-
-export function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < all.length; start += RESTORED_AT_ONCE) {
-    yield all.slice(start, start + RESTORED_AT_ONCE);
-  }
 }
