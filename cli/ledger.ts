@@ -17,10 +17,10 @@ import type { ItemId, Order, RequestId } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
 import { openArchive } from '../engine/archive/database';
-import { createEndedOrders } from '../engine/archive/ended-orders';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { checkArchive } from '../engine/archive/migrate';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import {
   auditItem,
   createChargeLookup,
@@ -151,12 +151,14 @@ function createClients(
   const { taskQueue, ordersTopic, orderEventsTopic, cancellationsTopic } = config;
   const { consumerGroup, orderRetentionMs } = config;
   const stockLedger = createStockLedger(redis);
-  const database = pool && openArchive(pool);
-  const ended = database ? createEndedOrders(database) : NO_ARCHIVE;
-  const ledger = createLedgerOfRecord(stockLedger, ended);
   const { payments } = context.addresses(options).addresses;
   const access = context.access(options).kafka;
   const kafka = createKafka('flash-sale-cli', access);
+  const database = pool && openArchive(pool);
+  const ended = database
+    ? openEndedOrders({ database, kafka }, [ordersTopic, orderEventsTopic])
+    : NO_ARCHIVE;
+  const ledger = createLedgerOfRecord(stockLedger, ended);
   const noLog = (cause: unknown): never => {
     throw notRunning(`Cannot read the log from Kafka at ${access.addrs.join(',')}`, cause);
   };

@@ -1,7 +1,6 @@
 import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
 import { openArchive } from '../engine/archive/database';
-import { createEndedOrders } from '../engine/archive/ended-orders';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
@@ -11,6 +10,7 @@ import { createOpeningProducer, type SafeProducer } from '../engine/kafka/safe-p
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
+import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import {
   createLedgerOpener,
   createLedgerOpening,
@@ -96,7 +96,12 @@ async function main(): Promise<void> {
   // Only the steps of orders that have left the ledger need it, and wait for it.
   const pool = config.database && createDatabasePool(config.database, { name: 'worker', logger });
   if (pool) onShutdown('postgres', () => closeDatabasePool(pool));
-  const archive = pool ? createEndedOrders(openArchive(pool)) : NO_ARCHIVE;
+  const archive = pool
+    ? openEndedOrders({ database: openArchive(pool), kafka }, [
+        config.ordersTopic,
+        orderEventsTopic,
+      ])
+    : NO_ARCHIVE;
 
   const opening = createLedgerOpening(redis);
   const registry = createLedgerRegistry(client, taskQueue);

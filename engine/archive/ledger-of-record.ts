@@ -15,7 +15,7 @@ export function createLedgerOfRecord(
     StockLedger,
     'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge' | 'cancel'
   >,
-  archive: Pick<EndedOrders, 'endOf'>,
+  archive: Pick<EndedOrders, 'endOf' | 'endOfRequest'>,
 ) {
   return {
     /** They change nothing without an entry. */
@@ -25,8 +25,8 @@ export function createLedgerOfRecord(
     async reserve(order: Order, fence: number, run?: ReservingRun): Promise<ReserveResult> {
       const result = await ledger.reserve(order, fence, run);
       if (result.kind !== 'archived') return result;
-      const end = await archive.endOf(order);
-      if (end) return reservedBefore(end, order);
+      const end = await archive.endOfRequest(order);
+      if (end) return reservedBefore(end);
       return definite(await ledger.reserve(order, fence, run, UNARCHIVED));
     },
 
@@ -41,7 +41,7 @@ export function createLedgerOfRecord(
     async release(step: Parameters<StockLedger['release']>[0]): Promise<ReleaseResult> {
       const result = await ledger.release(step);
       if (result.kind !== 'archived') return result;
-      const end = await archive.endOf(step.order);
+      const end = await archive.endOfRequest(step.order);
       return end ? releasedBefore(end) : definite(await ledger.release(step, UNARCHIVED));
     },
 
@@ -58,6 +58,7 @@ export function createLedgerOfRecord(
 /** For a process that has no archive: the steps of such orders fail, and wait for one that has. */
 export const NO_ARCHIVE: EndedOrders = {
   endOf: () => Promise.reject(noArchive()),
+  endOfRequest: () => Promise.reject(noArchive()),
   soldAmong: () => Promise.reject(noArchive()),
 };
 
@@ -79,9 +80,9 @@ function isSale({ status, generation }: EndedOrder, ofGeneration: number): boole
 }
 
 /** What is left to a run of the order: it ends as the order did. */
-function reservedBefore(end: EndedOrder, { orderId }: Pick<Order, 'orderId'>): ReserveResult {
+function reservedBefore(end: EndedOrder): ReserveResult {
   const { priceMinor, currency } = end;
-  const known = { owed: [], order: { orderId, priceMinor, currency } };
+  const known = { owed: [], order: { orderId: end.orderId as OrderId, priceMinor, currency } };
   switch (end.status) {
     case 'confirmed':
       return { kind: 'sold', ...known, ...saleOf(end) };

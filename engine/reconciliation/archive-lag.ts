@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Archive } from '../archive/archive';
-import type { LogEnd } from '../kafka/read-log';
+import type { Kafka } from 'kafkajs';
+import { createArchive, type Archive } from '../archive/archive';
+import type { ArchiveDatabase } from '../archive/database';
+import { createEndedOrders, type EndedOrders } from '../archive/ended-orders';
+import { logEnds, type LogEnd } from '../kafka/read-log';
 
 const LOOK_EVERY_MS = 500;
+
+/** The step of an order asks: an archiver that runs needs a second, and for any other one the order parks. */
+const STEP_WAIT_MS_MAX = 2_000;
 
 /**
  * How many records of these topics, as they are now, the archive has not. Waits for them for a while: an archiver that runs
@@ -35,4 +41,25 @@ export async function recordsBehind(
     if (behind === 0n || Date.now() >= deadline) return Number(behind);
     await sleep(LOOK_EVERY_MS);
   }
+}
+
+/** The same between the archive and the log themselves. */
+export function createRecordsBehind(
+  { database, kafka }: { readonly database: ArchiveDatabase; readonly kafka: Kafka },
+  topics: readonly string[],
+  waitMsMax: number,
+): () => Promise<number> {
+  const deps = {
+    archive: createArchive(database),
+    logEnds: (topic: string) => logEnds(kafka, topic),
+  };
+  return () => recordsBehind(deps, topics, waitMsMax);
+}
+
+/** The ends of orders, which are definite once the archive has every record that the log has now. */
+export function openEndedOrders(
+  deps: { readonly database: ArchiveDatabase; readonly kafka: Kafka },
+  topics: readonly string[],
+): EndedOrders {
+  return createEndedOrders(deps.database, createRecordsBehind(deps, topics, STEP_WAIT_MS_MAX));
 }

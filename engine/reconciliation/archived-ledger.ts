@@ -1,12 +1,11 @@
 import type { Kafka } from 'kafkajs';
-import { createArchive } from '../archive/archive';
 import type { ArchiveDatabase } from '../archive/database';
 import { createItemHistory } from '../archive/item-history';
 import { knownStock } from '../archive/known-stock';
-import { logEnds, logReachesBackTo } from '../kafka/read-log';
+import { logReachesBackTo } from '../kafka/read-log';
 import { createFinishClaims } from '../stock/claims';
 import type { RedisConnection } from '../../platform/redis';
-import { recordsBehind } from './archive-lag';
+import { createRecordsBehind } from './archive-lag';
 import { createArchivedHistory } from './archived-history';
 import type { RebuildDeps } from './rebuild-ledger';
 
@@ -29,13 +28,7 @@ export function createArchivedLedger({
   readonly kafka: Kafka;
   readonly topics: Readonly<Record<'orders' | 'events' | 'actions', string>>;
 }): NonNullable<RebuildDeps['archived']> {
-  const archive = createArchive(database);
-  const behind = () =>
-    recordsBehind(
-      { archive, logEnds: (topic) => logEnds(kafka, topic) },
-      Object.values(topics),
-      WAIT_MS_MAX,
-    );
+  const behind = createRecordsBehind({ database, kafka }, Object.values(topics), WAIT_MS_MAX);
   const { restore } = createArchivedHistory({
     ...past,
     archive: createItemHistory(database),

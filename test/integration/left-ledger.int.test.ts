@@ -23,19 +23,27 @@ import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
 
 let archive: TestArchive;
 let isAway = false;
+/** Records that the archive misses. */
+let missing = 0;
 beforeAll(async () => {
   archive = await createTestArchive();
 });
 afterAll(() => archive.drop());
 beforeEach(() => {
   isAway = false;
+  missing = 0;
 });
 
 const saga = useSaga({
-  archiveOf: () => ({
-    endOf: (order) =>
-      isAway ? Promise.reject(new Error('away')) : createEndedOrders(archive.database).endOf(order),
-  }),
+  archiveOf: () => {
+    const behind = () => Promise.resolve(missing);
+    const { endOf, endOfRequest } = createEndedOrders(archive.database, behind);
+    const orAway =
+      <A, R>(find: (asked: A) => Promise<R>) =>
+      (asked: A) =>
+        isAway ? Promise.reject<R>(new Error('away')) : find(asked);
+    return { endOf: orAway(endOf), endOfRequest: orAway(endOfRequest) };
+  },
 });
 const { aQueuedOrder, money, start, reset } = saga;
 const RETENTION_MS = 3_600_000;
@@ -212,6 +220,42 @@ describe('a step that comes after the order has left', () => {
     expect(await later).toBe('RUNNING');
     await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed' });
     expect(moneyOf(order)).toEqual({ '1': 'captured' });
+  });
+
+  test('waits while the archive misses records, as after a restored backup, and then goes on', async () => {
+    const order = await aLeftSale();
+    await archive.empty();
+    missing = 1;
+    const again = await reset(order);
+    const activities = createOrderActivities(saga.clients);
+    await expect(activities.refundPayment({ ...order, generation: 1 })).rejects.toThrow('misses 1');
+    const { status } = await again.describe();
+    expect(status.name).toBe('RUNNING');
+    await archiveOf(order);
+    await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed' });
+    expect(moneyOf(order)).toEqual({ '1': 'captured' });
+    expect(await saga.countsOf(order)).toMatchObject(SOLD);
+  });
+
+  test('finds the sale of the acceptance that its own repeats: one run carried out both', async () => {
+    const order = await aQueuedOrder({ supply: 3 });
+    // Its hold was given away before the same purchase was held again, and its record is in the log.
+    const repeated = { ...order, orderId: `first-${order.requestId}` as OrderId };
+    await (await start(repeated)).result();
+    for (const one of [repeated, order]) await archiveOf(one);
+    await leave();
+    expect(await hasEntry(order)).toBe(false);
+    const again = await reset(order);
+    await expect(again.result()).resolves.toMatchObject({ outcome: 'confirmed', generation: 1 });
+    const activities = createOrderActivities(saga.clients);
+    const step = { order: repeated, fence: Date.now() + 1_000_000 };
+    const released = activities.releaseStock({ ...step, reason: 'sale-lost' });
+    await expect(released).resolves.toMatchObject({ kind: 'sold', orderId: order.orderId });
+    expect(moneyOf(order)).toEqual({ '1': 'captured' });
+    expect(await saga.countsOf(order)).toMatchObject({ ...SOLD, free: 2, supply: 3 });
+    // What was charged for it under its own id is no sale.
+    await activities.refundPayment({ ...repeated, generation: 1 });
+    expect(moneyOf(order)).toEqual({ '1': 'captured, blocked' });
   });
 
   test('of an earlier order does nothing to the later one of the same request_id', async () => {

@@ -139,7 +139,10 @@ const claimOf = ({ requestId }: Order) => stock.redis.get(claimKey(requestId));
 const first = { start: 'first', runId: 'r', acceptedMsMax: RETENTION_MS } as const;
 const again = { start: 'again', runId: 'r', acceptedMsMax: RETENTION_MS } as const;
 const ledgerOfRecord = () =>
-  createLedgerOfRecord(stock.ledger, createEndedOrders(archive.database));
+  createLedgerOfRecord(
+    stock.ledger,
+    createEndedOrders(archive.database, () => Promise.resolve(0)),
+  );
 
 function aRun(order: Order, fields: Partial<RunHistory> = {}): RunHistory {
   return {

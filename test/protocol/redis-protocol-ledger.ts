@@ -13,7 +13,8 @@ export async function createRedisProtocolLedger(
 ): Promise<ProtocolLedger & { readonly remove: () => Promise<void> }> {
   await setFree(itemId, 1);
   // No order of this world is archived.
-  const archive = { endOf: () => Promise.resolve(undefined) };
+  const none = () => Promise.resolve(undefined);
+  const archive = { endOf: none, endOfRequest: none };
   const ledger = createLedgerOfRecord(stockLedger, archive);
   const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
   const orders = new Map<string, Order>();

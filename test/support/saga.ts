@@ -35,7 +35,7 @@ export function useSaga({
   archiveOf,
 }: {
   /** Absent: the archive has whatever was told. */
-  readonly archiveOf?: () => Pick<EndedOrders, 'endOf'>;
+  readonly archiveOf?: () => Pick<EndedOrders, 'endOf' | 'endOfRequest'>;
 } = {}) {
   let stock: RedisStock;
   beforeAll(() => {
@@ -53,13 +53,12 @@ export function useSaga({
     },
   };
   /** What the archive has once it was told. */
-  const archive = {
-    endOf: ({ orderId }: Pick<Order, 'orderId'>): Promise<EndedOrder | undefined> => {
-      const told = events.filter(({ order }) => order.orderId === orderId);
-      const last = told.toSorted((one, other) => one.revision - other.revision).at(-1);
-      return Promise.resolve(last && endedOrder(last));
-    },
+  const endOf = ({ orderId }: Pick<Order, 'orderId'>): Promise<EndedOrder | undefined> => {
+    const told = events.filter(({ order }) => order.orderId === orderId);
+    const last = told.toSorted((one, other) => one.revision - other.revision).at(-1);
+    return Promise.resolve(last && endedOrder(last));
   };
+  const archive = { endOf, endOfRequest: endOf };
   const clients = () => ({
     ledger: createLedgerOfRecord(stock.ledger, archiveOf?.() ?? archive),
     provider: money.provider,
