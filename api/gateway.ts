@@ -68,7 +68,7 @@ export interface GatewayParts {
   readonly admission: Admission;
   /** Opens the ledgers of new items, and knows those that are lost. */
   readonly ledgers: LedgerOpener;
-  readonly ledger: Pick<StockLedger, 'findOrder' | 'item' | 'cancel'>;
+  readonly ledger: Pick<StockLedger, 'findOrder' | 'hasLeft' | 'item' | 'cancel'>;
   readonly publisher: OrderPublisher;
   /** Absent, in tests: an order that is reserved already cannot be cancelled. */
   readonly cancelWorkflow?: CancelWorkflow | undefined;

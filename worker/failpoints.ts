@@ -5,7 +5,10 @@ import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
 
 /** Ingest, the gateway and operators use the other methods. */
-type WorkerLedger = Omit<StockLedger, 'abandon' | 'awaitsRun' | 'cancel' | 'findOrder' | 'item'>;
+type WorkerLedger = Omit<
+  StockLedger,
+  'abandon' | 'awaitsRun' | 'cancel' | 'findOrder' | 'hasLeft' | 'item'
+>;
 
 /**
  * The failpoints of the worker, by client and method. An activity needs none of its own: between its start and its first

@@ -101,14 +101,14 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       token: nextToken(),
       httpRequestId,
     };
-    const verdict = await batches.claimAndHold(attempt);
-    if (verdict instanceof Error) return abandon(attempt, verdict);
-    const hold =
-      verdict.hold.kind === 'unopened'
-        ? await openAndHold(attempt, verdict.hold.known)
-        : verdict.hold;
+    const first = await batches.claimAndHold(attempt);
+    if (first instanceof Error) return abandon(attempt, first);
+    const { claim, hold } =
+      first.hold.kind === 'unopened'
+        ? await openAndHold(attempt, first.claim, first.hold.known)
+        : { claim: first.claim, hold: first.hold };
     if (hold instanceof Error) return abandon(attempt, hold);
-    const decision = decide(verdict.claim, hold);
+    const decision = decide(claim, hold);
     if (decision.kind === 'reject') return reject(attempt, decision, askedAt);
     if (decision.kind === 'finished') {
       await undo(attempt, decision.undoHold, false);
@@ -126,7 +126,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       currency,
       acceptedAt,
     };
-    return { order, attempt, claim: verdict.claim, heldUntil: askedAt + holdLeaseMs };
+    return { order, attempt, claim, heldUntil: askedAt + holdLeaseMs };
   };
 
   /**
@@ -218,21 +218,26 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
   };
 
   /** Opens the item's ledger and holds again. This happens once in an item's life, so other purchases pay nothing for it. */
-  const openAndHold = async (attempt: BuyAttempt, known: boolean): Promise<Hold | Error> => {
+  const openAndHold = async (
+    attempt: BuyAttempt,
+    claim: Verdict['claim'],
+    known: boolean,
+  ): Promise<{ readonly claim: Verdict['claim']; readonly hold: Hold | Error }> => {
     const { itemId } = attempt;
     const standing = await ledgers.resolve({ itemId, known }).catch((error: unknown) => {
       errors.report('an item was not opened', error, idsOf(attempt));
       return 'unreachable' as const;
     });
-    if (standing === 'unknown') return { kind: 'unknown-item' };
+    if (standing === 'unknown') return { claim, hold: { kind: 'unknown-item' } };
     if (standing === 'lost') errors.report('the ledger is lost', undefined, idsOf(attempt));
-    if (standing !== 'opened') return { kind: 'no-ledger', why: standing };
-    // Of this second verdict only the hold counts: its claim is the one that the first attempt made.
+    if (standing !== 'opened') return { claim, hold: { kind: 'no-ledger', why: standing } };
     const second = await batches.claimAndHold(attempt);
-    if (second instanceof Error) return second;
-    return second.hold.kind === 'unopened'
-      ? { kind: 'no-ledger', why: 'unreachable' }
-      : second.hold;
+    if (second instanceof Error) return { claim, hold: second };
+    const hold: Hold =
+      second.hold.kind === 'unopened' ? { kind: 'no-ledger', why: 'unreachable' } : second.hold;
+    // The second claim is the one that the first attempt found or made, unless a rebuild has marked it since: the ledger was
+    // lost, and has been opened without this order.
+    return { claim: second.claim === 'finished' ? 'finished' : claim, hold };
   };
 
   /**

@@ -53,7 +53,7 @@ export function createOrderLookup({
   errors,
   now = () => performance.now(),
 }: {
-  readonly ledger: Pick<StockLedger, 'findOrder'>;
+  readonly ledger: Pick<StockLedger, 'findOrder' | 'hasLeft'>;
   /** Absent, in tests: without a claim no order is found. */
   readonly findItem?: FindItem | undefined;
   readonly claim?: ClaimOrder | undefined;
@@ -81,7 +81,8 @@ export function createOrderLookup({
       throw unanswered('Temporal gave no answer', requestId, cause);
     });
     const found = itemId && unlessLost(await read(requestId, itemId), requestId);
-    if (!found) return undefined;
+    // A hold is no order yet, and none at all of a request that is repeated after its order has left the ledger.
+    if (!found || found.entry.state === 'held') return undefined;
     const { fingerprint } = found.entry;
     await claim?.({ requestId, itemId: found.itemId, fingerprint }).catch((error: unknown) => {
       errors.report('the claim of an order was not written again', error, { requestId });
@@ -102,6 +103,9 @@ export function createOrderLookup({
     if (found) return found;
     // Of an item whose ledger is lost the archive may have less than has happened.
     const archived = claimed === 'ledger-lost' ? undefined : await findArchived(requestId);
+    if (!archived && !claimed && (await readFromRedis(ledger.hasLeft(requestId), requestId))) {
+      throw unanswered('The archive misses an order that has left the ledger', requestId);
+    }
     results.add(requestId, archived);
     return preferred(archived, claimed, requestId);
   };

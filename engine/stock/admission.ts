@@ -63,8 +63,8 @@ export interface Queued extends RequestOf {
  */
 export interface Admission {
   /**
-   * Claims each request_id and holds its units, in one pipeline; a hold under a claim of an earlier attempt costs a second
-   * look at the claim. After an Error nothing is known of the attempt; a hold that it made ends with its lease.
+   * Claims each request_id and holds its units, in one pipeline; a request that has an earlier attempt's claim and no entry
+   * costs a second look at the claim. After an Error nothing is known of the attempt; a hold that it made ends with its lease.
    */
   claimAndHold(attempts: readonly Attempt[]): Promise<readonly (Verdict | Error)[]>;
   /**
@@ -178,9 +178,13 @@ export function createAdmission(
   };
 }
 
+/** What a hold is answered that finds no entry. */
+const WITHOUT_ENTRY: readonly HoldResult['kind'][] = ['held', 'sold-out', 'limit', 'closed'];
+
 /**
  * An order may have left the ledger between the claim and the hold, which lie in two slots: its claim was marked first, so
- * a second look at the claim shows it. Without that look a repeated request would be a second order.
+ * a second look at the claim shows it. Without that look a repeated request would be a second order, or be told that the item
+ * is sold out.
  */
 async function lookAgain(
   redis: RedisConnection,
@@ -188,9 +192,9 @@ async function lookAgain(
   verdicts: (Verdict | Error)[],
 ): Promise<void> {
   const doubtful = [...verdicts.entries()].flatMap(([at, verdict]) => {
-    const isHeldAgain = !(verdict instanceof Error) && verdict.hold.kind === 'held';
     const attempt = attempts[at];
-    return isHeldAgain && verdict.claim === 'same' && attempt ? [{ at, attempt, verdict }] : [];
+    if (verdict instanceof Error || verdict.claim !== 'same' || !attempt) return [];
+    return WITHOUT_ENTRY.includes(verdict.hold.kind) ? [{ at, attempt, verdict }] : [];
   });
   if (doubtful.length === 0) return;
   const commands = doubtful.map(({ attempt }): Command => ['get', claimKey(attempt.requestId)]);

@@ -160,6 +160,12 @@ export function createStockLedger(redis: RedisConnection) {
       return entry && { itemId, entry };
     },
 
+    /** Whether the order of a request has left the ledger, as its claim says. */
+    async hasLeft(requestId: RequestId): Promise<boolean> {
+      const claim = await redis.get(claimKey(requestId));
+      return claim !== null && readClaim(claim).isFinished;
+    },
+
     /** Undefined for an unknown item. */
     async item(itemId: ItemId): Promise<{ counts: StockCounts; sale: Sale } | undefined> {
       return parseItem(await redis.ledgerItem(...itemKeys(itemId)));

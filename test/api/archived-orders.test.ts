@@ -4,6 +4,7 @@ import { anArchivedOrder, createFakeArchive, type FakeArchive } from '../support
 import { signWithSecret, WITH_SECRET } from '../support/identity-provider';
 import { claimValue, FINISHED_MARK } from '../../engine/stock/keys';
 import { anAttempt, aPurchase } from '../support/purchases';
+import { createFakeStock } from '../support/fake-stock';
 import { buy, ITEM, openGateway, reply, type OpenGateway } from './open-gateway';
 
 let fake: FakeArchive;
@@ -58,6 +59,7 @@ describe('a purchase whose order has left the ledger', () => {
       body: { type: '/problems/not-accepted' },
     });
     expect(headers.get('retry-after')).not.toBeNull();
+    expect(await get('/orders/req-1')).toMatchObject({ status: 503 });
     expect(open.stock.snapshot()).toBe(before);
   });
 
@@ -207,7 +209,7 @@ describe('a crowd that asks', () => {
 
   test('for a thousand orders costs the archive eight questions at once', async () => {
     const lookUp = createOrderLookup({
-      ledger: { findOrder: () => Promise.resolve(undefined) },
+      ledger: createFakeStock().ledger,
       archive: fake.archive.orders,
       errors: { report: () => undefined },
     });

@@ -1,5 +1,6 @@
 import { createOrderLookup, type FindItem } from '../../api/routes/order-lookup';
 import type { ItemId, RequestId } from '../../engine/orders/order';
+import { createFakeStock } from '../support/fake-stock';
 import { buy, ITEM, openGateway, reply, type OpenGateway } from './open-gateway';
 
 let open: OpenGateway;
@@ -162,7 +163,7 @@ describe('a crowd that asks', () => {
   test('for a thousand unknown orders costs Temporal eight questions at once and fifty a second', async () => {
     let nowMs = 0;
     const lookUp = createOrderLookup({
-      ledger: { findOrder: () => Promise.resolve(undefined) },
+      ledger: createFakeStock().ledger,
       findItem: (requestId) => {
         asked.push(requestId);
         return Promise.resolve(undefined);

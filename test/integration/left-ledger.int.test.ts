@@ -1,3 +1,6 @@
+import { createBuyAdmission } from '../../api/buy/admission';
+import { createSoldOutCache } from '../../api/buy/sold-out-cache';
+import { createOrderLookup } from '../../api/routes/order-lookup';
 import { createOrderActivities } from '../../activities/order-activities';
 import { createArchive, readSoldOrders } from '../../engine/archive/archive';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
@@ -11,6 +14,7 @@ import {
   claimKey,
   claimValue,
   countedUnitsKey,
+  countsKey,
   FINISHED_MARK,
   ordersKey,
 } from '../../engine/stock/keys';
@@ -365,32 +369,105 @@ describe('a limit for each user', () => {
   });
 });
 
-test('a request that is repeated while its order leaves is no second order', async () => {
-  const order = await aLeftSale();
-  const { redis } = saga;
-  await redis.set(claimKey(order.requestId), claimValue(order), 'PX', 60_000);
-  // The order leaves between the claim and the hold: the claim is marked once the first look at it is over.
-  const finish = createFinishClaims(redis);
-  const between = new Proxy(redis, {
-    get: (target, name) => {
-      if (name !== 'pipeline') return Reflect.get(target, name, target) as unknown;
-      return (...commands: Parameters<typeof redis.pipeline>) => {
-        const pipeline = target.pipeline(...commands);
-        const exec = pipeline.exec.bind(pipeline);
-        pipeline.exec = async () => {
-          const replies = await exec();
-          await finish([{ ...order, claimUntil: Date.now() + 60_000 }], Date.now());
-          return replies;
+describe('a request that is repeated', () => {
+  /** Redis, with something that happens after the first round trip. */
+  function redisThen(happens: () => Promise<unknown>): typeof saga.redis {
+    let first = true;
+    return new Proxy(saga.redis, {
+      get: (target, name) => {
+        if (name !== 'pipeline') return Reflect.get(target, name, target) as unknown;
+        return (...commands: Parameters<typeof target.pipeline>) => {
+          const pipeline = target.pipeline(...commands);
+          const exec = pipeline.exec.bind(pipeline);
+          pipeline.exec = async () => {
+            const replies = await exec();
+            if (first) await happens();
+            first = false;
+            return replies;
+          };
+          return pipeline;
         };
-        return pipeline;
-      };
-    },
+      },
+    });
+  }
+  const admissionOn = (redis: typeof saga.redis) =>
+    createAdmission(redis, {
+      claimTtlMs: 60_000,
+      orderRetentionMs: 120_000,
+      defaultPrice: { priceMinor: 1000, currency: 'USD' },
+    });
+  const mark = (order: Order) =>
+    createFinishClaims(saga.redis)([{ ...order, claimUntil: Date.now() + 60_000 }], Date.now());
+  const unmark = (order: Order) =>
+    saga.redis.set(claimKey(order.requestId), claimValue(order), 'PX', 60_000);
+  const lookUpOf = ({ itemId }: Order) =>
+    createOrderLookup({
+      ledger: saga.ledger,
+      findItem: () => Promise.resolve(itemId),
+      archive: createArchive(archive.database),
+      errors: { report: () => undefined },
+    });
+
+  /** The order leaves between the claim and the hold: its claim is marked once the first look at it is over. */
+  async function repeatedWhileItLeaves(order: Order) {
+    await unmark(order);
+    const admission = admissionOn(redisThen(() => mark(order)));
+    const [verdict] = await admission.claimAndHold([anAttempt(order, 'again')]);
+    return verdict;
+  }
+
+  test('while its order leaves is no second order', async () => {
+    const verdict = await repeatedWhileItLeaves(await aLeftSale());
+    expect(verdict).toMatchObject({ claim: 'finished', hold: { kind: 'held' } });
   });
-  const admission = createAdmission(between, {
-    claimTtlMs: 60_000,
-    orderRetentionMs: 120_000,
-    defaultPrice: { priceMinor: 1000, currency: 'USD' },
+
+  test('while its order leaves is not told that all is sold', async () => {
+    const order = await aLeftSale();
+    await saga.setFree(order, 0);
+    const verdict = await repeatedWhileItLeaves(order);
+    expect(verdict).toMatchObject({ claim: 'finished', hold: { kind: 'sold-out' } });
   });
-  const [verdict] = await admission.claimAndHold([anAttempt(order, 'again')]);
-  expect(verdict).toMatchObject({ claim: 'finished', hold: { kind: 'held' } });
+
+  test('while its lost ledger is rebuilt without it is no second order', async () => {
+    const order = await aLeftSale();
+    await unmark(order);
+    const token = (await saga.redis.hget(countsKey(order.itemId), 'opened')) ?? '';
+    await saga.redis.hdel(countsKey(order.itemId), 'opened');
+    const { admit } = createBuyAdmission({
+      admission: admissionOn(saga.redis),
+      ledgers: {
+        resolve: async () => {
+          await mark(order);
+          await saga.redis.hset(countsKey(order.itemId), 'opened', token);
+          return 'opened';
+        },
+      },
+      lookUp: lookUpOf(order),
+      errors: { report: () => undefined },
+      soldOutCache: createSoldOutCache(0),
+    });
+    const { requestId, userId, itemId, amount } = order;
+    const answer = await admit({ requestId, userId, itemId, amount }, 'http-1');
+    expect(answer).toMatchObject({ status: 409 });
+    expect(await saga.countsOf(order)).toMatchObject(SOLD);
+  });
+
+  test('and holds units until it is refused hides the order from nobody', async () => {
+    const order = await aLeftSale();
+    const [verdict] = await saga.stock.admission.claimAndHold([anAttempt(order, 'again')]);
+    expect(verdict).toMatchObject({ claim: 'finished', hold: { kind: 'held' } });
+    const found = await lookUpOf(order)(order.requestId);
+    expect(found).toMatchObject({ archived: { status: 'confirmed', orderId: order.orderId } });
+  });
+});
+
+test('an order that has left is not called unknown while the archive misses it', async () => {
+  const order = await aLeftSale();
+  await archive.empty();
+  const lookUp = createOrderLookup({
+    ledger: saga.ledger,
+    archive: createArchive(archive.database),
+    errors: { report: () => undefined },
+  });
+  await expect(lookUp(order.requestId)).rejects.toThrow('misses');
 });

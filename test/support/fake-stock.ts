@@ -24,7 +24,7 @@ import type { Sale } from '../../engine/orders/sale';
  */
 export interface FakeStock {
   readonly admission: Admission;
-  readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'cancel'>;
+  readonly ledger: Pick<StockLedger, 'item' | 'findOrder' | 'hasLeft' | 'cancel'>;
   /** The same as SET inventory:<item>. */
   readonly setFree: (itemId: ItemId, units: number) => Promise<void>;
   /** Replaces the sale of a known item. */
@@ -123,6 +123,8 @@ export function createFakeStock({ leaseMs = 15_000 } = {}): FakeStock {
         const entry = item.entries.get(requestId);
         return Promise.resolve(entry && { itemId, entry });
       },
+      hasLeft: (requestId) =>
+        Promise.resolve(claims.get(requestId)?.endsWith(FINISHED_MARK) === true),
       item: (itemId) => {
         const item = items.get(itemId);
         return Promise.resolve(item && { counts: counts(item), sale: item.sale });
