@@ -135,7 +135,7 @@ module.exports = {
           '^engine/stock/(?!.*admission)',
           '^engine/kafka/(kafka-client|topics|read-log|dead-letters|outcome-publisher)[.]ts$',
           '^engine/payments/http-provider[.]ts$',
-          '^engine/archive/(database|migrate|set-aside|ledger-of-record)[.]ts$',
+          '^engine/archive/(database|migrate|set-aside|ledger-of-record|retire-item)[.]ts$',
         ],
         dependencyTypesNot: ['core'],
       },

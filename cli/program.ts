@@ -7,6 +7,7 @@ import { addDlqCommands, dlqActions, inWordsOfTheCommandLine } from './dlq';
 import { addDoctorCommand, doctorActions } from './doctor/doctor';
 import type { Context } from './context';
 import { addEventsCommand, eventsActions } from './events';
+import { addItemCommands, itemActions } from './item';
 import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderSearchCommands, orderSearchActions } from './order-search';
@@ -29,6 +30,7 @@ export const createActions = (context: Context) => ({
   stock: stockActions(context),
   selling: sellingActions(context),
   ledger: ledgerActions(context),
+  item: itemActions(context),
   dlq: dlqActions(context),
   operators: operatorActions(context),
   archive: archiveActions(context),
@@ -79,6 +81,8 @@ export async function runCommandLine(
   const sale = program.command('sale').description('How items are sold: price, limit, window');
   addSaleCommands(sale, actions.stock, end);
   addSellingCommands(sale, actions.selling, end);
+  const item = program.command('item').description('Items whose sale is over');
+  addItemCommands(item, actions.item, end);
   const dlq = program.command('dlq').description('The dead letters: orders that failed');
   addDlqCommands(dlq, actions.dlq, end);
   const operator = program.command('operator').description('The credentials of operators');

@@ -120,23 +120,30 @@ function operationId(text: string): string {
   throw new InvalidArgumentError('It must be 1 to 128 letters, digits or . _ ~ : @ + = -');
 }
 
-/** On the gateway for reading and on Redis for changes. */
-export const stockActions = ({ terminal, withGateway, access, operator, config }: Context) => {
-  const deps = (options: ActionOptions) => {
-    const { redis } = access(options);
-    return {
-      terminal,
-      ...operator(options),
-      defaultCurrency: config().defaultCurrency,
-      withStock: <T>(use: (stock: StockOperations) => Promise<T>) =>
-        withRedis(redis, (connection) => use(createStockOperations(connection))),
-      sale: (itemId: ItemId) =>
-        withRedis(redis, async (connection) => {
-          const item = await createStockLedger(connection).item(itemId);
-          return item?.sale;
-        }),
-    };
+/** Who changes stock, and how. */
+export function stockDeps(
+  { terminal, access, operator, config }: Context,
+  options: ActionOptions,
+): SaleSetDeps {
+  const { redis } = access(options);
+  return {
+    terminal,
+    ...operator(options),
+    defaultCurrency: config().defaultCurrency,
+    withStock: <T>(use: (stock: StockOperations) => Promise<T>) =>
+      withRedis(redis, (connection) => use(createStockOperations(connection))),
+    sale: (itemId: ItemId) =>
+      withRedis(redis, async (connection) => {
+        const item = await createStockLedger(connection).item(itemId);
+        return item?.sale;
+      }),
   };
+}
+
+/** On the gateway for reading and on Redis for changes. */
+export const stockActions = (context: Context) => {
+  const { withGateway } = context;
+  const deps = (options: ActionOptions) => stockDeps(context, options);
   return {
     show: (options: ItemOptions) => withGateway(options, (it) => stockShow(it, options)),
     restock: (options: RestockOptions) => stockRestock(deps(options), options),
@@ -308,6 +315,11 @@ export async function saleClear(deps: Deps, options: ChangeOptions): Promise<Exi
   return applyChange(deps, parseItemId(options.item), NO_SALE, options);
 }
 
+/** `flash-sale item close`: the sale ends now, by the clock of Redis. */
+export async function saleClose(deps: Deps, options: ChangeOptions): Promise<ExitCode> {
+  return applyChange(deps, parseItemId(options.item), { closesAt: 'now' }, options);
+}
+
 /** A price in major units is parsed by its currency, and both are written. */
 async function priceChange(
   { sale, defaultCurrency }: SaleSetDeps,
@@ -381,7 +393,7 @@ async function applyChange(
 /** By the names that the HTTP interface has for the fields. */
 function saleRequest(change: SaleChange, force: boolean) {
   const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
-  const time = (at: number | null | undefined) =>
+  const time = (at: SaleChange['closesAt']) =>
     typeof at === 'number' ? new Date(at).toISOString() : at;
   return {
     price_minor: priceMinor,

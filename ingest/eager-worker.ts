@@ -45,7 +45,7 @@ export async function createEagerWorker(parts: {
   const httpProvider = createHttpPaymentProvider({ baseUrl: paymentUrl });
   const clients = {
     // A step of an order that has left the ledger fails here, and goes on in a worker.
-    ledger: createLedgerOfRecord(createOpeningLedger(ledger, opener), NO_ARCHIVE),
+    ledger: createLedgerOfRecord(createOpeningLedger(ledger, opener, registry), NO_ARCHIVE),
     provider: failpoints.around(httpProvider, FAILPOINTS.provider),
     deadLetters: parts.deadLetters,
     outcomes: parts.outcomes,

@@ -107,10 +107,11 @@ async function main(): Promise<void> {
   const registry = createLedgerRegistry(client, taskQueue);
   const opener = createLedgerOpener(opening, registry);
   const stockLedger = failpoints.around(createStockLedger(redis), FAILPOINTS.ledger);
-  const ledger = createLedgerOfRecord(createOpeningLedger(stockLedger, opener), archive);
+  const openingLedger = createOpeningLedger(stockLedger, opener, registry);
+  const ledger = createLedgerOfRecord(openingLedger, archive);
   const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
   const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
-  const publisher = createOutcomePublisher(stockLedger, eventProducer);
+  const publisher = createOutcomePublisher(openingLedger, eventProducer);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;
   const onForeignCharge = createForeignChargeAlarm(logger);

@@ -1,12 +1,18 @@
-import { condition, proxyActivities } from '@temporalio/workflow';
+import { condition, defineSignal, proxyActivities, setHandler } from '@temporalio/workflow';
 import type { AuditActivities } from '../activities/order-activities';
+import { RETIRE_SIGNAL } from '../engine/orders/contract';
 
 /**
- * Records, outside Redis, that an item has a ledger: its memo has the ledger's token. It does nothing and stays open,
- * because the server deletes a closed workflow after the retention of the namespace. An operator may cancel it.
+ * Records, outside Redis, that an item has a ledger: its memo has the ledger's token. It stays open until the item is
+ * retired, because the server deletes a closed workflow after the retention of the namespace. It is completed only then; one
+ * that an operator has cancelled or terminated still stands for the ledger.
  */
 export async function itemLedgerWorkflow(): Promise<void> {
-  await condition(() => false);
+  let isRetired = false;
+  setHandler(defineSignal(RETIRE_SIGNAL), () => {
+    isRetired = true;
+  });
+  await condition(() => isRetired);
 }
 
 /** One try: the schedule starts the next step in a minute, which goes on where this one stopped. Orders come first. */

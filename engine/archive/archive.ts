@@ -6,6 +6,7 @@ import type { SoldOrders } from '../stock/stock-operations';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 import { eraseUser } from './erase-user';
 import { reportSale } from './report';
+import { retiredAt } from './retire-item';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
 export const PAGE_MAX = 1_000;
@@ -173,6 +174,9 @@ export function createArchive(database: ArchiveDatabase) {
     /** Takes a user_id out of the archive. */
     eraseUser: (userId: UserId) => eraseUser(database, userId),
 
+    /** When an item was last retired. */
+    retiredAt: (itemId: ItemId) => retiredAt(database, itemId),
+
     /** How the sale of an item went; undefined where there is no order of it. */
     report: (itemId: ItemId) => reportSale(database, itemId),
 
@@ -188,12 +192,17 @@ export function createArchive(database: ArchiveDatabase) {
   };
 }
 
-/** The sold orders of an item, page by page. */
-export const readSoldOrders = ({ search }: Pick<Archive, 'search'>): SoldOrders =>
+/** The sold orders of an item, page by page: those since it was retired, if it was. */
+export const readSoldOrders = (archive: Pick<Archive, 'search' | 'retiredAt'>): SoldOrders =>
   async function* (itemId) {
+    const filters = {
+      itemId,
+      status: 'confirmed',
+      since: await archive.retiredAt(itemId),
+    } as const;
     let page: readonly ArchivedAcceptance[] = [];
     do {
-      page = await search({ itemId, status: 'confirmed', limit: PAGE_MAX, cursor: page.at(-1) });
+      page = await archive.search({ ...filters, limit: PAGE_MAX, cursor: page.at(-1) });
       if (page.length > 0) yield page;
     } while (page.length === PAGE_MAX);
   };

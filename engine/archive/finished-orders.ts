@@ -1,6 +1,6 @@
-import { sql } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { ItemId, OrderId, RequestId, UserId } from '../orders/order';
-import type { ArchiveDatabase } from './database';
+import type { ArchiveDatabase, ArchiveTables } from './database';
 
 /** An order that has ended, and may still be in the ledger. Times are milliseconds since the epoch. */
 export interface FinishedOrder {
@@ -47,16 +47,19 @@ export function createFinishedOrders(database: ArchiveDatabase) {
           sql<boolean>`(finished_at, order_id) > (${new Date(finishedAt)}, ${orderId})`,
         );
       }
-      return (await query.execute()).map((row) => ({
-        orderId: row.order_id as OrderId,
-        requestId: row.request_id as RequestId,
-        itemId: row.item_id as ItemId,
-        userId: row.user_id as UserId,
-        amount: row.amount,
-        revision: Number(row.revision),
-        acceptedAt: row.accepted_at.getTime(),
-        finishedAt: row.finished_at?.getTime() ?? 0,
-      }));
+      return (await query.execute()).map(toFinishedOrder);
+    },
+
+    /** Those of some hundred orders that have ended. */
+    among: async (orderIds: readonly OrderId[]): Promise<FinishedOrder[]> => {
+      if (orderIds.length === 0) return [];
+      const rows = await database
+        .selectFrom('orders')
+        .selectAll()
+        .where('order_id', 'in', orderIds)
+        .where('revision', '>', '0')
+        .execute();
+      return rows.map(toFinishedOrder);
     },
 
     /** Notes that these ends are not in the ledger any more; one that was followed by another end since is left as it is. */
@@ -70,5 +73,18 @@ export function createFinishedOrders(database: ArchiveDatabase) {
         where orders.order_id = gone.order_id and orders.revision = gone.revision
       `.execute(database);
     },
+  };
+}
+
+function toFinishedOrder(row: Selectable<ArchiveTables['orders']>): FinishedOrder {
+  return {
+    orderId: row.order_id as OrderId,
+    requestId: row.request_id as RequestId,
+    itemId: row.item_id as ItemId,
+    userId: row.user_id as UserId,
+    amount: row.amount,
+    revision: Number(row.revision),
+    acceptedAt: row.accepted_at.getTime(),
+    finishedAt: row.finished_at?.getTime() ?? 0,
   };
 }

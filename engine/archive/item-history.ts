@@ -3,6 +3,7 @@ import type { FailureReason, ItemId, Order, OrderId, RequestId, UserId } from '.
 import { fingerprint } from '../orders/order-record';
 import { toOrder, type ArchivedStatus, type OrderRow } from './archive';
 import type { ArchiveDatabase, ArchiveTables } from './database';
+import { retiredAt } from './retire-item';
 
 /** An acceptance as a rebuild needs it. Times are milliseconds since the epoch. */
 export interface PastOrder {
@@ -26,17 +27,36 @@ export function createItemHistory(database: ArchiveDatabase) {
         .transaction()
         .setIsolationLevel('repeatable read')
         .setAccessMode('read only')
-        .execute((transaction) => use(createSnapshot(transaction, itemId))),
+        .execute(async (transaction) => {
+          const retired = await retiredAt(transaction, itemId);
+          return use(createSnapshot(transaction, itemId, retired));
+        }),
   };
 }
+
+/** The clocks of Redis and PostgreSQL, in a comparison that is about hours. */
+const CLOCKS_DIFFER_MS_MAX = 10 * 60_000;
 
 /** Rows that are in memory at once. */
 const PAGE_SIZE = 1_000;
 
 export type Snapshot = ReturnType<typeof createSnapshot>;
 
-function createSnapshot(transaction: Transaction<ArchiveTables>, itemId: ItemId) {
-  const ofItem = sql`select * from order_states s where s.item_id = ${itemId} and s.status <> 'repeated'`;
+function createSnapshot(
+  transaction: Transaction<ArchiveTables>,
+  itemId: ItemId,
+  retired: number | undefined,
+) {
+  /** All orders of an item have left before it is retired: one that was accepted before, and left then, is of an earlier life. */
+  const ofThisLife =
+    retired === undefined
+      ? sql`true`
+      : sql`not exists (
+          select from orders earlier
+          where earlier.order_id = s.order_id and earlier.accepted_at <= ${new Date(retired)}
+            and earlier.left_ledger_at <= ${new Date(retired + CLOCKS_DIFFER_MS_MAX)}
+        )`;
+  const ofItem = sql`select * from order_states s where s.item_id = ${itemId} and s.status <> 'repeated' and ${ofThisLife}`;
   /** A record that ingest refused says nothing of the order whose request_id it has. */
   const own = sql`s.reason is distinct from 'request-id-reused'`;
   const orders = (query: RawBuilder<Row>, onPage: (page: PastOrder[]) => Promise<void>) =>
@@ -45,8 +65,8 @@ function createSnapshot(transaction: Transaction<ArchiveTables>, itemId: ItemId)
     /** The units of all sold orders. */
     soldUnits: async (): Promise<number> => {
       const { rows } = await sql<{ units: string }>`
-        select coalesce(sum(amount), 0) as units from order_states
-        where item_id = ${itemId} and status = 'confirmed'
+        select coalesce(sum(amount), 0) as units from order_states s
+        where item_id = ${itemId} and status = 'confirmed' and ${ofThisLife}
       `.execute(transaction);
       return Number(rows[0]?.units ?? 0);
     },
@@ -56,8 +76,8 @@ function createSnapshot(transaction: Transaction<ArchiveTables>, itemId: ItemId)
       eachPage(
         transaction,
         sql<{ user_id: string; units: string }>`
-          select user_id, sum(amount) as units from order_states
-          where item_id = ${itemId} and status = 'confirmed' group by user_id
+          select user_id, sum(amount) as units from order_states s
+          where item_id = ${itemId} and status = 'confirmed' and ${ofThisLife} group by user_id
         `,
         (rows) =>
           onPage(new Map(rows.map(({ user_id, units }) => [user_id as UserId, Number(units)]))),
@@ -94,7 +114,7 @@ function createSnapshot(transaction: Transaction<ArchiveTables>, itemId: ItemId)
       const { rows } = await sql<Row>`
         select distinct on (s.request_id) s.* from order_states s
         where s.request_id = any(${[...requestIds]}::text[]) and s.item_id = ${itemId}
-          and s.status <> 'repeated' and ${own}
+          and s.status <> 'repeated' and ${own} and ${ofThisLife}
         order by s.request_id, s.accepted_at desc, s.order_id desc
       `.execute(transaction);
       return new Map(rows.map(toPastOrder).map((past) => [past.order.requestId, past]));

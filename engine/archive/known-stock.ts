@@ -29,7 +29,8 @@ export async function knownStock(
   const left = waiting.map(parseAdjustment).flatMap((one) => ('problem' in one ? [] : [one]));
   const newest = left.findLast(({ isOpen }) => isOpen);
   const found = newest ?? (await newestStock(archive, [itemId])).get(itemId);
-  if (!found) return { problem: 'the archive has no change of its stock' };
+  if (!found || newest?.kind === 'retired')
+    return { problem: 'the archive has no change of its stock' };
   const operations = left.flatMap(({ operation }) => operation ?? []);
   const { rows } = await sql<{ operation: string | null }>`
     select a.request->>'operation_id' as operation

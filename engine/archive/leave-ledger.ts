@@ -47,8 +47,11 @@ export async function leaveLedger(
   }
 }
 
-/** Removes these orders as far as they are at the end that the archive has. */
-async function leave(deps: LeaveLedgerDeps, orders: readonly FinishedOrder[]): Promise<void> {
+/** Removes these orders, some hundreds, as far as they are at the end that the archive has. */
+export async function leave(
+  deps: LeaveLedgerDeps,
+  orders: readonly FinishedOrder[],
+): Promise<void> {
   const { finished, onLeft, onFailure } = deps;
   const byItem = new Map<ItemId, FinishedOrder[]>();
   for (const order of orders) {

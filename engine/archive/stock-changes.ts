@@ -58,7 +58,7 @@ export interface ArchivedStock {
   readonly sale?: SaleFields;
 }
 
-/** What the newest change has left of each item, of those that were open. */
+/** What the newest change has left of each item, of those that were open. An item that is retired has nothing. */
 export async function newestStock(
   database: ArchiveDatabase,
   itemIds: readonly ItemId[],
@@ -73,6 +73,7 @@ export async function newestStock(
       where item_id = wanted and is_open
       order by at desc, seq desc limit 1
     ) newest
+    where kind <> 'retired'
   `.execute(database);
   return new Map(
     rows.map(({ item_id, at, supply, sale }) => [

@@ -17,6 +17,7 @@ export type ActionName =
   | 'stock.rebuild'
   | 'stock.open'
   | 'sale.change'
+  | 'item.retire'
   | 'dead-letters.replay'
   | 'dead-letters.discard'
   | 'selling.stop'

@@ -88,6 +88,9 @@ export interface OrderReplay {
 /** The type name of the workflow that records, outside Redis, that an item has a ledger. */
 export const LEDGER_WORKFLOW = 'itemLedgerWorkflow';
 
+/** Completes the workflow of an item's ledger. */
+export const RETIRE_SIGNAL = 'retire';
+
 /** A request_id has no slash, so no buyer can take the id of an item's ledger for an order. */
 export function ledgerWorkflowId(itemId: ItemId): string {
   return `ledger/${itemId}`;
@@ -105,6 +108,8 @@ export interface LedgerMemo {
   readonly token: string;
   /** The ledger is older than this workflow: Temporal had lost an earlier one. */
   readonly again?: true;
+  /** The item was on sale before, and was retired. */
+  readonly reopened?: true;
 }
 
 /** The type name of the workflow that a schedule starts every minute. */

@@ -37,6 +37,7 @@ const ADJUSTMENT_KINDS = [
   'accepted',
   'rebuilt',
   'noted',
+  'retired',
 ] as const;
 export type AdjustmentKind = (typeof ADJUSTMENT_KINDS)[number];
 

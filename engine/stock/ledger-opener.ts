@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { ItemId } from '../orders/order';
+import type { ArchivedResult } from '../orders/ledger';
+import type { ItemId, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys } from './keys';
-import type { LedgerRegistry } from './ledger-registry';
+import type { LedgerRegistration, LedgerRegistry } from './ledger-registry';
 import { defineLedgerScripts } from './scripts';
-import { isLedgerNotOpen, type StockLedger } from './stock-ledger';
+import { isLedgerNotOpen, type AskedArchive, type StockLedger } from './stock-ledger';
 
-/** The state of an item whose ledger is not open in Redis. `unknown`: the item was never on sale. */
+/** The state of an item whose ledger is not open in Redis. `unknown`: the item was never on sale, or is retired. */
 export type LedgerStanding = 'opened' | 'lost' | 'unknown';
 
 /**
@@ -90,7 +91,7 @@ export type LedgerOpening = ReturnType<typeof createLedgerOpening>;
 /** The two steps of an opening in Redis. Both throw when Redis gives no answer, and may be taken again. */
 export function createLedgerOpening(redis: RedisConnection) {
   defineLedgerScripts(redis);
-  const step = async (itemId: ItemId, ...args: readonly [string, string]) => {
+  const step = async (itemId: ItemId, ...args: readonly (string | number)[]) => {
     const [kind, token = ''] = (await redis.ledgerOpen(...itemKeys(itemId), ...args)) as string[];
     return { kind, token };
   };
@@ -105,32 +106,82 @@ export function createLedgerOpening(redis: RedisConnection) {
     },
 
     /** Opens the ledger that has the token of the registry. Any other ledger is lost. */
-    async finish(itemId: ItemId, registered: string): Promise<'opened' | 'lost'> {
-      const { kind } = await step(itemId, 'finish', registered);
+    async finish(
+      itemId: ItemId,
+      { token, isReopened = false }: Pick<LedgerRegistration, 'token' | 'isReopened'>,
+    ): Promise<'opened' | 'lost'> {
+      const { kind } = await step(itemId, 'finish', token, isReopened ? 1 : 0);
       return kind === 'opened' ? 'opened' : 'lost';
     },
   };
 }
 
 /**
- * A ledger whose `reserve` opens the ledger of a new item: not every order comes through the gateway. Where the ledger is
- * lost it throws, as all its other methods do, so that the order waits for a rebuild.
+ * A ledger whose `reserve` opens the ledger of a new item: not every order comes through the gateway. The orders of a retired
+ * item are `archived`. Where the ledger is lost it throws, as all its other methods do, so that the order waits for a rebuild.
  */
-export function createOpeningLedger(ledger: StockLedger, opener: LedgerOpener): StockLedger {
+export function createOpeningLedger(
+  ledger: StockLedger,
+  opener: LedgerOpener,
+  registry: Pick<LedgerRegistry, 'isRetired'>,
+) {
+  /** Takes a step. Where there is no ledger, its order is archived, or `unopened` goes on. */
+  const take = async <Result>(
+    step: () => Promise<Result>,
+    { itemId, unarchived = false }: AskedArchive & { readonly itemId: ItemId },
+    unopened = (error: unknown): Promise<Result> => {
+      throw error;
+    },
+  ): Promise<Result | 'archived'> => {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isLedgerNotOpen(error)) throw error;
+      // An item with a stock key is on sale again.
+      const isOnSale = (await ledger.item(itemId)) !== undefined;
+      if (!isOnSale && !unarchived && (await registry.isRetired(itemId))) return 'archived';
+      return unopened(error);
+    }
+  };
   return {
     ...ledger,
+
     async reserve(...step: Parameters<StockLedger['reserve']>) {
-      try {
-        return await ledger.reserve(...step);
-      } catch (error) {
-        if (!isLedgerNotOpen(error)) throw error;
-        const [{ itemId }] = step;
+      const [{ itemId }, , , asked] = step;
+      const again = async (cause: unknown) => {
         const standing = await opener.resolve({ itemId, known: true });
         if (standing === 'opened') return ledger.reserve(...step);
         throw new Error(`The ledger of item ${itemId} is lost: its orders wait for a rebuild`, {
-          cause: error,
+          cause,
         });
-      }
+      };
+      return asResult(await take(() => ledger.reserve(...step), { itemId, ...asked }, again));
+    },
+
+    async confirm(...step: Parameters<StockLedger['confirm']>) {
+      const [{ itemId }, asked] = step;
+      return asResult(await take(() => ledger.confirm(...step), { itemId, ...asked }));
+    },
+
+    async release(...step: Parameters<StockLedger['release']>) {
+      const [{ order }, asked] = step;
+      const { itemId } = order;
+      return asResult(await take(() => ledger.release(...step), { itemId, ...asked }));
+    },
+
+    isRefundable(...step: Parameters<StockLedger['isRefundable']>) {
+      const [{ itemId }, asked] = step;
+      return take(() => ledger.isRefundable(...step), { itemId, ...asked });
+    },
+
+    /** A retired item has no orders here. */
+    async findOrder(requestId: RequestId, itemId: ItemId) {
+      const found = await take(() => ledger.findOrder(requestId, itemId), { itemId });
+      return found === 'archived' ? undefined : found;
     },
   };
+}
+
+function asResult<Result extends object>(result: Result | 'archived'): Result | ArchivedResult {
+  return result === 'archived' ? { kind: 'archived' } : result;
 }

@@ -8,6 +8,7 @@ import {
   itemOfLedgerWorkflow,
   LEDGER_WORKFLOW,
   ledgerWorkflowId,
+  RETIRE_SIGNAL,
   type LedgerMemo,
 } from '../orders/contract';
 import type { ItemId } from '../orders/order';
@@ -15,6 +16,7 @@ import type { ItemId } from '../orders/order';
 /** A buyer may be waiting; without an answer the buyer asks again. */
 const CALL_MS_MAX = 1_500;
 const LISTING_MS_MAX = 30_000;
+const RETIRE_MS_MAX = 20_000;
 
 /** What is registered of an item's ledger. */
 export interface LedgerRegistration {
@@ -23,6 +25,8 @@ export interface LedgerRegistration {
   readonly at: number;
   /** It was registered before and Temporal has lost that, and all earlier runs with it: the item is older than `at`. */
   readonly isAgain: boolean;
+  /** An item that was retired has been put on sale again: orders of its earlier life may still ask for their steps. */
+  readonly isReopened?: boolean;
 }
 
 export type LedgerRegistry = ReturnType<typeof createLedgerRegistry>;
@@ -34,56 +38,97 @@ export type LedgerRegistry = ReturnType<typeof createLedgerRegistry>;
 export function createLedgerRegistry(client: Client, taskQueue: string) {
   const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
 
-  /** Undefined when the item's ledger was never opened. A look-up by id is never stale. */
-  const registration = async (itemId: ItemId): Promise<LedgerRegistration | undefined> => {
+  /** Undefined when the item's ledger was never opened, as far as Temporal knows. A look-up by id is never stale. */
+  const look = async (itemId: ItemId): Promise<LedgerRegistration | 'retired' | undefined> => {
     const id = ledgerWorkflowId(itemId);
     try {
-      const { memo, startTime } = await call(() => client.workflow.getHandle(id).describe());
+      const { memo, startTime, status } = await call(() =>
+        client.workflow.getHandle(id).describe(),
+      );
+      if (status.name === 'COMPLETED') return 'retired';
       const token = memo?.['token'];
       if (typeof token !== 'string') throw new Error(`The workflow ${id} has no token in its memo`);
-      return { token, at: startTime.getTime(), isAgain: memo?.['again'] === true };
+      return {
+        token,
+        at: startTime.getTime(),
+        isAgain: memo?.['again'] === true,
+        isReopened: memo?.['reopened'] === true,
+      };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
     }
   };
 
-  const find = async (itemId: ItemId): Promise<string | undefined> =>
-    (await registration(itemId))?.token;
+  const registration = async (itemId: ItemId): Promise<LedgerRegistration | undefined> => {
+    const found = await look(itemId);
+    return found === 'retired' ? undefined : found;
+  };
+
+  const start = async (memo: LedgerMemo, afterClosed: 'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE') => {
+    const itemId = memo.itemId as ItemId;
+    await call(() =>
+      client.workflow.start(LEDGER_WORKFLOW, {
+        workflowId: ledgerWorkflowId(itemId),
+        taskQueue,
+        workflowIdReusePolicy: afterClosed,
+        args: [],
+        memo: { ...memo },
+        typedSearchAttributes: [{ key: ITEM_ID, value: itemId }],
+        staticSummary: `the ledger of item ${itemId}`,
+      }),
+    );
+  };
 
   return {
-    /** The token of the item's ledger; undefined when it was never opened. */
-    find,
+    /** Undefined when the item has no ledger: it was never on sale, or is retired. */
     registration,
 
+    /** The token of the item's ledger. */
+    find: async (itemId: ItemId): Promise<string | undefined> =>
+      (await registration(itemId))?.token,
+
+    /** Whether the item is retired; false also once Temporal has forgotten it. */
+    isRetired: async (itemId: ItemId): Promise<boolean> => (await look(itemId)) === 'retired',
+
     /**
-     * Registers a token unless the item has one already; returns the registered one. `again`: the ledger was registered
-     * before, and Temporal has lost that.
+     * Takes an item out of the registry that has nothing in Redis to lose any more. Returns when that has happened; an item
+     * that is not registered stays as it is. Needs a worker.
+     */
+    async retire(itemId: ItemId): Promise<void> {
+      const handle = client.workflow.getHandle(ledgerWorkflowId(itemId));
+      if ((await registration(itemId)) === undefined) return;
+      await call(() => handle.signal(RETIRE_SIGNAL));
+      await client.withDeadline(Date.now() + RETIRE_MS_MAX, () => handle.result());
+    },
+
+    /**
+     * Registers a token unless the item has one already; returns the registered one, and whether the item was retired before
+     * that. `again`: the ledger was registered before, and Temporal has lost that.
      */
     async register(
       itemId: ItemId,
       token: string,
       { again = false }: { readonly again?: boolean } = {},
-    ): Promise<string> {
+    ): Promise<Pick<LedgerRegistration, 'token' | 'isReopened'>> {
       const memo: LedgerMemo = { itemId, token, ...(again && { again: true as const }) };
       try {
-        await call(() =>
-          client.workflow.start(LEDGER_WORKFLOW, {
-            workflowId: ledgerWorkflowId(itemId),
-            taskQueue,
-            // A closed workflow also proves that there was a ledger.
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            args: [],
-            memo: { ...memo },
-            typedSearchAttributes: [{ key: ITEM_ID, value: itemId }],
-            staticSummary: `the ledger of item ${itemId}`,
-          }),
-        );
-        return token;
+        // A closed workflow also proves that there was a ledger.
+        await start(memo, 'REJECT_DUPLICATE');
+        return { token };
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        return (await find(itemId)) ?? token;
       }
+      const found = await look(itemId);
+      if (found !== 'retired') return found ?? { token };
+      try {
+        await start({ ...memo, reopened: true }, 'ALLOW_DUPLICATE');
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        // Somebody else has registered it since.
+        return (await registration(itemId)) ?? { token, isReopened: true };
+      }
+      return { token, isReopened: true };
     },
 
     /** Every item registered on this task queue, except for those of about the last second. */

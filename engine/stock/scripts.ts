@@ -27,6 +27,7 @@ const SCRIPTS = {
   ledgerRestock: 'restock',
   ledgerChangeSale: 'change-sale',
   ledgerNote: 'note',
+  ledgerRetire: 'retire',
 } as const;
 
 /** The scripts of claims, which belong to no item. They take the number of their keys first. */
@@ -112,6 +113,7 @@ const MORE_KEYS: Readonly<Record<string, number>> = {
   ledgerStageRebuild: 3,
   ledgerRebuild: 3,
   ledgerRecount: 3,
+  ledgerRetire: 6,
 };
 
 /**

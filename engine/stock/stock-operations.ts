@@ -44,7 +44,7 @@ export interface SaleChange {
   readonly unitsPerUser?: number | null;
   /** Milliseconds since the epoch, at most SALE_TIME_MAX. */
   readonly opensAt?: number | null;
-  readonly closesAt?: number | null;
+  readonly closesAt?: number | 'now' | null;
 }
 
 export type SaleChangeResult =
@@ -64,7 +64,7 @@ export type SaleChangeResult =
 export type SaleFields = Readonly<Record<string, string>>;
 
 /** The item's stock or sale was written by hand and cannot be read; `detail` says what is there. */
-interface Unreadable {
+export interface Unreadable {
   readonly kind: 'unreadable';
   readonly detail: string;
 }
@@ -267,7 +267,7 @@ function saleFields(reply: unknown): SaleFields {
 const UNREADABLE = /^(?:BADSTOCK|BADSALE) (.+?)(?: script: .*)?$/;
 
 /** Turns the error of a script that met a mistyped stock or sale into a result. Other errors are thrown. */
-function orUnreadable<T>(result: Promise<T>): Promise<T | Unreadable> {
+export function orUnreadable<T>(result: Promise<T>): Promise<T | Unreadable> {
   return result.catch((error: unknown) => {
     const detail = error instanceof Error ? UNREADABLE.exec(error.message)?.[1] : undefined;
     if (detail !== undefined) return { kind: 'unreadable', detail };

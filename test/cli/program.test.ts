@@ -37,6 +37,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
       replay: record('dlq replay'),
       discard: record('dlq discard'),
     },
+    item: { close: record('item close'), retire: record('item retire') },
     selling: { stopAll: record('sale stop-all'), resumeAll: record('sale resume-all') },
     operators: {
       add: record('operator add'),

@@ -60,12 +60,12 @@ describe('opening a ledger', () => {
       await opening.begin(itemId, 'old');
       if (moment === 'opened') {
         await registry.register(itemId, 'old');
-        await opening.finish(itemId, 'old');
+        await opening.finish(itemId, { token: 'old' });
       }
       await redis.del(...itemKeys(itemId));
       // The step that was on its way when Redis was wiped.
       if (moment !== 'opened') await registry.register(itemId, 'old');
-      expect(await opening.finish(itemId, 'old')).toBe('lost');
+      expect(await opening.finish(itemId, { token: 'old' })).toBe('lost');
       await redis.set(`inventory:${itemId}`, 100);
       expect(await open(itemId)).toBe('lost');
       expect(await open(itemId)).toBe('lost');
@@ -75,7 +75,7 @@ describe('opening a ledger', () => {
   test('is registered anew, with its own token, after Temporal has lost it', async () => {
     const itemId = anItem();
     await opening.begin(itemId, 'own');
-    await opening.finish(itemId, 'own');
+    await opening.finish(itemId, { token: 'own' });
     expect(await findOpenItems(redis)).toContain(itemId);
     expect(await registerLedgers({ opening, registry }, [itemId])).toEqual([itemId]);
     expect(await registerLedgers({ opening, registry }, [itemId])).toEqual([]);
@@ -88,6 +88,6 @@ describe('opening a ledger', () => {
     const token = (await registry.find(itemId)) ?? '';
     await redis.del(...itemKeys(itemId));
     await opening.begin(itemId, 'new');
-    expect(await opening.finish(itemId, token)).toBe('lost');
+    expect(await opening.finish(itemId, { token })).toBe('lost');
   });
 });

@@ -54,6 +54,7 @@ export function createFakeArchive() {
     search: (search) => answer(search, () => answers.orders.slice(0, search.limit)),
     eraseUser: (userId) => answer(`erase ${userId}`, () => answers.erasure),
     report: (itemId) => answer(`report of ${itemId}`, () => answers.report),
+    retiredAt: () => Promise.resolve(undefined),
     positions: () => answer('positions', () => answers.positions),
   };
   const archive = {

@@ -9,6 +9,12 @@ import type { DeadLetter } from '../../engine/orders/dead-letter';
 import type { ForeignCharge } from '../../engine/payments/own-charge';
 import { ORDER_WORKFLOW, type OrderInput, type OrderResult } from '../../engine/orders/contract';
 import { orderStartOptions } from '../../engine/orders/order-start';
+import {
+  createLedgerOpener,
+  createLedgerOpening,
+  createOpeningLedger,
+} from '../../engine/stock/ledger-opener';
+import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
 import { createProviderUnderFault } from './provider-under-fault';
 import { openRedisStock, type RedisStock } from './redis-stock';
@@ -33,7 +39,10 @@ const ORDER_RETENTION_MS = 604_800_000;
  */
 export function useSaga({
   archiveOf,
+  isOpening = false,
 }: {
+  /** The steps open the ledgers of new items, and know of retired ones, as in a worker. */
+  readonly isOpening?: boolean;
   /** Absent: the archive has whatever was told. */
   readonly archiveOf?: () => Pick<EndedOrders, 'endOf' | 'endOfRequest'>;
 } = {}) {
@@ -59,11 +68,17 @@ export function useSaga({
     return Promise.resolve(last && endedOrder(last));
   };
   const archive = { endOf, endOfRequest: endOf };
+  const ledgerOfSteps = () => {
+    if (!isOpening) return stock.ledger;
+    const registry = createLedgerRegistry(temporal.client, temporal.taskQueue);
+    const opener = createLedgerOpener(createLedgerOpening(stock.redis), registry);
+    return createOpeningLedger(stock.ledger, opener, registry);
+  };
   const clients = () => ({
-    ledger: createLedgerOfRecord(stock.ledger, archiveOf?.() ?? archive),
+    ledger: createLedgerOfRecord(ledgerOfSteps(), archiveOf?.() ?? archive),
     provider: money.provider,
     deadLetters,
-    outcomes: createOutcomePublisher(stock.ledger, {
+    outcomes: createOutcomePublisher(ledgerOfSteps(), {
       append: ({ value }) => {
         const decoded = decodeOrderEvent(value);
         if (decoded.kind === 'event') events.push(decoded.event);

@@ -5,7 +5,7 @@
   ARGV[2]  currency
   ARGV[3]  units per user
   ARGV[4]  opening, in ms since the epoch
-  ARGV[5]  closing, in ms since the epoch
+  ARGV[5]  closing, in ms since the epoch, or "now", which also takes an opening away that is still to come
   ARGV[6]  1 to allow users who own more than the limit, or after the caller has looked for them
   ARGV[7]  operator
   ARGV[8]  the free units that the operator has seen, or "" for any number
@@ -40,6 +40,13 @@ local seen = tonumber(ARGV[8])
 local free = seen and wholeUnits(redis.call('GET', freeKey) or '0')
 if free ~= seen then
   return { 'stale', free }
+end
+if changes.closes_at == 'now' then
+  local now = nowMs()
+  changes.closes_at = whole(now)
+  if (saleNumber('opens_at') or 0) >= now then
+    changes.opens_at = NONE
+  end
 end
 local opensAt, closesAt = numberAfter('opens_at'), numberAfter('closes_at')
 if opensAt and closesAt and closesAt <= opensAt then

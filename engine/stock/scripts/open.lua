@@ -3,6 +3,7 @@
 
   ARGV[1]  "begin": leave a token for the registry | "finish": the registry has a token
   ARGV[2]  a fresh token, used unless the ledger has one | the token of the registry
+  ARGV[3]  1 for an item that was on sale before and was retired; only for "finish"
 
   Returns  {"opened", token}
            {"opening", token to register}   after "begin"
@@ -22,6 +23,10 @@ if redis.call('HGET', countsKey, 'opening') ~= token then
 end
 redis.call('HSET', countsKey, 'opened', token)
 redis.call('HDEL', countsKey, 'opening')
+if ARGV[3] == '1' then
+  -- The orders of its earlier life are in the archive.
+  redis.call('HSET', countsKey, 'archived_until', whole(nowMs()))
+end
 openStock()
 addAdjustment('opened')
 return { 'opened', token }

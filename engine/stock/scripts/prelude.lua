@@ -88,6 +88,8 @@ end
 -- What the item itself is, once the counts have it, until it is archived: nothing else bounds this stream. A sale of another
 -- type, written by hand, is recorded as an error. Returns the free units and the supply.
 local function addStanding(state, ...)
+  -- The newest change of a retired item is its retirement.
+  redis.call('HDEL', countsKey, 'retired')
   local counts = redis.call('HMGET', countsKey, 'free', 'supply', 'opened')
   local free, supply = counts[1] or '0', counts[2] or '0'
   redis.call('XADD', adjustmentsKey, '*', 'state', state, 'free', free, 'supply', supply,

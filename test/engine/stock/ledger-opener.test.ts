@@ -13,7 +13,7 @@ function anOpener({ registered, mine = 'mine' }: { registered?: string; mine?: s
     answering ? Promise.resolve() : new Promise<void>((resolve) => waiting.push(resolve));
   const opening = {
     begin: () => Promise.resolve({ kind: 'opening', token: mine } as const),
-    finish: (_item: ItemId, token: string) =>
+    finish: (_item: ItemId, { token }: { token: string }) =>
       Promise.resolve(token === mine ? ('opened' as const) : ('lost' as const)),
   };
   const registry = {
@@ -25,7 +25,7 @@ function anOpener({ registered, mine = 'mine' }: { registered?: string; mine?: s
     register: async (_item: ItemId, token: string) => {
       calls.register += 1;
       await answer();
-      return registered ?? token;
+      return { token: registered ?? token };
     },
   };
   return {
