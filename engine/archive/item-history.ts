@@ -59,7 +59,7 @@ function createSnapshot(
   const ofItem = sql`select * from order_states s where s.item_id = ${itemId} and s.status <> 'repeated' and ${ofThisLife}`;
   /** A record that ingest refused says nothing of the order whose request_id it has. */
   const own = sql`s.reason is distinct from 'request-id-reused'`;
-  const orders = (query: RawBuilder<Row>, onPage: (page: PastOrder[]) => Promise<void>) =>
+  const orders = (query: RawBuilder<PastOrderRow>, onPage: (page: PastOrder[]) => Promise<void>) =>
     eachPage(transaction, query, (rows) => onPage(rows.map(toPastOrder)));
   return {
     /** The units of all sold orders. */
@@ -85,12 +85,12 @@ function createSnapshot(
 
     /** Orders that have not ended. */
     unfinished: (onPage: (page: PastOrder[]) => Promise<void>): Promise<void> =>
-      orders(sql<Row>`${ofItem} and s.status = 'queued'`, onPage),
+      orders(sql<PastOrderRow>`${ofItem} and s.status = 'queued'`, onPage),
 
     /** Orders that failed then or later, except where their request_id was accepted again. */
     failed: (since: number, onPage: (page: PastOrder[]) => Promise<void>): Promise<void> =>
       orders(
-        sql<Row>`${ofItem} and s.status = 'failed' and ${own} and s.finished_at >= ${new Date(since)}
+        sql<PastOrderRow>`${ofItem} and s.status = 'failed' and ${own} and s.finished_at >= ${new Date(since)}
           and not exists (
             select from order_states n
             where n.request_id = s.request_id and n.item_id = s.item_id and n.status <> 'repeated'
@@ -103,7 +103,7 @@ function createSnapshot(
     /** Sold and cancelled orders that were accepted then or later. */
     ended: (since: number, onPage: (page: PastOrder[]) => Promise<void>): Promise<void> =>
       orders(
-        sql<Row>`${ofItem} and s.status in ('confirmed', 'cancelled') and s.accepted_at >= ${new Date(since)}`,
+        sql<PastOrderRow>`${ofItem} and s.status in ('confirmed', 'cancelled') and s.accepted_at >= ${new Date(since)}`,
         onPage,
       ),
 
@@ -111,7 +111,7 @@ function createSnapshot(
     newest: async (
       requestIds: readonly RequestId[],
     ): Promise<ReadonlyMap<RequestId, PastOrder>> => {
-      const { rows } = await sql<Row>`
+      const { rows } = await sql<PastOrderRow>`
         select distinct on (s.request_id) s.* from order_states s
         where s.request_id = any(${[...requestIds]}::text[]) and s.item_id = ${itemId}
           and s.status <> 'repeated' and ${own} and ${ofThisLife}
@@ -168,11 +168,11 @@ async function eachPage<R>(
   await sql`close page`.execute(transaction);
 }
 
-interface Row extends OrderRow<PastOrder['status']> {
+export interface PastOrderRow extends OrderRow<PastOrder['status']> {
   readonly revision: string;
 }
 
-function toPastOrder(row: Row): PastOrder {
+export function toPastOrder(row: PastOrderRow): PastOrder {
   const { orderId, priceMinor, currency, acceptedAt, ...archived } = toOrder(row);
   const { requestId, userId, itemId, amount } = archived;
   const purchase = { requestId, userId, itemId, amount };

@@ -58,14 +58,15 @@ export function createOutcomePublisher(
     /**
      * Publishes the state of an order as the ledger has it now. Resolves once Kafka has the event, perhaps twice; at once where
      * there is nothing to tell: the order is under way again, so that whoever ends it tells of it, or the request_id belongs
-     * to another request. Rejects when the ledger cannot be read, and as the producer's `append` does.
+     * to another request. `end` counts where the ledger does not have the order. Rejects when the ledger cannot be read, and
+     * as the producer's `append` does.
      */
-    async publish({
-      itemId,
-      requestId,
-      fingerprint,
-    }: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'>): Promise<void> {
-      const found = await ledger.findOrder(requestId, itemId);
+    async publish(
+      { itemId, requestId, fingerprint }: Pick<Order, 'itemId' | 'requestId' | 'fingerprint'>,
+      end?: LedgerEntry,
+    ): Promise<void> {
+      const inLedger = await ledger.findOrder(requestId, itemId);
+      const found = inLedger ?? (end && { itemId, entry: end });
       if (found?.entry.fingerprint !== fingerprint) return;
       const event = outcomeEvent({ ...found, requestId });
       if (event === undefined) return;

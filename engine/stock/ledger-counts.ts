@@ -95,6 +95,13 @@ export function createLedgerCounts(redis: RedisConnection) {
     ): Promise<readonly CountDifference[] | undefined> =>
       (await compare(itemId, goOn))?.differences,
 
+    /** The units by state, those that have left the ledger included, and the newest change of the item and its time in ms. */
+    async counts(itemId: ItemId) {
+      const event = await lastEvent(redis, itemId);
+      const { units } = await readCounts(redis, itemId);
+      return { ...units, event, changedAt: Number(event.split('-')[0]) };
+    },
+
     /** Writes the counts that follow from the entries; returns what was different. */
     mendCounts: (itemId: ItemId, who: ByHand) => correct(itemId, 'mend', who),
 
