@@ -21,6 +21,7 @@ import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-re
 import { checkArchive } from '../engine/archive/migrate';
 import { createHttpPaymentProvider } from '../engine/payments/http-provider';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
+import { archiveLookOf } from '../engine/reconciliation/audit-archive';
 import {
   auditItem,
   createChargeLookup,
@@ -65,7 +66,7 @@ export function addLedgerCommands(stock: Command, actions: LedgerActions, end: E
     addCommand(
       stock,
       'audit <item>',
-      'Compare ledger, workflows and charges of an item',
+      'Compare ledger, workflows, charges and archive of an item',
       'flash-sale stock audit 101',
       'flash-sale stock audit 101 --repair',
     ),
@@ -209,10 +210,13 @@ function createClients(
         orders.append({ key: order.requestId, value: encodeOrder(order) }),
       ),
     archive: ended,
+    /** For one audit: it asks no more once the archive has not answered. */
+    openArchiveLook: () =>
+      archiveLookOf({ database, kafka, topics: [ordersTopic, orderEventsTopic] }),
     outcomes: {
-      publish: (order: Parameters<OutcomePublisher['publish']>[0]) =>
+      publish: (...outcome: Parameters<OutcomePublisher['publish']>) =>
         withPublisher(access, orderEventsTopic, (events) =>
-          createOutcomePublisher(stockLedger, events).publish(order),
+          createOutcomePublisher(stockLedger, events).publish(...outcome),
         ),
     },
     provider,
@@ -236,23 +240,25 @@ async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode>
   const compare = async () => {
     let orders = 0;
     const differences: Difference[] = [];
+    const deps = { ...clients, archiveLook: clients.openArchiveLook() };
     for (let position: AuditPosition | undefined; ;) {
-      const answer = await auditItem(clients, { itemId, ...(position && { position }) });
+      const answer = await auditItem(deps, { itemId, ...(position && { position }) });
       if (answer.kind === 'unknown') {
         throw refused(`Nothing is sold under ${itemId}, and nothing ever was.`);
       }
       orders += answer.orders;
       differences.push(...answer.differences);
       position = answer.next;
-      if (position === undefined) return { orders, differences, isCounted: answer.isCounted };
+      if (position === undefined) return { ...answer, orders, differences };
     }
   };
-  const { orders, differences, isCounted } = await compare();
+  const { orders, differences, isCounted, areUnitsCompared, archiveProblem } = await compare();
   const mendable = differences.filter(({ mend }) => mend !== undefined);
   let left = differences;
   if (repair && mendable.length > 0) {
     const mend = async () => {
-      await repairItem(clients, { itemId, differences: mendable, by, why });
+      const deps = { ...clients, archiveLook: clients.openArchiveLook() };
+      await repairItem(deps, { itemId, differences: mendable, by, why });
       return (await compare()).differences;
     };
     const request = { differences: mendable.map(differenceJson) };
@@ -268,16 +274,25 @@ async function audit(clients: Clients, options: AuditOptions): Promise<ExitCode>
       item_id: itemId,
       orders,
       counted: isCounted,
+      archive_problem: archiveProblem ?? null,
+      archive_counted: areUnitsCompared,
       differences: left.map(differenceJson),
       repaired: repair ? mendable.map(differenceJson) : [],
     });
   } else {
     for (const line of left) terminal.out(`${differenceText(line)}\n`);
-    const agreed = `Item ${itemId}: ${orders} orders, ledger, workflows and charges agree.\n`;
+    const compared =
+      archiveProblem === undefined
+        ? 'ledger, workflows, charges and archive'
+        : 'ledger, workflows and charges';
+    const agreed = `Item ${itemId}: ${orders} orders, ${compared} agree.\n`;
     if (!isCounted) {
       terminal.out(
         'The counts were not compared with the entries: try again when it is quieter.\n',
       );
+    }
+    if (archiveProblem !== undefined) {
+      terminal.out(plain(`The archive was not looked at: ${archiveProblem}.\n`));
     }
     terminal.out(left.length === 0 ? agreed : `${left.length} differences.\n`);
   }

@@ -93,14 +93,12 @@ async function main(): Promise<void> {
   const { namespace } = config.temporal;
   const client = new Client({ connection, namespace });
 
-  // Only the steps of orders that have left the ledger need it, and wait for it.
+  // The steps of orders that have left the ledger need it, and wait for it; the audit goes on without it.
   const pool = config.database && createDatabasePool(config.database, { name: 'worker', logger });
   if (pool) onShutdown('postgres', () => closeDatabasePool(pool));
-  const archive = pool
-    ? openEndedOrders({ database: openArchive(pool), kafka }, [
-        config.ordersTopic,
-        orderEventsTopic,
-      ])
+  const database = pool && openArchive(pool);
+  const archive = database
+    ? openEndedOrders({ database, kafka }, [config.ordersTopic, orderEventsTopic])
     : NO_ARCHIVE;
 
   const opening = createLedgerOpening(redis);
@@ -128,6 +126,7 @@ async function main(): Promise<void> {
     provider,
     outcomes,
     archive,
+    database,
     logger,
   });
   const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });

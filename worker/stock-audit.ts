@@ -11,6 +11,7 @@ import { partitionCount } from '../engine/kafka/topics';
 import type { Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
 import type { PaymentProvider } from '../engine/payments/payment-provider';
+import { archiveLookOf } from '../engine/reconciliation/audit-archive';
 import { createChargeLookup, type ReconciliationDeps } from '../engine/reconciliation/audit-item';
 import { createAuditProgressStore } from '../engine/reconciliation/audit-progress';
 import {
@@ -25,6 +26,7 @@ import { createLedgerMaintenance } from '../engine/stock/ledger-maintenance';
 import type { LedgerOpening } from '../engine/stock/ledger-opener';
 import { findOpenItems } from '../engine/stock/open-items';
 import type { LedgerRegistry } from '../engine/stock/ledger-registry';
+import type { ArchiveDatabase } from '../engine/archive/database';
 import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
@@ -46,11 +48,14 @@ export function createStockAudit(clients: {
   readonly provider: PaymentProvider;
   readonly outcomes: OutcomePublisher;
   readonly archive: ReconciliationDeps['archive'];
+  /** Absent: there is none. */
+  readonly database: ArchiveDatabase | undefined;
   readonly logger: Logger;
 }): () => Promise<AuditSummary> {
   const { config, redis, client, kafka, ledger, opening, registry, provider, outcomes, logger } =
     clients;
-  const { archive } = clients;
+  const { archive, database } = clients;
+  const topics = [config.ordersTopic, config.orderEventsTopic];
   const repair = createLedgerMaintenance(redis);
   const runs = createOrderRuns(client, config.taskQueue);
   const progress = createAuditProgressStore(redis, config.taskQueue);
@@ -103,6 +108,7 @@ export function createStockAudit(clients: {
       appendOrder,
       outcomes,
       archive,
+      archiveLook: archiveLookOf({ database, kafka, topics }),
       wait: (ms) => sleep(ms),
       progress,
       heartbeat: () => {
@@ -113,7 +119,7 @@ export function createStockAudit(clients: {
       },
       onItem: ({ itemId, differences, mended }) => {
         for (const difference of differences) {
-          logger.warn({ itemId, ...difference }, 'ledger, workflows and charges differ');
+          logger.warn({ itemId, ...difference }, 'ledger, workflows, charges and archive differ');
         }
         for (const difference of mended) logger.info({ itemId, ...difference }, 'mended');
       },
@@ -128,7 +134,7 @@ export function createStockAudit(clients: {
 function createAuditMetrics() {
   const differences = new Gauge({
     name: 'ledger_differences',
-    help: 'Differences between ledger, workflows and charges that the audit has left, by kind',
+    help: 'Differences between ledger, workflows, charges and archive that the audit has left, by kind',
     labelNames: ['kind'],
   });
   const items = new Gauge({

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { ItemId, OrderId, RequestId } from '../orders/order';
 import type { ArchiveDatabase } from './database';
-import { toPastOrder, type PastOrder, type PastOrderRow } from './item-history';
+import { isOfThisLife, toPastOrder, type PastOrder, type PastOrderRow } from './item-history';
+import { retiredAt } from './retire-item';
 
 /** The end of an order, as its event tells it. */
 export interface ToldEnd {
@@ -85,19 +86,21 @@ export function createAuditedOrders(database: ArchiveDatabase) {
     },
 
     /**
-     * Undefined where the archive need not have all that was sold: the opening of the ledger was before it, or an operator has
-     * accepted a ledger that had lost orders. Reads every sold row of the item: half a second for a million.
+     * Since the item was last retired. Undefined where the archive need not have all that was sold: the opening of the ledger
+     * was before it, or an operator has accepted a ledger that had lost orders. Reads every sold row of the item: half a second for a million.
      */
     units: async (itemId: ItemId): Promise<ArchivedUnits | undefined> => {
+      const retired = await retiredAt(database, itemId);
       const { rows } = await sql<{ sold: string; live: string; covered: boolean }>`
         select
-          (select coalesce(sum(amount), 0) from orders
-            where item_id = ${itemId} and status = 'confirmed' and revision > 0)
+          (select coalesce(sum(amount), 0) from orders s
+            where item_id = ${itemId} and status = 'confirmed' and revision > 0
+              and ${isOfThisLife(retired)})
           + coalesce(sum(amount) filter (where status = 'confirmed'), 0) as sold,
           coalesce(sum(amount) filter (where status = 'queued'), 0) as live,
           coalesce(
             (select bool_or(kind = 'opened') and not bool_or(kind = 'accepted')
-              from stock_changes where item_id = ${itemId}),
+              from stock_changes where item_id = ${itemId} and at > ${new Date(retired ?? 0)}),
             false
           ) as covered
         from order_states where item_id = ${itemId} and revision = 0

@@ -37,6 +37,19 @@ export function createItemHistory(database: ArchiveDatabase) {
 /** The clocks of Redis and PostgreSQL, in a comparison that is about hours. */
 const CLOCKS_DIFFER_MS_MAX = 10 * 60_000;
 
+/**
+ * Whether an order `s` is not of a life of its item that ended with a retirement. All orders have left before that: one that
+ * was accepted before, and left then, is of the earlier life.
+ */
+export function isOfThisLife(retired: number | undefined): RawBuilder<boolean> {
+  if (retired === undefined) return sql`true`;
+  return sql`not exists (
+    select from orders earlier
+    where earlier.order_id = s.order_id and earlier.accepted_at <= ${new Date(retired)}
+      and earlier.left_ledger_at <= ${new Date(retired + CLOCKS_DIFFER_MS_MAX)}
+  )`;
+}
+
 /** Rows that are in memory at once. */
 const PAGE_SIZE = 1_000;
 
@@ -47,15 +60,7 @@ function createSnapshot(
   itemId: ItemId,
   retired: number | undefined,
 ) {
-  /** All orders of an item have left before it is retired: one that was accepted before, and left then, is of an earlier life. */
-  const ofThisLife =
-    retired === undefined
-      ? sql`true`
-      : sql`not exists (
-          select from orders earlier
-          where earlier.order_id = s.order_id and earlier.accepted_at <= ${new Date(retired)}
-            and earlier.left_ledger_at <= ${new Date(retired + CLOCKS_DIFFER_MS_MAX)}
-        )`;
+  const ofThisLife = isOfThisLife(retired);
   const ofItem = sql`select * from order_states s where s.item_id = ${itemId} and s.status <> 'repeated' and ${ofThisLife}`;
   /** A record that ingest refused says nothing of the order whose request_id it has. */
   const own = sql`s.reason is distinct from 'request-id-reused'`;

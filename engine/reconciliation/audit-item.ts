@@ -8,6 +8,12 @@ import type { LedgerOfRecord } from '../archive/ledger-of-record';
 import type { LedgerOpening } from '../stock/ledger-opener';
 import type { LedgerMaintenance } from '../stock/ledger-maintenance';
 import type { StoredOrder } from '../stock/ledger-pages';
+import {
+  compareUnended,
+  compareUnits,
+  type ArchiveLook,
+  type UnendedCursor,
+} from './audit-archive';
 import { compareOrder, type Charge, type Difference, type OrderFacts } from './compare-order';
 import { forEachConcurrently, type OrderRuns } from './order-runs';
 
@@ -35,6 +41,7 @@ export interface ReconciliationDeps {
   readonly appendOrder: (order: Order) => Promise<unknown>;
   /** Asked about orders that may have left the ledger. */
   readonly archive: Pick<EndedOrders, 'soldAmong'>;
+  readonly archiveLook: ArchiveLook;
   /** Tells other systems of an order that a repair has ended. */
   readonly outcomes: OutcomePublisher;
   readonly wait: (ms: number) => Promise<unknown>;
@@ -45,12 +52,13 @@ type AcceptedOrder = Pick<Order, 'requestId' | 'acceptedAt'>;
 
 /**
  * Where an audit of an item goes on: first through its entries, all of them or those that its stream says have changed, then
- * through the runs that ended since a time.
+ * through the runs that ended since a time, then through the orders without an end in the archive.
  */
 export type AuditPosition =
   | { readonly cursor: string }
   | { readonly changesFrom: string }
-  | { readonly runsFrom: number; readonly isWhole?: boolean };
+  | { readonly runsFrom: number; readonly isWhole?: boolean }
+  | { readonly unendedAfter: UnendedCursor | null; readonly isWhole: boolean };
 
 export interface AuditScope {
   readonly itemId: ItemId;
@@ -60,6 +68,13 @@ export interface AuditScope {
   readonly runsSince?: number;
   /** Only orders that have changed since then are read, where the item has many. Absent: all of them. */
   readonly changedSince?: number | undefined;
+  /**
+   * Whether all orders that are read are looked for in the archive, not only those that finished of late, and the archive's
+   * own in ledger and workflows. Absent: yes.
+   */
+  readonly isArchiveDue?: boolean;
+  /** When the archive's units were compared last. They are compared once a day. */
+  readonly unitsComparedAt?: number | undefined;
   /** Only tests lower it. */
   readonly readEachTimeMax?: number;
   /** Absent: at the beginning. */
@@ -85,6 +100,10 @@ export interface AuditedItem {
   readonly missingSince?: number;
   /** Whether the counts were compared: not while the item is busy, large and not due, or has entries known to be wrong. */
   readonly isCounted: boolean;
+  /** Whether the archive's units were compared with the counts: not while it is not due, the item not quiet or orders differ. */
+  readonly areUnitsCompared: boolean;
+  /** Why the archive was not looked at, or not any more. */
+  readonly archiveProblem?: string;
 }
 
 /** Orders in flight change within this time. Only what differs in both looks is a difference. */
@@ -99,33 +118,40 @@ const COUNT_EVERY_MS = 24 * 3_600_000;
 /** Counting is not continued by the next step, so it may take longer than one. */
 const COUNT_MS_MAX = 5 * 60_000;
 
-/** Compares an item's ledger, workflows and charges, page by page. Changes nothing. */
+/** Compares an item's ledger, workflows, charges and archive, page by page. Changes nothing. */
 export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Promise<AuditResult> {
   const { itemId } = scope;
   const { repair, registry } = deps;
   const token = await registry.find(itemId);
   const { free, open, hasArchived } = await repair.standing(itemId);
-  const whole = { kind: 'audited', orders: 0, isCounted: false, isWhole: true } as const;
+  const nothingCounted = { isCounted: false, areUnitsCompared: false };
+  const whole = { kind: 'audited', orders: 0, isWhole: true, ...nothingCounted } as const;
   if (!open) {
     if (token !== undefined) return { ...whole, differences: [LOST] };
     // With a stock key, the item is on sale and has no order yet.
     return free === null ? { kind: 'unknown' } : { ...whole, differences: [] };
   }
   const looking = hasArchived ? deps : { ...deps, archive: NOTHING_LEFT };
-  const { orders, suspects, next, windows, isWhole } = await findSuspects(looking, scope);
+  const { orders, suspects, next, windows, isWhole, unended } = await findSuspects(looking, scope);
   if (suspects.size > 0) await deps.wait(SECOND_LOOK_MS);
   const differences = suspects.size > 0 ? await compareAgain(looking, itemId, [...suspects]) : [];
+  differences.push(...unended);
   const missing = differences.flatMap(({ kind, requestId = '' }) =>
     kind === 'entry-missing' ? (windows.get(requestId as RequestId) ?? []) : [],
   );
+  const looked = () => {
+    const { problem } = deps.archiveLook;
+    return problem === undefined ? {} : { archiveProblem: problem };
+  };
   const result = {
     kind: 'audited' as const,
     orders,
     isWhole,
+    ...nothingCounted,
     ...(missing.length > 0 && { missingSince: Math.min(...missing) }),
   };
   if (token === undefined) differences.push(UNREGISTERED);
-  if (next !== undefined) return { ...result, differences, isCounted: false, next };
+  if (next !== undefined) return { ...result, ...looked(), differences, next };
   if (free === null) {
     const there = `no key inventory:${itemId}, so that no unit is free`;
     differences.push({ kind: 'stock-missing', there, should: 'the free units' });
@@ -133,13 +159,17 @@ export async function auditItem(deps: ReconciliationDeps, scope: AuditScope): Pr
   if (free !== null && !/^\d{1,15}$/.test(free)) {
     const there = `inventory:${itemId} is ${JSON.stringify(free.slice(0, 40))}`;
     differences.push({ kind: 'stock-unreadable', there, should: 'a whole number of units' });
-    return { ...result, differences, isCounted: false };
+    return { ...result, ...looked(), differences };
   }
   const counts = await compareCounts(deps, scope, differences);
+  differences.push(...(counts ?? []));
+  const units = await unitDifferences(deps, scope, differences);
   return {
     ...result,
-    differences: [...differences, ...(counts ?? [])],
+    ...looked(),
+    differences: [...differences, ...(units ?? [])],
     isCounted: counts !== undefined,
+    areUnitsCompared: units !== undefined,
   };
 }
 
@@ -185,11 +215,27 @@ async function compareCounts(
   }));
 }
 
+/** Undefined where the units cannot be compared now. What differs one by one would only be named once more. */
+async function unitDifferences(
+  deps: ReconciliationDeps,
+  { itemId, unitsComparedAt = 0 }: AuditScope,
+  differences: readonly Difference[],
+): Promise<Difference[] | undefined> {
+  const { archiveLook, now = Date.now } = deps;
+  if (archiveLook.problem !== undefined || differences.length > 0) return undefined;
+  if (now() - unitsComparedAt < COUNT_EVERY_MS) return undefined;
+  return compareUnits(deps, itemId);
+}
+
 interface Suspects {
   orders: number;
   readonly suspects: Set<RequestId>;
   /** The start of the time in which a suspect's confirmed run ended. */
   readonly windows: Map<RequestId, number>;
+  /** Orders of the archive without an end, each looked up by its id. */
+  readonly unended: Difference[];
+  /** The look-up of the last page. */
+  looking: Promise<void>;
   next?: AuditPosition | undefined;
   isWhole: boolean;
 }
@@ -199,11 +245,14 @@ interface Suspects {
  * a page of entries or of runs at a time.
  */
 async function findSuspects(deps: ReconciliationDeps, scope: AuditScope): Promise<Suspects> {
-  const { itemId, runsSince = 0, hasTime = () => true } = scope;
+  const { itemId, runsSince = 0, isArchiveDue = true, hasTime = () => true } = scope;
   const next = scope.position ?? (await beginning(deps, scope));
-  const isWhole = 'cursor' in next || ('runsFrom' in next && next.isWhole === true);
-  const found: Suspects = { orders: 0, suspects: new Set(), windows: new Map(), next, isWhole };
-  while (found.next !== undefined && found.suspects.size < SUSPECTS_MAX && hasTime()) {
+  const isWhole = 'cursor' in next || ('isWhole' in next && next.isWhole);
+  const sets = { suspects: new Set<RequestId>(), windows: new Map<RequestId, number>() };
+  const looking = Promise.resolve();
+  const found: Suspects = { orders: 0, ...sets, unended: [], looking, next, isWhole };
+  const size = () => found.suspects.size + found.unended.length;
+  while (found.next !== undefined && size() < SUSPECTS_MAX && hasTime()) {
     if ('cursor' in found.next) {
       const page = await deps.repair.page(itemId, found.next.cursor);
       await addOfEntries(deps, scope, page.orders, found);
@@ -218,10 +267,14 @@ async function findSuspects(deps: ReconciliationDeps, scope: AuditScope): Promis
         await addOfEntries(deps, scope, page.orders, found);
         found.next = page.next === undefined ? { runsFrom: runsSince } : { changesFrom: page.next };
       }
+    } else if ('runsFrom' in found.next) {
+      const after = isArchiveDue ? { unendedAfter: null, isWhole: found.isWhole } : undefined;
+      found.next = (await addOfRuns(deps, scope, found.next.runsFrom, found)) ?? after;
     } else {
-      found.next = await addOfRuns(deps, scope, found.next.runsFrom, found);
+      found.next = await addOfUnended(deps, itemId, found.next.unendedAfter ?? undefined, found);
     }
   }
+  await found.looking;
   return found;
 }
 
@@ -237,15 +290,20 @@ async function beginning(
 }
 
 /** The first look does not read the log: it looks again at every order that may have lost its record. */
-const FIRST_LOOK = { isLogRead: true, hasRecord: false, runsKeptMs: Infinity } as const;
+const FIRST_LOOK = {
+  isLogRead: true,
+  hasRecord: false,
+  isUntold: false,
+  runsKeptMs: Infinity,
+} as const;
 
 async function addOfEntries(
   deps: ReconciliationDeps,
-  { finishedSince = 0 }: AuditScope,
+  { itemId, finishedSince = 0, isArchiveDue = true }: AuditScope,
   page: readonly StoredOrder[],
   found: Suspects,
 ): Promise<void> {
-  const { runs, now = Date.now } = deps;
+  const { runs, archiveLook, now = Date.now } = deps;
   found.orders += page.length;
   const recent = page.filter(({ entry }) => {
     if ('problem' in entry || entry.finishedAt === undefined) return true;
@@ -257,6 +315,11 @@ async function addOfEntries(
     const charges = await chargesOf(deps, { requestId, entry });
     const facts = { requestId, entry, run, charges, now: now() };
     if (compareOrder({ ...facts, ...FIRST_LOOK }).length > 0) found.suspects.add(requestId);
+  });
+  // The next page is read while the archive looks these up.
+  await found.looking;
+  found.looking = archiveLook.untold(itemId, isArchiveDue ? page : recent, now()).then((untold) => {
+    for (const requestId of untold) found.suspects.add(requestId);
   });
 }
 
@@ -300,6 +363,28 @@ async function addOfRuns(
   return span.to < end ? { runsFrom: span.to, isWhole } : undefined;
 }
 
+/** Looks for the archive's orders without an end in ledger and workflows, a page of them. Returns where to continue. */
+async function addOfUnended(
+  deps: ReconciliationDeps,
+  itemId: ItemId,
+  after: UnendedCursor | undefined,
+  found: Suspects,
+): Promise<AuditPosition | undefined> {
+  const { repair, runs, archiveLook, now = Date.now } = deps;
+  const { orders, next } = await archiveLook.unended(itemId, after, now());
+  const requestIds = orders.map(({ order }) => order.requestId);
+  const missing = new Set(await repair.withoutEntry(itemId, requestIds));
+  const listed = await runs.latest([...missing]);
+  const suspects = orders.filter(
+    ({ order: { requestId } }) => listed.get(requestId)?.status !== 'running',
+  );
+  await forEachConcurrently(suspects, CONCURRENCY, async (order) => {
+    const difference = await compareUnended(deps, order);
+    if (difference) found.unended.push(difference);
+  });
+  return next && { unendedAfter: next, isWhole: found.isWhole };
+}
+
 /** Reads each suspect by its id, so nothing is stale. */
 async function compareAgain(
   deps: ReconciliationDeps,
@@ -318,12 +403,20 @@ async function compareAgain(
     if (!entry && (await deps.archive.soldAmong(itemId, [requestId])).has(requestId)) return;
     const charges = entry ? await chargesOf(deps, { requestId, entry }) : [];
     const facts = { requestId, entry, run, charges, isLogRead, runsKeptMs, now: now() };
-    seen.push({ ...facts, hasRecord: false });
+    seen.push({ ...facts, hasRecord: false, isUntold: false });
   });
+  const ended = seen.flatMap(({ requestId, entry }): StoredOrder[] =>
+    entry ? [{ requestId: requestId as RequestId, entry }] : [],
+  );
+  const untold = await deps.archiveLook.untold(itemId, ended, now());
   const lost = seen.flatMap((facts) => lostRecord(facts) ?? []);
   const logged = lost.length > 0 ? await deps.findRecords(lost) : new Set<string>();
   return seen.flatMap((facts) =>
-    compareOrder({ ...facts, hasRecord: logged.has(facts.requestId) }),
+    compareOrder({
+      ...facts,
+      hasRecord: logged.has(facts.requestId),
+      isUntold: untold.has(facts.requestId as RequestId),
+    }),
   );
 }
 

@@ -18,6 +18,12 @@ export interface AuditProgress {
   readonly wholeFrom?: number;
   /** When the counts were compared last; absent: never. */
   readonly countedAt?: number;
+  /** When the last audit began that has looked for all orders in the archive; absent where a later one could not look there. */
+  readonly archivedFrom?: number;
+  /** Whether the audit under way could not look there. */
+  readonly isArchiveMissed?: true;
+  /** When the archive's units were compared last; absent: never. */
+  readonly unitsComparedAt?: number;
   /** Differences that remain, by kind: of the last complete audit, and of the one under way. */
   readonly remaining: Readonly<Record<string, number>>;
   readonly found: Readonly<Record<string, number>>;

@@ -4,7 +4,8 @@ import type { ItemId } from '../orders/order';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import { auditItem, type AuditedItem, type ReconciliationDeps } from './audit-item';
 import type { AuditProgress, AuditProgressStore } from './audit-progress';
-import type { Difference, Mend } from './compare-order';
+import { TOLD_WITHIN_MS } from './audit-archive';
+import type { Difference, DifferenceKind, Mend } from './compare-order';
 import { repairItem } from './repair-item';
 
 export interface AuditSummary {
@@ -15,6 +16,8 @@ export interface AuditSummary {
   readonly differences: Readonly<Record<string, number>>;
   /** Items whose audit failed in this step. The others are audited all the same. */
   readonly failed: readonly ItemId[];
+  /** Why nothing was said of the archive, at some items at least. */
+  readonly archiveProblem?: string;
   /** When the oldest of the items' last complete audits began, in ms since the epoch; absent without items. */
   readonly completeFrom?: number;
 }
@@ -31,10 +34,10 @@ const STEP_MS_MAX = 40_000;
 const FAILED_NAMED_MAX = 20;
 
 /**
- * Repairs that need no decision: an expired hold belongs to no order, and a record that is appended twice starts one
- * workflow. All other differences are left to an operator.
+ * Repairs that need no decision: an expired hold belongs to no order, a record that is appended twice starts one workflow,
+ * and an event that is published twice has one id. All other differences are left to an operator.
  */
-const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record'];
+const AUTOMATIC: readonly (Mend | undefined)[] = ['reclaim', 'append-record', 'tell'];
 
 type StockAuditDeps = ReconciliationDeps & {
   readonly registry: Pick<LedgerRegistry, 'items'>;
@@ -88,7 +91,7 @@ export async function auditStock(deps: StockAuditDeps): Promise<AuditSummary> {
       deps.onFailure({ itemId, error });
     }
   }
-  return summaryOf({ items, known, failed, orders });
+  return summaryOf({ items, known, failed, orders, archiveProblem: deps.archiveLook.problem });
 }
 
 /** The step of one item. Undefined for an item that is not known any more. */
@@ -101,13 +104,20 @@ async function auditInTurn(
   const startedAt = before?.position ? before.startedAt : lookedAt;
   const since = before?.completedFrom === undefined ? 0 : before.completedFrom - OVERLAP_MS;
   const lately = startedAt - FINISHED_WITHIN_MS;
-  const finishedSince = since === 0 ? lately : Math.min(since, lately);
+  // An order is looked for in the archive by one audit at least that finds it old enough.
+  const finishedSince = since === 0 ? lately : Math.min(since - TOLD_WITHIN_MS, lately);
+  // Where all orders are due, the archive is, too: it never was looked at since.
+  const remaining = (kind: DifferenceKind) => (before?.remaining[kind] ?? 0) > 0;
+  const isArchiveDue =
+    startedAt - (before?.archivedFrom ?? 0) >= WHOLE_EVERY_MS || remaining('unended');
   const isWholeDue = startedAt - (before?.wholeFrom ?? 0) >= WHOLE_EVERY_MS;
   const result = await auditItem(deps, {
     itemId,
     finishedSince,
     changedSince: isWholeDue ? undefined : finishedSince,
     runsSince: Math.min(since, before?.missingSince ?? Infinity),
+    isArchiveDue,
+    unitsComparedAt: remaining('archive-counts') ? undefined : before?.unitsComparedAt,
     hasTime,
     ...(before?.countedAt !== undefined && { countedAt: before.countedAt }),
     ...(before?.position && { position: before.position }),
@@ -120,7 +130,7 @@ async function auditInTurn(
   deps.onItem({ itemId, differences, mended });
   return {
     orders: result.orders,
-    progress: advanced(before, { startedAt, lookedAt, result, differences }),
+    progress: advanced(before, { startedAt, lookedAt, isArchiveDue, result, differences }),
   };
 }
 
@@ -140,17 +150,28 @@ function advanced(
   step: {
     readonly startedAt: number;
     readonly lookedAt: number;
+    readonly isArchiveDue: boolean;
     readonly result: AuditedItem;
     readonly differences: readonly Difference[];
   },
 ): AuditProgress {
-  const { startedAt, lookedAt, result, differences } = step;
+  const { startedAt, lookedAt, isArchiveDue, result, differences } = step;
   const isContinued = before?.position !== undefined;
   const found: Record<string, number> = isContinued ? { ...before.found } : {};
   for (const { kind } of differences) found[kind] = (found[kind] ?? 0) + 1;
-  // What was not counted again is as it was.
-  const counts = before?.remaining['counts'];
-  if (!result.isCounted && counts !== undefined) found['counts'] = counts;
+  const isMissed =
+    result.archiveProblem !== undefined || (isContinued && before.isArchiveMissed === true);
+  // What was not looked at again is as it was.
+  const keep = (kind: DifferenceKind) => {
+    const known = before?.remaining[kind];
+    if (known !== undefined) found[kind] = known;
+  };
+  if (!result.isCounted) keep('counts');
+  if (!result.areUnitsCompared) keep('archive-counts');
+  if (isMissed) keep('unended');
+  const unitsComparedAt = result.areUnitsCompared ? lookedAt : before?.unitsComparedAt;
+  const isArchived = !result.next && !isMissed && isArchiveDue && result.isWhole;
+  const archivedFrom = isMissed ? undefined : isArchived ? startedAt : before?.archivedFrom;
   const countedAt = result.isCounted ? lookedAt : before?.countedAt;
   const missing = [isContinued ? before.missingSince : undefined, result.missingSince];
   const missingSince = Math.min(...missing.map((since) => since ?? Infinity));
@@ -161,6 +182,9 @@ function advanced(
     ...completed(before, startedAt, result),
     ...(missingSince < Infinity && { missingSince }),
     ...(countedAt !== undefined && { countedAt }),
+    ...(isMissed && { isArchiveMissed: true }),
+    ...(archivedFrom !== undefined && { archivedFrom }),
+    ...(unitsComparedAt !== undefined && { unitsComparedAt }),
     remaining: result.next ? (before?.remaining ?? {}) : found,
     found,
   };
@@ -186,11 +210,13 @@ function summaryOf({
   known,
   failed,
   orders,
+  archiveProblem,
 }: {
   readonly items: ReadonlySet<ItemId>;
   readonly known: ReadonlyMap<ItemId, AuditProgress>;
   readonly failed: readonly ItemId[];
   readonly orders: number;
+  readonly archiveProblem: string | undefined;
 }): AuditSummary {
   const differences: Record<string, number> = {};
   let completeFrom = Infinity;
@@ -211,6 +237,7 @@ function summaryOf({
     orders,
     differences,
     failed: failed.slice(0, FAILED_NAMED_MAX),
+    ...(archiveProblem !== undefined && { archiveProblem }),
     ...(completeFrom < Infinity && { completeFrom }),
   };
 }

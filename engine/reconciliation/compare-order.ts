@@ -21,12 +21,25 @@ export const DIFFERENCE_KINDS = [
   'charge-amount',
   'charge-id',
   'charge-left',
+  'untold',
+  'unended',
+  'archive-counts',
 ] as const;
 export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number];
 
-/** The repair of a difference with one right answer, a word of the JSON. `give-up`: release the order and refund it. */
+/**
+ * The repair of a difference with one right answer, a word of the JSON. `give-up`: release the order and refund it. `tell`:
+ * publish its event, which has the same id however often that is done.
+ */
 export type Mend =
-  'register' | 'recount' | 'reclaim' | 'append-record' | 'confirm' | 'give-up' | 'start-again';
+  | 'register'
+  | 'recount'
+  | 'reclaim'
+  | 'append-record'
+  | 'confirm'
+  | 'give-up'
+  | 'start-again'
+  | 'tell';
 
 export interface Difference {
   readonly kind: DifferenceKind;
@@ -59,6 +72,8 @@ export interface OrderFacts {
   readonly isLogRead: boolean;
   /** Whether the log has a record of this order, which ingest has started then. Looked up where nothing else decides. */
   readonly hasRecord: boolean;
+  /** Whether the archive, which has all of the log, was not told of its end. */
+  readonly isUntold: boolean;
   /** How long Temporal keeps a run that has ended. */
   readonly runsKeptMs: number;
   /** Milliseconds since the epoch, close to the clock of Redis. */
@@ -81,6 +96,11 @@ export function compareOrder(facts: OrderFacts): Difference[] {
     // Then the charges under this request_id are the other order's.
     !found.some(({ kind }) => kind === 'workflow-of-another-order');
   if (isChecked) found.push(...compareCharges(entry, charges));
+  // An open run tells it, and what contradicts itself is told by nobody.
+  if (isChecked && found.length === 0 && facts.isUntold) {
+    const there = `${entry.state}, no such end in the archive`;
+    found.push({ kind: 'untold', there, should: 'told', mend: 'tell' });
+  }
   return found.map((difference) => ({ ...difference, requestId }));
 }
 

@@ -1,12 +1,17 @@
 import type { Cancellations } from '../kafka/read-log';
 import { isCancelledBy } from '../orders/cancellation-record';
-import { orderOf } from '../orders/ledger';
+import { orderOf, type LedgerEntry } from '../orders/ledger';
 import { type ItemId, type Order, type RequestId, paymentKey, totalMinor } from '../orders/order';
 import { refundOwnCharge } from '../payments/own-charge';
 import type { ByHand } from '../stock/ledger-counts';
+import { endByRuns } from './audit-archive';
 import type { ReconciliationDeps } from './audit-item';
 import type { Difference, Mend } from './compare-order';
+import { forEachConcurrently } from './order-runs';
 import { registerAgain } from './register-ledgers';
+import { cancelledEntry } from './restored-entry';
+
+const CONCURRENCY = 8;
 
 /**
  * Repairs every difference that has a `mend`. Each repair may be repeated; the next audit shows what it changed. Throws at the
@@ -23,21 +28,27 @@ export async function repairItem(
   const done = new Set<Mend>();
   const untold: unknown[] = [];
   const outcomes = {
-    publish: (order: Order) =>
-      deps.outcomes.publish(order).catch((error: unknown) => {
+    publish: (order: Order, end?: LedgerEntry) =>
+      deps.outcomes.publish(order, end).catch((error: unknown) => {
         untold.push(error);
       }),
   };
   const cancellations = await cancellationsOf(deps, itemId, differences);
+  const mends = { ...deps, outcomes, cancellations };
+  const orderOfItem = (requestId: string) => ({ itemId, requestId: requestId as RequestId });
+  // There may be a thousand, each of which waits for Kafka.
+  const told = differences.filter(({ mend }) => mend === 'tell');
+  await forEachConcurrently(told, CONCURRENCY, ({ requestId = '' }) =>
+    mendOrder(mends, orderOfItem(requestId), 'tell', who),
+  );
   for (const { mend, requestId } of differences) {
-    if (mend === undefined) continue;
+    if (mend === undefined || mend === 'tell') continue;
     if (requestId === undefined || mend === 'reclaim') {
       // These repair the whole item at once.
       if (!done.has(mend)) await mendItem(deps, itemId, mend, who);
       done.add(mend);
     } else {
-      const order = { itemId, requestId: requestId as RequestId };
-      await mendOrder({ ...deps, outcomes, cancellations }, order, mend, who);
+      await mendOrder(mends, orderOfItem(requestId), mend, who);
     }
   }
   if (untold.length > 0) {
@@ -79,8 +90,10 @@ async function mendOrder(
 ): Promise<void> {
   const { repair, ledger, runs } = deps;
   const entry = await repair.entry(itemId, requestId);
-  if (entry === undefined || 'problem' in entry) return;
+  if (entry === undefined) return mendWithoutEntry(deps, { itemId, requestId }, mend, who);
+  if ('problem' in entry) return;
   const order = orderOf({ itemId, requestId, entry });
+  if (mend === 'tell') return deps.outcomes.publish(order);
   // The ledger has forgotten it: an order that is queued ends here, and the run of a reserved one finds the mark.
   const isCancelled = isCancelledBy(deps.cancellations.get(requestId), order);
   if (isCancelled) {
@@ -109,6 +122,31 @@ async function mendOrder(
     const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
     await releaseAndRefund(deps, order, { reason, fence });
     await deps.outcomes.publish(order);
+  }
+}
+
+/** An order that only the archive and Temporal know. */
+async function mendWithoutEntry(
+  deps: ReconciliationDeps & { readonly cancellations: Cancellations },
+  { itemId, requestId }: { readonly itemId: ItemId; readonly requestId: RequestId },
+  mend: Mend,
+  who: ByHand,
+): Promise<void> {
+  const { runs, archiveLook, outcomes, now = Date.now } = deps;
+  if (mend === 'tell') {
+    const end = await endByRuns(runs, { itemId, requestId });
+    if (end) await outcomes.publish(orderOf({ itemId, requestId, entry: end }), end);
+  }
+  if (mend === 'start-again') {
+    const order = await archiveLook.unendedOrder(itemId, requestId, now());
+    const cancellation = deps.cancellations.get(requestId);
+    if (!order) return;
+    // A new run reserves units, and finds a charge of the first generation by its key.
+    if (!isCancelledBy(cancellation, order)) await runs.startAgain(order, who);
+    // Its buyer was told so. One with charges to settle is left to an operator.
+    else if (cancellation.unresolvedCharges.length === 0) {
+      await outcomes.publish(order, cancelledEntry(cancellation));
+    }
   }
 }
 

@@ -22,7 +22,9 @@ function ownMetrics(): string[] {
       .map((name) => readFileSync(join(ROOT, folder, name), 'utf8')),
   );
   return sources.flatMap((source) =>
-    [...source.matchAll(/'((?:flash_sale|ingest|orderlog)_\w+)'/g)].map(([, name = '']) => name),
+    [...source.matchAll(/'((?:flash_sale|ingest|ledger|orderlog)_\w+)'/g)].map(
+      ([, name = '']) => name,
+    ),
   );
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createArchiveLook } from '../../engine/reconciliation/audit-archive';
 import {
   auditItem,
   createChargeLookup,
@@ -52,6 +53,7 @@ function deps() {
     appendOrder: (order: Order) => Promise.resolve(appended.push(order)),
     outcomes: saga.clients.outcomes,
     archive: NO_ARCHIVE,
+    archiveLook: createArchiveLook({ archive: undefined, behind: () => Promise.resolve(0) }),
     wait: () => Promise.resolve(),
     now: () => Date.now() + aheadMs,
   };

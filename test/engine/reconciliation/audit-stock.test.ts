@@ -1,4 +1,5 @@
 import type { ItemId } from '../../../engine/orders/order';
+import { createArchiveLook } from '../../../engine/reconciliation/audit-archive';
 import { auditStock } from '../../../engine/reconciliation/audit-stock';
 
 const ITEMS = ['101', '102'] as ItemId[];
@@ -36,6 +37,7 @@ async function audit({
       forget: () => Promise.resolve(),
       write,
     },
+    archiveLook: createArchiveLook({ archive: undefined, behind: () => Promise.resolve(0) }),
     heartbeat: () => undefined,
     onItem: () => undefined,
     onFailure: ({ itemId }: { itemId: ItemId }) => failures.push(itemId),

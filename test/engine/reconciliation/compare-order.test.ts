@@ -38,6 +38,7 @@ function compare(facts: Partial<OrderFacts>): string[] {
     charges: [],
     isLogRead: true,
     hasRecord: false,
+    isUntold: false,
     runsKeptMs: A_WEEK,
     now: NOW,
     ...facts,
