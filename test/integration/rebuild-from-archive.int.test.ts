@@ -160,6 +160,17 @@ function aRun(order: Order, fields: Partial<RunHistory> = {}): RunHistory {
 }
 
 describe('a Redis that was wiped after all retentions: only the archive knows anything', () => {
+  test('knows orders that a Redis has accepted whose clock was ahead', async () => {
+    await onSale(3);
+    const order = await past({ agoMs: -HOUR / 2 }, SOLD);
+    await wipe();
+    expect(await rebuild()).toMatchObject({ kind: 'rebuilt', sold: 1, free: 2 });
+    await expect(ledgerOfRecord().reserve(order, 1, again)).resolves.toMatchObject({
+      kind: 'sold',
+    });
+    expect(await counts()).toMatchObject({ sold: 1, free: 2 });
+  });
+
   test('sells nothing twice: sold units stay sold, and no late record, reset or repeat takes a unit', async () => {
     await onSale(10);
     const old = await past({ agoMs: 90 * 24 * HOUR, amount: 2 }, SOLD);

@@ -24,6 +24,8 @@ local EVENTS_MAX = 100000
 local RECLAIM_PAGE = 20
 -- An order that is retried without end keeps only its last steps.
 local TIMELINE_LENGTH_MAX = 1000
+-- The clock of a Redis that was lost may have been ahead of this one by so much.
+local CLOCKS_DIFFER_MS = 3600000
 
 -- Lua converts large numbers to text as 1.7e+12. Numeric arguments of a command do not need this function: the server
 -- writes integers in full.
@@ -107,6 +109,11 @@ end
 -- or another order's, of an order that was accepted by then is answered `archived`: only the archive knows what became of it.
 local function archivedUntil()
   return tonumber(redis.call('HGET', countsKey, 'archived_until'))
+end
+
+-- What it is for a ledger that begins now, but may have had orders before.
+local function archivedUntilNow()
+  return whole(nowMs() + CLOCKS_DIFFER_MS)
 end
 
 -- Whether to ask the archive about an order. `unarchived` is 1 where the archive was asked and knows of no end.

@@ -65,6 +65,6 @@ else
 end
 writeFree(free)
 redis.call('HSET', countsKey, 'queued', whole(queued), 'reserved', whole(reserved), 'sold', whole(sold),
-  'archived', whole(archived), 'supply', whole(free + total), 'opened', token, 'archived_until', whole(nowMs()))
+  'archived', whole(archived), 'supply', whole(free + total), 'opened', token, 'archived_until', archivedUntilNow())
 addAdjustment('rebuilt', 'by', by, 'why', why)
 return { 'rebuilt', free, queued, reserved, sold, free + total }

@@ -46,7 +46,7 @@ for _, units in ipairs(redis.call('HMGET', countsKey, 'held', 'queued', 'reserve
 end
 redis.call('HSET', countsKey, 'supply', whole(free + total))
 if mode == 'accept' then
-  redis.call('HSET', countsKey, 'opened', token, 'archived_until', whole(nowMs()))
+  redis.call('HSET', countsKey, 'opened', token, 'archived_until', archivedUntilNow())
   redis.call('HDEL', countsKey, 'opening')
   redis.call('UNLINK', KEYS[10], KEYS[11], KEYS[12])
 end
