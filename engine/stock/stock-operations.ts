@@ -148,7 +148,10 @@ export type SoldOrders = (itemId: ItemId) => AsyncIterable<
   }[]
 >;
 
-/** Counts the units of archived orders by user. No order leaves the ledger meanwhile. May be repeated. */
+/**
+ * Counts the units of archived orders by user. No order leaves the ledger meanwhile. Throws where the archive does not have all
+ * of them, as after the restore of a backup. May be repeated.
+ */
 async function countBuyers(
   redis: RedisConnection,
   itemId: ItemId,
@@ -162,6 +165,9 @@ async function countBuyers(
   ) => {
     const keys = [...itemKeys(itemId), countedUnitsKey(itemId)];
     const reply = await redis.ledgerCountBuyers(...keys, id, name, page, asOneArgument(orders));
+    if (reply === 'missing') {
+      throw new Error(`The archive misses sold orders of ${itemId} that have left the ledger`);
+    }
     if (reply !== 'counted') throw new Error(`Another count of the buyers of ${itemId} has begun`);
   };
   await step('begin');
