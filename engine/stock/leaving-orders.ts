@@ -1,7 +1,8 @@
 import type { ItemId, OrderId, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
-import { itemKeys, ordersKey } from './keys';
+import { countsKey, itemKeys, ordersKey } from './keys';
 import { asOneArgument, defineLedgerScripts } from './scripts';
+import { notOpen } from './stock-ledger';
 import { readEntry } from './stored-entry';
 
 /** The end of an order, as the archive was told of it. */
@@ -20,14 +21,24 @@ export type LeavingOrders = ReturnType<typeof createLeavingOrders>;
 export function createLeavingOrders(redis: RedisConnection) {
   defineLedgerScripts(redis, ['ledgerArchive']);
   return {
-    /** What would become of some hundred orders by `archive`. */
+    /** What would become of some hundred orders by `archive`. Throws for a ledger that is not open, whose entries may come back. */
     async archivable(
       itemId: ItemId,
       ends: readonly OrderEnd[],
     ): Promise<readonly ArchiveOutcome[]> {
-      const stored = await redis.hmget(ordersKey(itemId), ...ends.map((end) => end.requestId));
+      const replies = await redis
+        .multi()
+        .hmget(ordersKey(itemId), ...ends.map((end) => end.requestId))
+        .hget(countsKey(itemId), 'opened')
+        .exec();
+      const [stored, opened] = (replies ?? []).map(([error, value]) => {
+        if (error) throw error;
+        return value;
+      });
+      if (typeof opened !== 'string') throw notOpen(itemId);
+      const entries = stored as readonly (string | null)[];
       return ends.map(({ orderId, revision }, index) => {
-        const raw = stored[index];
+        const raw = entries[index];
         if (typeof raw !== 'string') return 'gone';
         const entry = readEntry(raw);
         if ('problem' in entry) return 'stays';

@@ -214,7 +214,7 @@ function orderArguments(order: Order): (string | number)[] {
 /** The first word of the error with which a script refuses to work on a ledger that is not open: new, or lost. */
 const NOT_OPEN = 'NOLEDGER';
 
-function notOpen(itemId: ItemId): Error {
+export function notOpen(itemId: ItemId): Error {
   return new Error(`${NOT_OPEN} the ledger of item ${itemId} is not open`);
 }
 

@@ -15,6 +15,7 @@ import {
   claimValue,
   countedUnitsKey,
   countsKey,
+  itemKeys,
   FINISHED_MARK,
   ordersKey,
 } from '../../engine/stock/keys';
@@ -149,6 +150,23 @@ describe('an archived order leaves the ledger', () => {
     expect([await hasEntry(order), await hasEntry(owing)]).toEqual([true, true]);
     expect(await claimOf(order)).toBe(claimValue(order));
     await change(order, { revision });
+    await leave();
+    expect(await hasEntry(order)).toBe(false);
+  });
+
+  test('not while its ledger is lost: it leaves once its entry is there again', async () => {
+    const order = await aQueuedOrder({ supply: 2 });
+    await (await start(order)).result();
+    await archiveOf(order);
+    const { redis } = saga;
+    const copies = itemKeys(order.itemId).map((key) => [key, `${key}:copy`] as const);
+    for (const [key, copy] of copies) await redis.call('copy', key, copy);
+    await redis.del(...itemKeys(order.itemId));
+    await expect(leave()).rejects.toThrow('not open');
+    for (const [key, copy] of copies) {
+      if ((await redis.exists(copy)) === 1) await redis.rename(copy, key);
+    }
+    expect(await hasEntry(order)).toBe(true);
     await leave();
     expect(await hasEntry(order)).toBe(false);
   });
@@ -322,6 +340,15 @@ describe('a limit for each user', () => {
     expect(await saga.redis.exists(countedUnitsKey(order.itemId))).toBe(0);
   });
 
+  test('is not set while the archive misses sold orders that have left', async () => {
+    const order = await aLeftSale();
+    await archive.empty();
+    await expect(limit(1, {}, order)).rejects.toThrow('misses');
+    expect((await saga.ledger.item(order.itemId))?.sale).not.toHaveProperty('unitsPerUser');
+    await archiveOf(order);
+    expect(await limit(1, {}, order)).toMatchObject({ kind: 'changed' });
+  });
+
   test('counts an order once, before it leaves and after, and nothing without a limit', async () => {
     const order = await aQueuedOrder({ supply: 2 });
     await limit(1, {}, order);
@@ -359,7 +386,7 @@ describe('a limit for each user', () => {
     const counted = createStockOperations(saga.redis, {
       soldOrders: async function* () {
         await leave();
-        yield await Promise.resolve([]);
+        yield [{ ...counting, orderId: String(counting.orderId) }];
       },
     });
     await counted.changeSale(counting.itemId, { unitsPerUser: 5 }, { by: 'ann' });
