@@ -1,5 +1,5 @@
 import { sql, type Selectable } from 'kysely';
-import type { ItemId, OrderId, RequestId, UserId } from '../orders/order';
+import type { ItemId, OrderId, RequestId } from '../orders/order';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 
 /** An order that has ended, and may still be in the ledger. Times are milliseconds since the epoch. */
@@ -7,8 +7,6 @@ export interface FinishedOrder {
   readonly orderId: OrderId;
   readonly requestId: RequestId;
   readonly itemId: ItemId;
-  readonly userId: UserId;
-  readonly amount: number;
   readonly revision: number;
   readonly acceptedAt: number;
   readonly finishedAt: number;
@@ -81,8 +79,6 @@ function toFinishedOrder(row: Selectable<ArchiveTables['orders']>): FinishedOrde
     orderId: row.order_id as OrderId,
     requestId: row.request_id as RequestId,
     itemId: row.item_id as ItemId,
-    userId: row.user_id as UserId,
-    amount: row.amount,
     revision: Number(row.revision),
     acceptedAt: row.accepted_at.getTime(),
     finishedAt: row.finished_at?.getTime() ?? 0,

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fingerprint } from '../orders/order-record';
 import type { ItemId } from '../orders/order';
 import type { FinishClaims } from '../stock/claims';
 import type { ArchiveOutcome, LeavingOrders } from '../stock/leaving-orders';
@@ -73,14 +72,16 @@ async function leaveItem(
   itemId: ItemId,
   orders: readonly FinishedOrder[],
 ): Promise<ArchiveOutcome[]> {
-  const outcomes = [...(await ledger.archivable(itemId, orders))];
+  const found = await ledger.archivable(itemId, orders);
+  const outcomes = found.map(({ outcome }) => outcome);
   // Only now: a claim of these request_ids may be a later order's.
   const leaving = [...orders.entries()].filter(([index]) => outcomes[index] === 'removed');
-  const claims = leaving.map(([, order]) => ({
-    requestId: order.requestId,
+  const claims = leaving.map(([index, { requestId, acceptedAt }]) => ({
+    requestId,
     itemId,
-    fingerprint: fingerprint(order),
-    claimUntil: order.acceptedAt + orderRetentionMs,
+    // Of the entry: the buyer may be erased from the archive.
+    fingerprint: found[index]?.fingerprint ?? '',
+    claimUntil: acceptedAt + orderRetentionMs,
   }));
   const marked = await finishClaims(claims, now());
   const ready = leaving.filter((_, index) => marked[index] === true);

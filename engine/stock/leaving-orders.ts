@@ -21,11 +21,14 @@ export type LeavingOrders = ReturnType<typeof createLeavingOrders>;
 export function createLeavingOrders(redis: RedisConnection) {
   defineLedgerScripts(redis, ['ledgerArchive']);
   return {
-    /** What would become of some hundred orders by `archive`. Throws for a ledger that is not open, whose entries may come back. */
+    /**
+     * What would become of some hundred orders by `archive`, and the fingerprints of their entries. Throws for a ledger that is
+     * not open, whose entries may come back.
+     */
     async archivable(
       itemId: ItemId,
       ends: readonly OrderEnd[],
-    ): Promise<readonly ArchiveOutcome[]> {
+    ): Promise<readonly { readonly outcome: ArchiveOutcome; readonly fingerprint?: string }[]> {
       const replies = await redis
         .multi()
         .hmget(ordersKey(itemId), ...ends.map((end) => end.requestId))
@@ -39,13 +42,14 @@ export function createLeavingOrders(redis: RedisConnection) {
       const entries = stored as readonly (string | null)[];
       return ends.map(({ orderId, revision }, index) => {
         const raw = entries[index];
-        if (typeof raw !== 'string') return 'gone';
+        if (typeof raw !== 'string') return { outcome: 'gone' };
         const entry = readEntry(raw);
-        if ('problem' in entry) return 'stays';
-        if (entry.orderId !== orderId) return 'gone';
+        if ('problem' in entry) return { outcome: 'stays' };
+        if (entry.orderId !== orderId) return { outcome: 'gone' };
         const isEnded = entry.state === 'sold' || entry.state === 'released';
         const isSettled = entry.unresolvedCharges.length === 0;
-        return isEnded && isSettled && entry.revision === revision ? 'removed' : 'stays';
+        const isIt = isEnded && isSettled && entry.revision === revision;
+        return { outcome: isIt ? 'removed' : 'stays', fingerprint: entry.fingerprint };
       });
     },
 

@@ -4,6 +4,7 @@ import { createOrderLookup } from '../../api/routes/order-lookup';
 import { createOrderActivities } from '../../activities/order-activities';
 import { createArchive, readSoldOrders } from '../../engine/archive/archive';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
+import { eraseUser } from '../../engine/archive/erase-user';
 import { createFinishedOrders } from '../../engine/archive/finished-orders';
 import { leaveLedger } from '../../engine/archive/leave-ledger';
 import type { Order, OrderId } from '../../engine/orders/order';
@@ -115,6 +116,16 @@ describe('an archived order leaves the ledger', () => {
     expect(await saga.stock.maintenance.compareCounts(order.itemId)).toEqual([]);
     const [verdict] = await saga.stock.admission.claimAndHold([anAttempt(order, 'again')]);
     expect(verdict).toMatchObject({ claim: 'finished' });
+  });
+
+  test('also when its buyer was erased from the archive meanwhile: its claim is marked', async () => {
+    const order = await aQueuedOrder({ supply: 2 });
+    await (await start(order)).result();
+    await archiveOf(order);
+    await eraseUser(archive.database, order.userId);
+    await leave();
+    expect(await hasEntry(order)).toBe(false);
+    expect(await claimOf(order)).toBe(`${claimValue(order)}${FINISHED_MARK}`);
   });
 
   test('no sooner, and later when it failed: it may be tried again until then', async () => {
