@@ -224,6 +224,23 @@ describe('a step that comes after the order has left', () => {
     expect(saga.lettersOf(order)).toHaveLength(letters);
   });
 
+  test('finds the cancellation again, and charges nothing', async () => {
+    const order = await aQueuedOrder({ supply: 2 });
+    expect(await saga.ledger.cancel(order)).toMatchObject({ kind: 'cancelled' });
+    const CANCELLED = { outcome: 'cancelled' };
+    await expect((await start(order)).result()).resolves.toMatchObject(CANCELLED);
+    await archiveOf(order);
+    await leave();
+    expect(await hasEntry(order)).toBe(false);
+    await expect((await reset(order)).result()).resolves.toMatchObject(CANCELLED);
+    const late = createOrderActivities(saga.clients);
+    const step = { order, fence: Date.now() + 1_000_000 };
+    const released = late.releaseStock({ ...step, reason: 'sale-lost' });
+    await expect(released).resolves.toMatchObject({ kind: 'released', cancelledByBuyer: true });
+    expect(moneyOf(order)).toEqual({});
+    expect(await saga.countsOf(order)).toMatchObject(UNSOLD);
+  });
+
   test('refunds no sale, and confirms and releases nothing', async () => {
     const order = await aLeftSale();
     const { paymentId = '' } = saga.eventsOf(order).at(-1) ?? {};
