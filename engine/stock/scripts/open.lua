@@ -25,7 +25,7 @@ redis.call('HSET', countsKey, 'opened', token)
 redis.call('HDEL', countsKey, 'opening')
 if ARGV[3] == '1' then
   -- The orders of its earlier life are in the archive.
-  redis.call('HSET', countsKey, 'archived_until', whole(nowMs()))
+  redis.call('HSET', countsKey, 'archived_until', archivedUntilNow())
 end
 openStock()
 addAdjustment('opened')
