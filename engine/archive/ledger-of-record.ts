@@ -17,18 +17,35 @@ export function createLedgerOfRecord(
   >,
   archive: Pick<EndedOrders, 'endOf' | 'endOfRequest'>,
 ) {
+  const reserve = async (
+    order: Order,
+    fence: number,
+    run?: ReservingRun,
+  ): Promise<ReserveResult> => {
+    const result = await ledger.reserve(order, fence, run);
+    if (result.kind !== 'archived') return result;
+    const end = await archive.endOfRequest(order);
+    if (!end) return definite(await ledger.reserve(order, fence, run, UNARCHIVED));
+    return isOf(end, order) ? reservedBefore(end) : reserve(carriedOut(order, end), fence, run);
+  };
+
+  const release = async (step: ReleaseStep): Promise<ReleaseResult> => {
+    const { order } = step;
+    const result = await ledger.release(step);
+    if (result.kind !== 'archived') return result;
+    const end = await archive.endOfRequest(order);
+    if (!end) return definite(await ledger.release(step, UNARCHIVED));
+    return isOf(end, order)
+      ? releasedBefore(end)
+      : release({ ...step, order: carriedOut(order, end) });
+  };
+
   return {
     /** They change nothing without an entry. */
     resolveCharge: ledger.resolveCharge,
     cancel: ledger.cancel,
-
-    async reserve(order: Order, fence: number, run?: ReservingRun): Promise<ReserveResult> {
-      const result = await ledger.reserve(order, fence, run);
-      if (result.kind !== 'archived') return result;
-      const end = await archive.endOfRequest(order);
-      if (end) return reservedBefore(end);
-      return definite(await ledger.reserve(order, fence, run, UNARCHIVED));
-    },
+    reserve,
+    release,
 
     async confirm(step: Parameters<StockLedger['confirm']>[0]): Promise<ConfirmResult> {
       const result = await ledger.confirm(step);
@@ -36,13 +53,6 @@ export function createLedgerOfRecord(
       const end = await archive.endOf(step);
       if (!end) return definite(await ledger.confirm(step, UNARCHIVED));
       return { kind: isSale(end, step.generation) ? 'sold' : 'lost' };
-    },
-
-    async release(step: Parameters<StockLedger['release']>[0]): Promise<ReleaseResult> {
-      const result = await ledger.release(step);
-      if (result.kind !== 'archived') return result;
-      const end = await archive.endOfRequest(step.order);
-      return end ? releasedBefore(end) : definite(await ledger.release(step, UNARCHIVED));
     },
 
     async isRefundable(step: Parameters<StockLedger['isRefundable']>[0]): Promise<boolean> {
@@ -64,6 +74,15 @@ export const NO_ARCHIVE: EndedOrders = {
 
 function noArchive(): Error {
   return new Error('DATABASE_URL is not set: orders that have left the ledger are not known');
+}
+
+type ReleaseStep = Parameters<StockLedger['release']>[0];
+
+const isOf = (end: EndedOrder, { orderId }: Pick<Order, 'orderId'>) => end.orderId === orderId;
+
+/** The acceptance that carried out a repeated one. It may be in the ledger still, or again: then its entry decides. */
+function carriedOut(order: Order, { orderId, acceptedAt }: EndedOrder): Order {
+  return { ...order, orderId: orderId as OrderId, acceptedAt };
 }
 
 const UNARCHIVED = { unarchived: true } as const;

@@ -337,6 +337,26 @@ describe('a step that comes after the order has left', () => {
   });
 });
 
+test('a step under the order id of a repeated acceptance works on the order that carried it out while that is there', async () => {
+  const { itemId } = await aLeftSale();
+  const attempt = anAttempt(aPurchase({ itemId }));
+  await saga.stock.admission.claimAndHold([attempt]);
+  await saga.stock.admission.queue([attempt]);
+  const order = anOrder(attempt);
+  declined.add(order.requestId);
+  expect(await failureOf(await start(order))).toBe('payment-declined');
+  await archiveOf(order);
+  const repeated = { ...order, orderId: `first-${order.requestId}` as OrderId };
+  const activities = createOrderActivities(saga.clients);
+  const fence = Date.now() + 1_000_000;
+  const reserved = activities.reserveStock({ order: repeated, fence });
+  const own = { orderId: order.orderId };
+  await expect(reserved).resolves.toMatchObject({ kind: 'reserved', generation: 2, order: own });
+  const released = activities.releaseStock({ order: repeated, fence, reason: 'sale-lost' });
+  await expect(released).resolves.toMatchObject({ kind: 'released', generation: 2, ...own });
+  expect(await saga.countsOf(order)).toMatchObject(SOLD);
+});
+
 describe('a limit for each user', () => {
   const operations = () =>
     createStockOperations(saga.redis, {
