@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { inLockstep } from '../protocol/lockstep';
 import { createModelLedger } from '../protocol/model-ledger';
 import { createWorld } from '../protocol/protocol';
+import { createModelArchive } from '../protocol/model-archive';
 import { createRedisProtocolLedger } from '../protocol/redis-protocol-ledger';
-import { AN_AFTERNOON, YEARS, type Scenario } from '../protocol/scenarios';
+import { AN_AFTERNOON, DAYS_AFTER, YEARS, type Scenario } from '../protocol/scenarios';
+import type { ItemId } from '../../engine/orders/order';
 import { numberOfKeys } from '../../engine/stock/scripts';
 import { walkWorlds } from '../protocol/walk';
 import { anItem } from '../support/purchases';
@@ -24,6 +26,7 @@ describe(`the real scripts under the protocol's moves (seed ${SEED})`, () => {
   test.each([
     ['in one sale', [AN_AFTERNOON]],
     ['through the years', YEARS],
+    ['while orders leave the ledger', DAYS_AFTER],
   ])(
     `do what the model does, and keep its promises %s, in ${WALKS} random walks`,
     async (_name, scenarios) => {
@@ -48,17 +51,19 @@ type Lockstep = Awaited<ReturnType<typeof createLockstep>>;
 
 /** A world whose ledgers are the model and the scripts at once. */
 async function createLockstep(real: RedisStock, scenario: Scenario = AN_AFTERNOON) {
+  const items = new Map<string, ItemId>();
+  for (const { item } of scenario.orders) items.set(item, items.get(item) ?? anItem());
+  const archive = createModelArchive();
   const ledgers = new Map<string, Awaited<ReturnType<typeof createRedisProtocolLedger>>>();
-  for (const { item } of scenario.orders) {
-    if (!ledgers.has(item)) ledgers.set(item, await createRedisProtocolLedger(real, anItem()));
-  }
+  for (const [item, itemId] of items)
+    ledgers.set(item, await createRedisProtocolLedger(real, itemId, archive));
   const ledgerOf = (item: string) => {
     const ledger = ledgers.get(item);
     if (!ledger) throw new Error(`no ledger of ${item}`);
-    return inLockstep(createModelLedger(1), ledger);
+    return inLockstep(createModelLedger(1, archive), ledger);
   };
   return {
-    world: createWorld(ledgerOf, undefined, scenario),
+    world: createWorld(ledgerOf, { scenario, archive }),
     remove: async () => {
       for (const ledger of ledgers.values()) await ledger.remove();
     },
@@ -132,7 +137,16 @@ const MUTANTS = [
     'and entry.fence <= fence',
     '',
   ],
+  [
+    'a reserve that asks no archive',
+    'ledgerReserve',
+    'reserve',
+    'isArchived(entry, ARGV[9], ARGV[8], ARGV[13])',
+    'false',
+  ],
 ] as const;
+
+const ALL = [AN_AFTERNOON, ...YEARS, ...DAYS_AFTER];
 
 describe(`a mutant of the scripts is caught: (seed ${SEED})`, () => {
   test.each(MUTANTS)(
@@ -149,9 +163,7 @@ describe(`a mutant of the scripts is caught: (seed ${SEED})`, () => {
       });
       try {
         const walk = walkWorlds(
-          async (walk) =>
-            (await createLockstep(mutant, [AN_AFTERNOON, ...YEARS][walk % (1 + YEARS.length)]))
-              .world,
+          async (walk) => (await createLockstep(mutant, ALL[walk % ALL.length])).world,
           { walks: Infinity, seed: SEED, msMax: 30_000 },
         );
         await expect(

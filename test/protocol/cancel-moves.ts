@@ -3,6 +3,7 @@ import { orderOf } from './saga-model';
 import {
   canServe,
   inWorld,
+  leftEnd,
   type Move,
   type OrderWorld,
   type Run,
@@ -20,11 +21,16 @@ export function createCancelMoves(
   around: Surroundings,
   { compensate, off }: { compensate: (run: Run) => void; off: SagaRule | undefined },
 ) {
+  /** What the archive tells the buyer of an order that has left. */
+  const knownEnd = (order: OrderWorld) => (around.archive.isAway ? undefined : leftEnd(order));
   const cancel = async (order: OrderWorld) => {
     const ledger = ledgerOf(order.name);
     order.cancels++;
     const verdict = await ledger.cancel(order.name);
     order.cancelling = verdict === 'under-way';
+    if (verdict === 'unknown' && knownEnd(order)?.outcome === 'cancelled') {
+      order.toldCancelled = true;
+    }
     const entry = (await ledger.look()).entries[order.name];
     if (verdict !== 'cancelled' || !entry) return;
     const { orderId, generation, owed } = entry;
@@ -66,7 +72,9 @@ export function createCancelMoves(
             order.recorded = false;
             // The ledger may have been lost and rebuilt between its verdict and the record.
             if (!canServe(around, order)) return;
-            if ((await ledgerOf(name).cancel(name)) === 'cancelled') order.toldCancelled = true;
+            const verdict = await ledgerOf(name).cancel(name);
+            const { outcome } = verdict === 'unknown' ? (knownEnd(order) ?? {}) : {};
+            if (verdict === 'cancelled' || outcome === 'cancelled') order.toldCancelled = true;
           },
         },
         inWorld(`the gateway dies before it tells that ${name} is cancelled`, () => {

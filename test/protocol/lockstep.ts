@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { OrderEnd } from './model-archive';
 import type { ProtocolLedger } from './model-ledger';
 
 /**
@@ -15,8 +16,13 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
     if (!isDeepStrictEqual(left, should)) throw new Error(difference(`${what} left`, left, should));
     return actual;
   }
+  /** The model's revision of each end: each ledger numbers them in its own way. */
+  const revisions = new Map<string, number>();
+  const nameOf = ({ orderId, revision }: OrderEnd) => `${orderId} ${String(revision)}`;
+  const endFor = (ledger: ProtocolLedger, end: OrderEnd): OrderEnd =>
+    ledger === real ? end : { ...end, revision: revisions.get(nameOf(end)) ?? 0 };
   return {
-    hold: (order, token) => both(`hold ${order}`, (ledger) => ledger.hold(order, token)),
+    hold: (order, token, at) => both(`hold ${order}`, (ledger) => ledger.hold(order, token, at)),
     undo: (order, token) => both(`undo ${order}`, (ledger) => ledger.undo(order, token)),
     reject: (order) => both(`reject ${order}`, (ledger) => ledger.reject(order)),
     queue: (order, orderId) => both(`queue ${order}`, (ledger) => ledger.queue(order, orderId)),
@@ -30,6 +36,15 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
       both(`is refundable ${order}`, (ledger) => ledger.isRefundable(order, generation)),
     resolveCharge: (order, generation) =>
       both(`resolve charge ${order}`, (ledger) => ledger.resolveCharge(order, generation)),
+    async endOf(order) {
+      const end = await both(`end of ${order}`, (ledger) => ledger.endOf(order));
+      if (end) revisions.set(nameOf(end), (await model.endOf(order))?.revision ?? 0);
+      return end;
+    },
+    archivable: (order, end) =>
+      both(`archivable ${order}`, (ledger) => ledger.archivable(order, endFor(ledger, end))),
+    archive: (order, end) =>
+      both(`archive ${order}`, (ledger) => ledger.archive(order, endFor(ledger, end))),
     lose: () => both('lose', (ledger) => ledger.lose()),
     rebuild: (entries, supply) => both('rebuild', (ledger) => ledger.rebuild(entries, supply)),
     endLease: (order) => both(`end lease ${order}`, (ledger) => ledger.endLease(order)),
@@ -37,11 +52,11 @@ export function inLockstep(model: ProtocolLedger, real: ProtocolLedger): Protoco
   };
 }
 
-/** Results show who holds a unit; the fields of a held entry may differ. */
+/** Results show who holds a unit; the fields of a held entry may differ, and the numbers of revisions. */
 function comparable(value: unknown): unknown {
   if (value === undefined) return undefined;
   return JSON.parse(JSON.stringify(value), (key, field: unknown) =>
-    key === 'leased' || key === 'token' ? undefined : field,
+    key === 'leased' || key === 'token' || key === 'revision' ? undefined : field,
   ) as unknown;
 }
 

@@ -1,4 +1,5 @@
 import type { LedgerEntry } from '../../engine/orders/ledger';
+import type { Acceptance, ModelArchive, OrderEnd } from './model-archive';
 
 /**
  * A model of the ledger's rules for a few orders of one item, in memory, small enough for a million walks. Each rule can be
@@ -13,10 +14,15 @@ export type LedgerRule =
   | 'cancellation-is-remembered'
   | 'rejection-is-remembered'
   | 'first-start-ends-with-its-order'
-  | 'run-is-remembered';
+  | 'run-is-remembered'
+  | 'archived-orders-are-asked-for'
+  | 'archived-sale-is-kept'
+  | 'leaves-at-its-revision'
+  | 'leaves-with-its-charges-settled';
 
 export interface Entry {
   orderId: string;
+  acceptedAt: number;
   state: 'held' | 'queued' | 'reserved' | 'sold' | 'released';
   token?: string;
   leased?: boolean;
@@ -29,16 +35,21 @@ export interface Entry {
   run?: string | undefined;
   /** Released because there was no unit. */
   refused?: boolean | undefined;
+  /** Of its last end. Two ledgers number them each in its own way. */
+  revision?: number | undefined;
 }
 
-/** A step of a run. `orderId` counts only where there is no entry. */
-export interface ReserveStep {
-  readonly orderId: string;
+/** A step of a run. Its acceptance counts only where there is no entry, and for whether it has left. */
+export interface ReserveStep extends Acceptance {
   readonly fence: number;
   /** A run from the log, not a replay or a reset. */
   readonly isFirst: boolean;
+  /** Accepted so long ago that a first start without an entry comes too late. */
+  readonly isOld: boolean;
   readonly run: string;
 }
+
+export type ReleaseStep = Acceptance & Pick<ReserveStep, 'fence'>;
 
 /** One generation of an order. */
 export interface Generation {
@@ -47,8 +58,8 @@ export interface Generation {
 }
 
 export interface Reserved {
-  /** `ended`: a first start has met the end of its order. */
-  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over' | 'cancelled' | 'ended';
+  /** `ended`: a first start has met the end of its order, or it has left. `expired`: a first start has come too late. */
+  readonly kind: 'reserved' | 'sold' | 'sold-out' | 'over' | 'cancelled' | 'ended' | 'expired';
   /** The entry's. */
   readonly orderId: string;
   readonly generation: number;
@@ -68,24 +79,38 @@ export interface Held {
   readonly kind: 'held' | 'in-progress' | 'exists' | 'sold-out';
   /** Of the entry that is held. */
   readonly orderId?: string;
+  readonly acceptedAt?: number;
 }
 
-/** The ledger as the protocol uses it; one unit an order. */
+/** What became of an order that was to leave. */
+export type Left = 'removed' | 'gone' | 'stays';
+
+/**
+ * The ledger as the protocol uses it; one unit an order. A step of an order that may have left is answered from the archive,
+ * and throws an ArchiveAwayError while that is away.
+ */
 export interface ProtocolLedger {
-  hold(order: string, token: string): Promise<Held>;
+  /** `at` is the time of the acceptance, if this is one: a walk has a clock of its own. */
+  hold(order: string, token: string, at: number): Promise<Held>;
   undo(order: string, token: string): Promise<void>;
   /** Before a rejection of a request of which an earlier attempt may be in the log. */
   reject(order: string): Promise<'rejected' | 'exists' | 'in-progress'>;
   queue(order: string, orderId: string): Promise<boolean>;
   reserve(order: string, step: ReserveStep): Promise<Reserved>;
   confirm(order: string, step: Generation & { readonly fence: number }): Promise<'sold' | 'lost'>;
-  release(order: string, step: Omit<ReserveStep, 'isFirst' | 'run'>): Promise<Released>;
+  release(order: string, step: ReleaseStep): Promise<Released>;
   /** Ends a held or queued order that will never have a run. */
   abandon(order: string, orderId: string): Promise<void>;
   cancel(order: string): Promise<Cancelled>;
   /** Whether the generation may be refunded. */
   isRefundable(order: string, generation: Generation): Promise<boolean>;
   resolveCharge(order: string, generation: Generation): Promise<void>;
+  /** What an event tells of an order that has ended; undefined: it has not, or there is none. */
+  endOf(order: string): Promise<OrderEnd | undefined>;
+  /** What would become of an order by `archive`. */
+  archivable(order: string, end: OrderEnd): Promise<Left>;
+  /** Removes an order that the archive has. */
+  archive(order: string, end: OrderEnd): Promise<Left>;
   /** Redis loses everything. */
   lose(): Promise<void>;
   /** Replaces a lost ledger. */
@@ -95,7 +120,14 @@ export interface ProtocolLedger {
   ): Promise<'rebuilt' | 'too-small'>;
   endLease(order: string): Promise<void>;
   /** The whole state, for the invariants. */
-  look(): Promise<{ free: number; entries: Readonly<Record<string, Entry>> }>;
+  look(): Promise<LedgerLook>;
+}
+
+export interface LedgerLook {
+  readonly free: number;
+  readonly entries: Readonly<Record<string, Entry>>;
+  /** Units of sold orders that have left. */
+  readonly archived: number;
 }
 
 /** The ledger of an order's item. */
@@ -104,8 +136,15 @@ export type LedgerOf = (order: string) => ProtocolLedger;
 /** The fields of an entry that no workflow has touched. */
 const NEW = { generation: 0, fence: 0, owed: [] };
 
-export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedger {
+export function createModelLedger(
+  units: number,
+  archive: ModelArchive,
+  off?: LedgerRule,
+): ProtocolLedger {
   let free = units;
+  let archived = 0;
+  let archivedUntil: number | undefined;
+  let revisions = 0;
   const entries: Record<string, Entry> = {};
   const rejected = new Set<string>();
   const isEntryOf = (entry: Entry | undefined, orderId: string): entry is Entry =>
@@ -114,6 +153,28 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     !isEntryOf(entry, orderId) ||
     entry.generation !== generation ||
     (entry.state !== 'reserved' && entry.state !== 'sold');
+
+  /** Whether only the archive knows what became of an acceptance. */
+  const mayHaveLeft = (entry: Entry | undefined, { orderId, acceptedAt }: Acceptance) =>
+    off !== 'archived-orders-are-asked-for' &&
+    !isEntryOf(entry, orderId) &&
+    archivedUntil !== undefined &&
+    acceptedAt <= archivedUntil;
+
+  /** The end of an order that may have left. Its generation had an entry. */
+  function endIfLeft(order: string, { orderId }: Generation): OrderEnd | undefined {
+    const step = { orderId, acceptedAt: -Infinity };
+    return mayHaveLeft(entries[order], step) ? archive.endOf(orderId) : undefined;
+  }
+
+  const isSale = (end: OrderEnd, { generation }: Generation) =>
+    end.outcome === 'confirmed' && end.generation === generation;
+
+  /** Puts an entry at its end. */
+  function finish(entry: Entry, state: 'sold' | 'released'): void {
+    entry.state = state;
+    entry.revision = ++revisions;
+  }
 
   function reclaim(): void {
     for (const [order, entry] of Object.entries(entries)) {
@@ -126,7 +187,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     }
   }
 
-  function hold(order: string, token: string): Held {
+  function hold(order: string, token: string, at: number): Held {
     const entry = entries[order];
     if (entry && entry.state !== 'held') return { kind: 'exists' };
     if (entry?.leased && entry.token !== token) return { kind: 'in-progress' };
@@ -135,9 +196,9 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (free < 1) return { kind: 'sold-out' };
       free--;
     }
-    const { orderId = token } = entry ?? {};
-    entries[order] = { orderId, state: 'held', token, leased: true, ...NEW };
-    return { kind: 'held', orderId };
+    const { orderId = token, acceptedAt = at } = entry ?? {};
+    entries[order] = { orderId, acceptedAt, state: 'held', token, leased: true, ...NEW };
+    return { kind: 'held', orderId, acceptedAt };
   }
 
   function reserve(order: string, step: ReserveStep): Reserved {
@@ -147,13 +208,24 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     const answer = (kind: Reserved['kind'], { orderId, owed }: Entry): Reserved => {
       return { kind, orderId, generation: 0, owed };
     };
-    if (!entry) return reserveAfresh(order, step, newEntry(step));
+    const end = mayHaveLeft(entry, step) ? archive.endOfRequest(order, step) : undefined;
+    if (end) {
+      const { orderId, acceptedAt, generation } = end;
+      if (orderId !== step.orderId) return reserve(order, { ...step, orderId, acceptedAt });
+      if (end.outcome === 'confirmed') return { kind: 'sold', orderId, generation, owed: [] };
+      const kind = end.outcome === 'cancelled' ? 'cancelled' : 'ended';
+      return { kind, orderId, generation: 0, owed: [] };
+    }
+    if (!entry) {
+      if (isFirst && step.isOld) return { kind: 'expired', orderId: '', generation: 0, owed: [] };
+      return reserveAfresh(order, step, newEntry(step));
+    }
     const { orderId, generation } = entry;
     if (entry.state === 'sold') return { kind: 'sold', orderId, generation, owed: entry.owed };
     if (entry.cancelled) {
       if (entry.state === 'reserved' && entry.fence <= fence) {
         free++;
-        entry.state = 'released';
+        finish(entry, 'released');
         entry.fence = fence;
       }
       return answer('cancelled', entry);
@@ -188,6 +260,7 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       entry.fence = fence;
       entry.run = run;
       entry.refused = true;
+      finish(entry, 'released');
       return { kind: 'sold-out', orderId: entry.orderId, generation: 0, owed: entry.owed };
     }
     free--;
@@ -196,31 +269,62 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
 
   /** Opens the next generation. */
   function open(order: string, entry: Entry, { fence, run }: ReserveStep) {
-    const { orderId } = entry;
+    const { orderId, acceptedAt, revision } = entry;
     const owed = [...entry.owed];
     const generation = entry.generation + 1;
     const unresolved = [...owed, generation];
-    entries[order] = { orderId, state: 'reserved', generation, fence, owed: unresolved, run };
+    entries[order] = {
+      orderId,
+      acceptedAt,
+      state: 'reserved',
+      generation,
+      fence,
+      owed: unresolved,
+      run,
+      revision,
+    };
     return { kind: 'reserved', orderId, generation, owed } as const;
   }
 
-  function newEntry({ orderId, fence }: Pick<ReserveStep, 'orderId' | 'fence'>): Entry {
-    return { orderId, state: 'released', ...NEW, fence };
+  function newEntry({ orderId, acceptedAt, fence }: ReleaseStep): Entry {
+    return { orderId, acceptedAt, state: 'released', ...NEW, fence };
   }
 
-  function release(order: string, step: Pick<ReserveStep, 'orderId' | 'fence'>): Released {
+  function release(order: string, step: ReleaseStep): Released {
     const { fence } = step;
+    const end = mayHaveLeft(entries[order], step) ? archive.endOfRequest(order, step) : undefined;
+    if (end) {
+      const { orderId, acceptedAt } = end;
+      if (orderId !== step.orderId) return release(order, { orderId, acceptedAt, fence });
+      const kind = end.outcome === 'confirmed' ? 'sold' : 'released';
+      return { kind, orderId, owed: [], cancelled: end.outcome === 'cancelled' };
+    }
+    const isNew = !entries[order];
     const entry = (entries[order] ??= newEntry(step));
+    if (isNew) finish(entry, 'released');
     const { orderId } = entry;
     if (entry.state === 'sold' && off !== 'release-tells-sold')
       return { kind: 'sold', orderId, owed: entry.owed, cancelled: false };
     if (entry.state !== 'released' && entry.state !== 'sold' && entry.fence <= fence) {
       free++;
-      entries[order] = { ...entry, state: 'released', fence };
+      finish(entry, 'released');
     }
-    const after = entries[order] ?? entry;
-    after.fence = Math.max(after.fence, fence);
-    return { kind: 'released', orderId, owed: after.owed, cancelled: after.cancelled === true };
+    entry.fence = Math.max(entry.fence, fence);
+    return { kind: 'released', orderId, owed: entry.owed, cancelled: entry.cancelled === true };
+  }
+
+  function confirm(order: string, step: Generation & { readonly fence: number }): 'sold' | 'lost' {
+    const { orderId, generation, fence } = step;
+    const end = endIfLeft(order, step);
+    if (end) return isSale(end, step) ? 'sold' : 'lost';
+    const entry = entries[order];
+    if (!isEntryOf(entry, orderId) || entry.generation !== generation) return 'lost';
+    if (entry.state === 'sold') return 'sold';
+    if (entry.state !== 'reserved' || entry.fence > fence) return 'lost';
+    const owed = entry.owed.filter((one) => one !== generation);
+    Object.assign(entry, { fence, owed, run: undefined });
+    finish(entry, 'sold');
+    return 'sold';
   }
 
   function cancel(order: string): Cancelled {
@@ -231,15 +335,29 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     if (off !== 'cancellation-is-remembered') entry.cancelled = true;
     if (entry.state === 'reserved') return 'under-way';
     free++;
-    entry.state = 'released';
+    finish(entry, 'released');
     return 'cancelled';
+  }
+
+  function endOf(order: string): OrderEnd | undefined {
+    const entry = entries[order];
+    return entry && endOfEntry(entry);
+  }
+
+  function archivable(order: string, { orderId, revision }: OrderEnd): Left {
+    const entry = entries[order];
+    if (!isEntryOf(entry, orderId)) return 'gone';
+    const isEnded = entry.state === 'sold' || entry.state === 'released';
+    const isIt = entry.revision === revision || off === 'leaves-at-its-revision';
+    const isSettled = entry.owed.length === 0 || off === 'leaves-with-its-charges-settled';
+    return isEnded && isIt && isSettled ? 'removed' : 'stays';
   }
 
   const forget = <T extends { readonly owed: readonly number[] }>(answer: T): T =>
     off === 'owed-is-remembered' ? { ...answer, owed: [] } : { ...answer, owed: [...answer.owed] };
 
   return {
-    hold: (order, token) => Promise.resolve(hold(order, token)),
+    hold: (order, token, at) => Promise.resolve(hold(order, token, at)),
     undo: (order, token) => {
       const entry = entries[order];
       if (entry?.state === 'held' && entry.token === token) {
@@ -257,37 +375,49 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
     queue: (order, orderId) => {
       const entry = entries[order];
       if (entry?.orderId !== orderId) return Promise.resolve(false);
-      if (entry.state === 'held') entries[order] = { orderId, state: 'queued', ...NEW };
+      const { acceptedAt } = entry;
+      if (entry.state === 'held') entries[order] = { orderId, acceptedAt, state: 'queued', ...NEW };
       return Promise.resolve(true);
     },
-    reserve: (order, step) => Promise.resolve(forget(reserve(order, step))),
-    confirm: (order, { orderId, generation, fence }) => {
-      const entry = entries[order];
-      if (!isEntryOf(entry, orderId) || entry.generation !== generation)
-        return Promise.resolve('lost');
-      if (entry.state === 'sold') return Promise.resolve('sold');
-      if (entry.state !== 'reserved' || entry.fence > fence) return Promise.resolve('lost');
-      const owed = entry.owed.filter((one) => one !== generation);
-      entries[order] = { ...entry, state: 'sold', fence, owed, run: undefined };
-      return Promise.resolve('sold');
-    },
-    release: (order, step) => Promise.resolve(forget(release(order, step))),
+    reserve: (order, step) => told(() => forget(reserve(order, step))),
+    confirm: (order, step) => told(() => confirm(order, step)),
+    release: (order, step) => told(() => forget(release(order, step))),
     abandon: (order, orderId) => {
       const entry = entries[order];
       if (isEntryOf(entry, orderId) && (entry.state === 'held' || entry.state === 'queued')) {
-        entries[order] = { orderId, state: 'released', ...NEW };
+        const { acceptedAt } = entry;
+        const released: Entry = { orderId, acceptedAt, state: 'released', ...NEW };
+        finish(released, 'released');
+        entries[order] = released;
         free++;
       }
       return Promise.resolve();
     },
     cancel: (order) => Promise.resolve(cancel(order)),
-    isRefundable: (order, generation) => Promise.resolve(refundableIs(entries[order], generation)),
+    isRefundable: (order, step) =>
+      told(() => {
+        const end = endIfLeft(order, step);
+        if (!end || off === 'archived-sale-is-kept') return refundableIs(entries[order], step);
+        return !isSale(end, step);
+      }),
     resolveCharge: (order, generation) => {
       const entry = entries[order];
       if (isEntryOf(entry, generation.orderId) && refundableIs(entry, generation)) {
         entry.owed = entry.owed.filter((one) => one !== generation.generation);
       }
       return Promise.resolve();
+    },
+    endOf: (order) => Promise.resolve(endOf(order)),
+    archivable: (order, end) => Promise.resolve(archivable(order, end)),
+    archive: (order, end) => {
+      const left = archivable(order, end);
+      const entry = entries[order];
+      if (left === 'removed' && entry) {
+        if (entry.state === 'sold') archived++;
+        archivedUntil = Math.max(archivedUntil ?? 0, entry.acceptedAt);
+        Reflect.deleteProperty(entries, order);
+      }
+      return Promise.resolve(left);
     },
     lose: () => {
       for (const order of Object.keys(entries)) Reflect.deleteProperty(entries, order);
@@ -300,6 +430,9 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (taken > supply) return Promise.resolve('too-small');
       for (const [order, entry] of restored) entries[order] = fromRestored(entry);
       free = supply - taken;
+      archived = 0;
+      // Of what was accepted before it was opened, which is everything of the walk, the archive is asked.
+      archivedUntil = Infinity;
       return Promise.resolve('rebuilt');
     },
     endLease: (order) => {
@@ -307,13 +440,30 @@ export function createModelLedger(units: number, off?: LedgerRule): ProtocolLedg
       if (entry?.state === 'held') entry.leased = false;
       return Promise.resolve();
     },
-    look: () => Promise.resolve({ free, entries }),
+    look: () => Promise.resolve({ free, entries, archived }),
   };
+}
+
+/** A result, or a rejection where the archive is away. */
+function told<T>(ask: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    resolve(ask());
+  });
+}
+
+/** What an event tells of an entry; undefined: it has not ended. */
+export function endOfEntry(entry: Entry): OrderEnd | undefined {
+  const { state, orderId, acceptedAt, generation, cancelled, revision } = entry;
+  if ((state !== 'sold' && state !== 'released') || revision === undefined) return undefined;
+  const outcome = state === 'sold' ? 'confirmed' : cancelled ? 'cancelled' : 'failed';
+  return { orderId, acceptedAt, outcome, generation, revision };
 }
 
 function fromRestored(entry: LedgerEntry): Entry {
   const { orderId = '', state, generation, fence, unresolvedCharges, cancelledByBuyer } = entry;
   const refused = entry.reason === 'sold-out' || undefined;
-  const restored = { orderId, state, generation, fence, owed: [...unresolvedCharges], refused };
+  const { acceptedAt, revision } = entry;
+  const owed = [...unresolvedCharges];
+  const restored = { orderId, acceptedAt, state, generation, fence, owed, refused, revision };
   return cancelledByBuyer ? { ...restored, cancelled: true } : restored;
 }

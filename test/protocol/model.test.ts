@@ -1,7 +1,8 @@
+import { createModelArchive } from './model-archive';
 import { createModelLedger, type LedgerRule } from './model-ledger';
 import { createWorld } from './protocol';
 import { walkWorlds } from './walk';
-import { YEARS } from './scenarios';
+import { DAYS_AFTER, YEARS, type Scenario } from './scenarios';
 import type { SagaRule, World } from './world';
 
 /** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
@@ -16,7 +17,7 @@ const NOTICED_SEED = 1;
 
 describe(`the protocol (seed ${SEED})`, () => {
   test(`keeps its promises in ${WALKS} random walks`, async () => {
-    const walked = await walkWorlds(() => createWorld(() => createModelLedger(1)), {
+    const walked = await walkWorlds(() => aWorld(), {
       walks: WALKS,
       seed: SEED,
     });
@@ -30,6 +31,12 @@ describe(`the protocol (seed ${SEED})`, () => {
     expect(walked.walks).toBe(WALKS);
   }, 3_600_000);
 
+  test(`keeps them while orders leave the ledger in ${WALKS / 4} random walks`, async () => {
+    const walked = await walkWorlds(inTheYears({}, DAYS_AFTER), { walks: WALKS / 4, seed: SEED });
+    expect(walked.violation).toBeUndefined();
+    expect(walked.walks).toBe(WALKS / 4);
+  }, 3_600_000);
+
   test.each<LedgerRule>([
     'reserve-respects-fence',
     'release-tells-sold',
@@ -38,11 +45,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     'cancellation-is-remembered',
     'rejection-is-remembered',
     'run-is-remembered',
-  ])(
-    'needs the rule of the ledger %s',
-    (rule) => expectNoticed(() => createWorld(() => createModelLedger(1, rule))),
-    90_000,
-  );
+  ])('needs the rule of the ledger %s', (rule) => expectNoticed(() => aWorld({ rule })), 90_000);
 
   test.each<SagaRule>([
     'release-before-refund',
@@ -50,11 +53,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     'queue-before-answer',
     'refund-blocks-unseen-key',
     'payment-key-per-generation-not-run',
-  ])(
-    'needs the rule of the saga %s',
-    (rule) => expectNoticed(() => createWorld(() => createModelLedger(1), rule)),
-    90_000,
-  );
+  ])('needs the rule of the saga %s', (off) => expectNoticed(() => aWorld({ off })), 90_000);
 
   test.each<LedgerRule>(['first-start-ends-with-its-order'])(
     'needs the rule of the ledger %s through the years',
@@ -75,6 +74,23 @@ describe(`the protocol (seed ${SEED})`, () => {
     90_000,
   );
 
+  test.each<LedgerRule>([
+    'archived-orders-are-asked-for',
+    'archived-sale-is-kept',
+    'leaves-at-its-revision',
+    'leaves-with-its-charges-settled',
+  ])(
+    'needs the rule of the ledger %s while orders leave it',
+    (rule) => expectNoticed(inTheYears({ rule }, DAYS_AFTER)),
+    90_000,
+  );
+
+  test.each<SagaRule>(['claim-is-marked', 'claim-is-read-twice'])(
+    'needs the rule of the saga %s while orders leave the ledger',
+    (off) => expectNoticed(inTheYears({ off }, DAYS_AFTER)),
+    90_000,
+  );
+
   // Few walks show it, so it has a seed of its own.
   test(
     'needs the rule of the saga payment-key-has-order-id through the years',
@@ -83,10 +99,19 @@ describe(`the protocol (seed ${SEED})`, () => {
   );
 });
 
+interface Without {
+  readonly rule?: LedgerRule;
+  readonly off?: SagaRule;
+}
+
+function aWorld({ rule, off }: Without = {}, scenario?: Scenario): World {
+  const archive = createModelArchive();
+  return createWorld(() => createModelLedger(1, archive, rule), { archive, off, scenario });
+}
+
 /** Each walk takes the next scenario. */
-function inTheYears({ rule, off }: { rule?: LedgerRule; off?: SagaRule } = {}) {
-  return (walk: number) =>
-    createWorld(() => createModelLedger(1, rule), off, YEARS[walk % YEARS.length]);
+function inTheYears(without: Without = {}, scenarios: readonly Scenario[] = YEARS) {
+  return (walk: number) => aWorld(without, scenarios[walk % scenarios.length]);
 }
 
 async function expectNoticed(

@@ -1,6 +1,8 @@
 import { createAttemptMoves } from './attempt-moves';
 import { createCancelMoves } from './cancel-moves';
-import type { ProtocolLedger } from './model-ledger';
+import { createLeaveMoves } from './leave-moves';
+import { ArchiveAwayError, type ModelArchive } from './model-archive';
+import type { Entry, LedgerLook, ProtocolLedger } from './model-ledger';
 import { createSagaModel } from './saga-model';
 import { AN_AFTERNOON, type Scenario } from './scenarios';
 import { createTimeMoves } from './time-moves';
@@ -8,11 +10,13 @@ import {
   anOrder,
   canServe,
   inWorld,
+  leftEnd,
   type Move,
   type OrderWorld,
   type Reservation,
   type SagaRule,
   type Step,
+  type Call,
   type Surroundings,
   type World,
 } from './world';
@@ -25,8 +29,16 @@ import {
  */
 export function createWorld(
   ledgerOfItem: (item: string) => ProtocolLedger,
-  off?: SagaRule,
-  scenario: Scenario = AN_AFTERNOON,
+  {
+    archive,
+    off,
+    scenario = AN_AFTERNOON,
+  }: {
+    /** The one that the ledgers ask. */
+    readonly archive: ModelArchive;
+    readonly off?: SagaRule | undefined;
+    readonly scenario?: Scenario | undefined;
+  },
 ): World {
   const orders = scenario.orders.map((plan) => anOrder(plan));
   const items = [...new Set(orders.map(({ item }) => item))];
@@ -39,6 +51,10 @@ export function createWorld(
   };
   const around: Surroundings = {
     claims: new Map(),
+    finished: new Set(),
+    ordersLeave: scenario.trouble.leaves > 0,
+    archive,
+    clock: 0,
     workflows: new Map(),
     lost: new Set(),
     sick: new Set(),
@@ -48,6 +64,7 @@ export function createWorld(
   const { payments, calls, effect, compensate, startRun, startFromLog, send, waitsFor } = saga;
   const attemptMoves = createAttemptMoves(ledgerOf, around, off);
   const cancelMoves = createCancelMoves(ledgerOf, around, { compensate, off });
+  const leaveMoves = createLeaveMoves(ledgerOf, around, off);
   const timeMoves = createTimeMoves(ledgerOf, around, { orders, saga, off });
   const orderOfCall = (name: string) => orders.find((order) => order.name === name);
 
@@ -105,18 +122,37 @@ export function createWorld(
   /** A reset of a run that Temporal has, or a replay of an order of which it has none. */
   function resetMoves(order: OrderWorld): Move[] {
     if (order.runs === 0 || order.runs >= order.runsMax) return [];
+    const { run, reservation } = order;
     const owner = around.workflows.get(order.request);
-    if (owner !== order.name && (owner !== undefined || !order.hasFailed)) return [];
-    const orderId = order.histories[0]?.order.orderId ?? order.orderIds[0] ?? '';
-    const reset = (name: string, from?: Reservation): Move => ({
+    const hasLetter = order.hasFailed || order.left.some(({ outcome }) => outcome === 'failed');
+    if (owner !== order.name && (owner !== undefined || !hasLetter)) return [];
+    const reset = (name: string, orderId: string, from?: Reservation): Move => ({
       ...inWorld(name, () => {
         startRun(order, 'operator', { orderId, ...(from && { from }) });
       }),
       optional: true,
     });
-    const moves = [reset(`${order.name} is reset`)];
-    if (order.reservation) moves.push(reset(`${order.name} is reset late`, order.reservation));
+    // The reset of an earlier acceptance's run ends the run of a later one: what an operator ends, an operator starts again.
+    const isOfRun = (recordId: string) =>
+      !run ||
+      run.history.recordId === recordId ||
+      !order.left.some(({ orderId }) => orderId === recordId);
+    const moves = recordsOf(order)
+      .filter(isOfRun)
+      .map((orderId) => reset(`${order.name} is reset from the record of ${orderId}`, orderId));
+    if (reservation && isOfRun(reservation.history.recordId))
+      moves.push(reset(`${order.name} is reset late`, reservation.orderId, reservation));
     return moves;
+  }
+
+  /** Undefined while the archive is away: the step is tried again. */
+  async function answered(call: Call, order: OrderWorld) {
+    try {
+      return await effect(call, order);
+    } catch (error) {
+      if (error instanceof ArchiveAwayError) return undefined;
+      throw error;
+    }
   }
 
   function callMoves(): Move[] {
@@ -128,8 +164,9 @@ export function createWorld(
         {
           name: `${title} takes effect`,
           apply: async () => {
+            const then = await answered(call, order);
+            if (!then) return;
             calls.splice(i, 1);
-            const then = await effect(call, order);
             const run = waitsFor(order, call);
             if (run) then(run);
           },
@@ -140,9 +177,9 @@ export function createWorld(
         moves.push({
           name: `${title} takes effect, its answer is lost`,
           apply: async () => {
+            if (!(await answered(call, order))) return;
             run.retries++;
             calls.splice(i, 1);
-            await effect(call, order);
           },
         });
       }
@@ -168,6 +205,10 @@ export function createWorld(
 
   return {
     async moves() {
+      const first = orders.find(
+        ({ beginsAccepted, attempts }) => beginsAccepted && attempts[0] === 'new',
+      );
+      if (first) return [attemptMoves.accept(first)];
       const moves = callMoves();
       for (const order of orders) {
         const ledger = ledgerOf(order.name);
@@ -179,24 +220,33 @@ export function createWorld(
             optional: true,
           });
         }
-        moves.push(...attemptMoves(order), ...runMoves(order), ...resetMoves(order));
+        moves.push(...attemptMoves.of(order), ...runMoves(order), ...resetMoves(order));
         moves.push(...cancelMoves(order), ...ingestMoves(order));
       }
-      moves.push(...(await timeMoves()));
+      moves.push(...(await timeMoves()), ...(await leaveMoves(orders)));
       return moves;
     },
 
     async violation() {
       if (around.broken !== undefined) return around.broken;
+      for (const order of orders) {
+        const violation = await violationOfLeft(order);
+        if (violation !== undefined) return violation;
+      }
       for (const [item, ledger] of ledgers) {
         if (around.lost.has(item)) continue;
-        const { free, entries } = await ledger.look();
-        const taken = Object.values(entries).filter(({ state }) => state !== 'released').length;
+        const look = await ledger.look();
+        const { free, entries, archived } = look;
+        const taken =
+          archived + Object.values(entries).filter(({ state }) => state !== 'released').length;
         if (free + taken !== 1)
           return `${item}: free ${String(free)} + taken ${String(taken)} is not the supply of 1`;
-        for (const { name, accepted, toldCancelled, toldRejected } of orders) {
+        for (const order of orders) {
+          const { name, accepted, toldCancelled, toldRejected, hasLeft } = order;
           if (itemOf.get(name) !== item) continue;
-          const state = entries[name]?.state;
+          if (hasLeft && LIVE.has(entries[name]?.state ?? 'released'))
+            return `${name} has left the ledger, and is ${String(entries[name]?.state)} again`;
+          const state = stateOf(order, look);
           if (accepted && !state) return `${name} was answered 202 and has no entry`;
           if (toldRejected && LIVE.has(state ?? 'released'))
             return `${name} is alive, though its buyer was told that there is no unit`;
@@ -226,11 +276,29 @@ export function createWorld(
     },
   };
 
+  /** Everything was settled before an order left, and nothing can be taken or refunded afterwards. */
+  async function violationOfLeft({ name, left }: OrderWorld): Promise<string | undefined> {
+    for (const { orderId, outcome, generation } of left) {
+      const charges = capturedBy(name).filter((payment) => payment.orderId === orderId).length;
+      const isSold = outcome === 'confirmed';
+      if (charges !== (isSold ? 1 : 0))
+        return `${orderId} has left as ${outcome} with ${String(charges)} charges`;
+      if (!isSold || archive.isAway) continue;
+      if (await ledgerOf(name).isRefundable(name, { orderId, generation }))
+        return `${orderId} has left as ${outcome}, and its charge may be refunded`;
+    }
+    return undefined;
+  }
+
   async function violationOfOrder(order: OrderWorld): Promise<string | undefined> {
     const { name, accepted, outcome, letters, wasTerminated } = order;
-    const entry = (await ledgerOf(name).look()).entries[name];
-    const state = entry?.state;
-    const captured = capturedBy(name).length;
+    const look = await ledgerOf(name).look();
+    const entry = look.entries[name];
+    const state = stateOf(order, look);
+    const earlier = order.left.slice(0, order.hasLeft ? -1 : undefined);
+    const captured = capturedBy(name).filter(
+      ({ orderId }) => !earlier.some((left) => left.orderId === orderId),
+    ).length;
     // It was cancelled before it had a run, and the log has lost its record.
     if (entry?.cancelled && state === 'released' && !outcome && order.log.length === 0)
       return undefined;
@@ -250,6 +318,20 @@ export function createWorld(
   function capturedBy(name: string) {
     return [...payments.values()].filter(({ by, status }) => by === name && status === 'captured');
   }
+}
+
+/** The order ids with which an operator may start an order: of the runs that Temporal has, or else of its dead letters. */
+function recordsOf({ histories, acceptedAt, left }: OrderWorld): string[] {
+  const ofRuns = histories.map(({ recordId }) => recordId);
+  if (ofRuns.length > 0) return [...new Set(ofRuns)];
+  return [...new Set([...[...acceptedAt.keys()].slice(0, 1), ...left.map((end) => end.orderId)])];
+}
+
+/** The state of the newest acceptance of an order. */
+function stateOf(order: OrderWorld, { entries }: LedgerLook): Entry['state'] | undefined {
+  const left = leftEnd(order);
+  if (!left) return entries[order.name]?.state;
+  return left.outcome === 'confirmed' ? 'sold' : 'released';
 }
 
 /**

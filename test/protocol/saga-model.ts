@@ -21,6 +21,7 @@ import {
 interface Payment {
   status: 'captured' | 'declined' | 'refunded' | 'blocked';
   readonly by: string;
+  readonly orderId: string;
   readonly price: number;
 }
 
@@ -28,7 +29,6 @@ interface Payment {
 export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: SagaRule) {
   const payments = new Map<string, Payment>();
   const calls: Call[] = [];
-  let clock = 0;
 
   const keyOf = (call: Call, { request, isOlderThanOrderIds }: OrderWorld) => {
     if (off === 'payment-key-per-generation-not-run') {
@@ -39,13 +39,15 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return `${order}:${String(call.generation)}`;
   };
 
+  const payer = ({ orderId }: Call, { name, price }: OrderWorld) => ({ by: name, orderId, price });
+
   /** `fault`: there is a charge of another amount, which is not this order's. */
   function charge(call: Call, order: OrderWorld): Charged | 'fault' {
     const key = keyOf(call, order);
     const known = payments.get(key);
     if (known && known.price !== order.price && off !== 'found-charge-is-compared') return 'fault';
     const status = known?.status ?? call.charged;
-    if (!known) payments.set(key, { status, by: order.name, price: order.price });
+    if (!known) payments.set(key, { status, ...payer(call, order) });
     if (!known && status === 'captured' && call.startedBy === 'log') {
       if (order.hasFailed) around.broken = `${order.name} had failed and was charged from the log`;
       if (order.isRevived)
@@ -62,7 +64,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     const known = payments.get(key);
     if (!known) {
       if (off !== 'refund-blocks-unseen-key')
-        payments.set(key, { status: 'blocked', by: order.name, price: order.price });
+        payments.set(key, { status: 'blocked', ...payer(call, order) });
     } else if (known.status === 'captured' && known.price === order.price) {
       known.status = 'refunded';
     }
@@ -70,13 +72,22 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return 'resolved';
   }
 
+  const acceptanceOf = (call: Call, { acceptedAt }: OrderWorld) => {
+    return { ...call, acceptedAt: acceptedAt.get(call.orderId) ?? 0 };
+  };
+
   /** Lets one call take effect; returns what the run does with the result. */
   async function effect(call: Call, order: OrderWorld): Promise<(run: Run) => void> {
     const ledger = ledgerOf(call.order);
     switch (call.step) {
       case 'reserve': {
         const run = `${call.order}.${String(call.run)}`;
-        const step = { ...call, isFirst: call.startedBy === 'log', run };
+        const step = {
+          ...acceptanceOf(call, order),
+          isFirst: call.startedBy === 'log',
+          isOld: order.oldIds.has(call.orderId),
+          run,
+        };
         return afterReserve(await ledger.reserve(call.order, step), call, order);
       }
       case 'charge': {
@@ -95,11 +106,12 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
             return;
           }
           knows(run, { state: 'sold', generation: call.generation, paymentId: 'p' }, call.fence);
-          end(order, 'confirmed');
+          end(order, run, 'confirmed');
         };
       }
       case 'release': {
-        const { kind, orderId, owed, cancelled } = await ledger.release(call.order, call);
+        const step = acceptanceOf(call, order);
+        const { kind, orderId, owed, cancelled } = await ledger.release(call.order, step);
         return (run) => {
           run.orderId = orderId;
           if (!run.history.isTold) isTold(run, orderId);
@@ -133,9 +145,9 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return (run: Run) => {
       run.owed = [...owed];
       run.generation = generation;
-      run.orderId = orderId;
+      if (kind !== 'expired') run.orderId = orderId;
       run.parked = false;
-      isTold(run, orderId);
+      if (kind !== 'expired') isTold(run, orderId);
       if (kind === 'reserved') {
         knows(run, { state: 'reserved', generation }, call.fence, [...owed, generation]);
         const history = copyOf(run.history);
@@ -150,7 +162,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
         knows(run, { state: 'sold', generation, paymentId: 'p' }, 0, [...owed, generation]);
       } else if (kind === 'over') {
         knows(run, undefined, 0, owed);
-      } else {
+      } else if (kind !== 'expired') {
         const fence = kind === 'sold-out' ? call.fence : 0;
         knows(run, { state: 'released', reason: 'sold-out' }, fence, owed);
       }
@@ -179,10 +191,21 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     run.then = then;
     if (run.owed.length > 0) run.step = 'resolve';
     else if (then === 'charge') run.step = 'charge';
-    else end(order, then);
+    else end(order, run, then);
   }
 
-  function end(order: OrderWorld, outcome: Outcome): void {
+  function end(order: OrderWorld, run: Run, outcome: Outcome): void {
+    const left = order.left.find(({ orderId }) => orderId === run.orderId);
+    if (left && left.outcome !== outcome)
+      around.broken = `a run of ${left.orderId} ends as ${outcome}: it has left as ${left.outcome}`;
+    order.endedAt = ++around.clock;
+    order.mayTell = true;
+    if (left && !order.hasLeft) {
+      // It was accepted anew since.
+      Object.assign(order, run.before);
+      order.run = undefined;
+      return;
+    }
     if (outcome === 'failed') {
       if (!order.run?.foundEnded) order.letters++;
       order.hasFailed = true;
@@ -197,6 +220,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     { orderId, from }: { readonly orderId: string; readonly from?: Reservation },
   ): void {
     const history = from ? copyOf(from.history) : newHistory(order, orderId);
+    const { outcome, hasFailed } = order;
     order.runs++;
     order.outcome = undefined;
     around.workflows.set(order.request, order.name);
@@ -207,7 +231,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       order.isRevived = false;
     }
     order.run = {
-      id: ++clock,
+      id: ++around.clock,
       number: order.runs,
       runFence: from?.runFence ?? order.runs,
       startedBy,
@@ -224,6 +248,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       compensating: false,
       parked: false,
       foundEnded: false,
+      before: { outcome, hasFailed },
     };
   }
 
@@ -258,7 +283,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     const asking = `${run.step} ${String(run.owed[0] ?? '')}`;
     if (run.asked !== asking) {
       run.asked = asking;
-      run.fence = ++clock;
+      run.fence = ++around.clock;
     }
     calls.push({
       order: order.name,
@@ -321,6 +346,7 @@ const AFTER_RESERVE = {
   reserved: 'charge',
   sold: 'confirmed',
   'sold-out': 'failed',
+  expired: 'failed',
   over: 'failed',
   ended: 'failed',
   cancelled: 'cancelled',
@@ -346,6 +372,7 @@ function isTold({ history }: Run, orderId: string): void {
 function newHistory(order: OrderWorld, orderId: string): KnownToRun {
   return {
     order: orderOf(order, orderId),
+    recordId: orderId,
     isTold: false,
     cancelledByBuyer: false,
     fence: 0,
@@ -363,7 +390,7 @@ function copyOf(history: KnownToRun): KnownToRun {
 }
 
 /** The order of an attempt's record. Each order id has a time of acceptance of its own. */
-export function orderOf({ name, item, price }: OrderWorld, orderId: string): Order {
+export function orderOf({ name, item, price, acceptedAt }: OrderWorld, orderId: string): Order {
   return {
     requestId: name as RequestId,
     orderId: orderId as OrderId,
@@ -373,6 +400,6 @@ export function orderOf({ name, item, price }: OrderWorld, orderId: string): Ord
     priceMinor: price,
     currency: 'USD',
     fingerprint: name,
-    acceptedAt: Number(orderId.slice(name.length)),
+    acceptedAt: acceptedAt.get(orderId) ?? 0,
   };
 }

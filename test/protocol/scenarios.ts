@@ -16,6 +16,8 @@ const NO_TROUBLE: Trouble = {
   sicknesses: 0,
   terminations: 0,
   audits: 0,
+  leaves: 0,
+  archiveFaults: 0,
 };
 
 /** Everything happens to the first order. */
@@ -108,6 +110,7 @@ export const YEARS: readonly Scenario[] = [
   {
     orders: [FIRST, RIVAL],
     trouble: {
+      ...NO_TROUBLE,
       retentions: 2,
       rereads: 1,
       lostRecords: 1,
@@ -117,5 +120,36 @@ export const YEARS: readonly Scenario[] = [
       audits: 1,
     },
     slots: 1,
+  },
+];
+
+const LEAVING: Trouble = { ...NO_TROUBLE, leaves: 2, archiveFaults: 1 };
+
+/** Nobody else wants a unit. */
+const NOBODY: OrderPlan = { ...undisturbed(RIVAL), attemptsMax: 0 };
+
+/** What the days after a sale bring: finished orders leave the ledger. */
+export const DAYS_AFTER: readonly Scenario[] = [
+  {
+    // Runs of one order, and their late steps.
+    orders: [{ ...FIRST, attemptsMax: 1, cancelsMax: 0, beginsAccepted: true }, NOBODY],
+    trouble: LEAVING,
+    slots: Infinity,
+  },
+  {
+    // The buyer asks again, also once its request_id is free for another order.
+    orders: [{ ...undisturbed(FIRST), attemptsMax: 3, runsMax: 3, beginsAccepted: true }, NOBODY],
+    trouble: { ...LEAVING, retentions: 2, rereads: 1 },
+    slots: Infinity,
+  },
+  {
+    orders: [{ ...calm(FIRST), attemptsMax: 2 }, calm(RIVAL)],
+    trouble: { ...LEAVING, retentions: 1 },
+    slots: Infinity,
+  },
+  {
+    orders: [FIRST, RIVAL],
+    trouble: { ...LEAVING, retentions: 2, rereads: 1 },
+    slots: Infinity,
   },
 ];

@@ -43,7 +43,13 @@ export function createTimeMoves(
     const { name, request, log } = order;
     const moves: Move[] = [];
     if (claims.get(request) === name)
-      moves.push(...may('retentions', `the claim of ${name} ends`, () => claims.delete(request)));
+      moves.push(
+        ...may('retentions', `the claim of ${name} ends`, () => {
+          claims.delete(request);
+          around.finished.delete(request);
+          order.leftClaim = undefined;
+        }),
+      );
     if (workflows.get(request) === name && !order.run) {
       moves.push(
         ...may('retentions', `Temporal forgets ${name}`, () => {
@@ -58,6 +64,8 @@ export function createTimeMoves(
           order.reservation = undefined;
           order.hasGap = true;
           order.isOld = true;
+          for (const [orderId, acceptedAt] of order.acceptedAt)
+            if (acceptedAt <= order.endedAt) order.oldIds.add(orderId);
         }),
       );
     }
@@ -119,6 +127,7 @@ export function createTimeMoves(
       order.run = undefined;
       order.wasTerminated = true;
       order.isEndedByOperator = true;
+      order.endedAt = ++around.clock;
     });
   }
 

@@ -1,6 +1,7 @@
 import type { Cancellation } from '../../engine/orders/cancellation-record';
 import type { Order } from '../../engine/orders/order';
 import type { KnownState } from '../../engine/reconciliation/run-history';
+import type { ModelArchive, OrderEnd } from './model-archive';
 
 export type SagaRule =
   | 'release-before-refund'
@@ -14,7 +15,9 @@ export type SagaRule =
   | 'cancellation-is-in-the-log'
   | 'cancelled-twice'
   | 'rebuild-needs-the-whole-history'
-  | 'audit-appends-what-nobody-ended';
+  | 'audit-appends-what-nobody-ended'
+  | 'claim-is-marked'
+  | 'claim-is-read-twice';
 
 export type Step = 'reserve' | 'resolve' | 'charge' | 'confirm' | 'release';
 export type End = 'charge' | Outcome;
@@ -52,12 +55,16 @@ export interface Run {
   parked: boolean;
   /** It has found its order ended by an earlier run, which has written the letter. */
   foundEnded: boolean;
+  /** What was known of the newest acceptance when it was started: it may be the run of an earlier one. */
+  before: Pick<OrderWorld, 'outcome' | 'hasFailed'>;
 }
 
 /** A run's history as it grows, see RunHistory. */
 export interface KnownToRun {
   order: Order;
   isTold: boolean;
+  /** The order id of the record that the run was started with, to which a reset returns. */
+  readonly recordId: string;
   known?: KnownState;
   cancelledByBuyer: boolean;
   fence: number;
@@ -94,10 +101,22 @@ export interface OrderRecord {
   readonly revives: boolean;
 }
 
+/** What an attempt has found of its claim. `number` counts the claims of the order. */
+export interface SeenClaim {
+  readonly kind: 'new' | 'same' | 'finished';
+  readonly number: number;
+}
+
+/** Several acceptances of one request. What is told and known of "it" is of the newest one. */
 export interface OrderWorld extends OrderPlan {
-  readonly attempts: ('new' | 'held' | 'acked' | 'refused' | 'over')[];
+  readonly attempts: ('new' | 'claimed' | 'undoing' | 'held' | 'acked' | 'refused' | 'over')[];
   /** The order id that each attempt was told with its hold. */
   readonly orderIds: string[];
+  /** When each order id was accepted. */
+  readonly acceptedAt: Map<string, number>;
+  /** What each attempt has found of its claim, where orders leave. */
+  readonly seen: SeenClaim[];
+  claimNumber: number;
   accepted: boolean;
   /** An attempt has held units, so the log may have a record of it. */
   mayBeInTheLog: boolean;
@@ -139,6 +158,22 @@ export interface OrderWorld extends OrderPlan {
   hasGap: boolean;
   /** Temporal has forgotten a run of it: it is as old as that. */
   isOld: boolean;
+  /** The acceptances that are as old. */
+  readonly oldIds: Set<string>;
+  /** When its last run ended. */
+  endedAt: number;
+  /** A run has come to its last step, which tells what its order is. */
+  mayTell: boolean;
+  /** Its ends that an event tells, and the archive does not know yet. */
+  readonly told: { readonly end: OrderEnd; readonly at: number }[];
+  /** The archiver has marked its claim, and is about to remove it from the ledger. */
+  leaving: OrderEnd | undefined;
+  /** The ends of its acceptances that have left the ledger. */
+  readonly left: OrderEnd[];
+  /** The last of them is its newest acceptance. */
+  hasLeft: boolean;
+  /** The claim that was marked for that one. */
+  leftClaim: number | undefined;
 }
 
 /** One of the two orders of a walk. */
@@ -154,6 +189,8 @@ export interface OrderPlan {
   readonly runsMax: number;
   readonly retriesMax: number;
   readonly cancelsMax: number;
+  /** Its first attempt has been accepted when the walk begins. */
+  readonly beginsAccepted?: true;
 }
 
 /** What happens around the two orders, each so many times in a walk. */
@@ -171,12 +208,23 @@ export interface Trouble {
   /** An operator terminates a run. */
   terminations: number;
   audits: number;
+  /** The archiver lets an order leave the ledger. */
+  leaves: number;
+  /** The archive does not answer. */
+  archiveFaults: number;
 }
 
 /** What both orders share. */
 export interface Surroundings {
   /** Order by request_id. */
   readonly claims: Map<string, string>;
+  /** The request_ids whose claims are marked: their orders leave. */
+  readonly finished: Set<string>;
+  /** Whether orders leave in this walk. */
+  readonly ordersLeave: boolean;
+  readonly archive: ModelArchive;
+  /** The time of the last thing that has one. */
+  clock: number;
   /** The order whose run Temporal has, by request_id. */
   readonly workflows: Map<string, string>;
   /** Items whose ledger is lost. */
@@ -208,6 +256,9 @@ export function anOrder(plan: OrderPlan): OrderWorld {
     ...plan,
     attempts: Array.from({ length: plan.attemptsMax }, () => 'new' as const),
     orderIds: [],
+    acceptedAt: new Map(),
+    seen: [],
+    claimNumber: 0,
     accepted: false,
     mayBeInTheLog: false,
     toldRejected: false,
@@ -231,7 +282,38 @@ export function anOrder(plan: OrderPlan): OrderWorld {
     isRevived: false,
     hasGap: false,
     isOld: false,
+    oldIds: new Set(),
+    endedAt: 0,
+    mayTell: false,
+    told: [],
+    leaving: undefined,
+    left: [],
+    hasLeft: false,
+    leftClaim: undefined,
   };
+}
+
+/** An attempt of a request whose order has left, and whose retention is over: a new order, of which nothing is known. */
+export function acceptAnew(order: OrderWorld): void {
+  Object.assign(order, {
+    accepted: false,
+    outcome: undefined,
+    letters: 0,
+    cancelling: false,
+    cancelled: undefined,
+    recorded: false,
+    toldCancelled: false,
+    hasFailed: false,
+    hasLeft: false,
+    leaving: undefined,
+  } satisfies Partial<OrderWorld>);
+  // It is a run of the order that has left.
+  if (order.run) order.run.before = { outcome: undefined, hasFailed: false };
+}
+
+/** How the newest acceptance of an order has ended that has left the ledger; undefined: it is there, or there is none. */
+export function leftEnd({ hasLeft, left }: OrderWorld): OrderEnd | undefined {
+  return hasLeft ? left.at(-1) : undefined;
 }
 
 /** A move that touches nothing outside the world. */
