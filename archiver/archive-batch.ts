@@ -1,5 +1,11 @@
 import type { KafkaMessage } from 'kafkajs';
-import { project, setAside, type ArchivedLog, type Changes } from '../engine/archive/projection';
+import {
+  holeRow,
+  project,
+  setAside,
+  type ArchivedLog,
+  type Changes,
+} from '../engine/archive/projection';
 import { RefusedError, type ArchiveStore, type Place } from '../engine/archive/store';
 import type { LogRecord } from '../engine/kafka/consumer';
 import type { Call, Failpoints } from '../platform/failpoints';
@@ -66,9 +72,12 @@ export function createBatchArchiver(deps: BatchArchiverDeps) {
         const fields = { topic, partition, position: String(position), end: highWatermark };
         logger.error(fields, 'the log ends before what was archived of it: archiving it anew');
       }
-      if (!(await positions.isReached(delivery, from, BigInt(next.offset)))) return;
+      const first = BigInt(next.offset);
+      const reached = await positions.reach(delivery, from, first);
+      if (reached === 'elsewhere') return;
+      const hole = reached === 'here' ? [] : [holeRow({ topic, partition, from, to: first })];
       const records = rest.slice(0, RECORDS_PER_TRANSACTION).map((one) => toRecord(delivery, one));
-      await write(delivery, position, records);
+      await write({ delivery, from: position, hole }, records);
       await delivery.heartbeat();
     }
     // Also forward, past batches that were archived before.
@@ -82,34 +91,30 @@ export function createBatchArchiver(deps: BatchArchiverDeps) {
   }
 
   /** Writes records, or at least some of them, and moves the position behind them, unless somebody else has moved it. */
-  async function write(
-    delivery: Delivery,
-    from: Position,
-    records: readonly LogRecord[],
-  ): Promise<void> {
-    const log = logs.get(delivery.batch.topic);
+  async function write(at: WritePlace, records: readonly LogRecord[]): Promise<void> {
+    const log = logs.get(at.delivery.batch.topic);
     const [record] = records;
     if (!log || !record) return;
     try {
-      await writeChanges(delivery, from, records, project(log, records));
+      await writeChanges(at, records, project(log, records));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       // Only the record that PostgreSQL refuses is set aside.
-      if (records.length > 1) await write(delivery, from, records.slice(0, records.length / 2));
-      else await writeChanges(delivery, from, records, setAside(record, error.message));
+      if (records.length > 1) await write(at, records.slice(0, records.length / 2));
+      else await writeChanges(at, records, setAside(record, error.message));
     }
   }
 
   async function writeChanges(
-    delivery: Delivery,
-    from: Position,
+    { delivery, from, hole }: WritePlace,
     records: readonly LogRecord[],
     changes: Changes,
   ): Promise<void> {
     const { topic, partition } = delivery.batch;
     const to = BigInt(records.at(-1)?.offset ?? 0) + 1n;
     const stretch = { topic, partition, from, to };
-    const counts = await retries.retried(delivery, () => store.write(stretch, changes));
+    const all = { ...changes, set_aside: [...hole, ...changes.set_aside] };
+    const counts = await retries.retried(delivery, () => store.write(stretch, all));
     if (!counts) {
       positions.forget(stretch);
       metrics.faults.inc({ kind: 'superseded' });
@@ -144,6 +149,13 @@ export function createBatchArchiver(deps: BatchArchiverDeps) {
       return retries.isBlocked;
     },
   };
+}
+
+interface WritePlace {
+  readonly delivery: Delivery;
+  readonly from: Position;
+  /** What the log has lost before the records, if anything. */
+  readonly hole: Changes['set_aside'];
 }
 
 function toRecord({ batch: { topic, partition } }: Delivery, message: KafkaMessage): LogRecord {

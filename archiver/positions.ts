@@ -51,11 +51,15 @@ export function createPositions(options: {
     },
 
     /**
-     * Whether a batch begins where archiving has to go on. False: reading goes back to there. Records that are not in the
-     * log any more are told of.
+     * Whether a batch begins where archiving has to go on: `here`, or behind a hole of records that are not in the log any
+     * more, which are told of. `elsewhere`: reading goes back to there.
      */
-    isReached: async (delivery: Delivery, from: bigint, first: bigint): Promise<boolean> => {
-      if (first === from) return true;
+    reach: async (
+      delivery: Delivery,
+      from: bigint,
+      first: bigint,
+    ): Promise<'here' | 'elsewhere' | 'behind-a-hole'> => {
+      if (first === from) return 'here';
       const { topic, partition } = delivery.batch;
       const name = nameOf(delivery.batch);
       const start = await alive(delivery, logStart(topic, partition));
@@ -65,16 +69,16 @@ export function createPositions(options: {
       if (first > target && times < SEEKS_MAX) {
         seeks.set(name, { target, times: times + 1 });
         seek(topic, partition, target);
-        return false;
+        return 'elsewhere';
       }
       const hole = { topic, partition, from: String(from), to: String(first) };
       if (known.get(name) === undefined) {
         logger.warn(hole, 'the log has lost its first records before there was an archive');
-      } else {
-        metrics.lost.inc({ topic }, Number(first - from));
-        logger.error(hole, 'records are gone from the log that were not archived');
+        return 'here';
       }
-      return true;
+      metrics.lost.inc({ topic }, Number(first - from));
+      logger.error(hole, 'records are gone from the log that were not archived');
+      return 'behind-a-hole';
     },
 
     /**

@@ -412,7 +412,7 @@ function gapText(gap: HistoryGap | ArchiveGap): string {
       return `The archive begins at ${begins}, and neither it nor the log goes back to the first order of the item.`;
     }
     case 'events-set-aside':
-      return `${gap.records} events could not be archived, and each may tell of a sale: see the table set_aside.`;
+      return `${gap.records} events, or stretches of events that Kafka had lost, could not be archived, and each may tell of a sale: see the table set_aside.`;
     case 'log-begins-late':
       return `The log does not go back to its first order, and Temporal may have forgotten workflows that ended before ${since}.`;
     case 'runs-forgotten':

@@ -260,6 +260,31 @@ export function setAsideRow(
   };
 }
 
+/** Records that the log has lost before they were archived, among those that were set aside: each may be an order's end. */
+export function holeRow({
+  topic,
+  partition,
+  from,
+  to,
+}: {
+  readonly topic: string;
+  readonly partition: number;
+  readonly from: bigint;
+  /** The first offset behind them. */
+  readonly to: bigint;
+}) {
+  const problem = `${to - from} records, up to ${to - 1n}, had left the log before they were archived`;
+  return {
+    topic,
+    partition,
+    record_offset: String(from),
+    problem,
+    key: null,
+    value: null,
+    headers: null,
+  };
+}
+
 /** NUL is the only character that PostgreSQL has in no text. An error quotes what a buyer has sent. */
 function withoutNul(text: string): string {
   return text.replaceAll('\0', '\u2400');

@@ -68,9 +68,12 @@ export async function retrySetAside(
       .orderBy('record_offset')
       .limit(PAGE)
       .execute();
-    for (const { topic, partition, record_offset: offset, key, value, headers } of rows) {
+    for (const { topic, partition, record_offset: offset, key, value, headers, ...row } of rows) {
       const record = { topic, partition, offset, key, value, headers: decodeHeaders(headers) };
-      const problem = await archiveAgain(database, logs.get(topic), record, headers !== null);
+      const isHole = key === null && value === null && headers === null;
+      const problem = isHole
+        ? row.problem
+        : await archiveAgain(database, logs.get(topic), record, headers !== null);
       if (problem === undefined) archived += 1;
       else left.push({ topic, partition, offset, problem });
       after = [topic, partition, offset];

@@ -40,7 +40,7 @@ export type ArchiveGap =
   | { readonly kind: 'archive-behind'; readonly records: number }
   /** Neither it nor the log goes back to the item's first order. */
   | { readonly kind: 'archive-begins-late'; readonly archivedSince: number }
-  /** Events that it could not read: each may tell of a sale. */
+  /** Events that it could not read, or stretches of them that the log had lost: each may tell of a sale. */
   | { readonly kind: 'events-set-aside'; readonly records: number };
 
 export const RESTORED_AT_ONCE = 1_000;

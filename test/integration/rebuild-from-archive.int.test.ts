@@ -2,6 +2,9 @@ import { Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
 import { createItemHistory } from '../../engine/archive/item-history';
+import { holeRow, project } from '../../engine/archive/projection';
+import { retrySetAside } from '../../engine/archive/set-aside';
+import { createArchiveStore } from '../../engine/archive/store';
 import { createLedgerOfRecord } from '../../engine/archive/ledger-of-record';
 import { writeStockChanges } from '../../engine/archive/stock-changes';
 import type { Cancellation } from '../../engine/orders/cancellation-record';
@@ -362,6 +365,23 @@ describe('what the archive does not know', () => {
     expect(await rebuild()).toEqual({
       kind: 'incomplete',
       gaps: [{ kind: 'events-set-aside', records: 1 }],
+    });
+  });
+
+  test('is a reason to refuse: events that the log lost before they were archived', async () => {
+    await sale();
+    const place = { topic: 'order-events', partition: 0 };
+    const hole = holeRow({ ...place, from: 4n, to: 9n });
+    const stretch = { ...place, from: undefined, to: 10n };
+    const changes = { ...project('order-events', []), set_aside: [hole] };
+    await createArchiveStore(archive.database).write(stretch, changes);
+    expect(await rebuild()).toEqual({
+      kind: 'incomplete',
+      gaps: [{ kind: 'events-set-aside', records: 1 }],
+    });
+    expect(await retrySetAside(archive.database, new Map())).toMatchObject({
+      archived: 0,
+      left: [{ problem: '5 records, up to 8, had left the log before they were archived' }],
     });
   });
 
