@@ -134,7 +134,7 @@ module.exports = {
           '^engine/(orders|dead-letters|operators|reconciliation)/',
           '^engine/stock/(?!.*admission)',
           '^engine/kafka/(kafka-client|topics|read-log|dead-letters|outcome-publisher)[.]ts$',
-          '^engine/payments/http-provider[.]ts$',
+          '^engine/payments/open-provider[.]ts$',
           '^engine/archive/(database|migrate|set-aside|ledger-of-record|retire-item)[.]ts$',
         ],
         dependencyTypesNot: ['core'],

@@ -19,7 +19,7 @@ import {
   type DueCharge,
   type ForeignCharge,
 } from '../engine/payments/own-charge';
-import type { ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
+import type { Charge, ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { OrderGeneration } from '../engine/stock/stock-ledger';
@@ -94,8 +94,7 @@ export function createOrderActivities({
         onForeignCharge(foreign);
         return foreign;
       }
-      const { requestId, itemId, userId } = order;
-      return earlier ?? provider.charge({ ...due, context: { requestId, itemId, userId } });
+      return earlier ?? provider.charge({ ...due, ...chargeOf(order) });
     },
 
     /**
@@ -152,6 +151,13 @@ export function createOrderActivities({
       });
     },
   };
+}
+
+function chargeOf(order: Order): Pick<Charge, 'keySince' | 'context' | 'payment'> {
+  const { requestId, itemId, userId, orderId, acceptedAt, payment } = order;
+  // Without an order id the key may have been an earlier order's.
+  const keySince = orderId === undefined ? 0 : acceptedAt;
+  return { keySince, context: { requestId, itemId, userId }, payment };
 }
 
 function createPublishOutcome(outcomes: OutcomePublisher) {

@@ -19,7 +19,7 @@ import { RESTOCK_UNITS_MAX } from '../engine/orders/sale';
 import { openArchive } from '../engine/archive/database';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { checkArchive } from '../engine/archive/migrate';
-import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import { openPaymentProvider } from '../engine/payments/open-provider';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import { archiveLookOf } from '../engine/reconciliation/audit-archive';
 import {
@@ -137,8 +137,6 @@ export const ledgerActions = (context: Context) => {
 
 type LedgerActions = ReturnType<typeof ledgerActions>;
 
-const PAYMENT_MS_MAX = 8_000;
-
 function createClients(
   context: Context,
   options: ActionOptions,
@@ -152,8 +150,7 @@ function createClients(
   const { taskQueue, ordersTopic, orderEventsTopic, cancellationsTopic } = config;
   const { consumerGroup, orderRetentionMs } = config;
   const stockLedger = createStockLedger(redis);
-  const { payments } = context.addresses(options).addresses;
-  const access = context.access(options).kafka;
+  const { kafka: access, payments } = context.access(options);
   const kafka = createKafka('flash-sale-cli', access);
   const database = pool && openArchive(pool);
   const ended = database
@@ -163,7 +160,7 @@ function createClients(
   const noLog = (cause: unknown): never => {
     throw notRunning(`Cannot read the log from Kafka at ${access.addrs.join(',')}`, cause);
   };
-  const provider = createHttpPaymentProvider({ baseUrl: payments, timeoutMs: PAYMENT_MS_MAX });
+  const provider = openPaymentProvider(payments);
   const runs = createOrderRuns(client, taskQueue);
   const cancellationsOf = (itemId: ItemId, requestIds?: ReadonlySet<RequestId>) =>
     readCancellations(kafka, cancellationsTopic, itemId, requestIds).catch(noLog);

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { minorDigits } from '../engine/orders/sale';
 
 /** Where a command writes. */
 export interface Terminal {
@@ -107,9 +108,6 @@ export function shorten(text: string, lengthMax: number): string {
 export function money(minor: number, currency: string): string {
   // A sale may hold any text as its currency. A text that is no currency is shown with the bare number.
   if (!/^[A-Z]{3}$/.test(currency)) return `${minor} ${currency}`;
-  const { maximumFractionDigits: digits = 2 } = new Intl.NumberFormat('en', {
-    style: 'currency',
-    currency,
-  }).resolvedOptions();
+  const digits = minorDigits(currency);
   return `${(minor / 10 ** digits).toFixed(digits)} ${currency}`;
 }

@@ -6,7 +6,7 @@ import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { ItemId } from '../engine/orders/order';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
-import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import { openPaymentProvider } from '../engine/payments/open-provider';
 import {
   createLedgerOpener,
   createLedgerOpening,
@@ -38,15 +38,14 @@ export async function createEagerWorker(parts: {
   readonly logger: Logger;
 }): Promise<Worker | undefined> {
   const { config, connection, client, redis, ledger, failpoints, onSold, logger } = parts;
-  const { taskQueue, orderRetentionMs, paymentUrl, eagerOrdersMax } = config;
+  const { taskQueue, orderRetentionMs, payments, eagerOrdersMax } = config;
   if (eagerOrdersMax === 0) return undefined;
   const registry = createLedgerRegistry(client, taskQueue);
   const opener = createLedgerOpener(createLedgerOpening(redis), registry);
-  const httpProvider = createHttpPaymentProvider({ baseUrl: paymentUrl });
   const clients = {
     // A step of an order that has left the ledger fails here, and goes on in a worker.
     ledger: createLedgerOfRecord(createOpeningLedger(ledger, opener, registry), NO_ARCHIVE),
-    provider: failpoints.around(httpProvider, FAILPOINTS.provider),
+    provider: failpoints.around(openPaymentProvider(payments), FAILPOINTS.provider),
     deadLetters: parts.deadLetters,
     outcomes: parts.outcomes,
     orderRetentionMs,

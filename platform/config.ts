@@ -7,6 +7,7 @@ import {
 } from './config/access';
 import { readBuyerAuth } from './config/buyer-auth';
 import { findMisspelled } from './config/names';
+import { readPayments } from './config/payments';
 import { readUserIdPattern } from './config/user-id-pattern';
 import { createReader, type Env, type Reader } from './config/reader';
 import { parseFailpoints } from './failpoints';
@@ -54,9 +55,10 @@ export type ApiConfig = ReturnType<typeof loadApiConfig>;
 export function loadIngestConfig(env: Env) {
   const read = createReader(env);
   checkNames(read, env);
+  const connections = readConnections(read);
   return read.done({
     ...readProcess(read, 9101),
-    ...readConnections(read),
+    ...connections,
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     /** How long the claim of an accepted order lives. */
     orderRetentionMs: readClaimLifetimes(read).orderRetentionMs,
@@ -64,8 +66,7 @@ export function loadIngestConfig(env: Env) {
     openOrdersMax: read.integer('OPEN_ORDERS_MAX', 500, { min: 1, max: 100_000 }),
     /** Orders whose first task ingest runs itself, at once; 0: workers run all. */
     eagerOrdersMax: read.integer('EAGER_ORDERS_MAX', 60, { min: 0, max: 1_000 }),
-    /** Base URL of the payment provider. */
-    paymentUrl: read.url('PAYMENT_URL'),
+    payments: readPayments(read, connections.production),
   });
 }
 
@@ -111,8 +112,7 @@ export function loadWorkerConfig(env: Env) {
     ...connections,
     /** Absent: the steps of orders that have left the ledger wait for ever. */
     database: readArchive(read, connections.production),
-    /** Base URL of the payment provider. */
-    paymentUrl: read.url('PAYMENT_URL'),
+    payments: readPayments(read, connections.production),
     /** The audit reads this group's offsets to find lost records. */
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     /** Time between two audits of all items; 0: no audits. */
@@ -147,6 +147,12 @@ export function loadRedisAccess(env: Env) {
 export function loadKafkaAccess(env: Env) {
   const read = createReader(env);
   return read.done(readKafkaAccess(read));
+}
+
+/** How to reach the payment provider. */
+export function loadPayments(env: Env) {
+  const read = createReader(env);
+  return read.done(readPayments(read, env['ENGINE_MODE']?.trim() === 'production'));
 }
 
 /** How to reach PostgreSQL. */

@@ -55,7 +55,10 @@ export function loadStackSettings(env: Env, root: string) {
     temporalAddress: text('TEMPORAL_ADDRESS'),
     temporalUiUrl: text('TEMPORAL_UI_URL'),
     isDatabaseGiven: (text('DATABASE_URL') ?? text('DATABASE_URL_FILE')) !== undefined,
-    paymentUrl: text('PAYMENT_URL'),
+    // Where its payments are shown.
+    paymentUrl:
+      text('PAYMENT_URL') ??
+      (text('PAYMENT_PROVIDER') === 'stripe' ? 'https://dashboard.stripe.com/payments' : undefined),
     /** 'all': Temporal's own schema, and a third fewer orders a second. */
     temporalIndexes: text('TEMPORAL_INDEXES'),
     temporalNamespace: text('TEMPORAL_NAMESPACE') ?? 'default',

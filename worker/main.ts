@@ -8,7 +8,7 @@ import { openEventProducer, openProducer } from '../engine/kafka/open-producer';
 import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { createOpeningProducer, type SafeProducer } from '../engine/kafka/safe-producer';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
-import { createHttpPaymentProvider } from '../engine/payments/http-provider';
+import { openPaymentProvider } from '../engine/payments/open-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import {
@@ -107,8 +107,7 @@ async function main(): Promise<void> {
   const stockLedger = failpoints.around(createStockLedger(redis), FAILPOINTS.ledger);
   const openingLedger = createOpeningLedger(stockLedger, opener, registry);
   const ledger = createLedgerOfRecord(openingLedger, archive);
-  const httpProvider = createHttpPaymentProvider({ baseUrl: config.paymentUrl });
-  const provider = failpoints.around(httpProvider, FAILPOINTS.provider);
+  const provider = failpoints.around(openPaymentProvider(config.payments), FAILPOINTS.provider);
   const publisher = createOutcomePublisher(openingLedger, eventProducer);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;

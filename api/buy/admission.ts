@@ -115,7 +115,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       return respondFinished(requestId, idsOf(attempt));
     }
     const { orderId, priceMinor, currency, acceptedAt } = decision.hold;
-    const order: Order = {
+    const order: Order & { payment?: Purchase['payment'] } = {
       requestId,
       orderId,
       userId,
@@ -126,6 +126,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       currency,
       acceptedAt,
     };
+    if (purchase.payment) order.payment = purchase.payment;
     return { order, attempt, claim, heldUntil: askedAt + holdLeaseMs };
   };
 

@@ -10,6 +10,7 @@ import {
   type RequestId,
   type UserId,
 } from '../../engine/orders/order';
+import { PaymentId } from '../../engine/orders/order-record';
 import { problem } from '../http/problems';
 import type { HttpResponse } from '../http/response';
 
@@ -20,25 +21,36 @@ export const Id = Type.String({
   description: `must be a string of 1 to ${ID_LENGTH_MAX} characters, beginning with a letter or digit, then also any of . _ ~ : @ + = -`,
 });
 
+const FIELDS = {
+  user_id: Id,
+  item_id: Id,
+  amount: Type.Integer({
+    minimum: 1,
+    maximum: AMOUNT_MAX,
+    description: `must be a whole number from 1 to ${AMOUNT_MAX}`,
+  }),
+  request_id: Id,
+};
+
+const Payment = Type.Object(
+  { payment_method: PaymentId, customer: Type.Optional(PaymentId) },
+  {
+    additionalProperties: false,
+    description:
+      'must be an object with the payment_method that the buyer has saved at the payment provider, such as pm_1N3T00, and perhaps the customer whose it is, such as cus_9s6X; each is letters, digits, _ and -',
+  },
+);
+
 /** The body of POST /buy. */
 export const BuyRequest = Type.Object(
-  {
-    user_id: Id,
-    item_id: Id,
-    amount: Type.Integer({
-      minimum: 1,
-      maximum: AMOUNT_MAX,
-      description: `must be a whole number from 1 to ${AMOUNT_MAX}`,
-    }),
-    request_id: Id,
-  },
+  { ...FIELDS, payment: Type.Optional(Payment) },
   { additionalProperties: false, description: 'must be a JSON object' },
 );
 const buyRequest = TypeCompiler.Compile(BuyRequest);
 
-/** The body where a token says who the buyer is. */
+/** The body where a token says who the buyer is. A payment method would be anybody's word. */
 export const BuyRequestWithToken = Type.Object(
-  { ...BuyRequest.properties, user_id: Type.Optional(Id) },
+  { ...FIELDS, user_id: Type.Optional(Id) },
   { additionalProperties: false, description: 'must be a JSON object' },
 );
 const buyRequestWithToken = TypeCompiler.Compile(BuyRequestWithToken);
@@ -82,10 +94,14 @@ function parsePurchase(
   }
   const requestId = parsed.request_id as RequestId;
   const { user_id: userId = tokenUserId, item_id: itemId, amount } = parsed;
-  if (countFields(text) !== (parsed.user_id === undefined ? FIELDS - 1 : FIELDS)) {
+  const payment = 'payment' in parsed ? parsed.payment : undefined;
+  const fields = Object.keys(parsed).length + Object.keys(payment ?? {}).length;
+  if (countFields(text) !== fields) {
     return invalid([{ path: '', message: 'must name each field once' }], requestId);
   }
-  return { requestId, userId: userId as UserId, itemId: itemId as ItemId, amount };
+  const purchase = { requestId, userId: userId as UserId, itemId: itemId as ItemId, amount };
+  if (!payment) return purchase;
+  return { ...purchase, payment: { method: payment.payment_method, customer: payment.customer } };
 }
 
 /** Undefined, which no JSON can stand for, when the text is malformed: an outcome here, not a failure. */
@@ -105,8 +121,6 @@ function countFields(text: string): number {
   return text.match(/"\s*:/g)?.length ?? 0;
 }
 
-const FIELDS = Object.keys(BuyRequest.properties).length;
-
 /** A body of 16 KiB can hold a thousand errors; the first few say what kind of body it is. */
 const ERRORS_MAX = 20;
 
@@ -116,6 +130,7 @@ const FIELD_CHECKS = Object.entries(BuyRequest.properties).map(([name, schema]) 
   check: TypeCompiler.Compile(schema),
   message: schema.description ?? '',
 }));
+const OPTIONAL: ReadonlySet<string> = new Set(['payment']);
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(FIELD_CHECKS.map(({ name }) => name));
 
 /** One error for each field. */
@@ -126,18 +141,21 @@ function fieldErrors(
 ) {
   if (!isObject(value)) return [{ path: '', message: BuyRequest.description ?? '' }];
   const errors: { path: string; message: string }[] = [];
-  for (const { name, check, message } of FIELD_CHECKS) {
+  const isKnown = (name: string) =>
+    KNOWN_FIELDS.has(name) && !(name === 'payment' && tokenUserId !== undefined);
+  for (const { name, check, message } of FIELD_CHECKS.filter((one) => isKnown(one.name))) {
     if (!Object.hasOwn(value, name)) {
+      if (OPTIONAL.has(name)) continue;
       if (name === 'user_id' && tokenUserId !== undefined) continue;
       errors.push({ path: `/${name}`, message: 'is required' });
     } else if (!check.Check(value[name])) errors.push({ path: `/${name}`, message });
-    else if (name === 'user_id' && userIdPattern?.test(String(value[name])) === false) {
+    else if (name === 'user_id' && userIdPattern?.test(value[name] as string) === false) {
       errors.push({ path: `/${name}`, message: `must match ${userIdPattern.source}` });
     }
   }
   for (const name of Object.keys(value)) {
     if (errors.length >= ERRORS_MAX) break;
-    if (KNOWN_FIELDS.has(name)) continue;
+    if (isKnown(name)) continue;
     errors.push({ path: `/${escapePointer(name)}`, message: 'is not a known field' });
   }
   return errors;

@@ -27,6 +27,9 @@ export const Id = Type.String({ pattern: ID_PATTERN, maxLength: ID_LENGTH_MAX })
 /** A word of the gateway's, half as long as an id may be: a payment key has both, and providers bound its length. */
 export const OrderIdText = Type.String({ pattern: '^[A-Za-z0-9_.-]+$', maxLength: 64 });
 
+/** An id at the payment provider, such as pm_1N3T00LkdIwHu7ixt44h1F8k. */
+export const PaymentId = Type.String({ pattern: '^[A-Za-z0-9_-]+$', maxLength: 255 });
+
 /** Unknown fields pass: a newer gateway may write more of them. */
 const OrderRecord = Type.Object({
   v: Type.Literal(RECORD_VERSION),
@@ -40,6 +43,9 @@ const OrderRecord = Type.Object({
   currency: Type.String({ pattern: '^[A-Z]{3}$' }),
   fingerprint: Type.String(),
   accepted_at: Type.Integer({ minimum: 0, maximum: TIME_MAX }),
+  payment: Type.Optional(
+    Type.Object({ payment_method: PaymentId, customer: Type.Optional(PaymentId) }),
+  ),
 });
 const orderRecord = TypeCompiler.Compile(OrderRecord);
 const someId = TypeCompiler.Compile(Id);
@@ -60,7 +66,7 @@ export function encodeOrder(order: Order): Buffer {
 }
 
 /** JSON leaves out what is undefined. */
-export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_id'> & {
+export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_id' | 'payment'> & {
   readonly order_id: string | undefined;
 } {
   return {
@@ -74,6 +80,9 @@ export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_
     currency: order.currency,
     fingerprint: order.fingerprint,
     accepted_at: order.acceptedAt,
+    ...(order.payment && {
+      payment: { payment_method: order.payment.method, customer: order.payment.customer },
+    }),
   };
 }
 
@@ -143,6 +152,9 @@ function toOrder(record: Static<typeof OrderRecord>): Order {
     currency: record.currency,
     fingerprint: record.fingerprint,
     acceptedAt: record.accepted_at,
+    ...(record.payment && {
+      payment: { method: record.payment.payment_method, customer: record.payment.customer },
+    }),
   };
 }
 

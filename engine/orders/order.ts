@@ -51,6 +51,17 @@ export interface Purchase {
   readonly itemId: ItemId;
   /** Units, 1 to AMOUNT_MAX. */
   readonly amount: number;
+  /**
+   * What the buyer pays with, where the shop has named it. It is no part of what makes two requests the same: of two that
+   * differ in it alone, the one counts whose record starts the order.
+   */
+  readonly payment?: BuyerPayment | undefined;
+}
+
+/** A payment method that a buyer has saved at the provider, by its id there, and whose it is. Never the number of a card. */
+export interface BuyerPayment {
+  readonly method: string;
+  readonly customer?: string | undefined;
 }
 
 /** A price for one unit: minor units of the currency (cents), and its ISO 4217 code. */

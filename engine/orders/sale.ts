@@ -32,8 +32,22 @@ export function isCurrency(word: string): boolean {
   return Intl.supportedValuesOf('currency').includes(word);
 }
 
-/** The number of decimal digits of a currency: 2 for USD, 0 for JPY. */
+/**
+ * The number of decimal digits of a currency by ISO 4217: 2 for USD, 0 for JPY. A list of our own: the platform's differs from
+ * version to version, and a price must not become another one with an update.
+ */
 export function minorDigits(currency: string): number {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency });
-  return format.resolvedOptions().maximumFractionDigits ?? 2;
+  return DIGITS.get(currency) ?? 2;
+}
+
+/** Where they are not two. */
+const DIGITS = new Map([
+  ...['BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG'].map(withDigits(0)),
+  ...['RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'].map(withDigits(0)),
+  ...['BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND'].map(withDigits(3)),
+  ...['CLF', 'UYW'].map(withDigits(4)),
+]);
+
+function withDigits(digits: number) {
+  return (currency: string): [string, number] => [currency, digits];
 }

@@ -1,3 +1,5 @@
+import type { BuyerPayment } from '../orders/order';
+
 /** One attempt to take money. The same key is at most one charge, for ever. */
 export interface Charge {
   readonly key: string;
@@ -5,12 +7,16 @@ export interface Charge {
   readonly amountMinor: number;
   /** ISO 4217, upper case. */
   readonly currency: string;
+  /** No earlier call can have named the key before this time, in ms since the epoch by a clock an hour off at most. */
+  readonly keySince: number;
   /** Opaque ids that the provider shows with the charge; no personal data. */
   readonly context: {
     readonly requestId: string;
     readonly itemId: string;
     readonly userId: string;
   };
+  /** What the buyer pays with, where the shop has named it with the purchase. */
+  readonly payment?: BuyerPayment | undefined;
 }
 
 export type ChargeResult =

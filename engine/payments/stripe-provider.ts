@@ -7,28 +7,34 @@
   idempotency key `<key>:open`. Its parameters are always the same, so the first request creates it and every later
   request gets its id. Then
 
-    charge   sets the price and confirms the intent under `<key>:confirm`: of concurrent charges one takes the money and
-             all get the same result. The price needs no idempotency key: Stripe changes none after the confirmation,
-             and a charge that finds another price throws
+    charge   sets the price and the payment method, and confirms the intent under `<key>:confirm`: of concurrent charges
+             one takes the money and all get the same result. The price needs no idempotency key: Stripe changes none
+             after the confirmation, and a charge that finds another price throws
     find     reads the intent: one that was never tried means that the key was never charged
     refund   cancels the intent. Stripe then refuses every confirmation, so a charge still on its way fails. If the
              intent has succeeded, the money is refunded under `<intent>:refund`
 
-  After a confirmation that failed, the intent is read again; the error alone does not tell the outcome.
+  After a confirmation that failed, the intent is read again; the error alone does not tell the outcome. A charge that
+  Stripe cannot make (no such payment method, an amount below its minimum) closes the intent, and is declined.
 
   Limits:
   - Stripe forgets an idempotency key after 24 hours at the earliest, and then creates a second intent for the key. By
-    then search knows the first one (its metadata has the key), so an untouched intent is believed only after a search
-    for older ones. The two windows overlap by 23 hours.
+    then search knows the first one (its metadata has the key), so an untouched intent of a key that may be older than
+    22 hours is believed only after a search for older ones. The two windows overlap by 21 hours.
   - Stripe repeats a response of 500 to the same idempotency key for those 24 hours, too. If it hit the creation, the key
     can neither be charged nor closed until then, which is safe. If it hit the confirmation, the charge stays unknown and
     its refund decides it at once.
-  - A charge is four requests. Search has the lowest rate limit: about 20 charges a second and account.
+  - A charge is three requests, and a fourth, search, for an old key. Search has the lowest rate limit, 20 a second.
   - A look-up of a key that was never charged leaves an incomplete intent in the dashboard.
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
 import Stripe from 'stripe';
+import type { BuyerPayment } from '../orders/order';
 import type { Charge, ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
+import { fromStripeAmount, toStripeAmount } from './stripe-amounts';
+
+/** The version of the API by which requests and answers are read, whatever the account's own is. */
+const API_VERSION = '2026-10-28.endive';
 
 /**
  * The price of an intent before its charge is known: any that Stripe accepts, but always the same, because Stripe compares
@@ -38,38 +44,40 @@ const PLACEHOLDER = { amount: 100, currency: 'usd' } as const;
 
 export interface StripeOptions {
   readonly secretKey: string;
-  /** The time limit of one request, in ms. A charge makes four, or five after a failure. */
-  readonly timeoutMs: number;
-  /** The buyer's saved card at Stripe; must be the same each time for the same charge. */
-  readonly paymentMethodOf: (
-    charge: Charge,
-  ) => Promise<{ readonly paymentMethod: string; readonly customer?: string }>;
+  /** The time limit of one request, in ms. A charge makes three or four, and one more after a failure. */
+  readonly timeoutMs?: number;
+  /** The payment method that the buyer has saved at Stripe; undefined where there is none. */
+  readonly paymentOf: (charge: Charge) => Promise<BuyerPayment | undefined>;
   /** Base URL of the API, for tests; Stripe's own by default. */
   readonly apiUrl?: string;
 }
 
+/** Several requests of a charge fit into the 10 s of an activity attempt. */
+const TIMEOUT_MS = 3_000;
+
+/** Stripe knows an idempotency key for 24 hours, and the clock by which a key is dated may be off by an hour. */
+const KEY_KNOWN_MS = 22 * 3_600_000;
+
 /**
- * Charges cards through Stripe's PaymentIntents. Amounts are passed on unchanged: Stripe also counts in the smallest unit
- * of a currency. Keys have up to 240 characters. Every method throws, with the cause, when Stripe gave no definite answer.
+ * Charges saved payment methods through Stripe's PaymentIntents. Keys have up to 240 characters. Every method throws, with the cause, when Stripe gave no definite answer.
  */
 export function createStripePaymentProvider(options: StripeOptions): PaymentProvider {
   const stripe = connect(options);
 
   /** The intent with which the key was tried, or an untouched one. */
-  const intentOf = async (key: string): Promise<Stripe.PaymentIntent> => {
+  const intentOf = async (key: string, since = 0): Promise<Stripe.PaymentIntent> => {
     const intent = await openIntent(stripe, key);
-    if (!isUntouched(intent)) return intent;
+    if (!isUntouched(intent) || Date.now() - since < KEY_KNOWN_MS) return intent;
     const older = await olderIntents(stripe, intent, key);
     return older.find((one) => !isUntouched(one)) ?? intent;
   };
 
   const charge = async (wanted: Charge): Promise<ChargeResult> => {
-    let intent = await intentOf(wanted.key);
-    if (isUntouched(intent)) {
-      intent = await confirm(stripe, intent, wanted, options.paymentMethodOf);
-    }
-    checkSameCharge(intent, wanted);
-    return resultOf(intent);
+    const intent = await intentOf(wanted.key, wanted.keySince);
+    const tried = isUntouched(intent) ? await confirm(stripe, intent, wanted, options) : intent;
+    if ('kind' in tried) return tried;
+    checkSameCharge(tried, wanted);
+    return resultOf(tried);
   };
 
   const find = async (key: string): Promise<FoundCharge | undefined> => {
@@ -77,7 +85,8 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
     if (isUntouched(intent)) return undefined;
     const result = resultOf(intent);
     if (result.kind === 'declined') return result;
-    return { ...result, amountMinor: intent.amount, currency: intent.currency.toUpperCase() };
+    const currency = intent.currency.toUpperCase();
+    return { ...result, amountMinor: fromStripeAmount(intent.amount, currency), currency };
   };
 
   const refund = async (key: string): Promise<'refunded' | 'nothing'> => {
@@ -96,9 +105,14 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
   };
 }
 
-function connect({ secretKey, timeoutMs, apiUrl }: StripeOptions): Stripe {
+function connect({ secretKey, timeoutMs = TIMEOUT_MS, apiUrl }: StripeOptions): Stripe {
   // No retries here: the caller retries by its own policy, and two policies multiply.
-  const config = { timeout: timeoutMs, maxNetworkRetries: 0, telemetry: false };
+  const config = {
+    apiVersion: API_VERSION,
+    timeout: timeoutMs,
+    maxNetworkRetries: 0,
+    telemetry: false,
+  } as const;
   if (apiUrl === undefined) return new Stripe(secretKey, config);
   const { protocol, hostname: host, port } = new URL(apiUrl);
   return new Stripe(secretKey, {
@@ -142,19 +156,24 @@ async function olderIntents(
   return Promise.all(older.map(({ id }) => readIntent(stripe, id)));
 }
 
-/** Takes the money, once, and returns the intent as it is afterwards. */
+/** Takes the money, once, and returns the intent as it is afterwards, or why it cannot be charged. */
 async function confirm(
   stripe: Stripe,
   { id }: Stripe.PaymentIntent,
   charge: Charge,
-  paymentMethodOf: StripeOptions['paymentMethodOf'],
-): Promise<Stripe.PaymentIntent> {
-  const { key, amountMinor, currency, context } = charge;
-  const { paymentMethod, customer } = await paymentMethodOf(charge);
+  { paymentOf }: Pick<StripeOptions, 'paymentOf'>,
+): Promise<Stripe.PaymentIntent | ChargeResult> {
+  const { key, currency, context } = charge;
+  const amount = toStripeAmount(charge.amountMinor, currency);
+  if (amount === undefined) return close(stripe, id, 'invalid_amount');
+  const payment = await paymentOf(charge);
+  if (payment === undefined) return close(stripe, id, 'no_payment_method');
+  const { method, customer } = payment;
   try {
     await stripe.paymentIntents.update(id, {
-      amount: amountMinor,
+      amount,
       currency: currency.toLowerCase(),
+      payment_method: method,
       ...(customer !== undefined && { customer }),
       metadata: {
         request_id: context.requestId,
@@ -162,18 +181,46 @@ async function confirm(
         user_id: context.userId,
       },
     });
+    // Always the same parameters: the first confirmation counts, whatever another one has set before it.
     return await stripe.paymentIntents.confirm(
       id,
-      { payment_method: paymentMethod, off_session: true, expand: ['latest_charge'] },
+      { off_session: true, expand: ['latest_charge'] },
       { idempotencyKey: `${key}:confirm` },
     );
   } catch (error) {
     // The card was declined, the intent was cancelled meanwhile, or it has another price: the intent tells which.
     if (!wasAnswered(error)) throw error;
     const intent = await readIntent(stripe, id);
-    if (isUntouched(intent)) throw error;
-    return intent;
+    if (!isUntouched(intent)) return intent;
+    const code = refusalOf(error);
+    if (code === undefined) throw error;
+    return close(stripe, id, code);
   }
+}
+
+/** Closes an intent that cannot be confirmed. Another charge may have confirmed it in this moment. */
+async function close(
+  stripe: Stripe,
+  id: string,
+  code: string,
+): Promise<Stripe.PaymentIntent | ChargeResult> {
+  try {
+    await stripe.paymentIntents.cancel(id);
+    return { kind: 'declined', code };
+  } catch (error) {
+    if (!wasAnswered(error)) throw error;
+    return readIntent(stripe, id);
+  }
+}
+
+/** States in which the same request may succeed later. */
+const PASSING = new Set(['lock_timeout', 'payment_intent_unexpected_state', 'rate_limit']);
+
+/** Why Stripe will never make a charge as it was asked for; undefined where it may: the fault is the account's, or passes. */
+function refusalOf(error: unknown): string | undefined {
+  if (!(error instanceof Stripe.errors.StripeInvalidRequestError)) return undefined;
+  const { code = 'invalid_request' } = error;
+  return PASSING.has(code) ? undefined : code;
 }
 
 /** Makes sure that the intent holds no money and never will. */
@@ -258,6 +305,7 @@ function checkSameCharge(intent: Stripe.PaymentIntent, charge: Charge): void {
   // An intent that was closed before any try still has its placeholder price.
   if (intent.metadata['request_id'] === undefined) return;
   const { amount, currency } = intent;
-  if (amount === charge.amountMinor && currency === charge.currency.toLowerCase()) return;
+  const wanted = toStripeAmount(charge.amountMinor, charge.currency);
+  if (amount === wanted && currency === charge.currency.toLowerCase()) return;
   throw new Error(`${charge.key} names a charge of ${amount} ${currency} at Stripe already`);
 }

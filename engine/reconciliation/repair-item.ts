@@ -106,9 +106,14 @@ async function mendOrder(
   if (mend === 'append-record' && isUntouched && !isCancelled) {
     await deps.appendOrder(order);
   }
-  // The new run continues the same generation, so it uses the same payment key and cannot charge twice.
-  if (mend === 'start-again') await runs.startAgain(order, who);
   const run = await runs.look(requestId);
+  if (mend === 'start-again') {
+    // The new run continues the same generation, so it uses the same payment key and cannot charge twice. What the buyer pays
+    // with is not in the entry: a run that was ended from outside has it.
+    const payment = run && (await runs.history(requestId, run.runId)).order.payment;
+    await runs.startAgain({ ...order, payment }, who);
+    return;
+  }
   if (!run || run.status === 'running') return;
   // Later than every step of the runs so far, earlier than every step of a run to come: the clock of this machine is neither.
   const fence = Math.max(entry.fence, run.closedAt ?? 0);

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import {
   loadDatabaseAccess,
   loadKafkaAccess,
+  loadPayments,
   loadRedisAccess,
   loadTemporalAccess,
 } from '../config';
@@ -102,6 +103,7 @@ export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env
     redis: loadRedisAccess(given('redis') ? env : local),
     kafka: loadKafkaAccess(given('kafka') ? env : local),
     temporal: loadTemporalAccess(given('temporal') || hasProfile ? env : local),
+    payments: loadPayments(env['PAYMENT_PROVIDER'] ? env : { PAYMENT_URL: addresses.payments }),
     database: given('database') ? loadDatabaseAccess(env) : localDatabase(env, root),
   }));
 }

@@ -132,6 +132,26 @@ describe('POST /buy finds invalid', () => {
     await expectInvalid(post(open, purchase({ Amount: 1 })), '/Amount');
   });
 
+  test.each([
+    1,
+    'pm_1',
+    null,
+    [],
+    {},
+    { payment_method: '4242 4242 4242 4242' },
+    { payment_method: '' },
+    { payment_method: 'pm_1', customer: 7 },
+    { payment_method: 'pm_1', number: '4242' },
+  ])('the payment %j', async (payment) => {
+    await expectInvalid(post(open, purchase({ payment })), '/payment');
+  });
+
+  test('a payment that names its method twice', async () => {
+    const twice = '{"payment_method":"pm_1","payment_method":"pm_2"}';
+    const own = purchase({}).slice(1, -1);
+    await expectInvalid(post(open, `{${own},"payment":${twice}}`), '');
+  });
+
   test('attempts to reach the prototype', async () => {
     const own = purchase({}).slice(1, -1);
     await expectInvalid(post(open, `{${own},"__proto__":{"amount":5}}`), '/__proto__');

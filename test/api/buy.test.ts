@@ -55,6 +55,17 @@ describe('POST /buy accepts', () => {
     });
   });
 
+  test('and what the buyer pays with, where the shop names it', async () => {
+    const payment = { payment_method: 'pm_1N3T00LkdIwHu7ix', customer: 'cus_9s6X' };
+    expect((await buy(open, { payment })).status).toBe(202);
+    // Another card under the same id is the same request.
+    expect((await buy(open, { payment: { payment_method: 'pm_2' } })).status).toBe(409);
+    const orders = open.publisher.records.map((one) => decodeOrder(one.value));
+    expect(orders).toMatchObject([
+      { order: { payment: { method: 'pm_1N3T00LkdIwHu7ix', customer: 'cus_9s6X' } } },
+    ]);
+  });
+
   test('a purchase whose user_id matches the pattern', async () => {
     const strict = await openGateway({ change: () => ({ userIdPattern: /^(?:u-[0-9]+)$/u }) });
     const statuses = [await buy(strict, { user_id: 'u-7' }), await buy(strict)];

@@ -67,6 +67,14 @@ describe('a gateway that knows buyers by a JWKS', () => {
   };
   const claims = { iss: ISSUER, aud: AUDIENCE, sub: 'u1', exp: seconds(600) };
 
+  test('lets no buyer say what is paid with: it could be anybody else’s card', async () => {
+    const payment = { payment_method: 'pm_of_another', customer: 'cus_of_another' };
+    const { status, body } = await buyAt(open, bearer(await key.token('u1')), { payment });
+    expect(status).toBe(400);
+    expect(body['errors']).toEqual([{ path: '/payment', message: 'is not a known field' }]);
+    expect(open.publisher.records).toEqual([]);
+  });
+
   test.each([
     ['ES256', () => key],
     ['EdDSA', () => ed],

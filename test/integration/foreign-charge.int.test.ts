@@ -18,7 +18,7 @@ const keyOf = ({ requestId }: Order) => paymentKey(requestId, undefined, 1);
 async function chargeEarlier(order: Order, amountMinor: number, currency: string): Promise<void> {
   const { requestId, userId } = order;
   const context = { requestId, userId, itemId: 'another-item' };
-  await money.provider.charge({ key: keyOf(order), amountMinor, currency, context });
+  await money.provider.charge({ key: keyOf(order), amountMinor, currency, keySince: 0, context });
 }
 
 describe('a payment key that holds the charge of another order', () => {

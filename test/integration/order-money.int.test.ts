@@ -83,7 +83,7 @@ describe('the money of an order', () => {
     expect(await failureOf(handle)).toBe('CancelledFailure');
     goOn.give();
     const key = paymentKey(order.requestId, order.orderId, 1);
-    const late = { key, amountMinor: 1000, currency: 'USD' };
+    const late = { key, amountMinor: 1000, currency: 'USD', keySince: 0 };
     const context = { requestId: order.requestId, itemId: order.itemId, userId: order.userId };
     await expect(money.provider.charge({ ...late, context })).resolves.toMatchObject({
       kind: 'declined',

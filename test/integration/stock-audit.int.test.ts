@@ -360,7 +360,8 @@ describe('a repair', () => {
       charging.give();
       return answered.given;
     });
-    const handle = await start(order);
+    const payment = { method: 'pm_1', customer: 'cus_1' };
+    const handle = await start({ ...order, payment });
     await charging.given;
     await handle.terminate('an operator slipped');
     // The server's listing may show the run as open for a second or more.
@@ -370,6 +371,10 @@ describe('a repair', () => {
     await eventually('it is sold', async () => (await saga.entryOf(order))?.state === 'sold');
     answered.give();
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    // The entry has no card, and the run that was terminated had.
+    const { runId } = await saga.handleOf(order).describe();
+    const again = await deps().runs.history(order.requestId, runId);
+    expect(again.order.payment).toEqual(payment);
     await eventually('nothing differs', async () => (await differencesOf(order)).length === 0);
   });
 

@@ -27,7 +27,7 @@ if (startMock === undefined) {
     const provider = createStripePaymentProvider({
       secretKey: 'sk_test_123',
       timeoutMs: 10_000,
-      paymentMethodOf: () => Promise.resolve({ paymentMethod: 'pm_card_visa', customer: 'cus_1' }),
+      paymentOf: () => Promise.resolve({ method: 'pm_card_visa', customer: 'cus_1' }),
       apiUrl: stripe.url,
     });
     return { ...stripe, provider, moneyHeld: (key) => Promise.resolve(stripe.moneyHeld(key)) };

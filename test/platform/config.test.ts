@@ -190,7 +190,8 @@ describe('how buyers are known', () => {
     expect(loadApiConfig({ ...production, ...WITH_JWKS }).jwt).toBeDefined();
     // The other processes have nothing to do with buyers.
     const database = { DATABASE_URL: 'postgres://e@localhost/a' };
-    const others = { ...production, ...database, PAYMENT_URL: 'http://p' };
+    const stripe = { PAYMENT_PROVIDER: 'stripe', STRIPE_SECRET_KEY: 'sk_live_1' };
+    const others = { ...production, ...database, ...stripe };
     expect(loadIngestConfig(others).production).toBe(true);
     expect(loadWorkerConfig(others).production).toBe(true);
   });

@@ -128,6 +128,12 @@ function watched(env: Env, seen: Set<string>): Env {
   });
 }
 
+/** Of files whose content has a form. */
+const CONTENTS: Readonly<Record<string, string>> = {
+  DATABASE_URL_FILE: 'postgres://engine:secret@postgres.test/archive',
+  STRIPE_SECRET_KEY_FILE: 'rk_live_1',
+};
+
 /** Files that are mounted in a container are there while `use` runs, in a folder of this machine. */
 function withFiles<T>(env: Record<string, string>, use: (env: Env) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'flash-sale-secrets-'));
@@ -135,9 +141,7 @@ function withFiles<T>(env: Record<string, string>, use: (env: Env) => T): T {
     const placed = Object.entries(env).map(([name, value]) => {
       if (!value.startsWith('/secrets/')) return [name, value];
       const file = join(folder, value.replaceAll('/', '-'));
-      const content = name.endsWith('_URL_FILE')
-        ? 'postgres://engine:secret@postgres.test/archive'
-        : `the content of ${basename(value)}`;
+      const content = CONTENTS[name] ?? `the content of ${basename(value)}`;
       writeFileSync(file, `${content}\n`);
       return [name, file];
     });

@@ -26,6 +26,18 @@ describe('encodeOrder', () => {
     );
   });
 
+  test('writes what the buyer pays with, and leaves the record of an order without it as it was', () => {
+    for (const payment of [{ method: 'pm_1', customer: 'cus_1' }, { method: 'pm_1' }]) {
+      const record = encodeOrder({ ...ORDER, payment });
+      const decoded = decodeOrder(record);
+      if (decoded.kind !== 'order') throw new Error(decoded.problem);
+      expect(decoded.order.payment).toEqual(payment);
+      expect(encodeOrder(decoded.order)).toEqual(record);
+      expect(fingerprint(decoded.order)).toBe(ORDER.fingerprint);
+    }
+    expect(encodeOrder(ORDER).toString()).not.toContain('payment');
+  });
+
   test('writes the order id behind the request_id, and leaves the record of an order without one as it was', () => {
     const named = encodeOrder({ ...ORDER, orderId: 'Ab-_.9z' as OrderId });
     expect(named.toString()).toContain('"request_id":"req-1","order_id":"Ab-_.9z","user_id"');

@@ -17,6 +17,7 @@ export function newCharge(changes: Partial<Charge> = {}): Charge {
     key: `${requestId}:1`,
     amountMinor: 1000,
     currency: 'USD',
+    keySince: 0,
     context: { requestId, itemId: '101', userId: 'u1' },
     ...changes,
   };

@@ -10,7 +10,9 @@ import type { AddressInfo } from 'node:net';
 
 interface Intent {
   readonly id: string;
-  status: 'requires_payment_method' | 'succeeded' | 'canceled' | 'processing';
+  status:
+    'requires_payment_method' | 'requires_confirmation' | 'succeeded' | 'canceled' | 'processing';
+  payment_method: string | null;
   amount: number;
   currency: string;
   readonly metadata: Record<string, string>;
@@ -68,6 +70,7 @@ export async function startStripeDouble(mockUrl?: string) {
       amount: Number(form.get('amount')),
       currency: form.get('currency') ?? '',
       metadata: metadataOf(form),
+      payment_method: null,
       last_payment_error: null,
       latest_charge: null,
     };
@@ -76,17 +79,25 @@ export async function startStripeDouble(mockUrl?: string) {
     return intent;
   };
   const update = (intent: Intent, form: URLSearchParams): Reply => {
-    if (intent.status !== 'requires_payment_method') return unexpectedState();
-    intent.amount = Number(form.get('amount'));
+    if (!isOpen(intent)) return unexpectedState();
+    const method = form.get('payment_method');
+    if (method === 'pm_unknown') return refusal(400, 'invalid_request_error', 'resource_missing');
+    const amount = Number(form.get('amount'));
+    if (amount < AMOUNT_MIN) return refusal(400, 'invalid_request_error', 'amount_too_small');
+    intent.amount = amount;
     intent.currency = form.get('currency') ?? '';
+    intent.payment_method = method;
+    if (method !== null) intent.status = 'requires_confirmation';
     Object.assign(intent.metadata, metadataOf(form));
     return ok(intent);
   };
   const confirm = (intent: Intent): Reply => {
-    if (intent.status !== 'requires_payment_method') return unexpectedState();
+    if (intent.status !== 'requires_confirmation') return unexpectedState();
     const code = declines.get(intent.metadata['payment_key'] ?? '');
     if (code !== undefined) {
       intent.last_payment_error = { code: 'card_declined', decline_code: code };
+      intent.status = 'requires_payment_method';
+      intent.payment_method = null;
       return refusal(402, 'card_error', 'card_declined');
     }
     const processing = takeFault('POST /v1/payment_intents/:id/confirm', 'process');
@@ -95,7 +106,7 @@ export async function startStripeDouble(mockUrl?: string) {
     return ok(intent);
   };
   const cancel = (intent: Intent): Reply => {
-    if (intent.status !== 'requires_payment_method') return unexpectedState();
+    if (!isOpen(intent)) return unexpectedState();
     intent.status = 'canceled';
     return ok(intent);
   };
@@ -185,6 +196,13 @@ export async function startStripeDouble(mockUrl?: string) {
         server.closeAllConnections();
       }),
   };
+}
+
+/** As Stripe has it for USD. */
+const AMOUNT_MIN = 50;
+
+function isOpen({ status }: Intent): boolean {
+  return status === 'requires_payment_method' || status === 'requires_confirmation';
 }
 
 function parseCall(method: string, url: URL, body: string): Call {

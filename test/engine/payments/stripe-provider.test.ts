@@ -1,9 +1,12 @@
 import { createStripePaymentProvider } from '../../../engine/payments/stripe-provider';
 import { startStripeDouble } from './stripe-double';
+import type { Charge } from '../../../engine/payments/payment-provider';
 import { describePaymentProvider, newCharge } from './payment-provider.contract';
 
 const OPEN = 'POST /v1/payment_intents';
+const UPDATE = 'POST /v1/payment_intents/:id';
 const CONFIRM = 'POST /v1/payment_intents/:id/confirm';
+const SEARCH = 'GET /v1/payment_intents/search';
 
 /** The default is long enough for a crowd on a busy machine; a test that loses answers waits it out. */
 async function start(timeoutMs = 10_000) {
@@ -11,7 +14,10 @@ async function start(timeoutMs = 10_000) {
   const provider = createStripePaymentProvider({
     secretKey: 'sk_test_123',
     timeoutMs,
-    paymentMethodOf: () => Promise.resolve({ paymentMethod: 'pm_card_visa', customer: 'cus_1' }),
+    paymentOf: ({ payment, context }) =>
+      Promise.resolve(
+        payment ?? (context.userId === 'nobody' ? undefined : { method: 'pm_card_visa' }),
+      ),
     apiUrl: stripe.url,
   });
   return { stripe, provider };
@@ -48,12 +54,67 @@ describe('the Stripe adapter', () => {
     ]);
   });
 
-  it('charges with four requests, and repeats the answer with two', async () => {
+  it('charges with three requests, and repeats the answer with two', async () => {
+    const charge = newCharge({ keySince: Date.now() });
+    await provider.charge(charge);
+    expect(stripe.requests).toEqual([OPEN, UPDATE, CONFIRM]);
+    await provider.charge(charge);
+    expect(stripe.requests).toHaveLength(5);
+  });
+
+  it('searches only for a key that may be older than what Stripe knows of it', async () => {
+    const HOUR_MS = 3_600_000;
+    for (const [hours, searches] of [
+      [21, 0],
+      [23, 1],
+    ] as const) {
+      const before = stripe.requests.length;
+      await provider.charge(newCharge({ keySince: Date.now() - hours * HOUR_MS }));
+      const asked = stripe.requests.slice(before).filter((one) => one === SEARCH);
+      expect(asked).toHaveLength(searches);
+    }
+  });
+
+  it('counts amounts as Stripe does, and finds them as the order does', async () => {
+    const charge = newCharge({ amountMinor: 500, currency: 'ISK' });
+    await provider.charge(charge);
+    expect(stripe.intents()).toMatchObject([{ amount: 50_000, currency: 'isk' }]);
+    const found = provider.find(charge.key);
+    await expect(found).resolves.toMatchObject({ amountMinor: 500, currency: 'ISK' });
+    await expect(provider.charge(charge)).resolves.toMatchObject({ kind: 'charged' });
+  });
+
+  it('pays with what the purchase names, and the first confirmation counts', async () => {
     const charge = newCharge();
-    await provider.charge(charge);
-    expect(stripe.requests).toHaveLength(4);
-    await provider.charge(charge);
-    expect(stripe.requests).toHaveLength(6);
+    const first = await provider.charge({ ...charge, payment: { method: 'pm_first' } });
+    const second = { method: 'pm_second', customer: 'cus_2' };
+    await expect(provider.charge({ ...charge, payment: second })).resolves.toEqual(first);
+    expect(stripe.intents()).toMatchObject([{ payment_method: 'pm_first' }]);
+  });
+
+  it('goes on with another payment method after a confirmation without an answer', async () => {
+    const charge = newCharge();
+    stripe.breakNext(UPDATE, 'lose-answer');
+    const first = { ...charge, payment: { method: 'pm_first' } };
+    await expect(provider.charge(first)).rejects.toThrow('no definite answer');
+    const second = { ...charge, payment: { method: 'pm_second' } };
+    await expect(provider.charge(second)).resolves.toMatchObject({ kind: 'charged' });
+    expect(stripe.moneyHeld(charge.key)).toBe(1000);
+  });
+
+  it.each<[string, Partial<Charge>]>([
+    ['resource_missing', { payment: { method: 'pm_unknown' } }],
+    ['amount_too_small', { amountMinor: 49 }],
+    ['invalid_amount', { amountMinor: 1001, currency: 'KWD' }],
+    ['no_payment_method', { context: { requestId: 'r', itemId: '101', userId: 'nobody' } }],
+  ])('declines for good what Stripe can never charge: %s', async (code, changes) => {
+    const charge = newCharge(changes);
+    await expect(provider.charge(charge)).resolves.toEqual({ kind: 'declined', code });
+    expect(stripe.intents()).toMatchObject([{ status: 'canceled' }]);
+    // A late attempt of the same charge, of which the shop knows more by now.
+    const late = { ...charge, amountMinor: 1000, currency: 'USD', payment: { method: 'pm_card' } };
+    await expect(provider.charge(late)).resolves.toMatchObject({ kind: 'declined' });
+    expect(stripe.moneyHeld(charge.key)).toBe(0);
   });
 
   it('finds at once a charge whose answer was lost, also while search lags behind', async () => {

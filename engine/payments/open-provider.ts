@@ -1,0 +1,19 @@
+import type { PaymentSettings } from '../../platform/config/payments';
+import { createHttpPaymentProvider } from './http-provider';
+import { createPaymentMethods } from './payment-methods';
+import type { PaymentProvider } from './payment-provider';
+import { createStripePaymentProvider } from './stripe-provider';
+
+/** The payment provider that the settings choose. Another one is a file like its adapters, and a line here. */
+export function openPaymentProvider(settings: PaymentSettings): PaymentProvider {
+  if (settings.provider === 'simulator')
+    return createHttpPaymentProvider({ baseUrl: settings.url });
+  const { secretKey, apiUrl, methods } = settings;
+  return createStripePaymentProvider({
+    secretKey: secretKey.reveal(),
+    paymentOf: createPaymentMethods(
+      methods && { url: methods.url, token: methods.token?.reveal() },
+    ),
+    ...(apiUrl !== undefined && { apiUrl }),
+  });
+}

@@ -1,0 +1,74 @@
+import type { Reader, Secret } from './reader';
+
+/** The payment provider, and what it takes to reach it. */
+export type PaymentSettings =
+  /** `url`: without a slash at its end. */
+  { readonly provider: 'simulator'; readonly url: string } | StripeSettings;
+
+export interface StripeSettings {
+  readonly provider: 'stripe';
+  readonly secretKey: Secret;
+  /** Another address of the API, for tests; absent: Stripe's. */
+  readonly apiUrl?: string | undefined;
+  /** Where the shop says what a buyer pays with; absent: only purchases that name it can be paid. */
+  readonly methods?: { readonly url: string; readonly token?: Secret | undefined } | undefined;
+}
+
+/** Secret keys, and restricted ones. */
+const STRIPE_KEY = /^(?:sk|rk)_(test|live)_\w+$/;
+
+/** Every process that charges, refunds or looks charges up reads the same. */
+export function readPayments(read: Reader, production: boolean): PaymentSettings {
+  const chosen = read.optional('PAYMENT_PROVIDER');
+  const provider = read.oneOf('PAYMENT_PROVIDER', 'simulator', ['simulator', 'stripe']);
+  const url = read.optionalUrl('PAYMENT_URL');
+  const secretKey = read.secret('STRIPE_SECRET_KEY');
+  const mode = read.oneOf('STRIPE_MODE', production ? 'live' : 'test', ['test', 'live']);
+  const apiUrl = read.optionalUrl('STRIPE_API_URL');
+  const methodsUrl = read.optionalUrl('PAYMENT_METHODS_URL');
+  const token = read.secret('PAYMENT_METHODS_TOKEN');
+  if (provider === 'simulator') {
+    if (production) {
+      read.fail(
+        chosen === undefined
+          ? 'PAYMENT_PROVIDER is required when ENGINE_MODE is production: stripe'
+          : 'PAYMENT_PROVIDER must not be simulator when ENGINE_MODE is production: it takes no money',
+      );
+    }
+    if (secretKey) read.fail('STRIPE_SECRET_KEY is set without PAYMENT_PROVIDER=stripe');
+    if (url === undefined) read.fail('PAYMENT_URL is required');
+    return { provider, url: url ?? '' };
+  }
+  for (const [name, value] of Object.entries({
+    STRIPE_API_URL: apiUrl,
+    PAYMENT_METHODS_URL: methodsUrl,
+  })) {
+    if (production && value !== undefined && !value.startsWith('https:')) {
+      read.fail(`${name} must be an https URL when ENGINE_MODE is production`);
+    }
+  }
+  if (token && methodsUrl === undefined) {
+    read.fail('PAYMENT_METHODS_TOKEN is set without PAYMENT_METHODS_URL');
+  }
+  const methods = methodsUrl === undefined ? undefined : { url: methodsUrl, token };
+  checkKey(read, secretKey?.reveal(), mode);
+  return { provider, secretKey: secretKey as Secret, apiUrl, methods };
+}
+
+/** A key is never quoted. */
+function checkKey(read: Reader, key: string | undefined, mode: 'test' | 'live'): void {
+  if (key === undefined) {
+    read.fail(
+      'STRIPE_SECRET_KEY (or STRIPE_SECRET_KEY_FILE) is required with PAYMENT_PROVIDER=stripe',
+    );
+    return;
+  }
+  const [, ofKey] = STRIPE_KEY.exec(key) ?? [];
+  if (ofKey === undefined) {
+    read.fail('STRIPE_SECRET_KEY must be a secret or a restricted key: sk_..., rk_...');
+  } else if (ofKey !== mode) {
+    read.fail(
+      `STRIPE_SECRET_KEY is of ${ofKey} mode, and STRIPE_MODE is ${mode}: set the one that is meant`,
+    );
+  }
+}
