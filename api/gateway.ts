@@ -74,6 +74,8 @@ export interface GatewayParts {
   readonly cancelWorkflow?: CancelWorkflow | undefined;
   /** Finds the item of an order that has no claim. Absent, in tests: such an order is not found. */
   readonly findItem?: FindItem | undefined;
+  /** Whether an item is retired. Absent: none is. */
+  readonly isRetired?: ((itemId: ItemId) => Promise<boolean>) | undefined;
   /** Writes the claim of an accepted order that has none; a claim of another request stays. */
   readonly claim?: ClaimOrder | undefined;
   /** The orders of record, for buyers. Absent: there is no archive. */
@@ -155,6 +157,7 @@ export function createGateway(parts: GatewayParts) {
   const lookUp = createOrderLookup({
     ledger,
     findItem: parts.findItem,
+    isRetired: parts.isRetired,
     claim: parts.claim,
     archive: parts.archive?.orders,
     errors,

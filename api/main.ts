@@ -110,7 +110,6 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const temporal = createLazyTemporalClient(config.temporal);
   onShutdown('temporal', temporal.close);
   const registry = createLedgerRegistry(temporal.client, config.taskQueue);
-  const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
   const cancelWorkflow = createCancelWorkflow(temporal.client);
 
   const archive = connectArchive(config, logger, onShutdown);
@@ -134,12 +133,13 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const { temporalUiUrl: uiUrl, publicUrl } = config;
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
-    ledgers,
+    ledgers: createLedgerOpener(createLedgerOpening(redis), registry),
     ledger: failpoints.around(createStockLedger(redis), calls.LEDGER_CALLS),
     publisher: failpoints.around(kafka.orders, calls.PUBLISHER_CALLS),
     cancelWorkflow: (requestId) =>
       failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
     findItem: createFindItem(temporal.client),
+    isRetired: registry.isRetired,
     claim,
     onRefused: archive?.countRefused,
     archive: archive && {

@@ -48,6 +48,7 @@ export type OrderLookup = (requestId: RequestId) => Promise<LiveOrder | Finished
 export function createOrderLookup({
   ledger,
   findItem,
+  isRetired,
   claim,
   archive,
   errors,
@@ -56,6 +57,8 @@ export function createOrderLookup({
   readonly ledger: Pick<StockLedger, 'findOrder' | 'hasLeft'>;
   /** Absent, in tests: without a claim no order is found. */
   readonly findItem?: FindItem | undefined;
+  /** Whether an item whose ledger is not open is retired: then only the archive has its orders. Absent: none is. */
+  readonly isRetired?: ((itemId: ItemId) => Promise<boolean>) | undefined;
   readonly claim?: ClaimOrder | undefined;
   /** Absent: what the ledger does not know is unknown. */
   readonly archive?: Pick<Archive, 'newestOrder' | 'eventsOf'> | undefined;
@@ -77,10 +80,13 @@ export function createOrderLookup({
     );
 
   const findByRun = async (requestId: RequestId): Promise<LiveOrder | undefined> => {
-    const itemId = await findItem?.(requestId).catch((cause: unknown) => {
+    const noAnswer = (cause: unknown) => {
       throw unanswered('Temporal gave no answer', requestId, cause);
-    });
-    const found = itemId && unlessLost(await read(requestId, itemId), requestId);
+    };
+    const itemId = await findItem?.(requestId).catch(noAnswer);
+    const live = itemId && (await read(requestId, itemId));
+    if (live === 'ledger-lost' && (await isRetired?.(itemId as ItemId).catch(noAnswer))) return;
+    const found = live && unlessLost(live, requestId);
     // A hold is no order yet, and none at all of a request that is repeated after its order has left the ledger.
     if (!found || found.entry.state === 'held') return undefined;
     const { fingerprint } = found.entry;

@@ -1,3 +1,6 @@
+import { createBuyAdmission } from '../../api/buy/admission';
+import { createSoldOutCache } from '../../api/buy/sold-out-cache';
+import { createOrderLookup } from '../../api/routes/order-lookup';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
 import { createItemHistory } from '../../engine/archive/item-history';
 import { knownStock } from '../../engine/archive/known-stock';
@@ -149,6 +152,30 @@ describe('a retired item', () => {
     );
     const [verdict] = await saga.stock.admission.claimAndHold([anAttempt(sold, 'again')]);
     expect(verdict).toMatchObject({ claim: 'finished' });
+  });
+
+  test('shows its orders, and answers repeated requests, from the archive', async () => {
+    const { itemId, sold } = await aRetiredItem();
+    const lookUp = createOrderLookup({
+      ledger: saga.ledger,
+      findItem: () => Promise.resolve(itemId),
+      isRetired: registry().isRetired,
+      archive: createArchive(archive.database),
+      errors: { report: () => undefined },
+    });
+    const found = { archived: { status: 'confirmed', orderId: sold.orderId } };
+    expect(await lookUp(sold.requestId)).toMatchObject(found);
+    const { admit } = createBuyAdmission({
+      admission: saga.stock.admission,
+      ledgers: createLedgerOpener(opening(), registry()),
+      lookUp,
+      errors: { report: () => undefined },
+      soldOutCache: createSoldOutCache(0),
+    });
+    const { requestId, userId, amount } = sold;
+    const answer = await admit({ requestId, userId, itemId, amount }, 'http-1');
+    expect(answer).toMatchObject({ status: 409 });
+    expect(await keysOf(itemId)).toEqual([]);
   });
 
   test('sells nothing to an order that is run again: it ends as it did, and nothing appears in Redis', async () => {
