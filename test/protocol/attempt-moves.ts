@@ -161,7 +161,8 @@ export function createAttemptMoves(
               apply: async () => {
                 const rejected = !order.mayBeInTheLog || (await ledger.reject(order.name));
                 // Once a claim is over, the request is a new purchase: nothing is said of what has left.
-                const isAnother = order.hasLeft && order.seen[i]?.kind === 'new';
+                const isOver = order.seen[i]?.kind === 'new' || order.leftClaim === undefined;
+                const isAnother = order.hasLeft && isOver;
                 const isTold = rejected === true || rejected === 'rejected';
                 if (isTold && !isAnother) order.toldRejected = true;
                 become('over');

@@ -28,6 +28,11 @@ export function createLeaveMoves(
     if (claims.get(request) === name) finished.add(request);
   }
 
+  /** The number of the claim that an order has now. */
+  function claimOf({ name, request, claimNumber }: OrderWorld): number | undefined {
+    return claims.get(request) === name ? claimNumber : undefined;
+  }
+
   async function movesOf(order: OrderWorld): Promise<Move[]> {
     const { name, told, leaving } = order;
     const ledger = ledgerOf(name);
@@ -58,10 +63,10 @@ export function createLeaveMoves(
           apply: async () => {
             order.leaving = undefined;
             const last = await ledger.endOf(name);
-            if ((await ledger.archive(name, leaving)) !== 'removed' || !last) return;
+            if ((await ledger.archive(name, leaving.end)) !== 'removed' || !last) return;
             order.left.push(last);
             order.hasLeft = true;
-            order.leftClaim = claims.get(order.request) === name ? order.claimNumber : undefined;
+            order.leftClaim = claimOf(order) === leaving.claim ? leaving.claim : undefined;
           },
         },
         inWorld(`the archiver dies before ${name} leaves`, () => {
@@ -76,7 +81,7 @@ export function createLeaveMoves(
           inWorld(`the claim of ${name} is marked`, () => {
             left.leaves--;
             if (off !== 'claim-is-marked') mark(order, one.orderId);
-            order.leaving = one;
+            order.leaving = { end: one, claim: claimOf(order) };
           }),
         );
       }

@@ -167,7 +167,7 @@ export interface OrderWorld extends OrderPlan {
   /** Its ends that an event tells, and the archive does not know yet. */
   readonly told: { readonly end: OrderEnd; readonly at: number }[];
   /** The archiver has marked its claim, and is about to remove it from the ledger. */
-  leaving: OrderEnd | undefined;
+  leaving: { readonly end: OrderEnd; readonly claim: number | undefined } | undefined;
   /** The ends of its acceptances that have left the ledger. */
   readonly left: OrderEnd[];
   /** The last of them is its newest acceptance. */
