@@ -14,8 +14,10 @@
     refund   cancels the intent. Stripe then refuses every confirmation, so a charge still on its way fails. If the
              intent has succeeded, the money is refunded under `<intent>:refund`
 
-  After a confirmation that failed, the intent is read again; the error alone does not tell the outcome. A charge that
-  Stripe cannot make (no such payment method, an amount below its minimum) closes the intent, and is declined.
+  After a confirmation that failed, the intent is read again; the error alone does not tell the outcome. Stripe clears the
+  error of a declined card when the intent is updated, as a concurrent charge does; the failed charge of the intent stays,
+  and so does the answer under `<key>:confirm`. A charge that Stripe cannot make as the order has it (no such payment
+  method, an amount below its minimum) closes the intent, and is declined. A fault of the account declines nothing.
 
   Limits:
   - Stripe forgets an idempotency key after 24 hours at the earliest, and then creates a second intent for the key. By
@@ -169,6 +171,7 @@ async function confirm(
   const payment = await paymentOf(charge);
   if (payment === undefined) return close(stripe, id, 'no_payment_method');
   const { method, customer } = payment;
+  let isConfirming = false;
   try {
     await stripe.paymentIntents.update(id, {
       amount,
@@ -181,6 +184,7 @@ async function confirm(
         user_id: context.userId,
       },
     });
+    isConfirming = true;
     // Always the same parameters: the first confirmation counts, whatever another one has set before it.
     return await stripe.paymentIntents.confirm(
       id,
@@ -192,7 +196,7 @@ async function confirm(
     if (!wasAnswered(error)) throw error;
     const intent = await readIntent(stripe, id);
     if (!isUntouched(intent)) return intent;
-    const code = refusalOf(error);
+    const code = refusalOf(error, isConfirming);
     if (code === undefined) throw error;
     return close(stripe, id, code);
   }
@@ -213,14 +217,29 @@ async function close(
   }
 }
 
-/** States in which the same request may succeed later. */
-const PASSING = new Set(['lock_timeout', 'payment_intent_unexpected_state', 'rate_limit']);
+/** The parameters that come from the order. */
+const OF_THE_ORDER = new Set(['amount', 'currency', 'customer', 'payment_method']);
 
-/** Why Stripe will never make a charge as it was asked for; undefined where it may: the fault is the account's, or passes. */
-function refusalOf(error: unknown): string | undefined {
+/** Refusals that name a payment method and yet pass, or are the account's. */
+const NOT_THE_ORDERS = new Set([
+  'payment_method_not_available',
+  'payment_method_provider_timeout',
+  'payment_method_unactivated',
+]);
+
+/**
+ * Why Stripe will never make a charge as the order has it. Undefined where it may: the fault passes, is the account's, or is
+ * not known, and a sale must not decline all of its orders for that.
+ */
+function refusalOf(error: unknown, isConfirming: boolean): string | undefined {
+  // Under this key Stripe repeats the decline.
+  if (error instanceof Stripe.errors.StripeCardError) return error.decline_code || error.code;
   if (!(error instanceof Stripe.errors.StripeInvalidRequestError)) return undefined;
-  const { code = 'invalid_request' } = error;
-  return PASSING.has(code) ? undefined : code;
+  const { param, code } = error;
+  // A payment method that was detached from its customer is refused by the update with neither.
+  if (param === undefined && code === undefined && !isConfirming) return 'invalid_request';
+  if (param === undefined || !OF_THE_ORDER.has(param)) return undefined;
+  return code !== undefined && NOT_THE_ORDERS.has(code) ? undefined : (code ?? 'invalid_request');
 }
 
 /** Makes sure that the intent holds no money and never will. */
@@ -260,9 +279,9 @@ async function withContext<T>(what: string, result: Promise<T>): Promise<T> {
 }
 
 /** Whether no charge was tried with the intent and none is forbidden yet. */
-function isUntouched({ status, last_payment_error }: Stripe.PaymentIntent): boolean {
+function isUntouched({ status, last_payment_error, latest_charge }: Stripe.PaymentIntent): boolean {
   const open = status === 'requires_payment_method' || status === 'requires_confirmation';
-  return open && last_payment_error === null;
+  return open && last_payment_error === null && latest_charge === null;
 }
 
 /**
@@ -270,34 +289,47 @@ function isUntouched({ status, last_payment_error }: Stripe.PaymentIntent): bool
  * processing, or waiting for the buyer.
  */
 function resultOf(intent: Stripe.PaymentIntent): ChargeResult {
+  const code = declineCode(intent);
   switch (intent.status) {
     case 'succeeded':
       return isRefunded(intent)
         ? { kind: 'declined', code: 'refunded' }
         : { kind: 'charged', paymentId: intent.id };
     case 'canceled':
-      return { kind: 'declined', code: declineCode(intent) ?? 'blocked' };
+      return { kind: 'declined', code: code ?? 'blocked' };
     case 'requires_payment_method':
-      // The status after a declined card.
-      return { kind: 'declined', code: declineCode(intent) ?? 'declined' };
     case 'requires_confirmation':
+      // After a declined card, the second one if another charge has updated the intent since.
+      if (code !== undefined) return { kind: 'declined', code };
+      break;
     case 'requires_action':
     case 'requires_capture':
     case 'processing':
     default:
-      throw new Error(`Stripe has not decided on ${intent.id}: it is ${intent.status}`);
   }
+  throw new Error(`Stripe has not decided on ${intent.id}: it is ${intent.status}`);
 }
 
 /** Whether all of the money was refunded. */
-function isRefunded({ id, latest_charge: charge }: Stripe.PaymentIntent): boolean {
-  if (typeof charge === 'string') throw new Error(`The charge of ${id} was not expanded`);
-  return charge?.refunded === true;
+function isRefunded(intent: Stripe.PaymentIntent): boolean {
+  return chargeOf(intent)?.refunded === true;
 }
 
-/** The issuer's code where it gave one, such as insufficient_funds, else Stripe's, such as expired_card. */
-function declineCode({ last_payment_error: error }: Stripe.PaymentIntent): string | undefined {
-  return error?.decline_code ?? error?.code;
+function chargeOf({ id, latest_charge: charge }: Stripe.PaymentIntent): Stripe.Charge | null {
+  if (typeof charge === 'string') throw new Error(`The charge of ${id} was not expanded`);
+  return charge;
+}
+
+/**
+ * Why the card was declined: the issuer's code where it gave one, such as insufficient_funds, else Stripe's, such as
+ * expired_card. Undefined where none was.
+ */
+function declineCode(intent: Stripe.PaymentIntent): string | undefined {
+  const { last_payment_error: error } = intent;
+  if (error) return error.decline_code ?? error.code ?? 'declined';
+  const charge = chargeOf(intent);
+  if (charge?.status !== 'failed') return undefined;
+  return charge.outcome?.reason ?? charge.failure_code ?? 'declined';
 }
 
 /** Throws when the intent was tried for another amount or currency: the key then belongs to another charge. */

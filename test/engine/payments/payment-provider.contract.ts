@@ -77,6 +77,18 @@ export function describePaymentProvider(name: string, start: () => Promise<Provi
         await expect(subject.moneyHeld(charge.key)).resolves.toBe(1000);
       });
 
+      it.each(['insufficient_funds', 'authentication_required'])(
+        'declines once when fifty charges of one key arrive together: %s',
+        async (code) => {
+          const charge = newCharge();
+          await subject.decline(charge.key, code);
+          const answers = await settleAll(50, () => provider.charge(charge));
+          expect(new Set(answers.map(({ kind }) => kind))).toEqual(new Set(['declined']));
+          await expect(provider.find(charge.key)).resolves.toMatchObject({ kind: 'declined' });
+          await expect(subject.moneyHeld(charge.key)).resolves.toBe(0);
+        },
+      );
+
       it('holds the amount that it answered for when two amounts arrive together', async () => {
         const charge = newCharge();
         const amounts = [1000, 2000];

@@ -17,8 +17,15 @@ interface Intent {
   currency: string;
   readonly metadata: Record<string, string>;
   last_payment_error: { code: string; decline_code: string } | null;
-  latest_charge: { refunded: boolean } | null;
+  latest_charge: {
+    status: 'succeeded' | 'pending' | 'failed';
+    refunded: boolean;
+    failure_code: string | null;
+    outcome: { reason: string } | null;
+  } | null;
 }
+
+type Fault = 'lose-answer' | 'fail' | 'process' | 'refuse';
 
 interface Reply {
   readonly status: number;
@@ -36,7 +43,7 @@ export async function startStripeDouble(mockUrl?: string) {
   const intents = new Map<string, Intent>();
   const replies = new Map<string, { readonly request: string; readonly reply: Reply }>();
   const declines = new Map<string, string>();
-  const faults: { route: string; kind: 'lose-answer' | 'fail' | 'process' }[] = [];
+  const faults: { route: string; kind: Fault }[] = [];
   const requests: string[] = [];
   let searchLags = false;
 
@@ -81,9 +88,14 @@ export async function startStripeDouble(mockUrl?: string) {
   const update = (intent: Intent, form: URLSearchParams): Reply => {
     if (!isOpen(intent)) return unexpectedState();
     const method = form.get('payment_method');
-    if (method === 'pm_unknown') return refusal(400, 'invalid_request_error', 'resource_missing');
+    const refused = REFUSED_METHODS.get(method ?? '');
+    if (refused)
+      return { status: 400, body: { error: { type: 'invalid_request_error', ...refused } } };
     const amount = Number(form.get('amount'));
-    if (amount < AMOUNT_MIN) return refusal(400, 'invalid_request_error', 'amount_too_small');
+    if (amount < AMOUNT_MIN) {
+      return refusal(400, 'invalid_request_error', 'amount_too_small', 'amount');
+    }
+    intent.last_payment_error = null;
     intent.amount = amount;
     intent.currency = form.get('currency') ?? '';
     intent.payment_method = method;
@@ -98,11 +110,21 @@ export async function startStripeDouble(mockUrl?: string) {
       intent.last_payment_error = { code: 'card_declined', decline_code: code };
       intent.status = 'requires_payment_method';
       intent.payment_method = null;
-      return refusal(402, 'card_error', 'card_declined');
+      if (code !== 'authentication_required') {
+        const failure = { failure_code: 'card_declined', outcome: { reason: code } };
+        intent.latest_charge = { status: 'failed', refunded: false, ...failure };
+      }
+      const error = { type: 'card_error', ...intent.last_payment_error, message: 'declined' };
+      return { status: 402, body: { error } };
     }
     const processing = takeFault('POST /v1/payment_intents/:id/confirm', 'process');
     intent.status = processing ? 'processing' : 'succeeded';
-    intent.latest_charge = { refunded: false };
+    intent.latest_charge = {
+      status: processing ? 'pending' : 'succeeded',
+      refunded: false,
+      failure_code: null,
+      outcome: null,
+    };
     return ok(intent);
   };
   const cancel = (intent: Intent): Reply => {
@@ -143,7 +165,12 @@ export async function startStripeDouble(mockUrl?: string) {
     }
     if (earlier) return { ...earlier.reply, replayed: true };
     const failing = takeFault(call.route, 'fail');
-    const live = failing ? refusal(500, 'api_error', 'api_error') : handle(call);
+    const refusing = takeFault(call.route, 'refuse');
+    const live = failing
+      ? refusal(500, 'api_error', 'api_error')
+      : refusing
+        ? refusal(400, 'invalid_request_error', 'testmode_charges_only')
+        : handle(call);
     // A copy: the answer that is kept must not change with its intent.
     const reply = structuredClone(live);
     if (idempotencyKey !== undefined) replies.set(String(idempotencyKey), { request: text, reply });
@@ -170,9 +197,11 @@ export async function startStripeDouble(mockUrl?: string) {
     requests,
     intents: () => [...intents.values()],
     decline: (key: string, code: string) => void declines.set(key, code),
-    /** The next request to a route takes effect and is not answered, fails with 500, or stays undecided. */
-    breakNext: (route: string, kind: 'lose-answer' | 'fail' | 'process') =>
-      void faults.push({ route, kind }),
+    acceptAll: () => {
+      declines.clear();
+    },
+    /** The next request to a route takes effect and is not answered, fails with 500, stays undecided, or is the account's fault. */
+    breakNext: (route: string, kind: Fault) => void faults.push({ route, kind }),
     /** What happens to idempotency keys after a day. */
     forgetKeys: () => {
       replies.clear();
@@ -200,6 +229,14 @@ export async function startStripeDouble(mockUrl?: string) {
 
 /** As Stripe has it for USD. */
 const AMOUNT_MIN = 50;
+
+/** What Stripe says of payment methods that it knows nothing of, that were detached, that need their customer, and of accounts. */
+const REFUSED_METHODS = new Map<string, { code?: string; param?: string }>([
+  ['pm_unknown', { code: 'resource_missing', param: 'payment_method' }],
+  ['pm_detached', {}],
+  ['pm_of_a_customer', { code: 'parameter_missing', param: 'payment_method' }],
+  ['pm_unactivated', { code: 'payment_method_unactivated', param: 'payment_method' }],
+]);
 
 function isOpen({ status }: Intent): boolean {
   return status === 'requires_payment_method' || status === 'requires_confirmation';
@@ -247,6 +284,6 @@ function unexpectedState(): Reply {
   return refusal(400, 'invalid_request_error', 'payment_intent_unexpected_state');
 }
 
-function refusal(status: number, type: string, code: string): Reply {
-  return { status, body: { error: { type, code, message: `refused: ${code}` } } };
+function refusal(status: number, type: string, code: string, param?: string): Reply {
+  return { status, body: { error: { type, code, param, message: `refused: ${code}` } } };
 }

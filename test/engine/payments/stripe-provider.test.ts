@@ -102,8 +102,23 @@ describe('the Stripe adapter', () => {
     expect(stripe.moneyHeld(charge.key)).toBe(1000);
   });
 
+  it('answers all charges alike, some of which name what Stripe refuses', async () => {
+    for (let round = 0; round < 20; round++) {
+      const charge = newCharge();
+      const methods = ['pm_1', 'pm_unknown', 'pm_2', 'pm_unknown', 'pm_3'].slice(round % 5);
+      const answers = await Promise.all(
+        methods.map((method) => provider.charge({ ...charge, payment: { method } })),
+      );
+      const kinds = new Set(answers.map(({ kind }) => kind));
+      expect(kinds.size).toBe(1);
+      expect(stripe.moneyHeld(charge.key)).toBe(kinds.has('charged') ? 1000 : 0);
+    }
+  });
+
   it.each<[string, Partial<Charge>]>([
     ['resource_missing', { payment: { method: 'pm_unknown' } }],
+    ['parameter_missing', { payment: { method: 'pm_of_a_customer' } }],
+    ['invalid_request', { payment: { method: 'pm_detached' } }],
     ['amount_too_small', { amountMinor: 49 }],
     ['invalid_amount', { amountMinor: 1001, currency: 'KWD' }],
     ['no_payment_method', { context: { requestId: 'r', itemId: '101', userId: 'nobody' } }],
@@ -115,6 +130,16 @@ describe('the Stripe adapter', () => {
     const late = { ...charge, amountMinor: 1000, currency: 'USD', payment: { method: 'pm_card' } };
     await expect(provider.charge(late)).resolves.toMatchObject({ kind: 'declined' });
     expect(stripe.moneyHeld(charge.key)).toBe(0);
+  });
+
+  it.each<[string, () => Partial<Charge>]>([
+    ['its confirmation', () => (stripe.breakNext(CONFIRM, 'refuse'), {})],
+    ['its payment method', () => ({ payment: { method: 'pm_unactivated' } })],
+  ])('declines no order for a fault of the account: %s', async (_, broken) => {
+    const charge = newCharge(broken());
+    await expect(provider.charge(charge)).rejects.toThrow('no definite answer');
+    await expect(provider.find(charge.key)).resolves.toBeUndefined();
+    await expect(provider.refund(charge.key)).resolves.toBe('nothing');
   });
 
   it('finds at once a charge whose answer was lost, also while search lags behind', async () => {
@@ -167,6 +192,18 @@ describe('the Stripe adapter', () => {
       await expect(provider.charge(charge)).resolves.toEqual(first);
       await expect(provider.find(charge.key)).resolves.toMatchObject(first);
       expect(stripe.moneyHeld(charge.key)).toBe(1000);
+    });
+
+    it('does not charge what it declined, although a late charge has touched the intent', async () => {
+      const charge = newCharge();
+      stripe.decline(charge.key, 'insufficient_funds');
+      const charges = Array.from({ length: 10 }, () => provider.charge(charge));
+      const declined = { kind: 'declined', code: 'insufficient_funds' };
+      await expect(Promise.all(charges)).resolves.toContainEqual(declined);
+      stripe.acceptAll();
+      stripe.forgetKeys();
+      await expect(provider.charge(charge)).resolves.toEqual(declined);
+      expect(stripe.moneyHeld(charge.key)).toBe(0);
     });
 
     it('gives the money back and keeps the key closed', async () => {
