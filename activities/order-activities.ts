@@ -87,14 +87,15 @@ export function createOrderActivities({
       const key = paymentKey(order.requestId, order.orderId, generation);
       // An earlier attempt may have charged and lost its answer: look the charge up before it is sent again.
       const mayBeCharged = inDoubt || activityInfo().attempt > 1;
-      const earlier = mayBeCharged ? await provider.find(key) : undefined;
       const due = { key, amountMinor: totalMinor(order), currency: order.currency };
+      const charge = { ...due, ...chargeOf(order) };
+      const earlier = mayBeCharged ? await provider.find(key, charge.keySince) : undefined;
       const foreign = foreignCharge(earlier, due);
       if (foreign) {
         onForeignCharge(foreign);
         return foreign;
       }
-      return earlier ?? provider.charge({ ...due, ...chargeOf(order) });
+      return earlier ?? provider.charge(charge);
     },
 
     /**

@@ -36,8 +36,11 @@ export type FoundCharge =
 export interface PaymentProvider {
   /** Takes the money once per key. A key that was charged or declined before returns the same result. */
   charge(charge: Charge): Promise<ChargeResult>;
-  /** The state of a key; undefined when the provider never saw it. A refunded or blocked key is `declined`. */
-  find(key: string): Promise<FoundCharge | undefined>;
+  /**
+   * The state of a key; undefined when the provider never saw it. A refunded or blocked key is `declined`. `keySince` as in a
+   * charge; absent: the key may be of any age.
+   */
+  find(key: string, keySince?: number): Promise<FoundCharge | undefined>;
   /**
    * Makes sure that the key holds no money and never will: voids or refunds a charge, and blocks a key that was never
    * seen, so that a charge still on its way fails. `nothing`: there was no money.

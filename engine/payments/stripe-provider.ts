@@ -26,7 +26,8 @@
   - Stripe repeats a response of 500 to the same idempotency key for those 24 hours, too. If it hit the creation, the key
     can neither be charged nor closed until then, which is safe. If it hit the confirmation, the charge stays unknown and
     its refund decides it at once.
-  - A charge is three requests, and a fourth, search, for an old key. Search has the lowest rate limit, 20 a second.
+  - A charge is three requests, and a fourth, search, for an old key. Search has the lowest rate limit, 20 a second; a refund
+    always needs it.
   - A look-up of a key that was never charged leaves an incomplete intent in the dashboard.
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
@@ -61,7 +62,8 @@ const TIMEOUT_MS = 3_000;
 const KEY_KNOWN_MS = 22 * 3_600_000;
 
 /**
- * Charges saved payment methods through Stripe's PaymentIntents. Keys have up to 240 characters. Every method throws, with the cause, when Stripe gave no definite answer.
+ * Charges saved payment methods through Stripe's PaymentIntents. Keys have up to 240 characters. Every method throws, with the
+ * cause, when Stripe gave no definite answer.
  */
 export function createStripePaymentProvider(options: StripeOptions): PaymentProvider {
   const stripe = connect(options);
@@ -69,7 +71,7 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
   /** The intent with which the key was tried, or an untouched one. */
   const intentOf = async (key: string, since = 0): Promise<Stripe.PaymentIntent> => {
     const intent = await openIntent(stripe, key);
-    if (!isUntouched(intent) || Date.now() - since < KEY_KNOWN_MS) return intent;
+    if (!isUntouched(intent) || Math.abs(Date.now() - since) < KEY_KNOWN_MS) return intent;
     const older = await olderIntents(stripe, intent, key);
     return older.find((one) => !isUntouched(one)) ?? intent;
   };
@@ -82,8 +84,8 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
     return resultOf(tried);
   };
 
-  const find = async (key: string): Promise<FoundCharge | undefined> => {
-    const intent = await intentOf(key);
+  const find = async (key: string, keySince?: number): Promise<FoundCharge | undefined> => {
+    const intent = await intentOf(key, keySince);
     if (isUntouched(intent)) return undefined;
     const result = resultOf(intent);
     if (result.kind === 'declined') return result;
@@ -102,7 +104,7 @@ export function createStripePaymentProvider(options: StripeOptions): PaymentProv
 
   return {
     charge: (wanted) => withContext(`charge ${wanted.key}`, charge(wanted)),
-    find: (key) => withContext(`find ${key}`, find(key)),
+    find: (key, keySince) => withContext(`find ${key}`, find(key, keySince)),
     refund: (key) => withContext(`refund ${key}`, refund(key)),
   };
 }
