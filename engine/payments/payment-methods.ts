@@ -37,14 +37,23 @@ export function createPaymentMethods(
       const answer = await readText(body);
       if (statusCode === 404) return undefined;
       if (statusCode !== 200) throw new Error(`it answered ${statusCode}`);
-      const found: unknown = JSON.parse(answer);
+      const found = parseJson(answer);
       if (!PaymentMethod.Check(found)) throw new Error('its answer has no payment_method');
       return { method: found.payment_method, customer: found.customer };
     } catch (error) {
-      // The URL may hold a secret of the shop, and the answer whatever it likes.
+      // The history of the run shows this with its cause: neither may quote the URL or the answer.
       throw new Error('The shop does not say what the buyer pays with', { cause: error });
     }
   };
+}
+
+/** Undefined for what is no JSON: the parser's own error would quote it. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 async function readText(body: AsyncIterable<Buffer>): Promise<string> {

@@ -47,6 +47,10 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
       read.fail(`${name} must be an https URL when ENGINE_MODE is production`);
     }
   }
+  // The client sends none that stands in a URL.
+  if (methodsUrl !== undefined && URL.parse(methodsUrl)?.username) {
+    read.fail('PAYMENT_METHODS_URL must hold no password: use PAYMENT_METHODS_TOKEN');
+  }
   if (token && methodsUrl === undefined) {
     read.fail('PAYMENT_METHODS_TOKEN is set without PAYMENT_METHODS_URL');
   }

@@ -44,7 +44,10 @@ export function createReader(env: Env) {
     return found ?? fallback;
   };
   const url = (name: string, value: string) => {
-    if (value !== '' && !URL.canParse(value)) fail(`${name} must be a URL, not "${value}"`);
+    // Not quoted: it may hold a secret. A port without a scheme is a URL, too: of the scheme "localhost".
+    if (value !== '' && !/^https?:$/.test(URL.parse(value)?.protocol ?? '')) {
+      fail(`${name} must be an http or https URL`);
+    }
     return value.replace(/\/+$/, '');
   };
   const content = (name: string) => readContent(env, name, fail);
@@ -97,7 +100,6 @@ export function createReader(env: Env) {
       if (!Number.isNaN(value) && !Number.isInteger(value)) fail(`${name} must be a whole number`);
       return value;
     },
-    url: (name: string) => url(name, text(name)),
     optionalUrl: (name: string) => (raw(name) === '' ? undefined : url(name, raw(name))),
     done: <T>(config: T): T => {
       if (problems.length > 0) throw new Error(`Bad configuration:\n  ${problems.join('\n  ')}`);

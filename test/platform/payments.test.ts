@@ -30,6 +30,17 @@ describe('the payment provider', () => {
     ['is of test mode, and STRIPE_MODE is live', { ...LIVE, STRIPE_SECRET_KEY: 'sk_test_hidden' }],
     ['STRIPE_API_URL must be an https URL', { ...LIVE, STRIPE_API_URL: 'http://stripe' }],
     ['PAYMENT_METHODS_URL must be an https URL', { ...LIVE, PAYMENT_METHODS_URL: 'http://shop' }],
+    ['PAYMENT_METHODS_URL must be an http or https', { ...STRIPE, PAYMENT_METHODS_URL: 'shop:80' }],
+    ['STRIPE_API_URL must be an http or https', { ...STRIPE, STRIPE_API_URL: 'stripe:80/hidden' }],
+    ['PAYMENT_URL must be an http or https', { PAYMENT_URL: 'localhost:8090' }],
+    [
+      'PAYMENT_METHODS_URL must hold no password: use PAYMENT_METHODS_TOKEN',
+      { ...STRIPE, PAYMENT_METHODS_URL: 'https://shop:hidden@shop/cards' },
+    ],
+    [
+      'PAYMENT_METHODS_URL must be an http or https',
+      { ...STRIPE, PAYMENT_METHODS_URL: 'shop/cards?key=hidden' },
+    ],
     ['PAYMENT_METHODS_TOKEN is set without', { ...STRIPE, PAYMENT_METHODS_TOKEN: 'hidden' }],
   ])('is refused with a reason: %s', (problem, env) => {
     const load = () => loadPayments(env);
