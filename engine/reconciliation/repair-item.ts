@@ -100,8 +100,9 @@ async function mendOrder(
     await ledger.cancel(order);
     await deps.outcomes.publish(order);
   }
-  // The same bytes as the lost record: if that one turns up later, ingest finds the workflow started. An order that was
-  // reserved or cancelled since the audit needs none.
+  // The same bytes as the lost record, but for what the buyer pays with, which the entry does not have: then the shop is
+  // asked. If that record turns up later, ingest finds the workflow started. An order that was reserved or cancelled since
+  // the audit needs none.
   const isUntouched = entry.state === 'queued' && entry.generation === 0;
   if (mend === 'append-record' && isUntouched && !isCancelled) {
     await deps.appendOrder(order);
