@@ -35,6 +35,7 @@ afterAll(() => archive.drop());
 const saga = useSaga({
   archiveOf: () => createEndedOrders(archive.database, () => Promise.resolve(0)),
   isOpening: true,
+  db: 7,
 });
 const { money, start, reset } = saga;
 const declined = new Set<string>();

@@ -1,5 +1,6 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { Redis } from 'ioredis';
 import type { EndedOrder, EndedOrders } from '../../engine/archive/ended-orders';
 import { createLedgerOfRecord } from '../../engine/archive/ledger-of-record';
 import { createOutcomePublisher } from '../../engine/kafka/outcome-publisher';
@@ -15,9 +16,10 @@ import {
   createOpeningLedger,
 } from '../../engine/stock/ledger-opener';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
+import { redisAddr } from './addresses';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
 import { createProviderUnderFault } from './provider-under-fault';
-import { openRedisStock, type RedisStock } from './redis-stock';
+import { redisStockOn, type RedisStock } from './redis-stock';
 import { createStepHooks } from './step-hooks';
 import { useWorker } from './use-worker';
 
@@ -40,7 +42,10 @@ const ORDER_RETENTION_MS = 604_800_000;
 export function useSaga({
   archiveOf,
   isOpening = false,
+  db = 0,
 }: {
+  /** A database of Redis, apart from the archivers of other tests, which take the changes of stock of all items in theirs. */
+  readonly db?: number;
   /** The steps open the ledgers of new items, and know of retired ones, as in a worker. */
   readonly isOpening?: boolean;
   /** Absent: the archive has whatever was told. */
@@ -48,7 +53,7 @@ export function useSaga({
 } = {}) {
   let stock: RedisStock;
   beforeAll(() => {
-    stock = openRedisStock();
+    stock = redisStockOn(new Redis(redisAddr(), { db }));
   });
   const letters: DeadLetter[] = [];
   const events: OrderEvent[] = [];
