@@ -68,7 +68,7 @@ describe('the Stripe adapter', () => {
     [23, 1],
     [-23, 1],
   ])(
-    'searches only for a key that may be older than what Stripe knows of it: %d hours, %d',
+    'searches only for a key that may be older than what Stripe knows of it: %s hours, %s',
     async (hours, searches) => {
       const keySince = Date.now() - hours * 3_600_000;
       await provider.find(newCharge().key, keySince);
