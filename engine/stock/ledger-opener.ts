@@ -125,28 +125,29 @@ export function createOpeningLedger(
   opener: LedgerOpener,
   registry: Pick<LedgerRegistry, 'isRetired'>,
 ) {
-  /** Takes a step. Where there is no ledger, its order is archived, or `unopened` goes on. */
-  const take = async <Result>(
+  /** Takes a step. Where there is no ledger, its order is `archived`, or `unopened` goes on. */
+  const take = async <Result, Archived>(
     step: () => Promise<Result>,
     { itemId, unarchived = false }: AskedArchive & { readonly itemId: ItemId },
+    archived: Archived,
     unopened = (error: unknown): Promise<Result> => {
       throw error;
     },
-  ): Promise<Result | 'archived'> => {
+  ): Promise<Result | Archived> => {
     try {
       return await step();
     } catch (error) {
       if (!isLedgerNotOpen(error)) throw error;
       // An item with a stock key is on sale again.
       const isOnSale = (await ledger.item(itemId)) !== undefined;
-      if (!isOnSale && !unarchived && (await registry.isRetired(itemId))) return 'archived';
+      if (!isOnSale && !unarchived && (await registry.isRetired(itemId))) return archived;
       return unopened(error);
     }
   };
   return {
     ...ledger,
 
-    async reserve(...step: Parameters<StockLedger['reserve']>) {
+    reserve(...step: Parameters<StockLedger['reserve']>) {
       const [{ itemId }, , , asked] = step;
       const again = async (cause: unknown) => {
         const standing = await opener.resolve({ itemId, known: true });
@@ -155,33 +156,30 @@ export function createOpeningLedger(
           cause,
         });
       };
-      return asResult(await take(() => ledger.reserve(...step), { itemId, ...asked }, again));
+      return take(() => ledger.reserve(...step), { itemId, ...asked }, ARCHIVED, again);
     },
 
-    async confirm(...step: Parameters<StockLedger['confirm']>) {
+    confirm(...step: Parameters<StockLedger['confirm']>) {
       const [{ itemId }, asked] = step;
-      return asResult(await take(() => ledger.confirm(...step), { itemId, ...asked }));
+      return take(() => ledger.confirm(...step), { itemId, ...asked }, ARCHIVED);
     },
 
-    async release(...step: Parameters<StockLedger['release']>) {
+    release(...step: Parameters<StockLedger['release']>) {
       const [{ order }, asked] = step;
       const { itemId } = order;
-      return asResult(await take(() => ledger.release(...step), { itemId, ...asked }));
+      return take(() => ledger.release(...step), { itemId, ...asked }, ARCHIVED);
     },
 
     isRefundable(...step: Parameters<StockLedger['isRefundable']>) {
       const [{ itemId }, asked] = step;
-      return take(() => ledger.isRefundable(...step), { itemId, ...asked });
+      return take(() => ledger.isRefundable(...step), { itemId, ...asked }, 'archived' as const);
     },
 
     /** A retired item has no orders here. */
-    async findOrder(requestId: RequestId, itemId: ItemId) {
-      const found = await take(() => ledger.findOrder(requestId, itemId), { itemId });
-      return found === 'archived' ? undefined : found;
+    findOrder(requestId: RequestId, itemId: ItemId) {
+      return take(() => ledger.findOrder(requestId, itemId), { itemId }, undefined);
     },
   };
 }
 
-function asResult<Result extends object>(result: Result | 'archived'): Result | ArchivedResult {
-  return result === 'archived' ? { kind: 'archived' } : result;
-}
+const ARCHIVED: ArchivedResult = { kind: 'archived' };
