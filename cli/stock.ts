@@ -308,6 +308,7 @@ const NO_SALE: SaleChange = {
   unitsPerUser: null,
   opensAt: null,
   closesAt: null,
+  payWithinMs: null,
 };
 
 /** `flash-sale sale clear`: the item is sold without a limit or a window, at the default price. */

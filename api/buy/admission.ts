@@ -97,6 +97,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       userId,
       itemId,
       amount,
+      payment: purchase.payment,
       fingerprint: hash,
       token: nextToken(),
       httpRequestId,
@@ -114,7 +115,7 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       await undo(attempt, decision.undoHold, false);
       return respondFinished(requestId, idsOf(attempt));
     }
-    const { orderId, priceMinor, currency, acceptedAt } = decision.hold;
+    const { orderId, priceMinor, currency, acceptedAt, payWithinMs } = decision.hold;
     const order: Order & { payment?: Purchase['payment'] } = {
       requestId,
       orderId,
@@ -125,8 +126,10 @@ export function createBuyAdmission(deps: BuyAdmissionDeps) {
       priceMinor,
       currency,
       acceptedAt,
+      payWithinMs,
     };
-    if (purchase.payment) order.payment = purchase.payment;
+    // Whose earlier attempt was held in checkout, and came without.
+    if (purchase.payment && payWithinMs === undefined) order.payment = purchase.payment;
     return { order, attempt, claim, heldUntil: askedAt + holdLeaseMs };
   };
 

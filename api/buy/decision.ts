@@ -47,6 +47,7 @@ export function decide(claim: Verdict['claim'], hold: Hold): Decision {
     case 'in-progress':
     case 'exists':
       return reject(hold, {});
+    case 'payment-named':
     case 'sold-out':
     case 'limit':
     case 'closed':
@@ -129,6 +130,13 @@ export function rejectionProblem(
       const members = { opens_at: new Date(rejection.opensAt).toISOString() };
       const retryAfterMs = rejection.opensAt - nowMs;
       return problem('sale-not-open', { requestId, members, retryAfterMs });
+    }
+    case 'payment-named': {
+      const message = 'must be absent: the buyers of this sale pay themselves';
+      return problem('invalid-request', {
+        requestId,
+        members: { errors: [{ path: '/payment', message }] },
+      });
     }
     case 'unknown-item':
       return problem('unknown-item', { requestId, members: { item_id: itemId } });

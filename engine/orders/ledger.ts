@@ -25,6 +25,8 @@ export interface LedgerEntry extends Price {
   /** When the hold's lease ends; only while held. */
   readonly leaseUntil?: number;
   readonly acceptedAt: number;
+  /** As in an Order. */
+  readonly payWithinMs?: number;
   /** When it was sold or released; absent while it is under way. */
   readonly finishedAt?: number;
   readonly timeline: readonly TimelineStep[];
@@ -57,6 +59,7 @@ export function orderOf({
     priceMinor: entry.priceMinor,
     currency: entry.currency,
     acceptedAt: entry.acceptedAt,
+    payWithinMs: entry.payWithinMs,
   };
 }
 
@@ -96,6 +99,8 @@ export type HoldResult =
       readonly acceptedAt: number;
       /** The entry's: of the attempt that made it, also where a later attempt has taken the hold over. */
       readonly orderId: OrderId | undefined;
+      /** The entry's, as the price is. */
+      readonly payWithinMs?: number;
     } & Price)
   /** Another attempt has a live lease, which ends in `retryAfterMs` at the latest. */
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number }
@@ -115,6 +120,8 @@ export type HoldResult =
     }
   | { readonly kind: 'closed'; readonly when: 'not-open'; readonly opensAt: number }
   | { readonly kind: 'closed'; readonly when: 'over'; readonly closesAt: number }
+  /** The purchase names what its buyer pays with, and the buyers of this sale pay themselves. */
+  | { readonly kind: 'payment-named' }
   /** The item's ledger was never opened, or Redis has lost it. `known`: there is a stock key. */
   | { readonly kind: 'unopened'; readonly known: boolean };
 

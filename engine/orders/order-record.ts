@@ -12,6 +12,7 @@ import {
   type RequestId,
   type UserId,
 } from './order';
+import { PAY_WITHIN_MS_MAX, PAY_WITHIN_MS_MIN } from './sale';
 
 /** Grows only when a reader of the old shape would misunderstand the new one. */
 const RECORD_VERSION = 1;
@@ -46,6 +47,10 @@ const OrderRecord = Type.Object({
   payment: Type.Optional(
     Type.Object({ payment_method: PaymentId, customer: Type.Optional(PaymentId) }),
   ),
+  /** Absent where the engine charges by itself. */
+  pay_within_ms: Type.Optional(
+    Type.Integer({ minimum: PAY_WITHIN_MS_MIN, maximum: PAY_WITHIN_MS_MAX }),
+  ),
 });
 const orderRecord = TypeCompiler.Compile(OrderRecord);
 const someId = TypeCompiler.Compile(Id);
@@ -66,8 +71,12 @@ export function encodeOrder(order: Order): Buffer {
 }
 
 /** JSON leaves out what is undefined. */
-export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_id' | 'payment'> & {
+export function toRecord(order: Order): Omit<
+  Static<typeof OrderRecord>,
+  'order_id' | 'payment' | 'pay_within_ms'
+> & {
   readonly order_id: string | undefined;
+  readonly pay_within_ms: number | undefined;
 } {
   return {
     v: RECORD_VERSION,
@@ -83,6 +92,7 @@ export function toRecord(order: Order): Omit<Static<typeof OrderRecord>, 'order_
     ...(order.payment && {
       payment: { payment_method: order.payment.method, customer: order.payment.customer },
     }),
+    pay_within_ms: order.payWithinMs,
   };
 }
 
@@ -155,6 +165,7 @@ function toOrder(record: Static<typeof OrderRecord>): Order {
     ...(record.payment && {
       payment: { method: record.payment.payment_method, customer: record.payment.customer },
     }),
+    ...(record.pay_within_ms !== undefined && { payWithinMs: record.pay_within_ms }),
   };
 }
 

@@ -78,6 +78,8 @@ export interface Order extends Purchase, Price {
   readonly fingerprint: string;
   /** When the units were held, in milliseconds since the epoch. */
   readonly acceptedAt: number;
+  /** How long the buyer has to pay, as the sale had it at the hold. Absent: the engine charges by itself. */
+  readonly payWithinMs?: number | undefined;
 }
 
 /** What the buyer pays for the whole order, in minor units. */

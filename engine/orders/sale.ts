@@ -16,6 +16,8 @@ export interface Sale extends Partial<Price> {
   /** Milliseconds since the epoch, on the Redis server's clock. */
   readonly opensAt?: number;
   readonly closesAt?: number;
+  /** Buyers pay themselves, within this time from the reservation, PAY_WITHIN_MS_MIN to _MAX. Absent: the engine charges. */
+  readonly payWithinMs?: number;
 }
 
 /** The most units of one restock: a larger number is a typing error. */
@@ -26,6 +28,15 @@ export const PRICE_MINOR_MAX = 100_000_000;
 
 /** The latest time in a sale, in milliseconds since the epoch: the end of the year 9999. */
 export const SALE_TIME_MAX = 253_402_300_799_999;
+
+/** The least time to pay, in ms: no buyer gets through a payment page in less. */
+export const PAY_WITHIN_MS_MIN = 5_000;
+
+/**
+ * The most, 12 hours: Stripe forgets an idempotency key after 24, and the payment must still be ended under its key when the
+ * deadline has passed.
+ */
+export const PAY_WITHIN_MS_MAX = 12 * 3_600_000;
 
 /** Whether it is a currency of ISO 4217, so that a typing error is found before the payment provider sees it. */
 export function isCurrency(word: string): boolean {

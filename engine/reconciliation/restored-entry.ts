@@ -14,6 +14,7 @@ export function queuedEntry(order: Order): LedgerEntry {
     priceMinor: order.priceMinor,
     currency: order.currency,
     acceptedAt: order.acceptedAt,
+    ...(order.payWithinMs !== undefined && { payWithinMs: order.payWithinMs }),
     generation: 0,
     fence: 0,
     unresolvedCharges: [],

@@ -179,7 +179,13 @@ export function createAdmission(
 }
 
 /** What a hold is answered that finds no entry. */
-const WITHOUT_ENTRY: readonly HoldResult['kind'][] = ['held', 'sold-out', 'limit', 'closed'];
+const WITHOUT_ENTRY: readonly HoldResult['kind'][] = [
+  'held',
+  'sold-out',
+  'limit',
+  'closed',
+  'payment-named',
+];
 
 /**
  * An order may have left the ledger between the claim and the hold, which lie in two slots: its claim was marked first, so
@@ -247,8 +253,8 @@ function hold(
   { priceMinor, currency }: Price,
 ): Command {
   const attempts = requests.map(
-    ({ requestId, userId, amount, fingerprint, token }) =>
-      `${requestId} ${userId} ${amount} ${fingerprint} ${token}`,
+    ({ requestId, userId, amount, payment, fingerprint, token }) =>
+      `${requestId} ${userId} ${amount}${payment ? 'p' : ''} ${fingerprint} ${token}`,
   );
   const keys = itemKeys(itemId);
   return ['ledgerHold', ...keys, leaseMs, priceMinor, currency, asOneArgument(attempts)];

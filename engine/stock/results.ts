@@ -29,13 +29,18 @@ export function parseHoldResults(
   });
 }
 
+/** Stands for the token of the attempt where the order id is that; no token has the character. */
+const OWN_TOKEN = '=';
+
 function parseHeld(reply: string, token: string | undefined): HoldResult {
-  const [kind, acceptedAt, priceMinor, currency, orderId = token] = reply.split(' ');
+  const [kind, acceptedAt, priceMinor, currency, id = OWN_TOKEN, payWithin] = reply.split(' ');
   if (kind !== 'held') throw unexpected(reply);
+  const orderId = id === OWN_TOKEN ? token : id;
   return {
     kind,
     acceptedAt: integer(acceptedAt),
     orderId: orderId === NO_ORDER_ID ? undefined : (orderId as OrderId | undefined),
+    ...(payWithin !== undefined && { payWithinMs: integer(payWithin) }),
     priceMinor: integer(priceMinor),
     currency: text(currency),
   };
@@ -64,6 +69,7 @@ function parseHoldResult(reply: unknown): HoldResult {
         ? { kind, when: 'over', closesAt: integer(rest[1]) }
         : { kind, when: 'not-open', opensAt: integer(rest[1]) };
     case 'mismatch':
+    case 'payment-named':
       return { kind };
     case 'unopened':
       return { kind, known: integer(rest[0]) === 1 };
@@ -174,6 +180,7 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
   const unitsPerUser = numberOf('units_per_user');
   const opensAt = numberOf('opens_at');
   const closesAt = numberOf('closes_at');
+  const payWithinMs = numberOf('pay_within');
   return {
     counts: {
       free: integer(free),
@@ -189,6 +196,7 @@ export function parseItem(reply: unknown): { counts: StockCounts; sale: Sale } |
       ...(unitsPerUser !== undefined && { unitsPerUser }),
       ...(opensAt !== undefined && { opensAt }),
       ...(closesAt !== undefined && { closesAt }),
+      ...(payWithinMs !== undefined && { payWithinMs }),
     },
   };
 }

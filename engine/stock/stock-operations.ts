@@ -45,6 +45,8 @@ export interface SaleChange {
   /** Milliseconds since the epoch, at most SALE_TIME_MAX. */
   readonly opensAt?: number | null;
   readonly closesAt?: number | 'now' | null;
+  /** PAY_WITHIN_MS_MIN to _MAX; null: the engine charges by itself. */
+  readonly payWithinMs?: number | null;
 }
 
 export type SaleChangeResult =
@@ -113,10 +115,10 @@ export function createStockOperations(
         readonly expectedFree?: number | undefined;
       },
     ): Promise<SaleChangeResult> {
-      const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = sale;
-      const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt].map(saleArgument);
+      const { priceMinor, currency, unitsPerUser, opensAt, closesAt, payWithinMs } = sale;
+      const fields = [priceMinor, currency, unitsPerUser, opensAt, closesAt, payWithinMs];
       const send = (isAllowed: boolean) => {
-        const args = [...fields, isAllowed ? 1 : 0, by, expectedFree ?? ''];
+        const args = [...fields.map(saleArgument), isAllowed ? 1 : 0, by, expectedFree ?? ''];
         return redis.ledgerChangeSale(...itemKeys(itemId), ...args).then(parseSaleChangeResult);
       };
       const change = async (): Promise<SaleChangeResult> => {

@@ -21,6 +21,7 @@ interface StoredEntry {
   readonly payment_id?: string | undefined;
   readonly lease_until?: number | undefined;
   readonly accepted_at: number;
+  readonly pay_within?: number | undefined;
   readonly finished_at?: number | undefined;
   /** Of the last end; absent where the order has not ended since there are revisions. */
   readonly revision?: number | undefined;
@@ -65,6 +66,7 @@ export function parseEntry(raw: string): LedgerEntry {
     ...(stored.cancelled_by_buyer && { cancelledByBuyer: true }),
     ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
     ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
+    ...(stored.pay_within !== undefined && { payWithinMs: stored.pay_within }),
     ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
     ...(stored.revision !== undefined && { revision: stored.revision }),
   };
@@ -94,6 +96,9 @@ export function readEntry(raw: string): LedgerEntry | { readonly problem: string
   if (stored.revision !== undefined && !isCount(stored.revision, 1)) {
     return { problem: 'revision is no whole number' };
   }
+  if (stored.pay_within !== undefined && !isCount(stored.pay_within, 1)) {
+    return { problem: 'pay_within is no whole number' };
+  }
   if (state === 'held' && !isCount(stored.lease_until, 0)) {
     return { problem: 'a hold without a lease' };
   }
@@ -118,6 +123,7 @@ export function formatEntry(entry: LedgerEntry): string {
     accepted_at: entry.acceptedAt,
     timeline: entry.timeline.map((step) => `${step.state}@${String(step.at)} `).join(''),
     // JSON leaves out what is undefined.
+    pay_within: entry.payWithinMs,
     reason: entry.reason,
     cancelled_by_buyer: entry.cancelledByBuyer,
     payment_id: entry.paymentId,

@@ -66,6 +66,34 @@ describe('POST /buy accepts', () => {
     ]);
   });
 
+  test('and how long the buyer has to pay, which a repeated request cannot change', async () => {
+    await open.stock.setSale(ITEM, { payWithinMs: 600_000 });
+    expect((await buy(open)).status).toBe(202);
+    await open.stock.setSale(ITEM, {});
+    await buy(open, { payment: { payment_method: 'pm_1' } });
+    await buy(open, { request_id: 'req-2' });
+    const orders = open.publisher.records.map((one) => decodeOrder(one.value));
+    expect(orders).toHaveLength(2);
+    expect(orders).toMatchObject([{ order: { payWithinMs: 600_000 } }, { kind: 'order' }]);
+    expect(orders[1]).not.toHaveProperty('order.payWithinMs');
+  });
+
+  test('for an attempt that was never acknowledged, and whose buyer pays without the card that it now names', async () => {
+    await open.stock.setSale(ITEM, { payWithinMs: 600_000 });
+    open.publisher.next = 'wait';
+    const first = buy(open);
+    await isAppending();
+    open.stock.force('req-1', { leaseUntil: 0 });
+    await open.stock.setSale(ITEM, {});
+    const second = buy(open, { payment: { payment_method: 'pm_1' } });
+    await until(() => open.publisher.records.length === 2);
+    open.publisher.acknowledge();
+    await Promise.all([first, second]);
+    const [, order] = open.publisher.records.map((one) => decodeOrder(one.value));
+    expect(order).toMatchObject({ order: { payWithinMs: 600_000 } });
+    expect(order).not.toHaveProperty('order.payment');
+  });
+
   test('a purchase whose user_id matches the pattern', async () => {
     const strict = await openGateway({ change: () => ({ userIdPattern: /^(?:u-[0-9]+)$/u }) });
     const statuses = [await buy(strict, { user_id: 'u-7' }), await buy(strict)];
@@ -193,6 +221,18 @@ describe('POST /buy rejects', () => {
       prepare: () => open.stock.setSale(ITEM, { closesAt: 1000 }),
       status: 409,
       problem: { type: '/problems/sale-over', closed_at: '1970-01-01T00:00:01.000Z' },
+    },
+    {
+      name: 'what a buyer pays with where buyers pay themselves',
+      prepare: () => open.stock.setSale(ITEM, { payWithinMs: 600_000 }),
+      fields: { payment: { payment_method: 'pm_1' } },
+      status: 400,
+      problem: {
+        type: '/problems/invalid-request',
+        errors: [
+          { path: '/payment', message: 'must be absent: the buyers of this sale pay themselves' },
+        ],
+      },
     },
     {
       name: 'an unknown item',

@@ -32,6 +32,7 @@ const REJECTIONS: Hold[] = [
   { kind: 'limit', unitsPerUser: 1, owned: 1, final: true },
   { kind: 'closed', when: 'not-open', opensAt: 1 },
   { kind: 'closed', when: 'over', closesAt: 1 },
+  { kind: 'payment-named' },
   { kind: 'unknown-item' },
   { kind: 'no-ledger', why: 'lost' },
   { kind: 'no-ledger', why: 'unreachable' },

@@ -149,6 +149,29 @@ export function admissionContract(name: string, make: () => AdmissionUnderTest):
       });
     });
 
+    test('says how long the buyers of a sale have to pay, none of whom names what it pays with', async () => {
+      const { setSale, ledger } = make();
+      await setSale(item.id(), { payWithinMs: 600_000 });
+      const [first, second] = [attempt(), attempt()];
+      const holds = (await make().admission.claimAndHold([first, second])).map(holdOf);
+      expect(holds).toMatchObject([
+        { kind: 'held', orderId: first.token, payWithinMs: 600_000 },
+        { kind: 'held', orderId: second.token, payWithinMs: 600_000 },
+      ]);
+      const named = { ...attempt(), payment: { method: 'pm_1' } };
+      expect(await hold(named)).toEqual({ kind: 'payment-named' });
+      expect(await counts()).toMatchObject({ free: 1, held: 2 });
+      // Repeated with a payment, a request is answered as it stands.
+      await make().admission.queue([first]);
+      expect(await hold({ ...again(first), payment: named.payment })).toMatchObject({
+        kind: 'exists',
+        entry: { payWithinMs: 600_000 },
+      });
+      await setSale(item.id(), {});
+      expect(await hold(named)).not.toHaveProperty('payWithinMs');
+      expect((await ledger.findOrder(named.requestId))?.entry).not.toHaveProperty('payWithinMs');
+    });
+
     test('adopts a change of the free units that was made from outside', async () => {
       await hold(attempt());
       await make().setFree(item.id(), 10);

@@ -30,6 +30,26 @@ export function afterTheHoldContract(make: () => AdmissionUnderTest): void {
       expect(found?.entry).toMatchObject({ state: 'queued', orderId });
     });
 
+    test('keeps how long the buyer has to pay, or that the engine charges, also for a later attempt', async () => {
+      const { setSale } = make();
+      const charged = attempt();
+      await hold(charged);
+      await setSale(item.id(), { payWithinMs: 600_000 });
+      const paid = attempt();
+      await hold(paid);
+      await setSale(item.id(), { payWithinMs: 5_000 });
+      await waitForLease();
+      const orderId = paid.token;
+      expect(await hold(again(paid))).toMatchObject({
+        kind: 'held',
+        orderId,
+        payWithinMs: 600_000,
+      });
+      const named = { ...again(charged), payment: { method: 'pm_1' } };
+      expect(await hold(named)).toMatchObject({ kind: 'held', orderId: charged.token });
+      expect(await hold(named)).not.toHaveProperty('payWithinMs');
+    });
+
     test('does not queue an order by the record of an earlier one, whose hold was given away', async () => {
       const [dead, rich] = [attempt(), attempt({ amount: 3 })];
       await hold(dead);

@@ -5,6 +5,7 @@ import { decodeOrder, encodeOrder } from '../../engine/orders/order-record';
 import { parseEvents } from '../../engine/stock/stored-entry';
 import { endLeases } from '../support/end-leases';
 import { makeOld } from '../support/old-entry';
+import type { Sale } from '../../engine/orders/sale';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
 
@@ -82,18 +83,25 @@ test('a limit is final once what its buyer has is sold, and nothing of the item 
 });
 
 describe('a hold that is older than order ids', () => {
-  test('is taken over and queued without one, and not under another', async () => {
-    const attempt = anAttempt(aPurchase({ itemId: anItem() }));
-    await underTest.setFree(attempt.itemId, 1);
-    await underTest.admission.claimAndHold([attempt]);
-    await makeOld(redis, attempt);
-    await endLeases(redis, attempt.itemId);
-    const later = anAttempt(attempt);
-    const [verdict] = await underTest.admission.claimAndHold([later]);
-    expect(verdict).toMatchObject({ claim: 'same', hold: { kind: 'held', orderId: undefined } });
-    expect(await underTest.admission.queue([later])).toEqual([false]);
-    expect(await underTest.admission.queue([anOrder(aPurchase(attempt))])).toEqual([true]);
-  });
+  test.each<Sale>([{}, { payWithinMs: 600_000 }])(
+    'is taken over and queued without one, and not under another, in the sale %j',
+    async (sale) => {
+      const attempt = anAttempt(aPurchase({ itemId: anItem() }));
+      await underTest.setFree(attempt.itemId, 1);
+      await underTest.setSale(attempt.itemId, sale);
+      await underTest.admission.claimAndHold([attempt]);
+      await makeOld(redis, attempt);
+      await endLeases(redis, attempt.itemId);
+      const later = anAttempt(attempt);
+      const [verdict] = await underTest.admission.claimAndHold([later]);
+      expect(verdict).toMatchObject({
+        claim: 'same',
+        hold: { kind: 'held', orderId: undefined, ...sale },
+      });
+      expect(await underTest.admission.queue([later])).toEqual([false]);
+      expect(await underTest.admission.queue([anOrder(aPurchase(attempt))])).toEqual([true]);
+    },
+  );
 });
 
 describe('a stock key written by hand', () => {
@@ -122,6 +130,9 @@ describe('a sale written by hand', () => {
     ['a negative limit', { units_per_user: '-1' }],
     ['an opening that is no time', { opens_at: 'tomorrow' }],
     ['an opening of 20 digits', { opens_at: '99999999999999999999' }],
+    ['a time to pay that is none', { pay_within: '10m' }],
+    ['less time to pay than a buyer needs', { pay_within: '4999' }],
+    ['more time to pay than a provider remembers', { pay_within: '43200001' }],
     ['a window that ends before it starts', { opens_at: '2000', closes_at: '1000' }],
     ['a window without length', { opens_at: '2000', closes_at: '2000' }],
   ];
@@ -175,8 +186,12 @@ describe('a sale written by hand', () => {
   test('is an error when the item is read', async () => {
     const itemId = anItem();
     await underTest.setFree(itemId, 1);
-    await redis.hset(`{inventory:${itemId}}:sale`, { opens_at: 'tomorrow' });
-    await expect(underTest.ledger.item(itemId)).rejects.toThrow('BADSALE');
+    const saleKey = `{inventory:${itemId}}:sale`;
+    for (const field of ['opens_at', 'pay_within']) {
+      await redis.del(saleKey);
+      await redis.hset(saleKey, { [field]: 'tomorrow' });
+      await expect(underTest.ledger.item(itemId)).rejects.toThrow('BADSALE');
+    }
   });
 
   test('at the highest price makes a record that can be read', async () => {

@@ -196,15 +196,24 @@ describe('a change of the sale', () => {
     });
   });
 
-  test('leaves the price of an order that was admitted before', async () => {
+  test('to buyers who pay themselves, and back', async () => {
+    expect(await change({ payWithinMs: 600_000 })).toMatchObject({
+      after: { pay_within: '600000' },
+    });
+    expect((await stock.ledger.item(itemId))?.sale).toEqual({ payWithinMs: 600_000 });
+    expect(await lastEvent()).toMatchObject({ state: 'sale', pay_within: '600000' });
+    expect(await change({ payWithinMs: null })).toMatchObject({ after: {} });
+  });
+
+  test('leaves the price of an order that was admitted before, and the time to pay it', async () => {
     await stock.open(itemId);
-    await change({ priceMinor: 250, currency: 'EUR' });
+    await change({ priceMinor: 250, currency: 'EUR', payWithinMs: 600_000 });
     const attempt = anAttempt(aPurchase({ itemId }));
     await stock.admission.claimAndHold([attempt]);
-    await change({ priceMinor: 999 });
+    await change({ priceMinor: 999, payWithinMs: null });
     await stock.admission.queue([attempt]);
     const found = await stock.ledger.findOrder(attempt.requestId);
-    expect(found?.entry).toMatchObject({ priceMinor: 250, currency: 'EUR' });
+    expect(found?.entry).toMatchObject({ priceMinor: 250, currency: 'EUR', payWithinMs: 600_000 });
   });
 
   test.each([

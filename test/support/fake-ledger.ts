@@ -29,12 +29,13 @@ export function hold(item: Item | undefined, attempt: Attempt, leaseMs: number):
     const renewed = { ...existing, token: attempt.token, leaseUntil: now + leaseMs };
     item.entries.set(attempt.requestId, renewed);
     const { acceptedAt, orderId } = existing;
-    return { kind: 'held', ...priceOf(existing), acceptedAt, orderId };
+    return { kind: 'held', ...priceOf(existing), acceptedAt, orderId, ...timeToPay(existing) };
   }
   if (!item) return { kind: 'unopened', known: false };
   const { opensAt, closesAt } = item.sale;
   if (opensAt !== undefined && now < opensAt) return { kind: 'closed', when: 'not-open', opensAt };
   if (closesAt !== undefined && now >= closesAt) return { kind: 'closed', when: 'over', closesAt };
+  if (item.sale.payWithinMs !== undefined && attempt.payment) return { kind: 'payment-named' };
   return holdAfresh(item, attempt, { now, leaseMs });
 }
 
@@ -58,6 +59,7 @@ function holdAfresh(
     return { kind: 'sold-out', final: free + held + queued + reserved === 0 };
   }
   const price = priceOf({ ...DEFAULT_PRICE, ...item.sale });
+  const pay = timeToPay(item.sale);
   item.free -= amount;
   const orderId = token as OrderId;
   item.entries.set(requestId, {
@@ -68,6 +70,7 @@ function holdAfresh(
     fingerprint,
     token,
     ...price,
+    ...pay,
     generation: 0,
     fence: 0,
     unresolvedCharges: [],
@@ -75,7 +78,7 @@ function holdAfresh(
     leaseUntil: now + leaseMs,
     timeline: [{ at: now, state: 'held' }],
   });
-  return { kind: 'held', ...price, acceptedAt: now, orderId };
+  return { kind: 'held', ...price, acceptedAt: now, orderId, ...pay };
 }
 
 function reclaim(item: Item, now: number): void {
@@ -112,6 +115,10 @@ export function enter(entry: Entry, state: LedgerState): Entry {
 
 function priceOf({ priceMinor, currency }: Price): Price {
   return { priceMinor, currency };
+}
+
+function timeToPay({ payWithinMs }: Pick<Sale, 'payWithinMs'>) {
+  return payWithinMs === undefined ? {} : { payWithinMs };
 }
 
 function owned(item: Item, userId: string): number {

@@ -89,4 +89,5 @@ const NO_SALE = {
   unitsPerUser: null,
   opensAt: null,
   closesAt: null,
+  payWithinMs: null,
 };

@@ -1,14 +1,15 @@
 --[[
-  Change how an item is sold. Orders that are already admitted keep their price.
+  Change how an item is sold. Orders that are already admitted keep their price, and the time in which to pay it.
 
-  ARGV[1]  price in minor units    in each of these five: "" leaves the field as it is, "-" removes it
+  ARGV[1]  price in minor units    in each of these six: "" leaves the field as it is, "-" removes it
   ARGV[2]  currency
   ARGV[3]  units per user
   ARGV[4]  opening, in ms since the epoch
   ARGV[5]  closing, in ms since the epoch, or "now", which also takes an opening away that is still to come
-  ARGV[6]  1 to allow users who own more than the limit, or after the caller has looked for them
-  ARGV[7]  operator
-  ARGV[8]  the free units that the operator has seen, or "" for any number
+  ARGV[6]  time in which buyers pay themselves, in ms; none: the engine charges by itself
+  ARGV[7]  1 to allow users who own more than the limit, or after the caller has looked for them
+  ARGV[8]  operator
+  ARGV[9]  the free units that the operator has seen, or "" for any number
 
   Returns  {"changed", fields and values before, the same after}
            {"stale", free units}          not the number that the operator has seen
@@ -20,8 +21,9 @@
 ]]
 local changes = {
   price = ARGV[1], currency = ARGV[2], units_per_user = ARGV[3], opens_at = ARGV[4], closes_at = ARGV[5],
+  pay_within = ARGV[6],
 }
-local mayBeAbove, by = ARGV[6] == '1', ARGV[7]
+local mayBeAbove, by = ARGV[7] == '1', ARGV[8]
 local KEEP, NONE = '', '-'
 -- As many take five milliseconds.
 local BUYERS_MAX = 5000
@@ -36,7 +38,7 @@ end
 if redis.call('EXISTS', freeKey) == 0 and redis.call('HEXISTS', countsKey, 'opened') == 0 then
   return { 'unknown-item' }
 end
-local seen = tonumber(ARGV[8])
+local seen = tonumber(ARGV[9])
 local free = seen and wholeUnits(redis.call('GET', freeKey) or '0')
 if free ~= seen then
   return { 'stale', free }

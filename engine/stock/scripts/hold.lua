@@ -6,23 +6,29 @@
   ARGV[2]  price in minor units, where the sale has none
   ARGV[3]  currency, where the sale has none
   ARGV[4]  the attempts, joined by commas: "<request_id> <user_id> <units> <fingerprint> <token of the attempt>".
-           None of these has a space or a comma. One argument costs the client less than a hundred.
+           None of these has a space or a comma. One argument costs the client less than a hundred. Behind the units there
+           is a "p" where the purchase names what its buyer pays with.
 
   Returns  for each attempt one of
            "held <accepted_at> <price> <currency>"   one text, which is cheaper to read than a list: most results are held.
                                                       The order id is the token of the attempt; where it is not, it is a
                                                       fourth word, and "-" for an entry that is older than order ids
+           "held <accepted_at> <price> <currency> <order id> <ms to pay>"   the same where the buyer pays; "=" for an order id
+                                                      that is the token
            {"in-progress", ms until the other attempt's lease ends}
            {"exists", entry}
            {"mismatch"}
            {"sold-out", 1 when every unit is sold, else 0, 1 when the stock key has vanished, else 0}
            {"limit", units per user, units the user has, 1 when none of these can come back from checkout, else 0}
            {"closed", "not-open" | "over", the time in ms}
+           {"payment-named"}     buyers of this sale pay themselves
            {"unopened", 1 when there is a stock key, else 0}   never opened, or lost: the registry knows which
            {"error", message}   the error of this attempt alone
 ]]
 -- This price times the largest amount is still an integer that every part represents exactly.
 local PRICE_MAX = 9007199254740
+-- As in sale.ts.
+local PAY_WITHIN_MIN, PAY_WITHIN_MAX = 5000, 43200000
 
 local leaseMs, defaultPrice, defaultCurrency = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local now = nowMs()
@@ -34,11 +40,12 @@ local function badSale(problem)
 end
 
 local function readSale()
-  local raw = redis.call('HMGET', saleKey, 'opens_at', 'closes_at', 'price', 'currency', 'units_per_user')
+  local raw = redis.call('HMGET', saleKey, 'opens_at', 'closes_at', 'price', 'currency', 'units_per_user',
+    'pay_within')
   local sale = {
     opensAt = parseSaleNumber('opens_at', raw[1]), closesAt = parseSaleNumber('closes_at', raw[2]),
     price = parseSaleNumber('price', raw[3]) or defaultPrice, currency = raw[4] or defaultCurrency,
-    limit = raw[5],
+    limit = raw[5], payWithin = parseSaleNumber('pay_within', raw[6]),
   }
   if sale.opensAt and sale.closesAt and sale.closesAt <= sale.opensAt then
     badSale('closes_at must be later than opens_at')
@@ -48,6 +55,9 @@ local function readSale()
   end
   if not string.find(sale.currency, '^%u%u%u$') then
     badSale('currency must be three capital letters, not ' .. string.sub(sale.currency, 1, 40))
+  end
+  if sale.payWithin and (sale.payWithin < PAY_WITHIN_MIN or sale.payWithin > PAY_WITHIN_MAX) then
+    badSale('pay_within must be from ' .. PAY_WITHIN_MIN .. ' to ' .. PAY_WITHIN_MAX .. ' ms, not ' .. whole(sale.payWithin))
   end
   return sale
 end
@@ -63,7 +73,7 @@ local stored = {}
 -- New holds of this call: entries by request_id, units by user, and the arguments that write them.
 local held, bought, entriesToWrite, leasesToWrite = {}, {}, {}, {}
 local heldChanges = {}
--- The result of every new hold: all have the same time and price.
+-- The result of every new hold: all have the same time, price and time to pay.
 local newlyHeld
 
 local function ownedBy(user)
@@ -72,7 +82,11 @@ end
 
 local function heldResult(entry, token)
   local text = 'held ' .. whole(entry.accepted_at) .. ' ' .. whole(entry.price) .. ' ' .. entry.currency
-  return entry.order_id == token and text or text .. ' ' .. (entry.order_id or '-')
+  local orderId = entry.order_id == token and '=' or entry.order_id or '-'
+  if entry.pay_within then
+    return text .. ' ' .. orderId .. ' ' .. whole(entry.pay_within)
+  end
+  return orderId == '=' and text or text .. ' ' .. orderId
 end
 
 local function addHeldEvents()
@@ -108,7 +122,7 @@ local function reclaimForLimit(user, ownedMax)
   end
 end
 
-local function holdOne(requestId, user, units, fingerprint, token)
+local function holdOne(requestId, user, units, fingerprint, token, namesPayment)
   local raw = stored[requestId]
   local entry = held[requestId] or (raw and cjson.decode(raw))
   if entry then
@@ -143,6 +157,9 @@ local function holdOne(requestId, user, units, fingerprint, token)
   if sale.closesAt and now >= sale.closesAt then
     return { 'closed', 'over', sale.closesAt }
   end
+  if sale.payWithin and namesPayment then
+    return { 'payment-named' }
+  end
 
   local limit = parseSaleNumber('units_per_user', sale.limit)
   -- A dead attempt of this user counts against the limit until it is reclaimed, so reclaim and look again.
@@ -164,7 +181,7 @@ local function holdOne(requestId, user, units, fingerprint, token)
   entry = {
     order_id = token, units = units, user = user, fingerprint = fingerprint, token = token, lease_until = leaseUntil,
     generation = 0, fence = 0, owed = '', accepted_at = now,
-    price = sale.price, currency = sale.currency,
+    price = sale.price, currency = sale.currency, pay_within = sale.payWithin,
   }
   enter(entry, 'held', now)
   free = free - units
@@ -181,8 +198,9 @@ local function holdOne(requestId, user, units, fingerprint, token)
 end
 
 local attempts, requestIds = {}, {}
-for requestId, user, units, fingerprint, token in string.gmatch(ARGV[4], '([^ ,]+) ([^ ]+) (%d+) ([^ ]+) ([^,]+)') do
-  attempts[#attempts + 1] = { requestId, user, tonumber(units), fingerprint, token }
+local PATTERN = '([^ ,]+) ([^ ]+) (%d+)(p?) ([^ ]+) ([^,]+)'
+for requestId, user, units, payment, fingerprint, token in string.gmatch(ARGV[4], PATTERN) do
+  attempts[#attempts + 1] = { requestId, user, tonumber(units), fingerprint, token, payment == 'p' }
   requestIds[#requestIds + 1] = requestId
 end
 for index, raw in ipairs(readRawEntries(requestIds)) do

@@ -9,7 +9,7 @@ if not raw and redis.call('HEXISTS', countsKey, 'opened') == 0 then
   return false
 end
 local free = wholeUnits(raw or '0')
-for _, field in ipairs({ 'price', 'units_per_user', 'opens_at', 'closes_at' }) do
+for _, field in ipairs({ 'price', 'units_per_user', 'opens_at', 'closes_at', 'pay_within' }) do
   saleNumber(field)
 end
 local counts = redis.call('HMGET', countsKey, 'held', 'queued', 'reserved', 'sold')

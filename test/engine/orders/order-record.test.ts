@@ -38,6 +38,15 @@ describe('encodeOrder', () => {
     expect(encodeOrder(ORDER).toString()).not.toContain('payment');
   });
 
+  test('writes how long the buyer has to pay, and leaves the record of an order that is charged as it was', () => {
+    const record = encodeOrder({ ...ORDER, payWithinMs: 600_000 });
+    const decoded = decodeOrder(record);
+    if (decoded.kind !== 'order') throw new Error(decoded.problem);
+    expect(decoded.order).toEqual({ ...ORDER, payWithinMs: 600_000 });
+    expect(encodeOrder(decoded.order)).toEqual(record);
+    expect(encodeOrder({ ...ORDER, payWithinMs: undefined })).toEqual(encodeOrder(ORDER));
+  });
+
   test('writes the order id behind the request_id, and leaves the record of an order without one as it was', () => {
     const named = encodeOrder({ ...ORDER, orderId: 'Ab-_.9z' as OrderId });
     expect(named.toString()).toContain('"request_id":"req-1","order_id":"Ab-_.9z","user_id"');
@@ -89,6 +98,9 @@ describe('decodeOrder', () => {
     ['a price of zero', recordWith({ price_minor: 0 }), '/price_minor'],
     ['a total beyond exact numbers', recordWith({ price_minor: 2 ** 52 }), '/price_minor'],
     ['a time after the year 9999', recordWith({ accepted_at: 9e15 }), '/accepted_at'],
+    ['too little time to pay', recordWith({ pay_within_ms: 4_999 }), '/pay_within_ms'],
+    ['too much time to pay', recordWith({ pay_within_ms: 43_200_001 }), '/pay_within_ms'],
+    ['half a millisecond to pay', recordWith({ pay_within_ms: 9_999.5 }), '/pay_within_ms'],
     ['a lower-case currency', recordWith({ currency: 'usd' }), '/currency'],
     ['another user under the fingerprint', recordWith({ user_id: 'u2' }), '/fingerprint'],
     ['a record that is too large', recordWith({ note: 'x'.repeat(20_000) }), 'bytes'],

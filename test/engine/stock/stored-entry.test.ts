@@ -1,4 +1,4 @@
-import { readEntry } from '../../../engine/stock/stored-entry';
+import { formatEntry, readEntry } from '../../../engine/stock/stored-entry';
 
 const STORED = {
   state: 'sold',
@@ -17,6 +17,19 @@ const STORED = {
 test('an entry that was written by hand is read where it is right', () => {
   expect(readEntry(JSON.stringify({ ...STORED, revision: 5 }))).toMatchObject({ revision: 5 });
   expect(readEntry(JSON.stringify(STORED))).not.toHaveProperty('problem');
+});
+
+test.each([null, 'x', 0, 1.5])('a time to pay of %p is a problem', (pay_within) => {
+  expect(readEntry(JSON.stringify({ ...STORED, pay_within }))).toEqual({
+    problem: 'pay_within is no whole number',
+  });
+});
+
+test('the entry of an order that its buyer pays is written as it was read', () => {
+  const entry = readEntry(JSON.stringify({ ...STORED, pay_within: 600_000 }));
+  if ('problem' in entry) throw new Error(entry.problem);
+  expect(entry.payWithinMs).toBe(600_000);
+  expect(readEntry(formatEntry(entry))).toEqual(entry);
 });
 
 test.each([null, 'x', 0, 1.5, -1])('a revision of %p is a problem', (revision) => {
