@@ -148,8 +148,8 @@ export interface AfterSaleProvider {
  * whoever gets one asks the provider by the key.
  */
 export interface PaymentHint {
-  /** `payment`: it was paid, cancelled or has failed for good. `returns`: a refund or a dispute has changed. */
-  readonly kind: 'payment' | 'returns';
+  /** `ended`: it was cancelled, or has failed for good. `returns`: a refund or a dispute has changed. */
+  readonly kind: 'paid' | 'ended' | 'returns';
   readonly key: string;
   readonly requestId: string;
   readonly itemId: string;
