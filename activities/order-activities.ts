@@ -95,7 +95,7 @@ export function createOrderActivities({
         onForeignCharge(foreign);
         return foreign;
       }
-      return earlier ?? provider.charge(charge);
+      return earlier && earlier.kind !== 'pending' ? earlier : provider.charge(charge);
     },
 
     /**

@@ -1,5 +1,12 @@
 import { Agent, request } from 'undici';
-import type { ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
+import type {
+  Charge,
+  ChargeResult,
+  CheckoutProvider,
+  FoundCharge,
+  PaymentProvider,
+  PendingPayment,
+} from './payment-provider';
 
 /** Below the 10 s of an activity attempt, so that the process reports a silent provider before the server gives up on it. */
 const TIMEOUT_MS = 8_000;
@@ -16,7 +23,7 @@ export function createHttpPaymentProvider({
   /** Without a slash at its end. */
   readonly baseUrl: string;
   readonly timeoutMs?: number;
-}): PaymentProvider {
+}): PaymentProvider & CheckoutProvider {
   // A charge cost 1.4 ms of CPU with fetch, which wraps this client.
   const dispatcher = new Agent();
   const send = async (method: 'GET' | 'POST', path: string, body?: unknown): Promise<Reply> => {
@@ -39,9 +46,28 @@ export function createHttpPaymentProvider({
   };
 
   return {
-    async charge({ key, amountMinor, currency, context }) {
-      const body = { key, amount: amountMinor, currency, context };
-      return parseCharge(key, await send('POST', '/charges', body));
+    async charge(charge) {
+      const reply = await send('POST', '/charges', bodyOf(charge));
+      const result = parseState(charge.key, reply);
+      if (result.kind === 'pending') throw unreadable(reply);
+      return result;
+    },
+
+    async checkout(charge) {
+      const reply = await send('POST', '/payments', bodyOf(charge));
+      const found = parseFound(charge.key, reply);
+      if (found.kind !== 'pending') return found;
+      const { url } = fieldsOf(reply);
+      if (typeof url !== 'string') throw unreadable(reply);
+      return { kind: 'pending', page: { provider: 'simulator', url } };
+    },
+
+    async cancel(key) {
+      const reply = await send('POST', `/charges/${encodeURIComponent(key)}/cancel`);
+      const found = parseFound(key, reply);
+      // Still open: nothing was cancelled.
+      if (fieldsOf(reply)['status'] === 'open') throw unreadable(reply);
+      return found;
     },
 
     async find(key) {
@@ -68,22 +94,29 @@ interface Reply {
   readonly text: string;
 }
 
-function parseCharge(key: string, reply: Reply): ChargeResult {
+function bodyOf({ key, amountMinor, currency, context }: Charge) {
+  return { key, amount: amountMinor, currency, context };
+}
+
+const PENDING = ['open', 'processing'];
+const DECLINED = ['declined', 'cancelled', 'refunded', 'blocked'];
+
+function parseState(key: string, reply: Reply): ChargeResult | PendingPayment {
   checkOk(reply);
   const { key: answered, status, payment_id: paymentId, code } = fieldsOf(reply);
-  if (answered !== key) throw unreadable(reply);
+  if (answered !== key || typeof status !== 'string') throw unreadable(reply);
   if (status === 'captured' && typeof paymentId === 'string') return { kind: 'charged', paymentId };
-  const isDeclined = status === 'declined' || status === 'refunded' || status === 'blocked';
-  if (isDeclined && typeof code === 'string') return { kind: 'declined', code };
+  if (DECLINED.includes(status) && typeof code === 'string') return { kind: 'declined', code };
+  if (PENDING.includes(status)) return { kind: 'pending' };
   throw unreadable(reply);
 }
 
 function parseFound(key: string, reply: Reply): FoundCharge {
-  const result = parseCharge(key, reply);
-  if (result.kind === 'declined') return result;
+  const state = parseState(key, reply);
+  if (state.kind !== 'charged') return state;
   const { amount: amountMinor, currency } = fieldsOf(reply);
   if (typeof amountMinor !== 'number' || typeof currency !== 'string') throw unreadable(reply);
-  return { ...result, amountMinor, currency };
+  return { ...state, amountMinor, currency };
 }
 
 function checkOk({ call, status, text }: Reply): void {

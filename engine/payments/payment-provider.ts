@@ -140,7 +140,10 @@ export interface AfterSaleProvider {
   returns(
     key: string,
     keySince?: number,
-  ): Promise<{ readonly refunds: readonly RefundState[]; readonly disputes: readonly DisputeState[] }>;
+  ): Promise<{
+    readonly refunds: readonly RefundState[];
+    readonly disputes: readonly DisputeState[];
+  }>;
 }
 
 /**

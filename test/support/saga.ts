@@ -18,7 +18,7 @@ import {
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { redisAddr } from './addresses';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
-import { createProviderUnderFault } from './provider-under-fault';
+import { createFakePaymentProvider } from './fake-payment-provider';
 import { redisStockOn, type RedisStock } from './redis-stock';
 import { createStepHooks } from './step-hooks';
 import { useWorker } from './use-worker';
@@ -58,7 +58,7 @@ export function useSaga({
   const letters: DeadLetter[] = [];
   const events: OrderEvent[] = [];
   const foreign: string[] = [];
-  const money = createProviderUnderFault();
+  const money = createFakePaymentProvider();
   const steps = createStepHooks();
   const deadLetters = {
     write: (letter: DeadLetter) => {

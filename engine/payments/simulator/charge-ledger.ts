@@ -1,10 +1,34 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, truncate, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 
-const CHARGE_STATUSES = ['captured', 'declined', 'refunded', 'blocked'] as const;
-export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
+const CHARGE_STATUSES = [
+  /** Its buyer can pay it, or try another card. */
+  'open',
+  /** The buyer has paid, and the bank is still deciding. */
+  'processing',
+  'captured',
+  'declined',
+  /** It was open and was ended without money. */
+  'cancelled',
+  'refunded',
+  /** It was closed before it was ever seen. */
+  'blocked',
+] as const;
+type ChargeStatus = (typeof CHARGE_STATUSES)[number];
+
+/** What a buyer does on the page of a payment; a processing one takes the first two as its bank's decision. */
+export const BUYER_ACTIONS = [
+  'approve',
+  'decline',
+  'insufficient-funds',
+  'challenge',
+  'approve-challenge',
+  'fail-challenge',
+  'processing',
+] as const;
+export type BuyerAction = (typeof BUYER_ACTIONS)[number];
 
 /** The state of one key; also one line of the ledger file. Only `captured` holds money. */
 export interface ChargeRecord {
@@ -18,8 +42,12 @@ export interface ChargeRecord {
   readonly at: number;
   /** Present once money was taken, also after its refund. */
   readonly payment_id?: string;
-  /** Why a charge under this key is declined; absent while it is captured. */
+  /** Why a charge under this key is declined; absent while it is not. */
   readonly code?: string;
+  /** Names the page of a payment that its buyer makes. Whoever knows it can pay. */
+  readonly token?: string;
+  /** What became of the last card of an open payment: `challenge`, while it waits for an answer, or the code of its decline. */
+  readonly card?: string;
 }
 
 export interface ChargeRequest {
@@ -38,8 +66,15 @@ export interface ChargeLedger {
     request: ChargeRequest,
     declineCode: string | undefined,
   ) => Promise<ChargeRecord | 'conflict'>;
+  /** Opens the payment of a key for its buyer, or returns the key as it is. `conflict` as above. */
+  readonly open: (request: ChargeRequest) => Promise<ChargeRecord | 'conflict'>;
+  /** What the buyer does; nothing where the payment cannot be paid any more. Undefined: no payment has this token. */
+  readonly pay: (token: string, action: BuyerAction) => Promise<ChargeRecord | undefined>;
+  /** Ends an open payment, and blocks a key that was never seen. Whatever is decided or processing stays as it is. */
+  readonly cancel: (key: string) => Promise<ChargeRecord>;
   readonly find: (key: string) => Promise<ChargeRecord | undefined>;
-  readonly refund: (key: string) => Promise<'refunded' | 'nothing'>;
+  /** `processing`: nobody can tell yet whether there is money. */
+  readonly refund: (key: string) => Promise<'refunded' | 'nothing' | 'processing'>;
   readonly list: () => Promise<ChargeRecord[]>;
   /** Waits for the writes and closes the file. */
   readonly close: () => Promise<void>;
@@ -59,11 +94,17 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
   const wholeBytes = content.lastIndexOf(NEWLINE) + 1;
   if (wholeBytes < content.length) await truncate(path, wholeBytes);
   const lines = content.toString('utf8', 0, wholeBytes).split('\n').slice(0, -1);
-  const records = new Map(lines.map(parseRecord).map((record) => [record.key, record]));
+  const records = new Map<string, ChargeRecord>();
+  const keys = new Map<string, string>();
+  const keep = (record: ChargeRecord) => {
+    records.set(record.key, record);
+    if (record.token !== undefined) keys.set(record.token, record.key);
+  };
+  for (const line of lines) keep(parseRecord(line));
   const writer = createLineWriter(await open(path, 'a'));
 
   const write = (record: ChargeRecord) => {
-    records.set(record.key, record);
+    keep(record);
     writer.append(JSON.stringify(record));
     return record;
   };
@@ -72,13 +113,22 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
     return decision;
   };
 
+  const close = (known: ChargeRecord | undefined, key: string): ChargeRecord => {
+    const at = Date.now();
+    if (!known) {
+      return write({ key, status: 'blocked', amount: 0, currency: null, at, code: 'blocked' });
+    }
+    if (known.status !== 'open') return known;
+    return write({ ...known, status: 'cancelled', at, code: 'cancelled' });
+  };
+
   return {
     charge({ key, amount, currency }, declineCode) {
       const known = records.get(key);
-      if (known) {
-        const same = known.amount === amount && known.currency === currency;
-        return afterWrites(same || known.currency === null ? known : 'conflict');
-      }
+      // Its buyer may be paying it at this moment.
+      if (known?.status === 'open' || known?.status === 'processing')
+        return afterWrites('conflict');
+      if (known) return afterWrites(isSame(known, amount, currency) ? known : 'conflict');
       const first = { key, amount, currency, at: Date.now() };
       const record: ChargeRecord =
         declineCode === undefined
@@ -87,17 +137,31 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
       return afterWrites(write(record));
     },
 
+    open({ key, amount, currency }) {
+      const known = records.get(key);
+      if (known) return afterWrites(isSame(known, amount, currency) ? known : 'conflict');
+      const token = randomBytes(24).toString('base64url');
+      return afterWrites(write({ key, amount, currency, at: Date.now(), status: 'open', token }));
+    },
+
+    pay(token, action) {
+      const known = records.get(keys.get(token) ?? '');
+      const paid = known && pay(known, action);
+      return afterWrites(paid && paid !== known ? write({ ...paid, at: Date.now() }) : known);
+    },
+
+    cancel: (key) => afterWrites(close(records.get(key), key)),
+
     find: (key) => afterWrites(records.get(key)),
 
     refund(key) {
       const known = records.get(key);
-      if (known === undefined) {
-        const code = 'blocked';
-        write({ key, status: 'blocked', amount: 0, currency: null, at: Date.now(), code });
-      } else if (known.status === 'captured') {
+      if (known?.status === 'processing') return afterWrites('processing');
+      if (known?.status === 'captured') {
         write({ ...known, status: 'refunded', at: Date.now(), code: 'refunded' });
         return afterWrites('refunded');
       }
+      close(known, key);
       return afterWrites('nothing');
     },
 
@@ -111,6 +175,38 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
 export function isDeclined(key: string, declineRate: number): boolean {
   const fraction = createHash('sha256').update(key).digest().readUInt32BE(0) / 2 ** 32;
   return fraction < declineRate;
+}
+
+/** Whether a key is of this charge; one that was blocked before any charge is of every. */
+function isSame(known: ChargeRecord, amount: number, currency: string): boolean {
+  return known.currency === null || (known.amount === amount && known.currency === currency);
+}
+
+/** The payment after an action of its buyer, or of the bank of a processing one; itself where the action changes nothing. */
+function pay(known: ChargeRecord, action: BuyerAction): ChargeRecord {
+  const { card, ...open } = known;
+  const paid = (): ChargeRecord => ({
+    ...open,
+    status: 'captured',
+    payment_id: paymentId(known.key),
+  });
+  const reopened = (result: string): ChargeRecord => ({ ...open, status: 'open', card: result });
+  if (known.status !== 'open' && known.status !== 'processing') return known;
+  if (action === 'approve') return paid();
+  if (action === 'decline') return reopened('card_declined');
+  if (known.status === 'processing') return known;
+  switch (action) {
+    case 'insufficient-funds':
+      return reopened('insufficient_funds');
+    case 'challenge':
+      return reopened('challenge');
+    case 'processing':
+      return { ...open, status: 'processing' };
+    case 'approve-challenge':
+      return card === 'challenge' ? paid() : known;
+    case 'fail-challenge':
+      return card === 'challenge' ? reopened('authentication_failed') : known;
+  }
 }
 
 function paymentId(key: string): string {

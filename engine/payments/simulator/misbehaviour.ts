@@ -18,7 +18,7 @@
                              the provider, and sends the second response
                 decline      declines with `code`; a key that was charged before stays charged
 
-  Any kind      operation    charge (default), refund or find; decline is for charges only
+  Any kind      operation    charge (default), checkout, cancel, refund or find; decline is for charges only
                 delayMs      waits this long first; what takes effect does so after the wait, also when the
                              caller has timed out
                 keyPrefix    only keys that begin so
@@ -43,7 +43,7 @@ const KINDS = [
   'twice',
   'decline',
 ] as const;
-const OPERATIONS = ['charge', 'refund', 'find'] as const;
+const OPERATIONS = ['charge', 'checkout', 'cancel', 'refund', 'find'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /** An hour: longer than any test, short enough for a timer. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
 import { SECURITY_HEADERS } from '../../../platform/health-server';
 import {
+  BUYER_ACTIONS,
   isDeclined,
   openChargeLedger,
   type ChargeLedger,
@@ -22,8 +23,11 @@ const CLOSE_MS_MAX = 2_000;
  * A payment provider for tests and demos: it takes no money but remembers every charge. Throws for a damaged ledger file.
  *
  *     POST   /charges               { key, amount, currency, context? }
- *     GET    /charges/:key
+ *     POST   /payments              the same, of a payment that its buyer makes; `url` is the page to pay it
+ *     GET    /charges/:key          of both kinds
+ *     POST   /charges/:key/cancel   ends an open payment, and blocks a key that was never seen
  *     POST   /charges/:key/refund
+ *     POST   /pay/:token            { action }: what the buyer does, see BUYER_ACTIONS
  *     GET    /ledger
  *     GET    /livez
  *     GET, PUT, DELETE /misbehaviour
@@ -42,7 +46,8 @@ export async function createSimulator({
 }) {
   const ledger = await openChargeLedger(ledgerFile);
   const misbehaviour = createMisbehaviour(declineRate);
-  const route = createRouter(ledger, misbehaviour);
+  let pages = '';
+  const route = createRouter(ledger, misbehaviour, (token) => `${pages}/pay/${token}`);
   const closing = new AbortController();
   const inFlight = new Set<Promise<void>>();
   let hasFailed = false;
@@ -81,6 +86,7 @@ export async function createSimulator({
         server.once('error', reject).listen(port, host, resolve);
       });
       const bound = (server.address() as AddressInfo).port;
+      pages = `http://localhost:${bound}`;
       return { port: bound, url: `http://${host}:${bound}` };
     },
 
@@ -117,7 +123,11 @@ type Routes = Partial<
  * Returns a function that finds the task of a request and reads its body. It throws an InvalidRequestError for an unknown
  * or invalid request.
  */
-function createRouter(ledger: ChargeLedger, misbehaviour: Misbehaviour) {
+function createRouter(
+  ledger: ChargeLedger,
+  misbehaviour: Misbehaviour,
+  pageOf: (token: string) => string,
+) {
   const charge = async (request: IncomingMessage): Promise<Task> => {
     const wanted = parseCharge(await readJson(request));
     const { key } = wanted;
@@ -126,10 +136,34 @@ function createRouter(ledger: ChargeLedger, misbehaviour: Misbehaviour) {
       const code = declineCode ?? (isUnlucky ? 'card_declined' : undefined);
       const record = await ledger.charge(wanted, code);
       if (record !== 'conflict') return ok(chargeBody(record));
-      return problem(409, 'conflict', `${key} names a charge of another amount or currency.`);
+      return conflict(key);
     };
     return { run, target: { operation: 'charge', key } };
   };
+  const open = async (request: IncomingMessage): Promise<Task> => {
+    const wanted = parseCharge(await readJson(request));
+    const { key } = wanted;
+    const run = async () => {
+      const record = await ledger.open(wanted);
+      if (record === 'conflict') return conflict(key);
+      const { token } = record;
+      return ok({ ...chargeBody(record), ...(token !== undefined && { url: pageOf(token) }) });
+    };
+    return { run, target: { operation: 'checkout', key } };
+  };
+  const pay = async (token: string, request: IncomingMessage): Promise<Task> => {
+    const { action } = parseAction(await readJson(request));
+    const run = async () => {
+      const record = await ledger.pay(token, action);
+      if (record) return ok(chargeBody(record));
+      return problem(404, 'unknown-payment', 'There is no such payment.');
+    };
+    return { run };
+  };
+  const cancel = (key: string): Task => ({
+    target: { operation: 'cancel', key },
+    run: async () => ok(chargeBody(await ledger.cancel(key))),
+  });
   const find = (key: string): Task => ({
     target: { operation: 'find', key },
     run: async () => {
@@ -141,13 +175,18 @@ function createRouter(ledger: ChargeLedger, misbehaviour: Misbehaviour) {
   });
   const refund = (key: string): Task => ({
     target: { operation: 'refund', key },
-    run: async () => ok({ key, result: await ledger.refund(key) }),
+    run: async () => {
+      const result = await ledger.refund(key);
+      if (result !== 'processing') return ok({ key, result });
+      return problem(409, 'processing', `The bank has not decided on ${key} yet.`);
+    },
   });
   const list = { run: async () => ok((await ledger.list()).map(ledgerRow)) };
   const live = { run: () => Promise.resolve(ok({ live: true })) };
   const show = { run: () => Promise.resolve(ok(misbehaviour.show())) };
   const fixed: Readonly<Record<string, Routes>> = {
     '/charges': { POST: charge },
+    '/payments': { POST: open },
     '/ledger': { GET: () => list },
     '/livez': { GET: () => live },
     '/misbehaviour': {
@@ -164,10 +203,13 @@ function createRouter(ledger: ChargeLedger, misbehaviour: Misbehaviour) {
   };
 
   const routesOf = (path: string): Routes | undefined => {
-    const [, key, action] = /^\/charges\/([^/]+)(\/refund)?$/.exec(path) ?? [];
+    const [, token] = /^\/pay\/([\w-]+)$/.exec(path) ?? [];
+    if (token !== undefined) return { POST: (request) => pay(token, request) };
+    const [, key, action] = /^\/charges\/([^/]+)(\/refund|\/cancel)?$/.exec(path) ?? [];
     if (key === undefined) return fixed[path];
     if (action === undefined) return { GET: () => find(decodeKey(key)) };
-    return { POST: () => refund(decodeKey(key)) };
+    const change = action === '/refund' ? refund : cancel;
+    return { POST: () => change(decodeKey(key)) };
   };
   return (request: IncomingMessage): Task | Promise<Task> => {
     const path = (request.url ?? '').replace(/\?.*$/, '');
@@ -202,6 +244,14 @@ const parseCharge = createParser(
     { description: 'The body must be a JSON object.' },
   ),
 );
+const parseAction = createParser(
+  Type.Object({
+    action: Type.Union(
+      BUYER_ACTIONS.map((action) => Type.Literal(action)),
+      { description: `action must be one of ${BUYER_ACTIONS.join(', ')}.` },
+    ),
+  }),
+);
 
 function decodeKey(raw: string): string {
   let key: string;
@@ -220,6 +270,11 @@ function chargeBody({ key, status, payment_id, code, amount, currency }: ChargeR
 
 function ledgerRow({ key, status, amount, currency, payment_id, at }: ChargeRecord) {
   return { key, status, amount, currency, payment_id, at };
+}
+
+function conflict(key: string): SimulatorResponse {
+  const detail = `${key} has another amount or currency, or its buyer can still pay it.`;
+  return problem(409, 'conflict', detail);
 }
 
 function ok(body: unknown): SimulatorResponse {

@@ -16,6 +16,8 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections();
 });
 
+const OPEN = '{"key":"k1","status":"open"}';
+
 describe('the HTTP payment provider', () => {
   const charge = newCharge({ key: 'k1' });
 
@@ -23,6 +25,7 @@ describe('the HTTP payment provider', () => {
     ['a body that is not JSON', 200, 'OK', 'cannot be read'],
     ['a body that is no object', 200, 'null', 'cannot be read'],
     ['an unknown status', 200, '{"key":"k1","status":"pending"}', 'cannot be read'],
+    ['a charge, a cancel or a checkout without a page, that is open', 200, OPEN, 'cannot be read'],
     ['a capture without its payment', 200, '{"key":"k1","status":"captured"}', 'cannot be read'],
     ['a decline without its code', 200, '{"key":"k1","status":"declined"}', 'cannot be read'],
     [
@@ -38,8 +41,10 @@ describe('the HTTP payment provider', () => {
     const provider = await providerAnswered(status, body);
     const calls = [
       () => provider.charge(charge),
-      () => provider.find('k1'),
+      () => provider.checkout(charge),
+      () => provider.cancel('k1'),
       () => provider.refund('k1'),
+      ...(body === OPEN ? [] : [() => provider.find('k1')]),
     ];
     for (const call of calls) {
       await expect(call()).rejects.toMatchObject({

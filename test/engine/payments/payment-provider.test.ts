@@ -1,47 +1,36 @@
 import { createFakePaymentProvider } from '../../support/fake-payment-provider';
-import { describePaymentProvider, newCharge } from './payment-provider.contract';
+import { describeCheckout } from './checkout.contract';
+import { describePaymentProvider } from './payment-provider.contract';
 import { startSimulator } from './running-simulator';
 
-describePaymentProvider('the simulator over HTTP', async () => {
+async function startSubject() {
   const simulator = await startSimulator();
   const rules: object[] = [];
   return {
     ...simulator,
-    decline: (key, code) => {
+    decline: (key: string, code: string) => {
       rules.push({ kind: 'decline', keyPrefix: key, code, times: 1 });
       return simulator.misbehave(...rules);
     },
   };
-});
+}
+describePaymentProvider('the simulator over HTTP', startSubject);
+describeCheckout('the simulator over HTTP', startSubject);
 
-describePaymentProvider('the fake', () => {
+function startFake() {
   const fake = createFakePaymentProvider();
+  const declined = new Map<string, string>();
+  fake.declineIf((key) => declined.get(key) ?? false);
   return Promise.resolve({
-    provider: fake,
-    decline: fake.decline,
-    moneyHeld: (key) => {
-      const charge = fake.charges().find((candidate) => candidate.key === key);
-      return Promise.resolve(charge?.status === 'captured' ? charge.amountMinor : 0);
+    provider: fake.provider,
+    decline: (key: string, code: string) => void declined.set(key, code),
+    moneyHeld: (key: string) => Promise.resolve(fake.moneyHeld(key)),
+    pay: (...action: Parameters<typeof fake.pay>) => {
+      fake.pay(...action);
+      return Promise.resolve();
     },
     close: () => undefined,
   });
-});
-
-describe('the fake', () => {
-  it('fails before a charge takes effect when told so, once', async () => {
-    const fake = createFakePaymentProvider();
-    const charge = newCharge();
-    fake.breakNext('charge', 'before');
-    await expect(fake.charge(charge)).rejects.toThrow('told to fail');
-    await expect(fake.find(charge.key)).resolves.toBeUndefined();
-    await expect(fake.charge(charge)).resolves.toMatchObject({ kind: 'charged' });
-  });
-
-  it('loses the answer of a charge that took effect when told so', async () => {
-    const fake = createFakePaymentProvider();
-    const charge = newCharge();
-    fake.breakNext('charge', 'after');
-    await expect(fake.charge(charge)).rejects.toThrow('lost');
-    expect(fake.charges()).toMatchObject([{ key: charge.key, status: 'captured' }]);
-  });
-});
+}
+describePaymentProvider('the fake', startFake);
+describeCheckout('the fake', startFake);

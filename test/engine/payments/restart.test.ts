@@ -4,7 +4,7 @@ import { createHttpPaymentProvider } from '../../../engine/payments/http-provide
 import type { ChargeResult } from '../../../engine/payments/payment-provider';
 import { createSimulator } from '../../../engine/payments/simulator/simulator';
 import { newCharge } from './payment-provider.contract';
-import { clientOf, newLedgerFile, until } from './running-simulator';
+import { clientOf, newLedgerFile, send, until } from './running-simulator';
 import { compileSimulator, freePort, runSimulator } from './simulator-process';
 
 jest.setTimeout(60_000);
@@ -20,7 +20,7 @@ describe('a simulator that is started again', () => {
     const simulator = await createSimulator({ ledgerFile: files.ledgerFile, declineRate: 0 });
     const { url } = await simulator.listen(0);
     const provider = createHttpPaymentProvider({ baseUrl: url, timeoutMs: 10_000 });
-    return { ...clientOf(url), provider, close: simulator.close };
+    return { url, ...clientOf(url), provider, close: simulator.close };
   };
 
   it('answers every key as it did before', async () => {
@@ -47,6 +47,45 @@ describe('a simulator that is started again', () => {
       await expect(second.provider.charge(charge)).resolves.toEqual({ kind: 'declined', code });
     }
     await second.close();
+  });
+
+  it('keeps open payments, their pages and what was ended', async () => {
+    const [open, challenged, cancelled] = [newCharge(), newCharge(), newCharge()];
+    const first = await start();
+    const pages: string[] = [];
+    for (const charge of [open, challenged, cancelled]) {
+      const result = await first.provider.checkout(charge);
+      if (result.kind === 'pending' && 'url' in result.page) pages.push(result.page.url);
+    }
+    await send(String(pages[1]), 'POST', '', { action: 'challenge' });
+    const ended = await first.provider.cancel(cancelled.key);
+    await first.close();
+
+    const second = await start();
+    await expect(second.provider.find(open.key)).resolves.toEqual({ kind: 'pending' });
+    await expect(second.provider.cancel(cancelled.key)).resolves.toEqual(ended);
+    for (const [page, action] of [
+      [pages[0], 'approve'],
+      [pages[1], 'approve-challenge'],
+      [pages[2], 'approve'],
+    ]) {
+      await send(second.url, 'POST', new URL(String(page)).pathname, { action });
+    }
+    const statuses = (await second.ledger()).map(({ status }) => status);
+    expect(statuses).toEqual(['captured', 'captured', 'cancelled']);
+    await second.close();
+  });
+
+  it('opens a ledger of a version that knew charges only', async () => {
+    await mkdir(dirname(files.ledgerFile), { recursive: true });
+    const { key } = newCharge();
+    const line = { key, status: 'captured', amount: 1000, currency: 'USD', at: 1, payment_id: 'p' };
+    await writeFile(files.ledgerFile, `${JSON.stringify(line)}\n`);
+    const simulator = await start();
+    const found = { kind: 'charged', paymentId: 'p', amountMinor: 1000, currency: 'USD' };
+    await expect(simulator.provider.find(key)).resolves.toEqual(found);
+    await expect(simulator.provider.refund(key)).resolves.toBe('refunded');
+    await simulator.close();
   });
 
   it('forgets a write that was cut short, and writes on from there', async () => {

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHttpPaymentProvider } from '../../../engine/payments/http-provider';
+import type { Charge, CheckoutResult } from '../../../engine/payments/payment-provider';
+import type { BuyerAction } from '../../../engine/payments/simulator/charge-ledger';
 import { createSimulator } from '../../../engine/payments/simulator/simulator';
 
 export interface LedgerRow {
@@ -28,11 +30,28 @@ export async function startSimulator({ timeoutMs = 10_000 } = {}) {
   const onError = (error: Error) => errors.push(error);
   const simulator = await createSimulator({ ledgerFile, declineRate: 0, onError });
   const { url } = await simulator.listen(0);
+  const provider = createHttpPaymentProvider({ baseUrl: url, timeoutMs });
+  const pages = new Map<string, string>();
   return {
     url,
     errors,
     ledgerFile,
-    provider: createHttpPaymentProvider({ baseUrl: url, timeoutMs }),
+    provider: {
+      ...provider,
+      // A buyer knows the page from whoever has opened the payment.
+      checkout: async (charge: Charge): Promise<CheckoutResult> => {
+        const result = await provider.checkout(charge);
+        if (result.kind === 'pending' && 'url' in result.page) {
+          pages.set(charge.key, result.page.url);
+        }
+        return result;
+      },
+    },
+    /** Acts as a buyer on the page of a payment, if one was opened. */
+    pay: async (key: string, action: BuyerAction): Promise<void> => {
+      const page = pages.get(key);
+      if (page !== undefined) await send(page, 'POST', '', { action });
+    },
     ...clientOf(url),
     close: async () => {
       await simulator.close();

@@ -33,6 +33,25 @@ describe('the payment simulator', () => {
     expect(rows.every((row) => row.at >= startedAt && row.at <= Date.now())).toBe(true);
   });
 
+  it('tells the secret of a page to whoever opens the payment, and to nobody else', async () => {
+    const charge = newCharge();
+    const result = await simulator.provider.checkout(charge);
+    const url = result.kind === 'pending' && 'url' in result.page ? result.page.url : '';
+    const { port } = new URL(simulator.url);
+    const [, secret = ''] =
+      /^http:\/\/localhost:(\d+)\/pay\/([\w-]{32})$/.exec(url.replace(port, '0'))?.slice(1) ?? [];
+    expect(secret).not.toBe('');
+    expect(url).toBe(`http://localhost:${port}/pay/${secret}`);
+    const told = [
+      await simulator.ledger(),
+      await send(simulator.url, 'GET', `/charges/${charge.key}`),
+      await send(url, 'POST', '', { action: 'decline' }),
+      await send(simulator.url, 'POST', `/charges/${charge.key}/cancel`),
+    ];
+    expect(JSON.stringify(told)).not.toContain(secret);
+    expect(told[1]).toMatchObject({ body: { key: charge.key, status: 'open' } });
+  });
+
   it('is alive', async () => {
     await expect(send(simulator.url, 'GET', '/livez')).resolves.toMatchObject({ status: 200 });
   });
@@ -50,6 +69,9 @@ describe('the payment simulator', () => {
     ['POST', '/charges', { ...good, amount: '1' }, 400, 'amount must be'],
     ['POST', '/charges', { ...good, currency: 'usd' }, 400, 'currency must be'],
     ['POST', '/charges', 'x'.repeat(70_000), 413, 'larger than'],
+    ['POST', '/payments', { ...good, amount: 0 }, 400, 'amount must be'],
+    ['POST', '/pay/unknown', { action: 'approve' }, 404, 'no such payment'],
+    ['POST', '/pay/unknown', { action: 'steal' }, 400, 'action must be one of approve, '],
     ['GET', '/charges/%E0%A4%A', undefined, 400, 'not encoded'],
     ['GET', '/charges/a%20b', undefined, 400, 'key must be'],
     ['GET', '/charges', undefined, 405, 'takes POST only'],
@@ -63,6 +85,40 @@ describe('the payment simulator', () => {
       expect(reply.body['detail']).toContain(detail);
     },
   );
+
+  it('answers by 409 what has no definite answer while a buyer or a bank decides', async () => {
+    const charge = newCharge();
+    const { key } = charge;
+    await simulator.provider.checkout(charge);
+    const body = { key, amount: 1000, currency: 'USD' };
+    const charged = await send(simulator.url, 'POST', '/charges', body);
+    expect(charged).toMatchObject({ status: 409, body: { type: 'conflict' } });
+    await simulator.pay(key, 'processing');
+    const refunded = await send(simulator.url, 'POST', `/charges/${key}/refund`);
+    expect(refunded).toMatchObject({ status: 409, body: { type: 'processing' } });
+  });
+
+  it.each([
+    ['approve', 'captured'],
+    ['decline', 'open'],
+    ['challenge', 'processing'],
+  ] as const)('takes %s as what the bank decides: %s', async (action, status) => {
+    const charge = newCharge();
+    await simulator.provider.checkout(charge);
+    await simulator.pay(charge.key, 'processing');
+    await simulator.pay(charge.key, action);
+    await expect(simulator.statusOf(charge.key)).resolves.toBe(status);
+  });
+
+  it('approves no challenge that was not made, or has failed', async () => {
+    const charge = newCharge();
+    await simulator.provider.checkout(charge);
+    await simulator.pay(charge.key, 'approve-challenge');
+    for (const action of ['challenge', 'fail-challenge', 'approve-challenge'] as const) {
+      await simulator.pay(charge.key, action);
+    }
+    await expect(simulator.statusOf(charge.key)).resolves.toBe('open');
+  });
 
   it('answers a conflict by 409', async () => {
     const { key } = newCharge();
