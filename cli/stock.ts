@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Gateway } from '../client/gateway';
 import { AMOUNT_MAX, isId, type ItemId } from '../engine/orders/order';
 import {
   isCurrency,
   minorDigits,
+  PAY_WITHIN_MS_MAX,
+  PAY_WITHIN_MS_MIN,
   PRICE_MINOR_MAX,
   RESTOCK_UNITS_MAX,
   SALE_TIME_MAX,
@@ -76,7 +78,7 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
   addCommand(
     sale,
     'show <item>',
-    'The price, the limit and the window of an item',
+    'The price, the limit and the window of an item, and how it is paid',
     'flash-sale sale show 101',
   ).action((item: string, options: CommonOptions) => end(actions.show({ ...options, item })));
 
@@ -84,9 +86,10 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
     addCommand(
       sale,
       'set <item>',
-      'Change the sale of an item; orders under way keep their price',
+      'Change the sale of an item; orders under way keep their price and way to pay',
       'flash-sale sale set 101 --price 10.00 --currency USD --limit 2',
       'flash-sale sale set 101 --opens 2026-11-24T10:00Z --closes 2026-11-24T12:00Z',
+      'flash-sale sale set 101 --pay checkout --pay-within 10m',
     ),
   )
     .option('--price <amount>', 'price of a unit, such as 10.00')
@@ -95,6 +98,12 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
     .option('--limit <units>', 'units a user may own', wholeNumber(1, AMOUNT_MAX))
     .option('--opens <time>', 'start of the sale, such as 2026-11-24T10:00Z', time)
     .option('--closes <time>', 'end of the sale, such as 2026-11-24T12:00Z', time)
+    .addOption(
+      new Option('--pay <how>', 'the engine charges, or buyers pay themselves').choices(
+        WAYS_TO_PAY,
+      ),
+    )
+    .option('--pay-within <time>', 'how long buyers have to pay: 90s, 10m or 2h', payWithinMs)
     .option('--force', 'set the limit although users own more already')
     .action((item: string, options: Omit<SaleSetOptions, 'item'>) =>
       end(actions.saleSet({ ...options, item })),
@@ -104,7 +113,7 @@ export function addSaleCommands(sale: Command, actions: StockActions, end: End):
     addCommand(
       sale,
       'clear <item>',
-      'No limit, no window, the default price',
+      'No limit, no window, the default price, and the engine charges',
       'flash-sale sale clear 101',
     ),
   ).action((item: string, options: ActionOptions) => end(actions.saleClear({ ...options, item })));
@@ -114,6 +123,17 @@ function currencyCode(text: string): string {
   if (isCurrency(text)) return text;
   throw new InvalidArgumentError('It must be a currency of ISO 4217, such as USD.');
 }
+
+const WAYS_TO_PAY = ['charge', 'checkout'] as const;
+
+function payWithinMs(text: string): number {
+  const [, number, unit = ''] = /^([1-9]\d{0,5})([smh])$/.exec(text) ?? [];
+  const ms = Number(number) * (UNIT_MS[unit] ?? NaN);
+  if (ms >= PAY_WITHIN_MS_MIN && ms <= PAY_WITHIN_MS_MAX) return ms;
+  throw new InvalidArgumentError('It must be a time from 5s to 12h, such as 90s, 10m or 2h.');
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
 function operationId(text: string): string {
   if (isId(text)) return text;
@@ -186,6 +206,12 @@ export async function stockShow(
     ['limit', limit == null ? 'none' : `${limit} units per user`],
     ['opens', item.opens_at ?? 'open already'],
     ['closes', item.closes_at ?? 'never'],
+    [
+      'pay',
+      item.pay === 'checkout'
+        ? `by the buyer, within ${item.pay_within_seconds ?? '?'} s`
+        : 'charged by the engine',
+    ],
     ...(item.selling_stopped
       ? [['selling', { text: 'stopped, of every item', colour: 'red' } as const]]
       : []),
@@ -283,6 +309,9 @@ export interface SaleSetOptions extends ChangeOptions {
   /** Milliseconds since the epoch. */
   readonly opens?: number | undefined;
   readonly closes?: number | undefined;
+  readonly pay?: (typeof WAYS_TO_PAY)[number] | undefined;
+  /** Milliseconds. */
+  readonly payWithin?: number | undefined;
   /** Set the limit although users own more. */
   readonly force?: boolean | undefined;
 }
@@ -295,6 +324,7 @@ export async function saleSet(deps: SaleSetDeps, options: SaleSetOptions): Promi
     ...(options.limit !== undefined && { unitsPerUser: options.limit }),
     ...(options.opens !== undefined && { opensAt: options.opens }),
     ...(options.closes !== undefined && { closesAt: options.closes }),
+    ...payChange(options),
   };
   if (Object.keys(change).length === 0) {
     throw new UserError('Name at least one thing to change: --help lists them.');
@@ -311,7 +341,7 @@ const NO_SALE: SaleChange = {
   payWithinMs: null,
 };
 
-/** `flash-sale sale clear`: the item is sold without a limit or a window, at the default price. */
+/** `flash-sale sale clear`: the item is sold without a limit or a window, at the default price, and the engine charges. */
 export async function saleClear(deps: Deps, options: ChangeOptions): Promise<ExitCode> {
   return applyChange(deps, parseItemId(options.item), NO_SALE, options);
 }
@@ -319,6 +349,16 @@ export async function saleClear(deps: Deps, options: ChangeOptions): Promise<Exi
 /** `flash-sale item close`: the sale ends now, by the clock of Redis. */
 export async function saleClose(deps: Deps, options: ChangeOptions): Promise<ExitCode> {
   return applyChange(deps, parseItemId(options.item), { closesAt: 'now' }, options);
+}
+
+/** The two options go together, so that neither changes the meaning of what the sale has of the other. */
+function payChange({ pay, payWithin }: SaleSetOptions): SaleChange {
+  if ((pay === 'checkout') !== (payWithin !== undefined)) {
+    throw new UserError(
+      '--pay checkout needs --pay-within, such as --pay-within 10m, and only it has one. Nothing was changed.',
+    );
+  }
+  return pay === undefined ? {} : { payWithinMs: payWithin ?? null };
 }
 
 /** A price in major units is parsed by its currency, and both are written. */
@@ -393,7 +433,7 @@ async function applyChange(
 
 /** By the names that the HTTP interface has for the fields. */
 function saleRequest(change: SaleChange, force: boolean) {
-  const { priceMinor, currency, unitsPerUser, opensAt, closesAt } = change;
+  const { priceMinor, currency, unitsPerUser, opensAt, closesAt, payWithinMs: within } = change;
   const time = (at: SaleChange['closesAt']) =>
     typeof at === 'number' ? new Date(at).toISOString() : at;
   return {
@@ -402,6 +442,8 @@ function saleRequest(change: SaleChange, force: boolean) {
     units_per_user: unitsPerUser,
     opens_at: time(opensAt),
     closes_at: time(closesAt),
+    pay: within === undefined ? undefined : within === null ? 'charge' : 'checkout',
+    pay_within_seconds: typeof within === 'number' ? within / 1000 : within,
     force,
   };
 }

@@ -54,6 +54,8 @@ const Item = Type.Object({
   units_per_user: nullable(Type.Number()),
   opens_at: nullable(Type.String()),
   closes_at: nullable(Type.String()),
+  pay: Type.Optional(Type.String()),
+  pay_within_seconds: nullable(Type.Number()),
   selling_stopped: Type.Optional(Type.Boolean()),
 });
 

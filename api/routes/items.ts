@@ -12,13 +12,19 @@ import {
   jsonResponse,
   NOT_MODIFIED,
   object,
+  oneOf,
   orNull,
   pathParameter,
   time,
   units,
   type Route,
 } from './route';
-import type { Sale, StockCounts } from '../../engine/orders/sale';
+import {
+  PAY_WITHIN_MS_MAX,
+  PAY_WITHIN_MS_MIN,
+  type Sale,
+  type StockCounts,
+} from '../../engine/orders/sale';
 
 /** An item as the outside reads it. */
 export const Item = object({
@@ -37,6 +43,11 @@ export const Item = object({
   units_per_user: orNull(Type.Integer({ minimum: 1 }), 'null: no limit'),
   opens_at: orNull(time('start of the sale'), 'null: open from the beginning'),
   closes_at: orNull(time('end of the sale'), 'null: no end'),
+  pay: oneOf(['charge', 'checkout'], 'charge: the engine charges; checkout: buyers pay themselves'),
+  pay_within_seconds: orNull(
+    Type.Number({ minimum: PAY_WITHIN_MS_MIN / 1000, maximum: PAY_WITHIN_MS_MAX / 1000 }),
+    'how long a buyer has to pay in checkout, from the reservation; null: charge',
+  ),
   selling_stopped: Type.Boolean({
     description: 'true while operators have stopped the selling of every item',
   }),
@@ -109,6 +120,8 @@ export function itemBody(
     units_per_user: sale.unitsPerUser ?? null,
     opens_at: isoOrNull(sale.opensAt),
     closes_at: isoOrNull(sale.closesAt),
+    pay: sale.payWithinMs === undefined ? 'charge' : 'checkout',
+    pay_within_seconds: sale.payWithinMs === undefined ? null : sale.payWithinMs / 1000,
     selling_stopped: selling === 'stopped',
   };
 }
@@ -130,5 +143,7 @@ export const ITEM_EXAMPLE: Static<typeof Item> = {
   units_per_user: 2,
   opens_at: '2026-01-05T12:00:00.000Z',
   closes_at: null,
+  pay: 'checkout',
+  pay_within_seconds: 600,
   selling_stopped: false,
 };

@@ -31,7 +31,7 @@ export function buyRoute(
     id: 'buy',
     summary: 'Buy units of an item',
     description:
-      'If the response is lost, send the same request again with the same request_id: it never buys twice. A rejected request uses up no unit, no request_id and nothing of the purchase limit. user_id, item_id and request_id are opaque: use no names and no addresses.',
+      'If the response is lost, send the same request again with the same request_id: it never buys twice. A rejected request uses up no unit, no request_id and nothing of the purchase limit. user_id, item_id and request_id are opaque: use no names and no addresses. An item with `pay: checkout` takes no `payment`.',
     body: hasTokens
       ? {
           schema: BuyRequestWithToken,

@@ -28,6 +28,20 @@ describe('the items of operators', () => {
     expect((await ask('PUT', '/items/101', { ...sale, by: 'ann' })).status).toBe(200);
     const opensAt = Date.UTC(2026, 10, 24);
     expect(changes).toEqual([{ priceMinor: 5, currency: 'EUR', opensAt, closesAt: null }]);
+    for (const pay of [
+      { pay: 'checkout', pay_within_seconds: 600 },
+      { pay: 'charge', pay_within_seconds: null },
+      { pay: 'charge' },
+      { pay: null },
+    ]) {
+      expect((await ask('PUT', '/items/101', { ...pay, by: 'ann' })).status).toBe(200);
+    }
+    expect(changes.slice(1)).toEqual([
+      { payWithinMs: 600_000 },
+      { payWithinMs: null },
+      { payWithinMs: null },
+      { payWithinMs: null },
+    ]);
     const nothing = await ask('PUT', '/items/101', { by: 'ann' });
     expect([nothing.status, type(nothing)]).toEqual([400, 'invalid-request']);
   });

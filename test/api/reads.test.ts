@@ -233,7 +233,8 @@ describe('GET /orders/<request_id>/events', () => {
 
 describe('GET /items/<item_id>', () => {
   test('shows the stock, the window and the price', async () => {
-    await open.stock.setSale(ITEM, { unitsPerUser: 2, opensAt: 1000, priceMinor: 250 });
+    const sale = { unitsPerUser: 2, opensAt: 1000, priceMinor: 250 };
+    await open.stock.setSale(ITEM, sale);
     await buy(open, { amount: 2 });
     const { status, headers, body } = await get('/items/101');
     expect(status).toBe(200);
@@ -251,8 +252,13 @@ describe('GET /items/<item_id>', () => {
       units_per_user: 2,
       opens_at: '1970-01-01T00:00:01.000Z',
       closes_at: null,
+      pay: 'charge',
+      pay_within_seconds: null,
       selling_stopped: false,
     });
+    await open.stock.setSale(ITEM, { ...sale, payWithinMs: 90_000 });
+    const paid = { ...body, pay: 'checkout', pay_within_seconds: 90 };
+    expect((await get('/items/101')).body).toEqual(paid);
   });
 
   test('answers 304 as long as nothing has changed', async () => {

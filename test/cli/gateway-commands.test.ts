@@ -186,6 +186,17 @@ describe('stock show', () => {
     }
   });
 
+  test('shows who pays how', async () => {
+    const checkout = { pay: 'checkout', pay_within_seconds: 600 };
+    const shown = async (body: object) => {
+      const { deps, terminal } = await against(() => ({ status: 200, body }));
+      await stockShow(deps, { item: '101' });
+      return terminal.written();
+    };
+    expect(await shown(anItemBody())).toMatch(/pay +│ charged by the engine/);
+    expect(await shown(anItemBody(checkout))).toMatch(/pay +│ by the buyer, within 600 s/);
+  });
+
   test('exits 1 for an unknown item, and prints null as its document', async () => {
     const { deps, terminal } = await against(() => aProblem(404, 'unknown-item'));
     expect(await stockShow(deps, { item: '999', json: true })).toBe(1);

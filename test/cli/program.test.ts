@@ -107,6 +107,12 @@ test.each([
       closes: Date.UTC(2026, 10, 24, 8),
     },
   ],
+  [
+    'sale set 101 --pay checkout --pay-within 10m',
+    'sale set',
+    { item: '101', pay: 'checkout', payWithin: 600_000 },
+  ],
+  ['sale set 101 --pay-within 12h', 'sale set', { item: '101', payWithin: 43_200_000 }],
   ['sale clear 101', 'sale clear', { item: '101' }],
   ['dlq ls', 'dlq ls', { max: 50 }],
   ['dlq ls --max 5 --reason sold-out', 'dlq ls', { max: 5, reason: 'sold-out' }],
@@ -212,6 +218,11 @@ test.each([
   ['sale set 101 --currency XYZ', /must be a currency of ISO 4217/],
   ['sale set 101 --opens tomorrow', /must be a time such as/],
   ['sale set 101 --closes 2026-02-31', /must be a time such as/],
+  ['sale set 101 --pay cash', /Allowed choices are charge, checkout/],
+  ...['4s', '13h', '43201s', '10', '1d', '1.5m', '0m'].map((time): [string, RegExp] => [
+    `sale set 101 --pay checkout --pay-within ${time}`,
+    /must be a time from 5s to 12h/,
+  ]),
 ])('"%s" is wrong usage: a hint, exit code 2, nothing on standard output', async (line, hint) => {
   const { code, calls, out, err } = await run(line);
   expect([code, calls, out]).toEqual([2, [], '']);

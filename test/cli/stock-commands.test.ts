@@ -179,6 +179,27 @@ describe('flash-sale sale set', () => {
     expect([priceMinor, currency]).toEqual(written);
   });
 
+  test('sets how buyers pay, and goes back to charging', async () => {
+    const { set, asked, actions } = aLedger();
+    await set({ pay: 'checkout', payWithin: 600_000 });
+    await set({ pay: 'charge' });
+    expect(asked).toMatchObject([{ payWithinMs: 600_000 }, { payWithinMs: null }]);
+    expect(actions).toMatchObject([
+      { request: { pay: 'checkout', pay_within_seconds: 600 } },
+      { request: { pay: 'charge', pay_within_seconds: null } },
+    ]);
+  });
+
+  test.each([
+    { pay: 'checkout' },
+    { payWithin: 600_000 },
+    { pay: 'charge', payWithin: 600_000 },
+  ] as const)('refuses %j: checkout and a time to pay go together', async (options) => {
+    const { set, asked } = aLedger();
+    await expect(set(options)).rejects.toThrow(/--pay checkout needs --pay-within.*Nothing was/);
+    expect(asked).toEqual([]);
+  });
+
   test('needs something to change, and one price', async () => {
     const { set, asked } = aLedger();
     await expect(set({})).rejects.toThrow(/at least one thing/);
@@ -216,7 +237,14 @@ test('flash-sale sale clear removes every setting', async () => {
   const { clear, asked } = aLedger();
   expect(await clear()).toBe(0);
   expect(asked).toMatchObject([
-    { priceMinor: null, currency: null, unitsPerUser: null, opensAt: null, closesAt: null },
+    {
+      priceMinor: null,
+      currency: null,
+      unitsPerUser: null,
+      opensAt: null,
+      closesAt: null,
+      payWithinMs: null,
+    },
   ]);
 });
 

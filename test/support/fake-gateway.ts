@@ -98,6 +98,8 @@ export function anItemBody(fields: Readonly<Record<string, unknown>> = {}) {
     units_per_user: null,
     opens_at: null,
     closes_at: null,
+    pay: 'charge',
+    pay_within_seconds: null,
     ...fields,
   };
 }

@@ -2,6 +2,8 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { AMOUNT_MAX, type ItemId } from '../../../engine/orders/order';
 import {
   isCurrency,
+  PAY_WITHIN_MS_MAX,
+  PAY_WITHIN_MS_MIN,
   PRICE_MINOR_MAX,
   RESTOCK_UNITS_MAX,
   SALE_TIME_MAX,
@@ -15,7 +17,16 @@ import { parseItemId } from '../../../engine/orders/order';
 import { problem } from '../../http/problems';
 import { json, type HttpResponse } from '../../http/response';
 import { Item, ITEM_EXAMPLE, ITEM_ID, itemBody } from '../items';
-import { NO_STORE, object, orNull, text, units, type Parameter, type RouteContext } from '../route';
+import {
+  NO_STORE,
+  object,
+  oneOf,
+  orNull,
+  text,
+  units,
+  type Parameter,
+  type RouteContext,
+} from '../route';
 import {
   By,
   invalid,
@@ -62,6 +73,8 @@ const SaleRequest = object(
     units_per_user: optional(whole(1, AMOUNT_MAX)),
     opens_at: optional(text('must be a time such as 2026-11-24T10:00Z')),
     closes_at: optional(text('must be a time such as 2026-11-24T10:00Z')),
+    pay: optional(oneOf(['charge', 'checkout'], 'must be charge or checkout')),
+    pay_within_seconds: optional(whole(PAY_WITHIN_MS_MIN / 1000, PAY_WITHIN_MS_MAX / 1000)),
     force: Type.Optional(Type.Boolean({ description: 'must be true or false' })),
     by: By,
     why: Why,
@@ -80,7 +93,7 @@ const putSale = operatorRoute({
   id: 'operatorPutSale',
   summary: 'Change how an item is sold',
   description:
-    'Changes the price, limit and opening times that the body names, all of them or none; null unsets one. With If-Match, only if the free units are still those. Accepted orders keep their price.',
+    'Changes the price, limit, opening times and way to pay that the body names, all of them or none; null unsets one. `pay: checkout` needs `pay_within_seconds`, and only that has it. With If-Match, only if the free units are still those. Accepted orders keep their price and way to pay.',
   parameters: [ITEM_ID, IF_MATCH],
   body: {
     schema: SaleRequest,
@@ -256,6 +269,7 @@ function unknownItem(itemId: ItemId): HttpResponse {
 /** What the body names. Throws a RequestError when it names nothing, no currency or no time. */
 function saleChange(body: Static<typeof SaleRequest>): SaleChange {
   const { price_minor, currency, units_per_user, opens_at, closes_at } = body;
+  const payWithinMs = payWithin(body);
   if (currency != null && !isCurrency(currency)) {
     throw invalid({ path: '/currency', message: 'must be a currency of ISO 4217 such as USD' });
   }
@@ -265,9 +279,23 @@ function saleChange(body: Static<typeof SaleRequest>): SaleChange {
     ...(units_per_user !== undefined && { unitsPerUser: units_per_user }),
     ...(opens_at !== undefined && { opensAt: saleTime(opens_at, '/opens_at') }),
     ...(closes_at !== undefined && { closesAt: saleTime(closes_at, '/closes_at') }),
+    ...(payWithinMs !== undefined && { payWithinMs }),
   };
   if (Object.keys(change).length > 0) return change;
   throw invalid({ path: '', message: 'must name at least one field to change' });
+}
+
+/** The two fields go together, so that neither changes the meaning of what the sale has of the other. */
+function payWithin(body: Static<typeof SaleRequest>): SaleChange['payWithinMs'] {
+  const { pay, pay_within_seconds: seconds } = body;
+  if ((pay === 'checkout') !== (seconds != null)) {
+    throw invalid({
+      path: '/pay_within_seconds',
+      message: 'must come with the pay checkout, and that with it',
+    });
+  }
+  if (seconds != null) return seconds * 1000;
+  return pay === undefined && seconds === undefined ? undefined : null;
 }
 
 function saleTime(value: string | null, path: string): number | null {
