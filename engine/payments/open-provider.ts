@@ -2,7 +2,7 @@ import type { PaymentSettings } from '../../platform/config/payments';
 import { createHttpPaymentProvider } from './http-provider';
 import { createPaymentMethods } from './payment-methods';
 import type { PaymentProvider } from './payment-provider';
-import { createStripePaymentProvider } from './stripe-provider';
+import { createStripePaymentProvider } from './stripe/stripe-provider';
 
 /** The payment provider that the settings choose. Another one is a file like its adapters, and a line here. */
 export function openPaymentProvider(settings: PaymentSettings): PaymentProvider {

@@ -1,4 +1,4 @@
-import { createStripePaymentProvider } from '../../engine/payments/stripe-provider';
+import { createStripePaymentProvider } from '../../engine/payments/stripe/stripe-provider';
 import { describePaymentProvider } from '../engine/payments/payment-provider.contract';
 import { startStripeDouble } from '../engine/payments/stripe-double';
 import { findStripeMock, STRIPE_MOCK_INSTALL, type StripeMock } from '../support/stripe-mock';

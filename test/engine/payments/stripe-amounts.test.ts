@@ -1,4 +1,4 @@
-import { fromStripeAmount, toStripeAmount } from '../../../engine/payments/stripe-amounts';
+import { fromStripeAmount, toStripeAmount } from '../../../engine/payments/stripe/stripe-amounts';
 
 describe('an amount at Stripe', () => {
   // As in Stripe's own examples: 10 USD, 500 JPY, 5 ISK, 5 UGX, 5.12 KWD, 5 MGA.

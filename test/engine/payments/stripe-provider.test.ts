@@ -1,4 +1,4 @@
-import { createStripePaymentProvider } from '../../../engine/payments/stripe-provider';
+import { createStripePaymentProvider } from '../../../engine/payments/stripe/stripe-provider';
 import { startStripeDouble } from './stripe-double';
 import type { Charge } from '../../../engine/payments/payment-provider';
 import { describePaymentProvider, newCharge } from './payment-provider.contract';

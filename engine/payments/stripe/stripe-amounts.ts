@@ -1,4 +1,4 @@
-import { minorDigits } from '../orders/sale';
+import { minorDigits } from '../../orders/sale';
 
 /*
   Stripe's amounts, by its table "Supported currencies", which differs from ISO 4217 in places.

@@ -32,8 +32,8 @@
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
 import Stripe from 'stripe';
-import type { BuyerPayment } from '../orders/order';
-import type { Charge, ChargeResult, FoundCharge, PaymentProvider } from './payment-provider';
+import type { BuyerPayment } from '../../orders/order';
+import type { Charge, ChargeResult, FoundCharge, PaymentProvider } from '../payment-provider';
 import { fromStripeAmount, toStripeAmount } from './stripe-amounts';
 
 /** The version of the API by which requests and answers are read, whatever the account's own is. */
