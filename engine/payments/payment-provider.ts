@@ -49,9 +49,9 @@ export interface PaymentProvider {
   find(key: string, keySince?: number): Promise<FoundCharge | undefined>;
   /**
    * Makes sure that the key holds no money and never will: voids or refunds a charge, and blocks a key that was never
-   * seen, so that a charge still on its way fails. `nothing`: there was no money.
+   * seen, so that a charge still on its way fails. `nothing`: there was no money. `keySince` as in `find`.
    */
-  refund(key: string): Promise<'refunded' | 'nothing'>;
+  refund(key: string, keySince?: number): Promise<'refunded' | 'nothing'>;
 }
 
 /**
@@ -171,11 +171,15 @@ export interface PaymentEvent {
 export class InvalidWebhookError extends Error {}
 
 export interface PaymentEvents {
-  /** Reads a webhook: its body as it was received, and its signature header. Throws InvalidWebhookError. */
-  readWebhook(body: Buffer, header: (name: string) => string | undefined): PaymentEvent;
   /**
-   * A page of the provider's list of events from a time on, in ms since the epoch, the oldest first; events of the same
-   * millisecond may be repeated. The next page begins at `next`; undefined: there is no more yet.
+   * Reads a webhook: its body as it was received, and its signature header. Throws InvalidWebhookError, before any request to
+   * the provider. One is made where the event does not name the key.
+   */
+  readWebhook(body: Buffer, header: (name: string) => string | undefined): Promise<PaymentEvent>;
+  /**
+   * A page of the provider's list of events from a time on, in ms since the epoch, the oldest first. The next page begins at
+   * `next`. Undefined: there is no more yet, and the reader asks from the same time again: an event may appear late, behind
+   * newer ones, so it gets the newest ones more than once.
    */
   listEvents(
     since: number,

@@ -1,6 +1,6 @@
-import { createStripePaymentProvider } from '../../engine/payments/stripe/stripe-provider';
+import { describeCheckout } from '../engine/payments/checkout.contract';
 import { describePaymentProvider } from '../engine/payments/payment-provider.contract';
-import { startStripeDouble } from '../engine/payments/stripe-double';
+import { startStripe } from '../engine/payments/stripe-subject';
 import { findStripeMock, STRIPE_MOCK_INSTALL, type StripeMock } from '../support/stripe-mock';
 
 /*
@@ -22,16 +22,13 @@ if (startMock === undefined) {
   });
   afterAll(() => mock.stop());
 
-  describePaymentProvider('the Stripe adapter before stripe-mock', async () => {
-    const stripe = await startStripeDouble(mock.url);
-    const provider = createStripePaymentProvider({
-      secretKey: 'sk_test_123',
-      timeoutMs: 10_000,
-      paymentOf: () => Promise.resolve({ method: 'pm_card_visa', customer: 'cus_1' }),
-      apiUrl: stripe.url,
-    });
-    return { ...stripe, provider, moneyHeld: (key) => Promise.resolve(stripe.moneyHeld(key)) };
-  });
+  const start = () =>
+    startStripe(
+      { paymentOf: () => Promise.resolve({ method: 'pm_card_visa', customer: 'cus_1' }) },
+      mock.url,
+    );
+  describePaymentProvider('the Stripe adapter before stripe-mock', start);
+  describeCheckout('the Stripe adapter before stripe-mock', start);
 
   describe('stripe-mock', () => {
     it('refuses a parameter that Stripe does not have, which is what makes the above a check', async () => {

@@ -11,8 +11,10 @@
              one takes the money and all get the same result. The price needs no idempotency key: Stripe changes none
              after the confirmation, and a charge that finds another price throws
     find     reads the intent: one that was never tried means that the key was never charged
-    refund   cancels the intent. Stripe then refuses every confirmation, so a charge still on its way fails. If the
-             intent has succeeded, the money is refunded under `<intent>:refund`
+    checkout sets the price under `<key>:checkout` and marks the intent as one that its buyer pays. Only then its client
+             secret goes out, with which a page can pay: the placeholder never can be paid. From then on no charge confirms it
+    cancel   cancels the intent. Stripe then refuses every confirmation, so a charge or a buyer still on the way fails
+    refund   cancels the intent, too. If it has succeeded, the money is refunded under `<intent>:refund`
 
   After a confirmation that failed, the intent is read again; the error alone does not tell the outcome. Stripe clears the
   error of a declined card when the intent is updated, as a concurrent charge does; the failed charge of the intent stays,
@@ -25,139 +27,121 @@
     22 hours is believed only after a search for older ones. The two windows overlap by 21 hours.
   - Stripe repeats a response of 500 to the same idempotency key for those 24 hours, too. If it hit the creation, the key
     can neither be charged nor closed until then, which is safe. If it hit the confirmation, the charge stays unknown and
-    its refund decides it at once.
-  - A charge is three requests, and a fourth, search, for an old key. Search has the lowest rate limit, 20 a second; a refund
-    always needs it.
+    its refund decides it at once. If it hit the price of a checkout, the buyer cannot pay, and the order ends at its deadline.
+  - A charge is three requests, and a fourth, search, for an old key; a checkout or a cancel is two or three. Search has the
+    lowest rate limit, 20 a second.
+  - A refund that Stripe reports as failed throws until an operator has looked at it. Once Stripe has forgotten its idempotency
+    key, it is tried again: once a day.
   - A look-up of a key that was never charged leaves an incomplete intent in the dashboard.
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
 import Stripe from 'stripe';
 import type { BuyerPayment } from '../../orders/order';
-import type { Charge, ChargeResult, FoundCharge, PaymentProvider } from '../payment-provider';
-import { fromStripeAmount, toStripeAmount } from './stripe-amounts';
+import type {
+  AfterSaleProvider,
+  Charge,
+  ChargeResult,
+  CheckoutProvider,
+  CheckoutResult,
+  FoundCharge,
+  PaymentEvents,
+  PaymentProvider,
+} from '../payment-provider';
+import { toStripeAmount } from './stripe-amounts';
+import { connectStripe, isReplayed, wasAnswered, type StripeConnection } from './stripe-client';
+import {
+  CHECKOUT,
+  foundOf,
+  intentIdsOf,
+  intentOf,
+  isUntouched,
+  readIntent,
+  resultOf,
+} from './stripe-intents';
+import { createStripeEvents } from './stripe-events';
+import { createStripeReturns } from './stripe-returns';
 
-/** The version of the API by which requests and answers are read, whatever the account's own is. */
-const API_VERSION = '2026-10-28.endive';
-
-/**
- * The price of an intent before its charge is known: any that Stripe accepts, but always the same, because Stripe compares
- * the parameters of requests with one idempotency key.
- */
-const PLACEHOLDER = { amount: 100, currency: 'usd' } as const;
-
-export interface StripeOptions {
-  readonly secretKey: string;
-  /** The time limit of one request, in ms. A charge makes three or four, and one more after a failure. */
-  readonly timeoutMs?: number;
+export interface StripeOptions extends StripeConnection {
   /** The payment method that the buyer has saved at Stripe; undefined where there is none. */
   readonly paymentOf: (charge: Charge) => Promise<BuyerPayment | undefined>;
-  /** Base URL of the API, for tests; Stripe's own by default. */
-  readonly apiUrl?: string;
+  /** What a buyer's page needs besides the client secret; the shop's page may have its own. */
+  readonly publishableKey?: string | undefined;
+  /** With which Stripe signs webhooks: several while one is replaced. */
+  readonly webhookSecrets?: readonly string[];
 }
 
-/** Several requests of a charge fit into the 10 s of an activity attempt. */
-const TIMEOUT_MS = 3_000;
-
-/** Stripe knows an idempotency key for 24 hours, and the clock by which a key is dated may be off by an hour. */
-const KEY_KNOWN_MS = 22 * 3_600_000;
+type Declined = Extract<ChargeResult, { readonly kind: 'declined' }>;
 
 /**
- * Charges saved payment methods through Stripe's PaymentIntents. Keys have up to 240 characters. Every method throws, with the
- * cause, when Stripe gave no definite answer.
+ * Charges saved payment methods and lets buyers pay, through Stripe's PaymentIntents. Keys have up to 240 characters. Every
+ * method throws, with the cause, when Stripe gave no definite answer.
  */
-export function createStripePaymentProvider(options: StripeOptions): PaymentProvider {
-  const stripe = connect(options);
-
-  /** The intent with which the key was tried, or an untouched one. */
-  const intentOf = async (key: string, since = 0): Promise<Stripe.PaymentIntent> => {
-    const intent = await openIntent(stripe, key);
-    if (!isUntouched(intent) || Math.abs(Date.now() - since) < KEY_KNOWN_MS) return intent;
-    const older = await olderIntents(stripe, intent, key);
-    return older.find((one) => !isUntouched(one)) ?? intent;
-  };
+export function createStripePaymentProvider(
+  options: StripeOptions,
+): PaymentProvider & CheckoutProvider & AfterSaleProvider & PaymentEvents {
+  const stripe = connectStripe(options);
+  const returns = createStripeReturns(stripe);
+  const live = options.secretKey.includes('_live_');
+  const events = createStripeEvents(stripe, { live, webhookSecrets: options.webhookSecrets ?? [] });
 
   const charge = async (wanted: Charge): Promise<ChargeResult> => {
-    const intent = await intentOf(wanted.key, wanted.keySince);
+    const intent = await intentOf(stripe, wanted.key, wanted.keySince);
     const tried = isUntouched(intent) ? await confirm(stripe, intent, wanted, options) : intent;
     if ('kind' in tried) return tried;
     checkSameCharge(tried, wanted);
-    return resultOf(tried);
+    const result = resultOf(tried);
+    if (result.kind === 'pending') throw new Error(`${tried.id} is its buyer's to pay`);
+    return result;
+  };
+
+  const checkout = async (wanted: Charge): Promise<CheckoutResult> => {
+    const intent = await intentOf(stripe, wanted.key, wanted.keySince);
+    const opened = isUntouched(intent) ? await price(stripe, intent, wanted) : intent;
+    if ('kind' in opened) return opened;
+    // Before anything is shown: a page pays whatever price the intent has.
+    checkSameCharge(opened, wanted);
+    const found = foundOf(opened);
+    if (found.kind !== 'pending') return found;
+    const { id, client_secret: clientSecret } = opened;
+    if (clientSecret === null) throw new Error(`Stripe shows no client secret of ${id}`);
+    const { publishableKey } = options;
+    const ofTheShop = publishableKey !== undefined && { publishableKey };
+    return { kind: 'pending', page: { provider: 'stripe', clientSecret, ...ofTheShop } };
+  };
+
+  const cancel = async (key: string, keySince?: number): Promise<FoundCharge> => {
+    let found: FoundCharge = { kind: 'declined', code: 'cancelled' };
+    for (const id of await intentIdsOf(stripe, key, keySince)) {
+      const ended = await endIntent(stripe, id);
+      if (ended.kind === 'charged' || found.kind === 'declined') found = ended;
+    }
+    return found;
   };
 
   const find = async (key: string, keySince?: number): Promise<FoundCharge | undefined> => {
-    const intent = await intentOf(key, keySince);
-    if (isUntouched(intent)) return undefined;
-    const result = resultOf(intent);
-    if (result.kind === 'declined') return result;
-    const currency = intent.currency.toUpperCase();
-    return { ...result, amountMinor: fromStripeAmount(intent.amount, currency), currency };
+    const intent = await intentOf(stripe, key, keySince);
+    return isUntouched(intent) ? undefined : foundOf(intent);
   };
 
-  const refund = async (key: string): Promise<'refunded' | 'nothing'> => {
-    const intent = await openIntent(stripe, key);
+  const refund = async (key: string, keySince?: number): Promise<'refunded' | 'nothing'> => {
     let result: 'refunded' | 'nothing' = 'nothing';
-    for (const one of [intent, ...(await olderIntents(stripe, intent, key))]) {
-      if ((await closeIntent(stripe, one)) === 'refunded') result = 'refunded';
+    for (const id of await intentIdsOf(stripe, key, keySince)) {
+      if ((await emptyIntent(stripe, id)) === 'refunded') result = 'refunded';
     }
     return result;
   };
 
   return {
     charge: (wanted) => withContext(`charge ${wanted.key}`, charge(wanted)),
+    checkout: (wanted) => withContext(`checkout ${wanted.key}`, checkout(wanted)),
+    cancel: (key, keySince) => withContext(`cancel ${key}`, cancel(key, keySince)),
     find: (key, keySince) => withContext(`find ${key}`, find(key, keySince)),
-    refund: (key) => withContext(`refund ${key}`, refund(key)),
+    refund: (key, keySince) => withContext(`refund ${key}`, refund(key, keySince)),
+    refundSale: (wanted) =>
+      withContext(`refund ${wanted.refundKey} of ${wanted.key}`, returns.refundSale(wanted)),
+    returns: (key, keySince) => withContext(`returns ${key}`, returns.returns(key, keySince)),
+    ...events,
   };
-}
-
-function connect({ secretKey, timeoutMs = TIMEOUT_MS, apiUrl }: StripeOptions): Stripe {
-  // No retries here: the caller retries by its own policy, and two policies multiply.
-  const config = {
-    apiVersion: API_VERSION,
-    timeout: timeoutMs,
-    maxNetworkRetries: 0,
-    telemetry: false,
-  } as const;
-  if (apiUrl === undefined) return new Stripe(secretKey, config);
-  const { protocol, hostname: host, port } = new URL(apiUrl);
-  return new Stripe(secretKey, {
-    ...config,
-    host,
-    port,
-    protocol: protocol === 'http:' ? 'http' : 'https',
-  });
-}
-
-/** The key's intent as it is now; the first request creates it. */
-async function openIntent(stripe: Stripe, key: string): Promise<Stripe.PaymentIntent> {
-  const opened = await stripe.paymentIntents.create(
-    { ...PLACEHOLDER, allowed_payment_method_types: ['card'], metadata: { payment_key: key } },
-    { idempotencyKey: `${key}:open` },
-  );
-  // A replayed response shows the intent as it was when it was created.
-  const replayed = opened.lastResponse.headers['idempotent-replayed'] === 'true';
-  return replayed ? readIntent(stripe, opened.id) : opened;
-}
-
-function readIntent(stripe: Stripe, id: string): Promise<Stripe.PaymentIntent> {
-  return stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] });
-}
-
-/** Other intents of the key, from before Stripe forgot its idempotency key. */
-async function olderIntents(
-  stripe: Stripe,
-  { id: newest }: Stripe.PaymentIntent,
-  key: string,
-): Promise<Stripe.PaymentIntent[]> {
-  const quoted = key.replace(/['\\]/g, '\\$&');
-  const found = await stripe.paymentIntents.search({
-    query: `metadata['payment_key']:'${quoted}'`,
-    limit: 100,
-  });
-  // Search ignores case, and shows each intent as it was when it was indexed.
-  const older = found.data.filter(
-    ({ id, metadata }) => id !== newest && metadata['payment_key'] === key,
-  );
-  return Promise.all(older.map(({ id }) => readIntent(stripe, id)));
 }
 
 /** Takes the money, once, and returns the intent as it is afterwards, or why it cannot be charged. */
@@ -166,27 +150,23 @@ async function confirm(
   { id }: Stripe.PaymentIntent,
   charge: Charge,
   { paymentOf }: Pick<StripeOptions, 'paymentOf'>,
-): Promise<Stripe.PaymentIntent | ChargeResult> {
-  const { key, currency, context } = charge;
+): Promise<Stripe.PaymentIntent | Declined> {
+  const { key, currency } = charge;
   const amount = toStripeAmount(charge.amountMinor, currency);
   if (amount === undefined) return close(stripe, id, 'invalid_amount');
   const payment = await paymentOf(charge);
   if (payment === undefined) return close(stripe, id, 'no_payment_method');
   const { method, customer } = payment;
-  let isConfirming = false;
+  let isUpdating = true;
   try {
     await stripe.paymentIntents.update(id, {
       amount,
       currency: currency.toLowerCase(),
       payment_method: method,
       ...(customer !== undefined && { customer }),
-      metadata: {
-        request_id: context.requestId,
-        item_id: context.itemId,
-        user_id: context.userId,
-      },
+      metadata: idsOf(charge),
     });
-    isConfirming = true;
+    isUpdating = false;
     // Always the same parameters: the first confirmation counts, whatever another one has set before it.
     return await stripe.paymentIntents.confirm(
       id,
@@ -198,10 +178,48 @@ async function confirm(
     if (!wasAnswered(error)) throw error;
     const intent = await readIntent(stripe, id);
     if (!isUntouched(intent)) return intent;
-    const code = refusalOf(error, isConfirming);
+    const code = refusalOf(error, isUpdating);
     if (code === undefined) throw error;
     return close(stripe, id, code);
   }
+}
+
+/**
+ * Gives the intent of a checkout its price, once: a second checkout gets the same answer, and one of another price an error.
+ * Returns the intent as it is afterwards, or why it cannot be paid.
+ */
+async function price(
+  stripe: Stripe,
+  { id }: Stripe.PaymentIntent,
+  charge: Charge,
+): Promise<Stripe.PaymentIntent | Declined> {
+  const amount = toStripeAmount(charge.amountMinor, charge.currency);
+  if (amount === undefined) return close(stripe, id, 'invalid_amount');
+  try {
+    const priced = await stripe.paymentIntents.update(
+      id,
+      {
+        amount,
+        currency: charge.currency.toLowerCase(),
+        metadata: { ...idsOf(charge), ...CHECKOUT },
+        expand: ['latest_charge'],
+      },
+      { idempotencyKey: `${charge.key}:checkout` },
+    );
+    return isReplayed(priced) ? await readIntent(stripe, id) : priced;
+  } catch (error) {
+    // It was priced, charged or cancelled meanwhile: the intent tells which.
+    if (!wasAnswered(error)) throw error;
+    const intent = await readIntent(stripe, id);
+    if (!isUntouched(intent)) return intent;
+    const code = refusalOf(error, false);
+    if (code === undefined) throw error;
+    return close(stripe, id, code);
+  }
+}
+
+function idsOf({ context }: Charge) {
+  return { request_id: context.requestId, item_id: context.itemId, user_id: context.userId };
 }
 
 /** Closes an intent that cannot be confirmed. Another charge may have confirmed it in this moment. */
@@ -209,7 +227,7 @@ async function close(
   stripe: Stripe,
   id: string,
   code: string,
-): Promise<Stripe.PaymentIntent | ChargeResult> {
+): Promise<Stripe.PaymentIntent | Declined> {
   try {
     await stripe.paymentIntents.cancel(id);
     return { kind: 'declined', code };
@@ -233,43 +251,42 @@ const NOT_THE_ORDERS = new Set([
  * Why Stripe will never make a charge as the order has it. Undefined where it may: the fault passes, is the account's, or is
  * not known, and a sale must not decline all of its orders for that.
  */
-function refusalOf(error: unknown, isConfirming: boolean): string | undefined {
+function refusalOf(error: unknown, setsMethod: boolean): string | undefined {
   // Under this key Stripe repeats the decline.
   if (error instanceof Stripe.errors.StripeCardError) return error.decline_code || error.code;
   if (!(error instanceof Stripe.errors.StripeInvalidRequestError)) return undefined;
   const { param, code } = error;
   // A payment method that was detached from its customer is refused by the update with neither.
-  if (param === undefined && code === undefined && !isConfirming) return 'invalid_request';
+  if (param === undefined && code === undefined && setsMethod) return 'invalid_request';
   if (param === undefined || !OF_THE_ORDER.has(param)) return undefined;
   return code !== undefined && NOT_THE_ORDERS.has(code) ? undefined : (code ?? 'invalid_request');
 }
 
-/** Makes sure that the intent holds no money and never will. */
-async function closeIntent(
-  stripe: Stripe,
-  { id }: Stripe.PaymentIntent,
-): Promise<'refunded' | 'nothing'> {
+/** Cancels an intent whose buyer has not paid. A payment that is under way or made stays as it is. */
+async function endIntent(stripe: Stripe, id: string): Promise<FoundCharge> {
   try {
-    await stripe.paymentIntents.cancel(id);
-    return 'nothing';
+    return foundOf(await stripe.paymentIntents.cancel(id, { expand: ['latest_charge'] }));
   } catch (error) {
     if (!wasAnswered(error)) throw error;
     const intent = await readIntent(stripe, id);
-    if (intent.status === 'canceled') return 'nothing';
-    if (intent.status !== 'succeeded') throw error;
-    if (isRefunded(intent)) return 'nothing';
+    if (intent.status === 'processing') return { kind: 'pending' };
+    if (intent.status !== 'succeeded' && intent.status !== 'canceled') throw error;
+    return foundOf(intent);
   }
-  const { status } = await stripe.refunds.create(
+}
+
+/** Makes sure that the intent holds no money and never will. */
+async function emptyIntent(stripe: Stripe, id: string): Promise<'refunded' | 'nothing'> {
+  const ended = await endIntent(stripe, id);
+  if (ended.kind === 'declined') return 'nothing';
+  if (ended.kind === 'pending') throw new Error(`Stripe has not decided on ${id}`);
+  const made = await stripe.refunds.create(
     { payment_intent: id },
     { idempotencyKey: `${id}:refund` },
   );
+  const { status } = isReplayed(made) ? await stripe.refunds.retrieve(made.id) : made;
   if (status === 'succeeded' || status === 'pending') return 'refunded';
   throw new Error(`The refund of ${id} is ${String(status)}: an operator must look at it`);
-}
-
-/** Whether Stripe received the request and refused it. Otherwise its outcome is unknown. */
-function wasAnswered(error: unknown): boolean {
-  return error instanceof Stripe.errors.StripeError && error.statusCode !== undefined;
 }
 
 async function withContext<T>(what: string, result: Promise<T>): Promise<T> {
@@ -280,65 +297,11 @@ async function withContext<T>(what: string, result: Promise<T>): Promise<T> {
   }
 }
 
-/** Whether no charge was tried with the intent and none is forbidden yet. */
-function isUntouched({ status, last_payment_error, latest_charge }: Stripe.PaymentIntent): boolean {
-  const open = status === 'requires_payment_method' || status === 'requires_confirmation';
-  return open && last_payment_error === null && latest_charge === null;
-}
-
-/**
- * The result that a tried intent, with its latest charge expanded, means for its key. Throws while it is undecided: in
- * processing, or waiting for the buyer.
- */
-function resultOf(intent: Stripe.PaymentIntent): ChargeResult {
-  const code = declineCode(intent);
-  switch (intent.status) {
-    case 'succeeded':
-      return isRefunded(intent)
-        ? { kind: 'declined', code: 'refunded' }
-        : { kind: 'charged', paymentId: intent.id };
-    case 'canceled':
-      return { kind: 'declined', code: code ?? 'blocked' };
-    case 'requires_payment_method':
-    case 'requires_confirmation':
-      // After a declined card, the second one if another charge has updated the intent since.
-      if (code !== undefined) return { kind: 'declined', code };
-      break;
-    case 'requires_action':
-    case 'requires_capture':
-    case 'processing':
-    default:
-  }
-  throw new Error(`Stripe has not decided on ${intent.id}: it is ${intent.status}`);
-}
-
-/** Whether all of the money was refunded. */
-function isRefunded(intent: Stripe.PaymentIntent): boolean {
-  return chargeOf(intent)?.refunded === true;
-}
-
-function chargeOf({ id, latest_charge: charge }: Stripe.PaymentIntent): Stripe.Charge | null {
-  if (typeof charge === 'string') throw new Error(`The charge of ${id} was not expanded`);
-  return charge;
-}
-
-/**
- * Why the card was declined: the issuer's code where it gave one, such as insufficient_funds, else Stripe's, such as
- * expired_card. Undefined where none was.
- */
-function declineCode(intent: Stripe.PaymentIntent): string | undefined {
-  const { last_payment_error: error } = intent;
-  if (error) return error.decline_code ?? error.code ?? 'declined';
-  const charge = chargeOf(intent);
-  if (charge?.status !== 'failed') return undefined;
-  return charge.outcome?.reason ?? charge.failure_code ?? 'declined';
-}
-
 /** Throws when the intent was tried for another amount or currency: the key then belongs to another charge. */
 function checkSameCharge(intent: Stripe.PaymentIntent, charge: Charge): void {
-  // An intent that was closed before any try still has its placeholder price.
-  if (intent.metadata['request_id'] === undefined) return;
-  const { amount, currency } = intent;
+  const { amount, currency, status } = intent;
+  // One that was closed before any try still has its placeholder price.
+  if (status === 'canceled' && intent.metadata['request_id'] === undefined) return;
   const wanted = toStripeAmount(charge.amountMinor, charge.currency);
   if (amount === wanted && currency === charge.currency.toLowerCase()) return;
   throw new Error(`${charge.key} names a charge of ${amount} ${currency} at Stripe already`);

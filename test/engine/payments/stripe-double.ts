@@ -1,36 +1,25 @@
 /*
-  A small Stripe: as much of PaymentIntents, refunds, search and idempotency keys as the adapter relies on,
-  written from Stripe's API reference, over real HTTP. It differs from Stripe in this: requests are handled
-  one after the other, so there is never a lock time-out or an idempotency key in use; it refuses only what
-  is named here; and it declines whom it is told to. Given the address of a stripe-mock, every request is
-  shown to that first: what its schema refuses is refused.
+  A small Stripe: as much of PaymentIntents, refunds, disputes, events, search, idempotency keys and rate limits as the
+  adapter relies on, over real HTTP, with buyers who pay from their page and webhooks. It differs from Stripe in this: requests
+  are handled one after the other, so there is never a lock time-out or an idempotency key in use; what it refuses and
+  declines is named in stripe-account.ts. Given the address of a stripe-mock, every request of the account is shown to that
+  first: what its schema refuses is refused.
 */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import {
+  createStripeAccount,
+  ok,
+  refusal,
+  signWebhook,
+  type AccountEvent,
+  type Intent,
+  type Reply,
+} from './stripe-account';
 
-interface Intent {
-  readonly id: string;
-  status:
-    'requires_payment_method' | 'requires_confirmation' | 'succeeded' | 'canceled' | 'processing';
-  payment_method: string | null;
-  amount: number;
-  currency: string;
-  readonly metadata: Record<string, string>;
-  last_payment_error: { code: string; decline_code: string } | null;
-  latest_charge: {
-    status: 'succeeded' | 'pending' | 'failed';
-    refunded: boolean;
-    failure_code: string | null;
-    outcome: { reason: string } | null;
-  } | null;
-}
+export { signWebhook };
 
 type Fault = 'lose-answer' | 'fail' | 'process' | 'refuse';
-
-interface Reply {
-  readonly status: number;
-  readonly body: unknown;
-}
 
 interface Call {
   readonly route: string;
@@ -38,106 +27,58 @@ interface Call {
   readonly form: URLSearchParams;
 }
 
+const IDEMPOTENCY_MS = 24 * 3_600_000;
+const CONFIRM = 'POST /v1/payment_intents/:id/confirm';
+
 /** Starts the double on a free port. `mockUrl` is a stripe-mock's base URL. */
 export async function startStripeDouble(mockUrl?: string) {
-  const intents = new Map<string, Intent>();
-  const replies = new Map<string, { readonly request: string; readonly reply: Reply }>();
-  const declines = new Map<string, string>();
+  let clockMs = 0;
+  const now = () => Date.now() + clockMs;
+  const account = createStripeAccount(now);
+  const replies = new Map<string, { request: string; reply: Reply; at: number }>();
   const faults: { route: string; kind: Fault }[] = [];
   const requests: string[] = [];
+  const limit = { perSecond: Infinity, retryAfter: '', second: 0, used: 0, refused: 0 };
+  const indexed = new Set<Intent>();
   let searchLags = false;
 
-  const indexed = new Set<Intent>();
   const handle = ({ route, id, form }: Call): Reply => {
-    const intent = intents.get(id);
-    if (id !== '' && !intent) return refusal(404, 'invalid_request_error', 'resource_missing');
+    const intent = account.intents.get(id);
     switch (route) {
-      case 'POST /v1/payment_intents':
-        return ok(create(form));
-      case 'POST /v1/payment_intents/:id':
-        return intent ? update(intent, form) : ok(intent);
-      case 'GET /v1/payment_intents/:id':
-        return ok(intent);
-      case 'POST /v1/payment_intents/:id/confirm':
-        return intent ? confirm(intent) : ok(intent);
-      case 'POST /v1/payment_intents/:id/cancel':
-        return intent ? cancel(intent) : ok(intent);
+      case 'POST /v1/payment_intents': {
+        const created = account.create(form);
+        if (!searchLags) indexed.add(created);
+        return shown(ok(created), form);
+      }
       case 'GET /v1/payment_intents/search':
         return ok({ object: 'search_result', has_more: false, data: search(form) });
       case 'POST /v1/refunds':
-        return refund(intents.get(form.get('payment_intent') ?? ''));
+        return account.refund(form);
+      case 'GET /v1/refunds':
+        return ok(pageOf(ofPayment(account.refunds, form), form));
+      case 'GET /v1/disputes':
+        return ok(pageOf(ofPayment(account.disputes, form), form));
+      case 'GET /v1/events':
+        return ok(pageOf(listed(account.visibleEvents(), form), form));
+      case 'GET /v1/refunds/:id': {
+        const refund = account.refunds.find((one) => one.id === id);
+        return refund ? ok(refund) : refusal(404, 'invalid_request_error', 'resource_missing');
+      }
+      default:
+    }
+    if (!intent) return refusal(404, 'invalid_request_error', 'resource_missing');
+    switch (route) {
+      case 'POST /v1/payment_intents/:id':
+        return shown(account.update(intent, form), form);
+      case 'GET /v1/payment_intents/:id':
+        return shown(ok(intent), form);
+      case CONFIRM:
+        return shown(account.confirm(intent, form, takeFault(CONFIRM, 'process')), form);
+      case 'POST /v1/payment_intents/:id/cancel':
+        return shown(account.cancel(intent), form);
       default:
         return refusal(404, 'invalid_request_error', 'unknown_route');
     }
-  };
-  const create = (form: URLSearchParams): Intent => {
-    const intent: Intent = {
-      id: `pi_${intents.size + 1}`,
-      status: 'requires_payment_method',
-      amount: Number(form.get('amount')),
-      currency: form.get('currency') ?? '',
-      metadata: metadataOf(form),
-      payment_method: null,
-      last_payment_error: null,
-      latest_charge: null,
-    };
-    intents.set(intent.id, intent);
-    if (!searchLags) indexed.add(intent);
-    return intent;
-  };
-  const update = (intent: Intent, form: URLSearchParams): Reply => {
-    if (!isOpen(intent)) return unexpectedState();
-    const method = form.get('payment_method');
-    const refused = REFUSED_METHODS.get(method ?? '');
-    if (refused)
-      return { status: 400, body: { error: { type: 'invalid_request_error', ...refused } } };
-    const amount = Number(form.get('amount'));
-    if (amount < AMOUNT_MIN) {
-      return refusal(400, 'invalid_request_error', 'amount_too_small', 'amount');
-    }
-    intent.last_payment_error = null;
-    intent.amount = amount;
-    intent.currency = form.get('currency') ?? '';
-    intent.payment_method = method;
-    if (method !== null) intent.status = 'requires_confirmation';
-    Object.assign(intent.metadata, metadataOf(form));
-    return ok(intent);
-  };
-  const confirm = (intent: Intent): Reply => {
-    if (intent.status !== 'requires_confirmation') return unexpectedState();
-    const code = declines.get(intent.metadata['payment_key'] ?? '');
-    if (code !== undefined) {
-      intent.last_payment_error = { code: 'card_declined', decline_code: code };
-      intent.status = 'requires_payment_method';
-      intent.payment_method = null;
-      if (code !== 'authentication_required') {
-        const failure = { failure_code: 'card_declined', outcome: { reason: code } };
-        intent.latest_charge = { status: 'failed', refunded: false, ...failure };
-      }
-      const error = { type: 'card_error', ...intent.last_payment_error, message: 'declined' };
-      return { status: 402, body: { error } };
-    }
-    const processing = takeFault('POST /v1/payment_intents/:id/confirm', 'process');
-    intent.status = processing ? 'processing' : 'succeeded';
-    intent.latest_charge = {
-      status: processing ? 'pending' : 'succeeded',
-      refunded: false,
-      failure_code: null,
-      outcome: null,
-    };
-    return ok(intent);
-  };
-  const cancel = (intent: Intent): Reply => {
-    if (!isOpen(intent)) return unexpectedState();
-    intent.status = 'canceled';
-    return ok(intent);
-  };
-  const refund = (intent: Intent | undefined): Reply => {
-    if (intent?.latest_charge?.refunded !== false) {
-      return refusal(400, 'invalid_request_error', 'charge_already_refunded');
-    }
-    intent.latest_charge.refunded = true;
-    return ok({ id: `re_${intent.id}`, object: 'refund', status: 'succeeded' });
   };
   const search = (form: URLSearchParams) => {
     const wanted = /^metadata\['payment_key'\]:'(.*)'$/.exec(form.get('query') ?? '')?.[1];
@@ -145,35 +86,47 @@ export async function startStripeDouble(mockUrl?: string) {
       ({ metadata }) => metadata['payment_key']?.toLowerCase() === wanted?.toLowerCase(),
     );
   };
-  const takeFault = (route: string, kind: (typeof faults)[number]['kind']): boolean => {
+  const takeFault = (route: string, kind: Fault): boolean => {
     const index = faults.findIndex((fault) => fault.route === route && fault.kind === kind);
     if (index >= 0) faults.splice(index, 1);
     return index >= 0;
   };
+  const isLimited = () => {
+    const second = Math.floor(Date.now() / 1_000);
+    if (second !== limit.second) Object.assign(limit, { second, used: 0 });
+    if (++limit.used <= limit.perSecond) return false;
+    limit.refused++;
+    return true;
+  };
 
   const answer = async (request: IncomingMessage, body: string) => {
     const url = new URL(request.url ?? '', 'http://double');
-    const refused = mockUrl === undefined ? undefined : await askMock(mockUrl, request, url, body);
-    if (refused) return { ...refused, replayed: false };
     const call = parseCall(request.method ?? '', url, body);
+    // Not kept under the idempotency key: the request has no effect.
+    if (isLimited()) return { ...refusal(429, 'invalid_request_error', 'rate_limit') };
+    // A buyer's page has no secret key, and its parameters are the page's.
+    const mayAsk = mockUrl !== undefined && !call.form.has('client_secret');
+    const refused = mayAsk ? await askMock(mockUrl, request, url, body) : undefined;
+    if (refused) return { ...refused };
     requests.push(call.route);
     const idempotencyKey = request.headers['idempotency-key'];
     const text = `${request.method ?? ''} ${url.pathname} ${body}`;
     const earlier = replies.get(String(idempotencyKey));
-    if (earlier && earlier.request !== text) {
-      return { ...refusal(400, 'idempotency_error', 'idempotency_error'), replayed: false };
+    if (earlier && now() - earlier.at < IDEMPOTENCY_MS) {
+      return earlier.request === text
+        ? { ...earlier.reply, replayed: true }
+        : { ...refusal(400, 'idempotency_error', 'idempotency_error') };
     }
-    if (earlier) return { ...earlier.reply, replayed: true };
-    const failing = takeFault(call.route, 'fail');
-    const refusing = takeFault(call.route, 'refuse');
-    const live = failing
+    const live = takeFault(call.route, 'fail')
       ? refusal(500, 'api_error', 'api_error')
-      : refusing
+      : takeFault(call.route, 'refuse')
         ? refusal(400, 'invalid_request_error', 'testmode_charges_only')
         : handle(call);
     // A copy: the answer that is kept must not change with its intent.
     const reply = structuredClone(live);
-    if (idempotencyKey !== undefined) replies.set(String(idempotencyKey), { request: text, reply });
+    if (idempotencyKey !== undefined) {
+      replies.set(String(idempotencyKey), { request: text, reply, at: now() });
+    }
     if (takeFault(call.route, 'lose-answer')) return undefined;
     return { ...reply, replayed: false };
   };
@@ -181,27 +134,34 @@ export async function startStripeDouble(mockUrl?: string) {
   const server = createServer((request, response) => {
     void readText(request)
       .then((body) => answer(request, body))
-      .then((reply) => {
+      .then((reply: (Reply & { readonly replayed?: boolean }) | undefined) => {
         if (!reply) return;
         const replay = reply.replayed ? { 'idempotent-replayed': 'true' } : {};
+        const wait =
+          reply.status === 429 && limit.retryAfter !== ''
+            ? { 'retry-after': limit.retryAfter }
+            : {};
         response
-          .writeHead(reply.status, { 'content-type': 'application/json', ...replay })
+          .writeHead(reply.status, { 'content-type': 'application/json', ...replay, ...wait })
           .end(JSON.stringify(reply.body));
       });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** Every request so far, as method and route. */
+    ...account,
+    url,
+    /** Every request that was not limited, as method and route. */
     requests,
-    intents: () => [...intents.values()],
-    decline: (key: string, code: string) => void declines.set(key, code),
-    acceptAll: () => {
-      declines.clear();
-    },
+    intents: () => [...account.intents.values()],
+    refunds: () => account.refunds,
     /** The next request to a route takes effect and is not answered, fails with 500, stays undecided, or is the account's fault. */
     breakNext: (route: string, kind: Fault) => void faults.push({ route, kind }),
+    /** Moves the double's clock, by which Stripe forgets idempotency keys after 24 hours. */
+    moveClock: (ms: number) => {
+      clockMs += ms;
+    },
     /** What happens to idempotency keys after a day. */
     forgetKeys: () => {
       replies.clear();
@@ -210,13 +170,46 @@ export async function startStripeDouble(mockUrl?: string) {
     letSearchLag: () => {
       searchLags = true;
     },
+    /** From now on more requests a second get a 429, and the header where there is one. */
+    limitTo: (perSecond: number, retryAfter = '') => {
+      Object.assign(limit, { perSecond, retryAfter });
+    },
+    /** How many requests got a 429. */
+    limited: () => limit.refused,
+    /** What the buyer's page does, as Stripe.js: it confirms with the client secret. Returns the status of the answer. */
+    payWithCard: async (clientSecret: string, paymentMethod: string): Promise<number> => {
+      const [id = ''] = clientSecret.split('_secret_');
+      const form = { key: 'pk_test_1', client_secret: clientSecret, payment_method: paymentMethod };
+      const paid = await fetch(`${url}/v1/payment_intents/${id}/confirm`, {
+        method: 'POST',
+        body: new URLSearchParams(form),
+      });
+      return paid.status;
+    },
+    /** Sends each event from now on to a webhook endpoint, signed. `copies` may double an event, or drop it. */
+    sendWebhooksTo: (
+      endpoint: string,
+      secret: string,
+      copies: (event: AccountEvent) => number = () => 1,
+    ) => {
+      account.onEvent((event) => {
+        const { body, signature } = signWebhook(JSON.stringify(event), secret, Date.now());
+        const headers = { 'content-type': 'application/json', 'stripe-signature': signature };
+        for (let copy = copies(event); copy > 0; copy--) {
+          // A lost webhook is the receiver's to survive.
+          void fetch(endpoint, { method: 'POST', headers, body }).catch(() => undefined);
+        }
+      });
+    },
     moneyHeld: (key: string) =>
-      [...intents.values()]
-        .filter(({ metadata, status, latest_charge: charge }) => {
+      [...account.intents.values()]
+        .filter(({ metadata, status }) => {
           const taken = status === 'succeeded' || status === 'processing';
-          return metadata['payment_key'] === key && taken && charge?.refunded === false;
+          return metadata['payment_key'] === key && taken;
         })
-        .reduce((sum, { amount }) => sum + amount, 0),
+        .reduce((sum, { amount, latest_charge: charge }) => {
+          return sum + amount - (charge?.amount_refunded ?? 0);
+        }, 0),
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => {
@@ -227,25 +220,43 @@ export async function startStripeDouble(mockUrl?: string) {
   };
 }
 
-/** As Stripe has it for USD. */
-const AMOUNT_MIN = 50;
+/** The charge of an intent is an id, unless it is asked for. */
+function shown(reply: Reply, form: URLSearchParams): Reply {
+  const { latest_charge: charge } = reply.body as Partial<Intent>;
+  const expands = [...form].some(
+    ([name, value]) => /^expand\b/.test(name) && value === 'latest_charge',
+  );
+  if (!charge || expands) return reply;
+  return { ...reply, body: { ...(reply.body as Intent), latest_charge: charge.id } };
+}
 
-/** What Stripe says of payment methods that it knows nothing of, that were detached, that need their customer, and of accounts. */
-const REFUSED_METHODS = new Map<string, { code?: string; param?: string }>([
-  ['pm_unknown', { code: 'resource_missing', param: 'payment_method' }],
-  ['pm_detached', {}],
-  ['pm_of_a_customer', { code: 'parameter_missing', param: 'payment_method' }],
-  ['pm_unactivated', { code: 'payment_method_unactivated', param: 'payment_method' }],
-]);
+function ofPayment<T extends { readonly payment_intent: string }>(
+  all: readonly T[],
+  form: URLSearchParams,
+): T[] {
+  return all.filter((one) => one.payment_intent === form.get('payment_intent')).reverse();
+}
 
-function isOpen({ status }: Intent): boolean {
-  return status === 'requires_payment_method' || status === 'requires_confirmation';
+function listed(events: readonly AccountEvent[], form: URLSearchParams): AccountEvent[] {
+  const types = [...form].filter(([name]) => name.startsWith('types')).map(([, value]) => value);
+  const from = Number(form.get('created[gte]') ?? 0);
+  const before = Number(form.get('created[lt]') ?? Infinity);
+  return events.filter(
+    ({ type, created }) => types.includes(type) && created >= from && created < before,
+  );
+}
+
+/** A page of what is listed, the newest first. */
+function pageOf<T extends { readonly id: string }>(all: readonly T[], form: URLSearchParams) {
+  const after = all.findIndex(({ id }) => id === form.get('starting_after')) + 1;
+  const data = all.slice(after, after + Number(form.get('limit') ?? 10));
+  return { object: 'list', has_more: after + data.length < all.length, data };
 }
 
 function parseCall(method: string, url: URL, body: string): Call {
-  const [, id = '', action = ''] =
-    /^\/v1\/payment_intents\/(pi_[^/]+)(\/\w+)?$/.exec(url.pathname) ?? [];
-  const path = id === '' ? url.pathname : `/v1/payment_intents/:id${action}`;
+  const [, kind = '', id = '', action = ''] =
+    /^\/v1\/(\w+)\/((?:pi|re)_[^/]+)(\/\w+)?$/.exec(url.pathname) ?? [];
+  const path = id === '' ? url.pathname : `/v1/${kind}/:id${action}`;
   const form = method === 'GET' ? url.searchParams : new URLSearchParams(body);
   return { route: `${method} ${path}`, id, form };
 }
@@ -266,24 +277,4 @@ async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function metadataOf(form: URLSearchParams): Record<string, string> {
-  const entries = [...form].flatMap(([name, value]) => {
-    const field = /^metadata\[(\w+)\]$/.exec(name)?.[1];
-    return field === undefined ? [] : [[field, value] as const];
-  });
-  return Object.fromEntries(entries);
-}
-
-function ok(body: unknown): Reply {
-  return { status: 200, body };
-}
-
-function unexpectedState(): Reply {
-  return refusal(400, 'invalid_request_error', 'payment_intent_unexpected_state');
-}
-
-function refusal(status: number, type: string, code: string, param?: string): Reply {
-  return { status, body: { error: { type, code, param, message: `refused: ${code}` } } };
 }

@@ -1,38 +1,21 @@
-import { createStripePaymentProvider } from '../../../engine/payments/stripe/stripe-provider';
-import { startStripeDouble } from './stripe-double';
 import type { Charge } from '../../../engine/payments/payment-provider';
+import { describeCheckout } from './checkout.contract';
 import { describePaymentProvider, newCharge } from './payment-provider.contract';
+import { startStripe } from './stripe-subject';
 
 const OPEN = 'POST /v1/payment_intents';
 const UPDATE = 'POST /v1/payment_intents/:id';
 const CONFIRM = 'POST /v1/payment_intents/:id/confirm';
 const SEARCH = 'GET /v1/payment_intents/search';
 
-/** The default is long enough for a crowd on a busy machine; a test that loses answers waits it out. */
-async function start(timeoutMs = 10_000) {
-  const stripe = await startStripeDouble();
-  const provider = createStripePaymentProvider({
-    secretKey: 'sk_test_123',
-    timeoutMs,
-    paymentOf: ({ payment, context }) =>
-      Promise.resolve(
-        payment ?? (context.userId === 'nobody' ? undefined : { method: 'pm_card_visa' }),
-      ),
-    apiUrl: stripe.url,
-  });
-  return { stripe, provider };
-}
-
-describePaymentProvider('the Stripe adapter', async () => {
-  const { stripe, provider } = await start();
-  return { ...stripe, provider, moneyHeld: (key) => Promise.resolve(stripe.moneyHeld(key)) };
-});
+describePaymentProvider('the Stripe adapter', startStripe);
+describeCheckout('the Stripe adapter', startStripe);
 
 describe('the Stripe adapter', () => {
-  let stripe: Awaited<ReturnType<typeof start>>['stripe'];
-  let provider: Awaited<ReturnType<typeof start>>['provider'];
+  let stripe: Awaited<ReturnType<typeof startStripe>>['stripe'];
+  let provider: Awaited<ReturnType<typeof startStripe>>['provider'];
   beforeEach(async () => {
-    ({ stripe, provider } = await start(1_000));
+    ({ stripe, provider } = await startStripe({ timeoutMs: 1_000 }));
   });
   afterEach(() => stripe.close());
 

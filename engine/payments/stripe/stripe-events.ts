@@ -1,0 +1,154 @@
+import Stripe from 'stripe';
+import {
+  InvalidWebhookError,
+  type PaymentEvent,
+  type PaymentEvents,
+  type PaymentHint,
+} from '../payment-provider';
+
+/** The events that say something of a key. */
+const HINTS = {
+  'payment_intent.succeeded': 'paid',
+  'payment_intent.canceled': 'ended',
+  'charge.refunded': 'returns',
+  'refund.created': 'returns',
+  'refund.updated': 'returns',
+  'refund.failed': 'returns',
+  'charge.dispute.created': 'returns',
+  'charge.dispute.updated': 'returns',
+  'charge.dispute.closed': 'returns',
+} as const satisfies Partial<Record<Stripe.Event.Type, PaymentHint['kind']>>;
+
+const TYPES = Object.keys(HINTS) as (keyof typeof HINTS)[];
+
+/** How old a signature may be. */
+const TOLERANCE_S = 300;
+
+/** How late an event may appear in Stripe's list, behind ones that were made after it. */
+const LATE_S = 120;
+
+const PAGE = 100;
+
+/** Of payments whose refunds and disputes were asked for. */
+const KNOWN_MAX = 1_000;
+
+/*
+  Stripe's events. A payment has the ids of its order in its metadata, and so have the charges and the refunds that the engine
+  makes. Other refunds and all disputes name the payment only: it is retrieved, once. Events of other products, accounts and
+  modes give no hint.
+*/
+export function createStripeEvents(
+  stripe: Stripe,
+  { live, webhookSecrets }: { readonly live: boolean; readonly webhookSecrets: readonly string[] },
+): PaymentEvents {
+  const known = new Map<string, Stripe.Metadata>();
+
+  const metadataOf = async (id: string): Promise<Stripe.Metadata> => {
+    const found = known.get(id) ?? (await retrieveMetadata(stripe, id));
+    const [oldest] = known.keys();
+    if (known.size >= KNOWN_MAX && oldest !== undefined) known.delete(oldest);
+    known.set(id, found);
+    return found;
+  };
+
+  const read = async (event: Stripe.Event): Promise<PaymentEvent> => {
+    const seen = { id: event.id, at: event.created * 1_000 };
+    const kind = (HINTS as Readonly<Record<string, PaymentHint['kind']>>)[event.type];
+    if (kind === undefined || event.account !== undefined || event.livemode !== live) return seen;
+    const { metadata, payment_intent: paymentId } = event.data.object as OfAPayment;
+    const hint =
+      hintOf(kind, metadata) ??
+      (typeof paymentId === 'string' ? hintOf(kind, await metadataOf(paymentId)) : undefined);
+    return hint ? { ...seen, hint } : seen;
+  };
+
+  /** Events of some seconds, the newest first. */
+  const list = (from: number, before?: number) =>
+    stripe.events.list({
+      types: TYPES,
+      created: { gte: from, ...(before !== undefined && { lt: before }) },
+      limit: PAGE,
+    });
+
+  /** Events from a time on, none of which can still appear: a page, or all of its first second. */
+  const settled = async (from: number, end: number) => {
+    for (let before = end; ;) {
+      const page = await list(from, before);
+      const oldest = page.data.at(-1)?.created ?? from;
+      if (!page.has_more) return { events: page.data, before };
+      if (before - from <= 1) return { events: await all(list(from, before)), before };
+      // As many seconds as this page has, from the other end; at most half, so that it ends.
+      before = from + Math.max(1, Math.min(before - oldest, Math.floor((before - from) / 2)));
+    }
+  };
+
+  return {
+    async readWebhook(body, header) {
+      return read(verify(stripe, body, header('stripe-signature'), webhookSecrets));
+    },
+
+    async listEvents(since) {
+      const from = Math.floor(since / 1_000);
+      const end = Math.floor(Date.now() / 1_000) - LATE_S;
+      const found = from < end ? await settled(from, end) : { events: await all(list(end)) };
+      const events: PaymentEvent[] = [];
+      for (const event of found.events.reverse()) events.push(await read(event));
+      return 'before' in found ? { events, next: found.before * 1_000 } : { events };
+    },
+  };
+}
+
+/** What payments, charges, refunds and disputes have. */
+interface OfAPayment {
+  readonly metadata?: Stripe.Metadata | null;
+  readonly payment_intent?: string | { readonly id: string } | null;
+}
+
+function hintOf(
+  kind: PaymentHint['kind'],
+  metadata: Stripe.Metadata | null | undefined,
+): PaymentHint | undefined {
+  const { payment_key: key, request_id: requestId, item_id: itemId } = metadata ?? {};
+  if (key === undefined || requestId === undefined || itemId === undefined) return undefined;
+  return { kind, key, requestId, itemId };
+}
+
+/** Empty where the payment is not the account's. */
+async function retrieveMetadata(stripe: Stripe, id: string): Promise<Stripe.Metadata> {
+  try {
+    return (await stripe.paymentIntents.retrieve(id)).metadata;
+  } catch (error) {
+    if (error instanceof Stripe.errors.StripeError && error.statusCode === 404) return {};
+    throw error;
+  }
+}
+
+/** The event of a webhook that is signed with one of the secrets. */
+function verify(
+  stripe: Stripe,
+  body: Buffer,
+  signature: string | undefined,
+  secrets: readonly string[],
+): Stripe.Event {
+  if (secrets.length === 0) throw new InvalidWebhookError('No webhook secret is configured');
+  if (signature === undefined) throw new InvalidWebhookError('There is no stripe-signature');
+  for (const secret of secrets) {
+    try {
+      const event: unknown = stripe.webhooks.constructEvent(body, signature, secret, TOLERANCE_S);
+      if (isEvent(event)) return event;
+    } catch (error) {
+      if (error instanceof Stripe.errors.StripeSignatureVerificationError) continue;
+    }
+    throw new InvalidWebhookError('The body is no event');
+  }
+  throw new InvalidWebhookError('The signature is wrong, or older than 300 s');
+}
+
+function isEvent(value: unknown): value is Stripe.Event {
+  return (value as Stripe.Event | null)?.object === 'event';
+}
+
+/** Far fewer than the library's limit: Stripe makes no 10,000 payments in two minutes at its rate limit. */
+function all(list: Stripe.ApiListPromise<Stripe.Event>): Promise<Stripe.Event[]> {
+  return list.autoPagingToArray({ limit: 10_000 });
+}
