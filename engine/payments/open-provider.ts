@@ -8,9 +8,11 @@ import { createStripePaymentProvider } from './stripe/stripe-provider';
 export function openPaymentProvider(settings: PaymentSettings): PaymentProvider {
   if (settings.provider === 'simulator')
     return createHttpPaymentProvider({ baseUrl: settings.url });
-  const { secretKey, apiUrl, methods } = settings;
+  const { secretKey, publishableKey, webhookSecrets, apiUrl, methods } = settings;
   return createStripePaymentProvider({
     secretKey: secretKey.reveal(),
+    publishableKey,
+    webhookSecrets: webhookSecrets.map((secret) => secret.reveal()),
     paymentOf: createPaymentMethods(
       methods && { url: methods.url, token: methods.token?.reveal() },
     ),

@@ -177,9 +177,9 @@ export interface PaymentEvents {
    */
   readWebhook(body: Buffer, header: (name: string) => string | undefined): Promise<PaymentEvent>;
   /**
-   * A page of the provider's list of events from a time on, in ms since the epoch, the oldest first. The next page begins at
-   * `next`. Undefined: there is no more yet, and the reader asks from the same time again: an event may appear late, behind
-   * newer ones, so it gets the newest ones more than once.
+   * A page of the provider's list of events from a time on, in ms since the epoch, the oldest first; events of the same second
+   * may be repeated. The next page begins at `next`; undefined: there is no more yet. An event may appear late, behind ones
+   * that were made after it: the reader asks for the last minute again.
    */
   listEvents(
     since: number,

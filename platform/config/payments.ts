@@ -1,4 +1,4 @@
-import type { Reader, Secret } from './reader';
+import { Secret, type Reader } from './reader';
 
 /** The payment provider, and what it takes to reach it. */
 export type PaymentSettings =
@@ -8,6 +8,10 @@ export type PaymentSettings =
 export interface StripeSettings {
   readonly provider: 'stripe';
   readonly secretKey: Secret;
+  /** What a buyer's page needs besides the client secret; absent: the shop's page has its own. */
+  readonly publishableKey?: string | undefined;
+  /** With which Stripe signs webhooks: several while one is replaced, none without an endpoint. */
+  readonly webhookSecrets: readonly Secret[];
   /** Another address of the API, for tests; absent: Stripe's. */
   readonly apiUrl?: string | undefined;
   /** Where the shop says what a buyer pays with; absent: only purchases that name it can be paid. */
@@ -16,6 +20,8 @@ export interface StripeSettings {
 
 /** Secret keys, and restricted ones. */
 const STRIPE_KEY = /^(?:sk|rk)_(test|live)_\w+$/;
+const PUBLISHABLE_KEY = /^pk_(test|live)_\w+$/;
+const WEBHOOK_SECRET = /^whsec_[\w+/=]+$/;
 
 /** Every process that charges, refunds or looks charges up reads the same. */
 export function readPayments(read: Reader, production: boolean): PaymentSettings {
@@ -23,6 +29,8 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
   const provider = read.oneOf('PAYMENT_PROVIDER', 'simulator', ['simulator', 'stripe']);
   const url = read.optionalUrl('PAYMENT_URL');
   const secretKey = read.secret('STRIPE_SECRET_KEY');
+  const publishableKey = read.optional('STRIPE_PUBLISHABLE_KEY');
+  const webhookSecret = read.content('STRIPE_WEBHOOK_SECRET');
   const mode = read.oneOf('STRIPE_MODE', production ? 'live' : 'test', ['test', 'live']);
   const apiUrl = read.optionalUrl('STRIPE_API_URL');
   const methodsUrl = read.optionalUrl('PAYMENT_METHODS_URL');
@@ -35,7 +43,14 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
           : 'PAYMENT_PROVIDER must not be simulator when ENGINE_MODE is production: it takes no money',
       );
     }
-    if (secretKey) read.fail('STRIPE_SECRET_KEY is set without PAYMENT_PROVIDER=stripe');
+    const without = {
+      STRIPE_SECRET_KEY: secretKey,
+      STRIPE_PUBLISHABLE_KEY: publishableKey,
+      STRIPE_WEBHOOK_SECRET: webhookSecret,
+    };
+    for (const [name, value] of Object.entries(without)) {
+      if (value !== undefined) read.fail(`${name} is set without PAYMENT_PROVIDER=stripe`);
+    }
     if (url === undefined) read.fail('PAYMENT_URL is required');
     return { provider, url: url ?? '' };
   }
@@ -56,7 +71,24 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
   }
   const methods = methodsUrl === undefined ? undefined : { url: methodsUrl, token };
   checkKey(read, secretKey?.reveal(), mode);
-  return { provider, secretKey: secretKey as Secret, apiUrl, methods };
+  if (publishableKey !== undefined && PUBLISHABLE_KEY.exec(publishableKey)?.[1] !== mode) {
+    read.fail(`STRIPE_PUBLISHABLE_KEY must be a publishable key of ${mode} mode: pk_${mode}_...`);
+  }
+  const secrets = webhookSecret?.split(',').map((one) => one.trim()) ?? [];
+  if (!secrets.every((one) => WEBHOOK_SECRET.test(one))) {
+    read.fail(
+      'STRIPE_WEBHOOK_SECRET must be signing secrets of Stripe, comma-separated: whsec_...',
+    );
+  }
+  const webhookSecrets = secrets.map((one) => new Secret(one));
+  return {
+    provider,
+    secretKey: secretKey as Secret,
+    publishableKey,
+    webhookSecrets,
+    apiUrl,
+    methods,
+  };
 }
 
 /** A key is never quoted. */

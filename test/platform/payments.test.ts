@@ -3,6 +3,7 @@ import { loadPayments } from '../../platform/config';
 
 const STRIPE = { PAYMENT_PROVIDER: 'stripe', STRIPE_SECRET_KEY: 'sk_test_hidden' };
 const LIVE = { ...STRIPE, STRIPE_SECRET_KEY: 'rk_live_hidden', ENGINE_MODE: 'production' };
+const WEBHOOKS = { STRIPE_WEBHOOK_SECRET: 'whsec_hidden' };
 
 describe('the payment provider', () => {
   test('is the simulator, unless another one is chosen; not in production', () => {
@@ -21,6 +22,15 @@ describe('the payment provider', () => {
     for (const env of [LIVE, allowed]) expect(loadPayments(env)).toMatchObject({});
   });
 
+  test('knows the secrets of webhooks, also while one is replaced', () => {
+    const secretsOf = (STRIPE_WEBHOOK_SECRET?: string) => {
+      const settings = loadPayments({ ...STRIPE, STRIPE_WEBHOOK_SECRET });
+      return settings.provider === 'stripe' && settings.webhookSecrets.map((one) => one.reveal());
+    };
+    expect(secretsOf()).toEqual([]);
+    expect(secretsOf('whsec_new, whsec_old')).toEqual(['whsec_new', 'whsec_old']);
+  });
+
   test.each<[string, Record<string, string>]>([
     ['PAYMENT_PROVIDER must be one of simulator, stripe', { PAYMENT_PROVIDER: 'paypal' }],
     ['STRIPE_SECRET_KEY is set without PAYMENT_PROVIDER=stripe', { STRIPE_SECRET_KEY: 'sk_x' }],
@@ -28,6 +38,19 @@ describe('the payment provider', () => {
     ['must be a secret or a restricted key', { ...STRIPE, STRIPE_SECRET_KEY: 'pk_test_hidden' }],
     ['is of live mode, and STRIPE_MODE is test', { ...LIVE, ENGINE_MODE: 'development' }],
     ['is of test mode, and STRIPE_MODE is live', { ...LIVE, STRIPE_SECRET_KEY: 'sk_test_hidden' }],
+    [
+      'STRIPE_PUBLISHABLE_KEY must be a publishable key of test mode',
+      { ...STRIPE, STRIPE_PUBLISHABLE_KEY: 'pk_live_hidden' },
+    ],
+    [
+      'STRIPE_PUBLISHABLE_KEY must be a publishable key of live mode',
+      { ...LIVE, STRIPE_PUBLISHABLE_KEY: 'sk_live_hidden' },
+    ],
+    [
+      'STRIPE_WEBHOOK_SECRET must be signing secrets',
+      { ...STRIPE, STRIPE_WEBHOOK_SECRET: 'whsec_ok,hidden' },
+    ],
+    ['STRIPE_WEBHOOK_SECRET is set without PAYMENT_PROVIDER=stripe', WEBHOOKS],
     ['STRIPE_API_URL must be an https URL', { ...LIVE, STRIPE_API_URL: 'http://stripe' }],
     ['PAYMENT_METHODS_URL must be an https URL', { ...LIVE, PAYMENT_METHODS_URL: 'http://shop' }],
     ['PAYMENT_METHODS_URL must be an http or https', { ...STRIPE, PAYMENT_METHODS_URL: 'shop:80' }],
@@ -50,7 +73,7 @@ describe('the payment provider', () => {
 
   test('never shows its secrets', () => {
     const methods = { PAYMENT_METHODS_URL: 'https://shop/cards', PAYMENT_METHODS_TOKEN: 'hidden' };
-    const settings = loadPayments({ ...STRIPE, ...methods });
+    const settings = loadPayments({ ...STRIPE, ...methods, ...WEBHOOKS });
     expect(inspect(settings, { depth: 9, showHidden: true })).not.toContain('hidden');
     expect(JSON.stringify(settings)).not.toContain('hidden');
   });

@@ -24,9 +24,6 @@ const TYPES = Object.keys(HINTS) as (keyof typeof HINTS)[];
 /** How old a signature may be. */
 const TOLERANCE_S = 300;
 
-/** How late an event may appear in Stripe's list, behind ones that were made after it. */
-const LATE_S = 120;
-
 const PAGE = 100;
 
 /** Of payments whose refunds and disputes were asked for. */
@@ -70,15 +67,20 @@ export function createStripeEvents(
       limit: PAGE,
     });
 
-  /** Events from a time on, none of which can still appear: a page, or all of its first second. */
-  const settled = async (from: number, end: number) => {
-    for (let before = end; ;) {
-      const page = await list(from, before);
-      const oldest = page.data.at(-1)?.created ?? from;
-      if (!page.has_more) return { events: page.data, before };
-      if (before - from <= 1) return { events: await all(list(from, before)), before };
+  /**
+   * The events of so many seconds from a time on as fit into a page, one second at least: Stripe shows the newest first, and a
+   * reader who is behind begins with the oldest. `before`: there are more.
+   */
+  const oldest = async (from: number) => {
+    let before: number | undefined;
+    for (;;) {
+      const { data, has_more: hasMore } = await list(from, before);
+      if (!hasMore) return { events: data, before };
+      if (before === from + 1) return { events: await all(list(from, before)), before };
+      const end = before ?? Math.floor(Date.now() / 1_000) + 1;
+      const pageS = end - (data.at(-1)?.created ?? from);
       // As many seconds as this page has, from the other end; at most half, so that it ends.
-      before = from + Math.max(1, Math.min(before - oldest, Math.floor((before - from) / 2)));
+      before = from + Math.max(1, Math.min(pageS, Math.floor((end - from) / 2)));
     }
   };
 
@@ -88,12 +90,10 @@ export function createStripeEvents(
     },
 
     async listEvents(since) {
-      const from = Math.floor(since / 1_000);
-      const end = Math.floor(Date.now() / 1_000) - LATE_S;
-      const found = from < end ? await settled(from, end) : { events: await all(list(end)) };
+      const { events: found, before } = await oldest(Math.floor(since / 1_000));
       const events: PaymentEvent[] = [];
-      for (const event of found.events.reverse()) events.push(await read(event));
-      return 'before' in found ? { events, next: found.before * 1_000 } : { events };
+      for (const event of found.reverse()) events.push(await read(event));
+      return before === undefined ? { events } : { events, next: before * 1_000 };
     },
   };
 }
@@ -148,7 +148,7 @@ function isEvent(value: unknown): value is Stripe.Event {
   return (value as Stripe.Event | null)?.object === 'event';
 }
 
-/** Far fewer than the library's limit: Stripe makes no 10,000 payments in two minutes at its rate limit. */
+/** Of one second: at Stripe's rate limit far fewer than the library's limit. */
 function all(list: Stripe.ApiListPromise<Stripe.Event>): Promise<Stripe.Event[]> {
   return list.autoPagingToArray({ limit: 10_000 });
 }

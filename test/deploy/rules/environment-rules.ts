@@ -132,6 +132,7 @@ function watched(env: Env, seen: Set<string>): Env {
 const CONTENTS: Readonly<Record<string, string>> = {
   DATABASE_URL_FILE: 'postgres://engine:secret@postgres.test/archive',
   STRIPE_SECRET_KEY_FILE: 'rk_live_1',
+  STRIPE_WEBHOOK_SECRET_FILE: 'whsec_1',
 };
 
 /** Files that are mounted in a container are there while `use` runs, in a folder of this machine. */
