@@ -7,7 +7,7 @@ import {
 } from './config/access';
 import { readBuyerAuth } from './config/buyer-auth';
 import { findMisspelled } from './config/names';
-import { readPayments } from './config/payments';
+import { readPayments, readWebhooks } from './config/payments';
 import { readUserIdPattern } from './config/user-id-pattern';
 import { createReader, type Env, type Reader } from './config/reader';
 import { parseFailpoints } from './failpoints';
@@ -134,6 +134,8 @@ export function loadSimulatorConfig(env: Env) {
     ledgerFile: read.text('PAYMENT_LEDGER_FILE'),
     /** Fraction of keys declined, 0 to 1. */
     declineRate: read.fraction('PAYMENT_DECLINE_RATE', 0.1),
+    /** Who is sent what happens to payments; absent: nobody. */
+    webhooks: readWebhooks(read),
   });
 }
 

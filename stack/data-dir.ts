@@ -18,6 +18,8 @@ import { formatCredentials } from '../engine/operators/credentials';
 import { OPERATOR_TOKEN_FILE_NAME, OPERATORS_FILE_NAME } from '../platform/config/command-line';
 import { UserError, errorCode } from '../platform/user-error';
 
+const WEBHOOK_SECRET_FILE_NAME = 'webhook-secret';
+
 /** The content of the owner file, which the next stack on the same data reads. */
 interface Owner {
   readonly stack: ProcessIdentity;
@@ -164,7 +166,15 @@ export function operatorTokenFile(dataDir: string): string {
  * this user only. Claim the folder first.
  */
 export function operatorToken(dataDir: string): string {
-  const file = operatorTokenFile(dataDir);
+  return keptSecret(operatorTokenFile(dataDir));
+}
+
+/** What the payment simulator of this stack signs its webhooks with. As above. */
+export function webhookSecret(dataDir: string): string {
+  return keptSecret(join(dataDir, WEBHOOK_SECRET_FILE_NAME));
+}
+
+function keptSecret(file: string): string {
   const kept = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
   if (kept !== '') return kept;
   const token = randomBytes(24).toString('base64url');

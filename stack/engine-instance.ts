@@ -56,6 +56,8 @@ export async function createEngineInstance(options: {
     TASK_QUEUE: taskQueue,
     PAYMENT_URL: paymentUrl,
     PAYMENT_LEDGER_FILE: join(dataDir, `payments-${name}.jsonl`),
+    PAYMENT_WEBHOOK_URL: `http://${LOOPBACK}:${ports.gateway}/webhooks/payments`,
+    PAYMENT_WEBHOOK_SECRET: `whsec_${name}`,
   };
   const starting: Promise<InstanceProcess>[] = [];
   const isStarted = new Set<EngineName>();

@@ -10,7 +10,7 @@ import { startKafka } from './components/kafka';
 import { startPostgres } from './components/postgres';
 import { startRedis } from './components/redis';
 import { startTemporal } from './components/temporal';
-import { claimDataDir, operatorsFile, operatorToken } from './data-dir';
+import { claimDataDir, operatorsFile, operatorToken, webhookSecret } from './data-dir';
 import { ENGINE, engineProgram } from './engine';
 import { rotateLog } from './guarded-process';
 import { reportPart, type Report } from './report';
@@ -192,6 +192,10 @@ function engineEnv({ env, dataDir, ...given }: StackSettings, components: Compon
     components;
   return {
     PAYMENT_LEDGER_FILE: join(paymentsDir, 'ledger.jsonl'),
+    PAYMENT_WEBHOOK_URL: `http://${LOOPBACK}:${given.ports.gateway}/webhooks/payments`,
+    ...(env['PAYMENT_WEBHOOK_SECRET_FILE'] === undefined && {
+      PAYMENT_WEBHOOK_SECRET: webhookSecret(dataDir),
+    }),
     ...Object.fromEntries(inherited),
     REDIS_ADDR: redisAddr,
     KAFKA_ADDR: kafkaAddr,

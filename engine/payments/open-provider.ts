@@ -1,13 +1,17 @@
 import type { PaymentSettings } from '../../platform/config/payments';
 import { createHttpPaymentProvider } from './http-provider';
 import { createPaymentMethods } from './payment-methods';
-import type { PaymentProvider } from './payment-provider';
+import type { CheckoutProvider, PaymentEvents, PaymentProvider } from './payment-provider';
 import { createStripePaymentProvider } from './stripe/stripe-provider';
 
 /** The payment provider that the settings choose. Another one is a file like its adapters, and a line here. */
-export function openPaymentProvider(settings: PaymentSettings): PaymentProvider {
-  if (settings.provider === 'simulator')
-    return createHttpPaymentProvider({ baseUrl: settings.url });
+export function openPaymentProvider(
+  settings: PaymentSettings,
+): PaymentProvider & CheckoutProvider & PaymentEvents {
+  if (settings.provider === 'simulator') {
+    const { url, webhookSecret } = settings;
+    return createHttpPaymentProvider({ baseUrl: url, webhookSecret: webhookSecret?.reveal() });
+  }
   const { secretKey, publishableKey, webhookSecrets, apiUrl, methods } = settings;
   return createStripePaymentProvider({
     secretKey: secretKey.reveal(),

@@ -1,9 +1,15 @@
 import { Secret, type Reader } from './reader';
 
 /** The payment provider, and what it takes to reach it. */
-export type PaymentSettings =
-  /** `url`: without a slash at its end. */
-  { readonly provider: 'simulator'; readonly url: string } | StripeSettings;
+export type PaymentSettings = SimulatorSettings | StripeSettings;
+
+interface SimulatorSettings {
+  readonly provider: 'simulator';
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** Absent: no webhook is believed. */
+  readonly webhookSecret?: Secret | undefined;
+}
 
 export interface StripeSettings {
   readonly provider: 'stripe';
@@ -52,7 +58,7 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
       if (value !== undefined) read.fail(`${name} is set without PAYMENT_PROVIDER=stripe`);
     }
     if (url === undefined) read.fail('PAYMENT_URL is required');
-    return { provider, url: url ?? '' };
+    return { provider, url: url ?? '', webhookSecret: read.secret('PAYMENT_WEBHOOK_SECRET') };
   }
   for (const [name, value] of Object.entries({
     STRIPE_API_URL: apiUrl,
@@ -89,6 +95,15 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
     apiUrl,
     methods,
   };
+}
+
+/** Whom the simulator sends webhooks. A URL without a secret is a receiver that could not tell a forged webhook. */
+export function readWebhooks(read: Reader) {
+  const url = read.optionalUrl('PAYMENT_WEBHOOK_URL');
+  const secret = read.secret('PAYMENT_WEBHOOK_SECRET');
+  if (url === undefined) return undefined;
+  if (!secret) read.fail('PAYMENT_WEBHOOK_SECRET is required with PAYMENT_WEBHOOK_URL');
+  return { url, secret: secret as Secret };
 }
 
 /** A key is never quoted. */

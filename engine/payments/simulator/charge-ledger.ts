@@ -1,59 +1,25 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, truncate, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
-
-const CHARGE_STATUSES = [
-  /** Its buyer can pay it, or try another card. */
-  'open',
-  /** The buyer has paid, and the bank is still deciding. */
-  'processing',
-  'captured',
-  'declined',
-  /** It was open and was ended without money. */
-  'cancelled',
-  'refunded',
-  /** It was closed before it was ever seen. */
-  'blocked',
-] as const;
-type ChargeStatus = (typeof CHARGE_STATUSES)[number];
-
-/** What a buyer does on the page of a payment; a processing one takes the first two as its bank's decision. */
-export const BUYER_ACTIONS = [
-  'approve',
-  'decline',
-  'insufficient-funds',
-  'challenge',
-  'approve-challenge',
-  'fail-challenge',
-  'processing',
-] as const;
-export type BuyerAction = (typeof BUYER_ACTIONS)[number];
-
-/** The state of one key; also one line of the ledger file. Only `captured` holds money. */
-export interface ChargeRecord {
-  readonly key: string;
-  readonly status: ChargeStatus;
-  /** Minor units; 0 for a key that was blocked before any charge. */
-  readonly amount: number;
-  /** ISO 4217; null for a key that was blocked before any charge. */
-  readonly currency: string | null;
-  /** When the status last changed, in milliseconds since the epoch. */
-  readonly at: number;
-  /** Present once money was taken, also after its refund. */
-  readonly payment_id?: string;
-  /** Why a charge under this key is declined; absent while it is not. */
-  readonly code?: string;
-  /** Names the page of a payment that its buyer makes. Whoever knows it can pay. */
-  readonly token?: string;
-  /** What became of the last card of an open payment: `challenge`, while it waits for an answer, or the code of its decline. */
-  readonly card?: string;
-}
+import {
+  isSame,
+  parseLine,
+  pay,
+  paymentId,
+  type BuyerAction,
+  type ChargeContext,
+  type ChargeRecord,
+  type EventType,
+  type LedgerLine,
+} from './charge-record';
+import { createEventList, type EventPage, type SimulatorEvent } from './event-list';
 
 export interface ChargeRequest {
   readonly key: string;
   readonly amount: number;
   readonly currency: string;
+  readonly context?: ChargeContext;
 }
 
 /**
@@ -76,6 +42,8 @@ export interface ChargeLedger {
   /** `processing`: nobody can tell yet whether there is money. */
   readonly refund: (key: string) => Promise<'refunded' | 'nothing' | 'processing'>;
   readonly list: () => Promise<ChargeRecord[]>;
+  /** The events from a time on, in ms since the epoch, the oldest first. */
+  readonly events: (since: number, limit: number) => Promise<EventPage>;
   /** Waits for the writes and closes the file. */
   readonly close: () => Promise<void>;
 }
@@ -88,7 +56,11 @@ export interface ChargeLedger {
  * and with it everything that could disagree. An fsync would make every charge wait for a disk that the real components of
  * the machine need.
  */
-export async function openChargeLedger(path: string): Promise<ChargeLedger> {
+export async function openChargeLedger(
+  path: string,
+  /** Called with each new event once it is in the file. */
+  onEvent: (event: SimulatorEvent) => void = () => undefined,
+): Promise<ChargeLedger> {
   await mkdir(dirname(path), { recursive: true });
   const content = await readFile(path, { flag: 'a+' });
   const wholeBytes = content.lastIndexOf(NEWLINE) + 1;
@@ -96,16 +68,30 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
   const lines = content.toString('utf8', 0, wholeBytes).split('\n').slice(0, -1);
   const records = new Map<string, ChargeRecord>();
   const keys = new Map<string, string>();
-  const keep = (record: ChargeRecord) => {
+  const events = createEventList();
+  let lastAt = 0;
+  const keep = ({ event, ...record }: LedgerLine): SimulatorEvent | undefined => {
     records.set(record.key, record);
     if (record.token !== undefined) keys.set(record.token, record.key);
+    lastAt = Math.max(lastAt, record.at);
+    if (!event) return undefined;
+    const { at, key, context } = record;
+    return events.add({ ...event, at, key, ...(context && { context }) });
   };
-  for (const line of lines) keep(parseRecord(line));
+  for (const line of lines) keep(parseLine(line));
   const writer = createLineWriter(await open(path, 'a'));
 
-  const write = (record: ChargeRecord) => {
-    keep(record);
-    writer.append(JSON.stringify(record));
+  /** Events are in the order of their times, also when the clock is set back. */
+  const write = (changed: Omit<ChargeRecord, 'at'>, type?: EventType): ChargeRecord => {
+    const record = { ...changed, at: Math.max(Date.now(), lastAt) };
+    const line = { ...record, ...(type && { event: { id: `evt_${randomUUID()}`, type } }) };
+    const event = keep(line);
+    writer.append(JSON.stringify(line));
+    // A failed write is told by the method that waits for it.
+    const notify = () => {
+      if (event) onEvent(event);
+    };
+    writer.written().then(notify, () => undefined);
     return record;
   };
   const afterWrites = async <T>(decision: T): Promise<T> => {
@@ -114,40 +100,42 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
   };
 
   const close = (known: ChargeRecord | undefined, key: string): ChargeRecord => {
-    const at = Date.now();
     if (!known) {
-      return write({ key, status: 'blocked', amount: 0, currency: null, at, code: 'blocked' });
+      return write({ key, status: 'blocked', amount: 0, currency: null, code: 'blocked' });
     }
     if (known.status !== 'open') return known;
-    return write({ ...known, status: 'cancelled', at, code: 'cancelled' });
+    return write({ ...known, status: 'cancelled', code: 'cancelled' }, 'payment.cancelled');
   };
 
   return {
-    charge({ key, amount, currency }, declineCode) {
+    charge(request, declineCode) {
+      const { key, amount, currency } = request;
       const known = records.get(key);
       // Its buyer may be paying it at this moment.
       if (known?.status === 'open' || known?.status === 'processing')
         return afterWrites('conflict');
       if (known) return afterWrites(isSame(known, amount, currency) ? known : 'conflict');
-      const first = { key, amount, currency, at: Date.now() };
-      const record: ChargeRecord =
+      return afterWrites(
         declineCode === undefined
-          ? { ...first, status: 'captured', payment_id: paymentId(key) }
-          : { ...first, status: 'declined', code: declineCode };
-      return afterWrites(write(record));
+          ? write({ ...request, status: 'captured', payment_id: paymentId(key) })
+          : write({ ...request, status: 'declined', code: declineCode }),
+      );
     },
 
-    open({ key, amount, currency }) {
+    open(request) {
+      const { key, amount, currency } = request;
       const known = records.get(key);
       if (known) return afterWrites(isSame(known, amount, currency) ? known : 'conflict');
       const token = randomBytes(24).toString('base64url');
-      return afterWrites(write({ key, amount, currency, at: Date.now(), status: 'open', token }));
+      return afterWrites(write({ ...request, status: 'open', token }));
     },
 
     pay(token, action) {
       const known = records.get(keys.get(token) ?? '');
-      const paid = known && pay(known, action);
-      return afterWrites(paid && paid !== known ? write({ ...paid, at: Date.now() }) : known);
+      const changed = known && pay(known, action);
+      if (!changed || changed === known) return afterWrites(known);
+      const isPaid = changed.status === 'captured';
+      return afterWrites(write(changed, isPaid ? 'payment.paid' : undefined));
     },
 
     cancel: (key) => afterWrites(close(records.get(key), key)),
@@ -158,7 +146,7 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
       const known = records.get(key);
       if (known?.status === 'processing') return afterWrites('processing');
       if (known?.status === 'captured') {
-        write({ ...known, status: 'refunded', at: Date.now(), code: 'refunded' });
+        write({ ...known, status: 'refunded', code: 'refunded' }, 'refund.succeeded');
         return afterWrites('refunded');
       }
       close(known, key);
@@ -167,65 +155,13 @@ export async function openChargeLedger(path: string): Promise<ChargeLedger> {
 
     list: () => afterWrites([...records.values()]),
 
+    events: (since, limit) => afterWrites(events.page(since, limit)),
+
     close: writer.close,
   };
 }
 
-/** Whether a key is in the fraction `declineRate` (0 to 1) of keys that are declined: the same keys in every run. */
-export function isDeclined(key: string, declineRate: number): boolean {
-  const fraction = createHash('sha256').update(key).digest().readUInt32BE(0) / 2 ** 32;
-  return fraction < declineRate;
-}
-
-/** Whether a key is of this charge; one that was blocked before any charge is of every. */
-function isSame(known: ChargeRecord, amount: number, currency: string): boolean {
-  return known.currency === null || (known.amount === amount && known.currency === currency);
-}
-
-/** The payment after an action of its buyer, or of the bank of a processing one; itself where the action changes nothing. */
-function pay(known: ChargeRecord, action: BuyerAction): ChargeRecord {
-  const { card, ...open } = known;
-  const paid = (): ChargeRecord => ({
-    ...open,
-    status: 'captured',
-    payment_id: paymentId(known.key),
-  });
-  const reopened = (result: string): ChargeRecord => ({ ...open, status: 'open', card: result });
-  if (known.status !== 'open' && known.status !== 'processing') return known;
-  if (action === 'approve') return paid();
-  if (action === 'decline') return reopened('card_declined');
-  if (known.status === 'processing') return known;
-  switch (action) {
-    case 'insufficient-funds':
-      return reopened('insufficient_funds');
-    case 'challenge':
-      return reopened('challenge');
-    case 'processing':
-      return { ...open, status: 'processing' };
-    case 'approve-challenge':
-      return card === 'challenge' ? paid() : known;
-    case 'fail-challenge':
-      return card === 'challenge' ? reopened('authentication_failed') : known;
-  }
-}
-
-function paymentId(key: string): string {
-  return `pay_${createHash('sha256').update(`payment:${key}`).digest('hex').slice(0, 24)}`;
-}
-
 const NEWLINE = 0x0a;
-
-/** A whole line is no torn write. To start without a damaged one could charge its key a second time. */
-function parseRecord(line: string): ChargeRecord {
-  const record = JSON.parse(line) as Partial<ChargeRecord> | null;
-  const whole =
-    typeof record?.key === 'string' &&
-    CHARGE_STATUSES.some((status) => status === record.status) &&
-    typeof record.amount === 'number' &&
-    (typeof record.currency === 'string' || record.currency === null);
-  if (!whole) throw new Error(`The payment ledger file has a damaged line: ${line.slice(0, 200)}`);
-  return record as ChargeRecord;
-}
 
 function createLineWriter(file: FileHandle) {
   let waiting: string[] = [];

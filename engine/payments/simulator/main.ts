@@ -4,11 +4,18 @@ import { createLogger } from '../../../platform/logger';
 import { createSimulator } from './simulator';
 
 async function main() {
-  const { host, port, logLevel, ledgerFile, declineRate } = loadSimulatorConfig(process.env);
+  const { host, port, logLevel, ledgerFile, declineRate, webhooks } = loadSimulatorConfig(
+    process.env,
+  );
   const logger = createLogger('payment-simulator', logLevel);
   const { onShutdown, fail } = createLifecycle(logger);
 
-  const simulator = await createSimulator({ ledgerFile, declineRate, onError: fail });
+  const simulator = await createSimulator({
+    ledgerFile,
+    declineRate,
+    webhooks: webhooks && { url: webhooks.url, secret: webhooks.secret.reveal() },
+    onError: fail,
+  });
   onShutdown('simulator', simulator.close);
   const { url } = await simulator.listen(port, host);
   logger.info({ url, ledgerFile, declineRate }, 'the payment simulator is listening');

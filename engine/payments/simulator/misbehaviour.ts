@@ -18,11 +18,17 @@
                              the provider, and sends the second response
                 decline      declines with `code`; a key that was charged before stays charged
 
-  Any kind      operation    charge (default), checkout, cancel, refund or find; decline is for charges only
+                lost         webhooks only: is never sent
+                forged       webhooks only: is sent once, with a wrong signature, and never with the right one
+                reordered    webhooks only: waits until another one was delivered, for at most delayMs (1 s)
+
+  Any kind      operation    charge (default), checkout, cancel, refund, find, or webhook, for which there are slow and
+                             twice as well; decline is for charges only
                 delayMs      waits this long first; what takes effect does so after the wait, also when the
                              caller has timed out
                 keyPrefix    only keys that begin so
                 keyPattern   only keys that match this regular expression
+                rate         only this fraction of the keys, 0 to 1: the same ones in every run
                 times        how many requests it hits; absent: all until reset
   Only some     status       500 to 599, default 503
                 code         default card_declined
@@ -30,6 +36,7 @@
   Only the first rule that matches a request is applied. GET adds to each rule how often it has `fired`, so
   that a test can wait for it.
 */
+import { createHash } from 'node:crypto';
 import { Type, type Static } from '@sinclair/typebox';
 import { createParser, InvalidRequestError } from './request';
 
@@ -42,8 +49,14 @@ const KINDS = [
   'drop-after',
   'twice',
   'decline',
+  'lost',
+  'forged',
+  'reordered',
 ] as const;
-const OPERATIONS = ['charge', 'checkout', 'cancel', 'refund', 'find'] as const;
+const OPERATIONS = ['charge', 'checkout', 'cancel', 'refund', 'find', 'webhook'] as const;
+const OF_WEBHOOKS: readonly Kind[] = ['lost', 'forged', 'reordered'];
+const ALSO_OF_WEBHOOKS: readonly Kind[] = ['slow', 'twice'];
+type Kind = (typeof KINDS)[number];
 export type Operation = (typeof OPERATIONS)[number];
 
 /** An hour: longer than any test, short enough for a timer. */
@@ -58,6 +71,10 @@ const whole = (name: string, minimum: number, maximum: number) => {
   const description = `${name} must be a whole number from ${minimum} to ${maximum}`;
   return Type.Optional(Type.Integer({ minimum, maximum, description }));
 };
+const fraction = (name: string) =>
+  Type.Optional(
+    Type.Number({ minimum: 0, maximum: 1, description: `${name} must be from 0 to 1` }),
+  );
 const text = (name: string) =>
   Type.Optional(Type.String({ minLength: 1, description: `${name} must be a text` }));
 
@@ -70,6 +87,7 @@ const RuleBody = Type.Object(
     code: text('code'),
     keyPrefix: text('keyPrefix'),
     keyPattern: text('keyPattern'),
+    rate: fraction('rate'),
     times: whole('times', 1, Number.MAX_SAFE_INTEGER),
   },
   { additionalProperties: false, description: 'a rule must be an object' },
@@ -78,9 +96,7 @@ const RuleBody = Type.Object(
 const parseBody = createParser(
   Type.Object(
     {
-      declineRate: Type.Optional(
-        Type.Number({ minimum: 0, maximum: 1, description: 'declineRate must be from 0 to 1' }),
-      ),
+      declineRate: fraction('declineRate'),
       rules: Type.Optional(Type.Array(RuleBody, { description: 'rules must be an array' })),
     },
     { additionalProperties: false, description: 'the body must be an object' },
@@ -123,13 +139,25 @@ export function createMisbehaviour(defaultDeclineRate: number) {
   };
 }
 
-function matches({ keyPrefix, keyPattern }: Rule, key: string): boolean {
+/** Whether a key is in a fraction (0 to 1) of all: the same keys in every run. */
+export function isInFraction(key: string, fraction: number): boolean {
+  return createHash('sha256').update(key).digest().readUInt32BE(0) / 2 ** 32 < fraction;
+}
+
+function matches({ kind, keyPrefix, keyPattern, rate = 1 }: Rule, key: string): boolean {
   if (keyPrefix !== undefined && !key.startsWith(keyPrefix)) return false;
+  // Each kind has keys of its own.
+  if (!isInFraction(`${kind}:${key}`, rate)) return false;
   return keyPattern === undefined || new RegExp(keyPattern).test(key);
 }
 
 function withDefaults(rule: RuleBody) {
-  const { kind, operation = 'charge', delayMs, keyPattern } = rule;
+  const { kind, delayMs, keyPattern } = rule;
+  const isOfWebhooks = OF_WEBHOOKS.includes(kind);
+  const operation = rule.operation ?? (isOfWebhooks ? 'webhook' : 'charge');
+  const isPossible =
+    operation === 'webhook' ? isOfWebhooks || ALSO_OF_WEBHOOKS.includes(kind) : !isOfWebhooks;
+  if (!isPossible) throw new InvalidRequestError(`${kind} is no misbehaviour of ${operation}`);
   if (kind === 'decline' && operation !== 'charge') {
     throw new InvalidRequestError('only a charge is declined');
   }

@@ -3,15 +3,17 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
 import { SECURITY_HEADERS } from '../../../platform/health-server';
+import { openChargeLedger, type ChargeLedger, type ChargeRequest } from './charge-ledger';
+import { BUYER_ACTIONS, type ChargeRecord } from './charge-record';
 import {
-  BUYER_ACTIONS,
-  isDeclined,
-  openChargeLedger,
-  type ChargeLedger,
-  type ChargeRecord,
-} from './charge-ledger';
-import { createMisbehaviour, type Misbehaviour, type Operation, type Rule } from './misbehaviour';
+  createMisbehaviour,
+  isInFraction,
+  type Misbehaviour,
+  type Operation,
+  type Rule,
+} from './misbehaviour';
 import { createParser, InvalidRequestError, readJson } from './request';
+import { createWebhooks, type WebhookReceiver } from './webhooks';
 
 /** Longer than the pauses of a client that keeps its connections: the server is never the first to close one. */
 const KEEP_ALIVE_MS = 65_000;
@@ -29,23 +31,28 @@ const CLOSE_MS_MAX = 2_000;
  *     POST   /charges/:key/refund
  *     POST   /pay/:token            { action }: what the buyer does, see BUYER_ACTIONS
  *     GET    /ledger
+ *     GET    /events?since=<ms>&limit=<n>   what has happened, the oldest first; `next`: since when the next page begins
  *     GET    /livez
  *     GET, PUT, DELETE /misbehaviour
  */
 export async function createSimulator({
   ledgerFile,
   declineRate,
+  webhooks: receiver,
   onError,
 }: {
   /** Created when absent, its folder too. Only one process at a time may use it. */
   readonly ledgerFile: string;
   /** Fraction of keys declined, 0 to 1. */
   readonly declineRate: number;
+  /** Who is sent each event; absent: nobody. */
+  readonly webhooks?: WebhookReceiver | undefined;
   /** Called with the first error of the simulator itself, such as a full disk; requests that it hits get a 500. */
   readonly onError?: (error: Error) => void;
 }) {
-  const ledger = await openChargeLedger(ledgerFile);
   const misbehaviour = createMisbehaviour(declineRate);
+  const webhooks = receiver && createWebhooks(receiver, (key) => misbehaviour.take('webhook', key));
+  const ledger = await openChargeLedger(ledgerFile, webhooks?.send);
   let pages = '';
   const route = createRouter(ledger, misbehaviour, (token) => `${pages}/pay/${token}`);
   const closing = new AbortController();
@@ -98,6 +105,7 @@ export async function createSimulator({
       await Promise.race([Promise.all(inFlight), timeout]);
       server.closeAllConnections();
       await closed;
+      await webhooks?.close();
       await ledger.close();
     },
   };
@@ -129,10 +137,10 @@ function createRouter(
   pageOf: (token: string) => string,
 ) {
   const charge = async (request: IncomingMessage): Promise<Task> => {
-    const wanted = parseCharge(await readJson(request));
+    const wanted = await readCharge(request);
     const { key } = wanted;
     const run: Task['run'] = async (declineCode) => {
-      const isUnlucky = isDeclined(key, misbehaviour.declineRate());
+      const isUnlucky = isInFraction(key, misbehaviour.declineRate());
       const code = declineCode ?? (isUnlucky ? 'card_declined' : undefined);
       const record = await ledger.charge(wanted, code);
       if (record !== 'conflict') return ok(chargeBody(record));
@@ -141,7 +149,7 @@ function createRouter(
     return { run, target: { operation: 'charge', key } };
   };
   const open = async (request: IncomingMessage): Promise<Task> => {
-    const wanted = parseCharge(await readJson(request));
+    const wanted = await readCharge(request);
     const { key } = wanted;
     const run = async () => {
       const record = await ledger.open(wanted);
@@ -188,6 +196,7 @@ function createRouter(
     '/charges': { POST: charge },
     '/payments': { POST: open },
     '/ledger': { GET: () => list },
+    '/events': { GET: (request) => listEvents(ledger, request) },
     '/livez': { GET: () => live },
     '/misbehaviour': {
       GET: () => show,
@@ -221,6 +230,15 @@ function createRouter(
   };
 }
 
+function listEvents(ledger: ChargeLedger, request: IncomingMessage): Task {
+  const { searchParams } = new URL(request.url ?? '', 'http://localhost');
+  const { since, limit } = parseRange({
+    since: Number(searchParams.get('since') ?? 0),
+    limit: Number(searchParams.get('limit') ?? EVENTS_LIMIT),
+  });
+  return { run: async () => ok(await ledger.events(since, limit)) };
+}
+
 /** 255: a common limit of providers for an idempotency key. Without blanks a key fits on a line of a log. */
 const Key = Type.String({
   pattern: '^[\\x21-\\x7e]{1,255}$',
@@ -240,9 +258,29 @@ const parseCharge = createParser(
         pattern: '^[A-Z]{3}$',
         description: 'currency must be an ISO 4217 code in upper case.',
       }),
+      context: Type.Optional(
+        Type.Object(
+          { requestId: Type.String(), itemId: Type.String(), userId: Type.String() },
+          { description: 'context must have the texts requestId, itemId and userId.' },
+        ),
+      ),
     },
     { description: 'The body must be a JSON object.' },
   ),
+);
+/** Events of a page, at most and without a limit of its own. */
+const EVENTS_LIMIT_MAX = 1_000;
+const EVENTS_LIMIT = 100;
+
+const parseRange = createParser(
+  Type.Object({
+    since: Type.Integer({ minimum: 0, description: 'since must be a time in ms.' }),
+    limit: Type.Integer({
+      minimum: 1,
+      maximum: EVENTS_LIMIT_MAX,
+      description: `limit must be a number from 1 to ${EVENTS_LIMIT_MAX}.`,
+    }),
+  }),
 );
 const parseAction = createParser(
   Type.Object({
@@ -252,6 +290,12 @@ const parseAction = createParser(
     ),
   }),
 );
+
+/** A charge without what else its body has. */
+async function readCharge(request: IncomingMessage): Promise<ChargeRequest> {
+  const { key, amount, currency, context } = parseCharge(await readJson(request));
+  return { key, amount, currency, ...(context && { context }) };
+}
 
 function decodeKey(raw: string): string {
   let key: string;
@@ -316,6 +360,11 @@ async function misbehave(
     }
     case 'decline':
       return run(rule.code);
+    // Of webhooks only: no request is hit by them.
+    case 'lost':
+    case 'forged':
+    case 'reordered':
+      return run();
   }
 }
 

@@ -62,6 +62,31 @@ describe('the HTTP payment provider', () => {
     }
   });
 
+  it.each([
+    '{}',
+    '{"events":{}}',
+    '{"events":[1]}',
+    '{"events":[{"id":"1"}]}',
+    '{"events":[],"next":"7"}',
+    '{"events":[],"next":5}',
+  ])('does not read %s as the events since 5', async (body) => {
+    const provider = await providerAnswered(200, body);
+    await expect(provider.listEvents(5)).rejects.toThrow('cannot be read');
+  });
+
+  it('reads an event that it does not know as one without a hint', async () => {
+    const event = { id: 'e', at: 7, type: 'toString', key: 'k1', context: charge.context };
+    const provider = await providerAnswered(200, JSON.stringify({ events: [event], next: 9 }));
+    const events = [{ id: 'e', at: 7 }];
+    await expect(provider.listEvents(5)).resolves.toEqual({ events, next: 9 });
+  });
+
+  it('believes no webhook without a secret', async () => {
+    const provider = await providerAnswered(200, '{}');
+    const read = provider.readWebhook(Buffer.from('{}'), () => 't=1,v1=00');
+    await expect(read).rejects.toThrow('Webhooks are not configured');
+  });
+
   it('does not take every 404 for an unseen key', async () => {
     const provider = await providerAnswered(404, '{"type":"not-found"}');
     await expect(provider.find('k1')).rejects.toThrow('answered 404');

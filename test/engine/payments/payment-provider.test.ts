@@ -1,10 +1,13 @@
 import { createFakePaymentProvider } from '../../support/fake-payment-provider';
+import type { WebhookReceiver } from '../../../engine/payments/simulator/webhooks';
 import { describeCheckout } from './checkout.contract';
 import { describePaymentProvider } from './payment-provider.contract';
+import { describePaymentEvents } from './payment-events.contract';
 import { startSimulator } from './running-simulator';
+import { sign, startReceiver } from './webhook-receiver';
 
-async function startSubject() {
-  const simulator = await startSimulator();
+async function startSubject(webhooks?: WebhookReceiver) {
+  const simulator = await startSimulator({ ...(webhooks && { webhooks }) });
   const rules: object[] = [];
   return {
     ...simulator,
@@ -14,8 +17,21 @@ async function startSubject() {
     },
   };
 }
-describePaymentProvider('the simulator over HTTP', startSubject);
-describeCheckout('the simulator over HTTP', startSubject);
+describePaymentProvider('the simulator over HTTP', () => startSubject());
+describeCheckout('the simulator over HTTP', () => startSubject());
+describePaymentEvents('the simulator over HTTP', async () => {
+  const receiver = await startReceiver();
+  const subject = await startSubject(receiver.webhooks);
+  return {
+    ...subject,
+    webhooksOf: receiver.webhooksOf,
+    sign,
+    close: async () => {
+      await subject.close();
+      await receiver.close();
+    },
+  };
+});
 
 function startFake() {
   const fake = createFakePaymentProvider();

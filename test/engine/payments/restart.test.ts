@@ -49,7 +49,7 @@ describe('a simulator that is started again', () => {
     await second.close();
   });
 
-  it('keeps open payments, their pages and what was ended', async () => {
+  it('keeps open payments, their pages, what was ended and what has happened', async () => {
     const [open, challenged, cancelled] = [newCharge(), newCharge(), newCharge()];
     const first = await start();
     const pages: string[] = [];
@@ -64,6 +64,8 @@ describe('a simulator that is started again', () => {
     const second = await start();
     await expect(second.provider.find(open.key)).resolves.toEqual({ kind: 'pending' });
     await expect(second.provider.cancel(cancelled.key)).resolves.toEqual(ended);
+    const before = await second.provider.listEvents(0);
+    expect(before.events.map(({ hint }) => hint)).toMatchObject([{ key: cancelled.key }]);
     for (const [page, action] of [
       [pages[0], 'approve'],
       [pages[1], 'approve-challenge'],
@@ -73,7 +75,14 @@ describe('a simulator that is started again', () => {
     }
     const statuses = (await second.ledger()).map(({ status }) => status);
     expect(statuses).toEqual(['captured', 'captured', 'cancelled']);
+    const { events } = await second.provider.listEvents(0);
     await second.close();
+
+    const third = await start();
+    await expect(third.provider.listEvents(0)).resolves.toEqual({ events });
+    expect(events.map(({ hint }) => hint?.key)).toEqual([cancelled.key, open.key, challenged.key]);
+    expect(events[0]).toEqual(before.events[0]);
+    await third.close();
   });
 
   it('opens a ledger of a version that knew charges only', async () => {

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHttpPaymentProvider } from '../../../engine/payments/http-provider';
 import type { Charge, CheckoutResult } from '../../../engine/payments/payment-provider';
-import type { BuyerAction } from '../../../engine/payments/simulator/charge-ledger';
+import type { BuyerAction } from '../../../engine/payments/simulator/charge-record';
 import { createSimulator } from '../../../engine/payments/simulator/simulator';
+import type { WebhookReceiver } from '../../../engine/payments/simulator/webhooks';
 
 export interface LedgerRow {
   readonly key: string;
@@ -24,13 +25,23 @@ export async function newLedgerFile() {
 }
 
 /** A simulator on a free port that declines nobody, and a provider that times out after `timeoutMs`. */
-export async function startSimulator({ timeoutMs = 10_000 } = {}) {
+export async function startSimulator({
+  timeoutMs = 10_000,
+  webhooks,
+}: {
+  timeoutMs?: number;
+  webhooks?: WebhookReceiver;
+} = {}) {
   const { ledgerFile, remove } = await newLedgerFile();
   const errors: Error[] = [];
   const onError = (error: Error) => errors.push(error);
-  const simulator = await createSimulator({ ledgerFile, declineRate: 0, onError });
+  const simulator = await createSimulator({ ledgerFile, declineRate: 0, webhooks, onError });
   const { url } = await simulator.listen(0);
-  const provider = createHttpPaymentProvider({ baseUrl: url, timeoutMs });
+  const provider = createHttpPaymentProvider({
+    baseUrl: url,
+    timeoutMs,
+    webhookSecret: webhooks?.secret,
+  });
   const pages = new Map<string, string>();
   return {
     url,

@@ -72,6 +72,8 @@ describe('the payment simulator', () => {
     ['POST', '/payments', { ...good, amount: 0 }, 400, 'amount must be'],
     ['POST', '/pay/unknown', { action: 'approve' }, 404, 'no such payment'],
     ['POST', '/pay/unknown', { action: 'steal' }, 400, 'action must be one of approve, '],
+    ['GET', '/events?since=x', undefined, 400, 'since must be'],
+    ['GET', '/events?limit=0', undefined, 400, 'limit must be'],
     ['GET', '/charges/%E0%A4%A', undefined, 400, 'not encoded'],
     ['GET', '/charges/a%20b', undefined, 400, 'key must be'],
     ['GET', '/charges', undefined, 405, 'takes POST only'],
