@@ -18,12 +18,15 @@
                              the provider, and sends the second response
                 decline      declines with `code`; a key that was charged before stays charged
 
+                pending      refund-sale only: stays pending; with delayMs, succeeds after that
+                fail-later   refund-sale only: succeeds, and fails delayMs later, with `code`
+
                 lost         webhooks only: is never sent
                 forged       webhooks only: is sent once, with a wrong signature, and never with the right one
                 reordered    webhooks only: waits until another one was delivered, for at most delayMs (1 s)
 
-  Any kind      operation    charge (default), checkout, cancel, refund, find, or webhook, for which there are slow and
-                             twice as well; decline is for charges only
+  Any kind      operation    charge (default), checkout, cancel, refund, find, refund-sale, returns, or webhook, for which
+                             there are slow and twice as well; decline is for charges only
                 delayMs      waits this long first; what takes effect does so after the wait, also when the
                              caller has timed out
                 keyPrefix    only keys that begin so
@@ -38,7 +41,7 @@
 */
 import { createHash } from 'node:crypto';
 import { Type, type Static } from '@sinclair/typebox';
-import { createParser, InvalidRequestError } from './request';
+import { createParser, InvalidRequestError } from './routes/request';
 
 const KINDS = [
   'slow',
@@ -49,14 +52,32 @@ const KINDS = [
   'drop-after',
   'twice',
   'decline',
+  'pending',
+  'fail-later',
   'lost',
   'forged',
   'reordered',
 ] as const;
-const OPERATIONS = ['charge', 'checkout', 'cancel', 'refund', 'find', 'webhook'] as const;
-const OF_WEBHOOKS: readonly Kind[] = ['lost', 'forged', 'reordered'];
-const ALSO_OF_WEBHOOKS: readonly Kind[] = ['slow', 'twice'];
 type Kind = (typeof KINDS)[number];
+const OPERATIONS = [
+  'charge',
+  'checkout',
+  'cancel',
+  'refund',
+  'find',
+  'refund-sale',
+  'returns',
+  'webhook',
+] as const;
+/** Kinds of one operation, which is their default. */
+const OF_ONE: Partial<Record<Kind, Operation>> = {
+  pending: 'refund-sale',
+  'fail-later': 'refund-sale',
+  lost: 'webhook',
+  forged: 'webhook',
+  reordered: 'webhook',
+};
+const ALSO_OF_WEBHOOKS: readonly Kind[] = ['slow', 'twice'];
 export type Operation = (typeof OPERATIONS)[number];
 
 /** An hour: longer than any test, short enough for a timer. */
@@ -153,10 +174,12 @@ function matches({ kind, keyPrefix, keyPattern, rate = 1 }: Rule, key: string): 
 
 function withDefaults(rule: RuleBody) {
   const { kind, delayMs, keyPattern } = rule;
-  const isOfWebhooks = OF_WEBHOOKS.includes(kind);
-  const operation = rule.operation ?? (isOfWebhooks ? 'webhook' : 'charge');
+  const only = OF_ONE[kind];
+  const operation = rule.operation ?? only ?? 'charge';
   const isPossible =
-    operation === 'webhook' ? isOfWebhooks || ALSO_OF_WEBHOOKS.includes(kind) : !isOfWebhooks;
+    only === undefined
+      ? operation !== 'webhook' || ALSO_OF_WEBHOOKS.includes(kind)
+      : only === operation;
   if (!isPossible) throw new InvalidRequestError(`${kind} is no misbehaviour of ${operation}`);
   if (kind === 'decline' && operation !== 'charge') {
     throw new InvalidRequestError('only a charge is declined');

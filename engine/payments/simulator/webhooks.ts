@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import Stripe from 'stripe';
 import { Agent, request } from 'undici';
-import type { SimulatorEvent } from './event-list';
+import type { SimulatorEvent } from './ledger/event-list';
 import type { Rule } from './misbehaviour';
 
 export interface WebhookReceiver {

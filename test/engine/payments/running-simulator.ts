@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHttpPaymentProvider } from '../../../engine/payments/http-provider';
 import type { Charge, CheckoutResult } from '../../../engine/payments/payment-provider';
-import type { BuyerAction } from '../../../engine/payments/simulator/charge-record';
+import type { BuyerAction } from '../../../engine/payments/simulator/ledger/charge-record';
 import { createSimulator } from '../../../engine/payments/simulator/simulator';
 import type { WebhookReceiver } from '../../../engine/payments/simulator/webhooks';
 
@@ -13,6 +13,7 @@ export interface LedgerRow {
   readonly amount: number;
   readonly currency: string | null;
   readonly at: number;
+  readonly refunded?: number;
 }
 
 /** A folder of its own for a ledger file; `remove` deletes it. */
@@ -84,7 +85,7 @@ export function clientOf(url: string) {
     statusOf: async (key: string) => (await ledger()).find((row) => row.key === key)?.status,
     moneyHeld: async (key: string) => {
       const held = (await ledger()).filter((row) => row.key === key && row.status === 'captured');
-      return held.reduce((sum, { amount }) => sum + amount, 0);
+      return held.reduce((sum, { amount, refunded = 0 }) => sum + amount - refunded, 0);
     },
     /** How often each rule was applied, in their order. */
     fired: async () => {

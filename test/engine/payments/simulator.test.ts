@@ -26,7 +26,15 @@ describe('the payment simulator', () => {
     const rows = await simulator.ledger();
     expect(rows).toEqual([
       { key: captured?.key, status: 'captured', amount: 1000, currency: 'USD', payment_id: id, at },
-      { key: refunded?.key, status: 'refunded', amount: 1000, currency: 'USD', payment_id: id, at },
+      {
+        key: refunded?.key,
+        status: 'refunded',
+        amount: 1000,
+        currency: 'USD',
+        payment_id: id,
+        at,
+        refunded: 1000,
+      },
       { key: declined?.key, status: 'declined', amount: 1000, currency: 'USD', at },
       { key: blocked?.key, status: 'blocked', amount: 0, currency: null, at },
     ]);
@@ -97,7 +105,7 @@ describe('the payment simulator', () => {
     expect(charged).toMatchObject({ status: 409, body: { type: 'conflict' } });
     await simulator.pay(key, 'processing');
     const refunded = await send(simulator.url, 'POST', `/charges/${key}/refund`);
-    expect(refunded).toMatchObject({ status: 409, body: { type: 'processing' } });
+    expect(refunded).toMatchObject({ status: 409, body: { type: 'undecided' } });
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { InvalidWebhookError, type PaymentEvent } from '../../../engine/payments/payment-provider';
-import { createEventList } from '../../../engine/payments/simulator/event-list';
+import { createEventList } from '../../../engine/payments/simulator/ledger/event-list';
 import type { Webhook } from './payment-events.contract';
 import { newCharge } from './payment-provider.contract';
 import { send, startSimulator, until } from './running-simulator';

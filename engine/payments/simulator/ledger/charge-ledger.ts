@@ -13,6 +13,7 @@ import {
   type EventType,
   type LedgerLine,
 } from './charge-record';
+import { refund, type Change } from './returns';
 import { createEventList, type EventPage, type SimulatorEvent } from './event-list';
 
 export interface ChargeRequest {
@@ -39,8 +40,13 @@ export interface ChargeLedger {
   /** Ends an open payment, and blocks a key that was never seen. Whatever is decided or processing stays as it is. */
   readonly cancel: (key: string) => Promise<ChargeRecord>;
   readonly find: (key: string) => Promise<ChargeRecord | undefined>;
-  /** `processing`: nobody can tell yet whether there is money. */
-  readonly refund: (key: string) => Promise<'refunded' | 'nothing' | 'processing'>;
+  /** Gives back all that is left, and closes the key. `undecided`: nobody can tell yet whether there is money. */
+  readonly refund: (key: string) => Promise<'refunded' | 'nothing' | 'undecided'>;
+  /** Decides on a key, and changes it so. */
+  readonly change: <T>(
+    key: string,
+    decide: (known: ChargeRecord | undefined) => Change<T>,
+  ) => Promise<T>;
   readonly list: () => Promise<ChargeRecord[]>;
   /** The events from a time on, in ms since the epoch, the oldest first. */
   readonly events: (since: number, limit: number) => Promise<EventPage>;
@@ -143,14 +149,18 @@ export async function openChargeLedger(
     find: (key) => afterWrites(records.get(key)),
 
     refund(key) {
-      const known = records.get(key);
-      if (known?.status === 'processing') return afterWrites('processing');
-      if (known?.status === 'captured') {
-        write({ ...known, status: 'refunded', code: 'refunded' }, 'refund.succeeded');
-        return afterWrites('refunded');
-      }
-      close(known, key);
-      return afterWrites('nothing');
+      const ended = close(records.get(key), key);
+      const { result, record, event } = refund(ended, {});
+      if (record) write(record, event);
+      if (result === 'undecided') return afterWrites(result);
+      if (!('refused' in result)) return afterWrites('refunded');
+      return afterWrites(result.refused === 'charge_disputed' ? 'undecided' : 'nothing');
+    },
+
+    change(key, decide) {
+      const { result, record, event } = decide(records.get(key));
+      if (record) write(record, event);
+      return afterWrites(result);
     },
 
     list: () => afterWrites([...records.values()]),

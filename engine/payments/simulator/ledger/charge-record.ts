@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { DisputeState, RefundStatus } from '../../payment-provider';
 
 const CHARGE_STATUSES = [
   /** Its buyer can pay it, or try another card. */
@@ -53,13 +54,43 @@ export interface ChargeRecord {
   readonly token?: string;
   /** What became of the last card of an open payment: `challenge`, while it waits for an answer, or the code of its decline. */
   readonly card?: string;
+  /** The oldest first. Absent: none, or in a ledger of a version that knew only whole ones. */
+  readonly refunds?: readonly RefundRow[];
+  readonly disputes?: readonly DisputeRow[];
 }
 
 /**
  * What happens at the provider. A payment that the engine charges by itself makes no event: it has the answer, and a webhook for
  * each would be a load of its own.
  */
-export type EventType = 'payment.paid' | 'payment.cancelled' | 'refund.succeeded';
+export type EventType =
+  | 'payment.paid'
+  | 'payment.cancelled'
+  | `refund.${RefundStatus}`
+  | 'dispute.opened'
+  | 'dispute.closed';
+
+/** A refund of a charge. */
+export interface RefundRow {
+  readonly id: string;
+  /** Absent where nobody named it, as in a provider's dashboard. */
+  readonly refund_key?: string;
+  readonly amount: number;
+  readonly currency: string;
+  readonly status: RefundStatus;
+  readonly at: number;
+  readonly code?: string;
+}
+
+/** A dispute about a charge. */
+export interface DisputeRow {
+  readonly id: string;
+  readonly amount: number;
+  readonly currency: string;
+  readonly status: DisputeState['status'];
+  readonly at: number;
+  readonly reason?: string;
+}
 
 /** The line of the ledger file with which a key changed, and the event that this is. */
 export interface LedgerLine extends ChargeRecord {
