@@ -5,7 +5,7 @@ import { createModelLedger } from '../protocol/model-ledger';
 import { createWorld } from '../protocol/protocol';
 import { createModelArchive } from '../protocol/model-archive';
 import { createRedisProtocolLedger } from '../protocol/redis-protocol-ledger';
-import { AN_AFTERNOON, DAYS_AFTER, YEARS, type Scenario } from '../protocol/scenarios';
+import { AN_AFTERNOON, CHECKOUT, DAYS_AFTER, YEARS, type Scenario } from '../protocol/scenarios';
 import type { ItemId } from '../../engine/orders/order';
 import { numberOfKeys } from '../../engine/stock/scripts';
 import { walkWorlds } from '../protocol/walk';
@@ -27,6 +27,7 @@ describe(`the real scripts under the protocol's moves (seed ${SEED})`, () => {
     ['in one sale', [AN_AFTERNOON]],
     ['through the years', YEARS],
     ['while orders leave the ledger', DAYS_AFTER],
+    ['where buyers pay themselves', CHECKOUT],
   ])(
     `do what the model does, and keep its promises %s, in ${WALKS} random walks`,
     async (_name, scenarios) => {

@@ -1,5 +1,5 @@
 import type { LedgerOf } from './model-ledger';
-import { orderOf } from './saga-model';
+import { orderOf, type SagaModel } from './saga-model';
 import {
   canServe,
   inWorld,
@@ -8,6 +8,7 @@ import {
   type OrderWorld,
   type Run,
   type SagaRule,
+  type Step,
   type Surroundings,
 } from './world';
 
@@ -19,7 +20,13 @@ import {
 export function createCancelMoves(
   ledgerOf: LedgerOf,
   around: Surroundings,
-  { compensate, off }: { compensate: (run: Run) => void; off: SagaRule | undefined },
+  {
+    saga: { compensate, endPayment },
+    off,
+  }: {
+    readonly saga: Pick<SagaModel, 'compensate' | 'endPayment'>;
+    readonly off: SagaRule | undefined;
+  },
 ) {
   /** What the archive tells the buyer of an order that has left. */
   const knownEnd = (order: OrderWorld) => (around.archive.isAway ? undefined : leftEnd(order));
@@ -96,7 +103,8 @@ export function createCancelMoves(
     if (run?.cancelRequested && isCancellable(run)) {
       moves.push(
         inWorld(`${name}.${String(run.number)} heeds its cancellation of ${run.step}`, () => {
-          compensate(run);
+          if (run.step === 'wait' || run.step === 'find') endPayment(run, 'cancellation');
+          else compensate(run);
         }),
       );
     }
@@ -104,7 +112,9 @@ export function createCancelMoves(
   };
 }
 
+const CANCELLABLE: ReadonlySet<Step> = new Set(['reserve', 'charge', 'resolve', 'wait', 'find']);
+
 /** Until the money is taken, and not while it compensates. */
 function isCancellable({ step, compensating }: Run): boolean {
-  return !compensating && (step === 'reserve' || step === 'charge' || step === 'resolve');
+  return !compensating && CANCELLABLE.has(step);
 }

@@ -49,7 +49,11 @@ export interface ReserveStep extends Acceptance {
   readonly run: string;
 }
 
-export type ReleaseStep = Acceptance & Pick<ReserveStep, 'fence'>;
+export type ReleaseStep = Acceptance &
+  Pick<ReserveStep, 'fence'> & {
+    /** The generation whose payment is declined for certain, or 0. */
+    readonly declined: number;
+  };
 
 /** One generation of an order. */
 export interface Generation {
@@ -286,16 +290,20 @@ export function createModelLedger(
     return { kind: 'reserved', orderId, generation, owed } as const;
   }
 
-  function newEntry({ orderId, acceptedAt, fence }: ReleaseStep): Entry {
+  function newEntry({
+    orderId,
+    acceptedAt,
+    fence,
+  }: Acceptance & Pick<ReserveStep, 'fence'>): Entry {
     return { orderId, acceptedAt, state: 'released', ...NEW, fence };
   }
 
   function release(order: string, step: ReleaseStep): Released {
-    const { fence } = step;
+    const { fence, declined } = step;
     const end = mayHaveLeft(entries[order], step) ? archive.endOfRequest(order, step) : undefined;
     if (end) {
       const { orderId, acceptedAt } = end;
-      if (orderId !== step.orderId) return release(order, { orderId, acceptedAt, fence });
+      if (orderId !== step.orderId) return release(order, { orderId, acceptedAt, fence, declined });
       const kind = end.outcome === 'confirmed' ? 'sold' : 'released';
       return { kind, orderId, owed: [], cancelled: end.outcome === 'cancelled' };
     }
@@ -305,6 +313,7 @@ export function createModelLedger(
     const { orderId } = entry;
     if (entry.state === 'sold' && off !== 'release-tells-sold')
       return { kind: 'sold', orderId, owed: entry.owed, cancelled: false };
+    entry.owed = entry.owed.filter((one) => one !== declined);
     if (entry.state !== 'released' && entry.state !== 'sold' && entry.fence <= fence) {
       free++;
       finish(entry, 'released');

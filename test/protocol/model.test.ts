@@ -2,7 +2,7 @@ import { createModelArchive } from './model-archive';
 import { createModelLedger, type LedgerRule } from './model-ledger';
 import { createWorld } from './protocol';
 import { walkWorlds } from './walk';
-import { DAYS_AFTER, YEARS, type Scenario } from './scenarios';
+import { CHECKOUT, DAYS_AFTER, YEARS, type Scenario } from './scenarios';
 import type { SagaRule, World } from './world';
 
 /** `PROTOCOL_WALKS=1000000 PROTOCOL_SEED=11` repeats or deepens a run. */
@@ -36,6 +36,24 @@ describe(`the protocol (seed ${SEED})`, () => {
     expect(walked.violation).toBeUndefined();
     expect(walked.walks).toBe(WALKS / 4);
   }, 3_600_000);
+
+  test(`keeps them where buyers pay themselves in ${WALKS / 2} random walks`, async () => {
+    const walked = await walkWorlds(inTheYears({}, CHECKOUT), { walks: WALKS / 2, seed: SEED });
+    expect(walked.violation).toBeUndefined();
+    expect(walked.walks).toBe(WALKS / 2);
+  }, 3_600_000);
+
+  test.each<SagaRule>([
+    'payment-ends-before-units-go',
+    'ended-payment-is-blocked',
+    'money-found-at-the-end-confirms',
+    'hint-is-no-proof',
+    'refund-blocks-unseen-key',
+  ])(
+    'needs the rule of the saga %s where buyers pay themselves',
+    (off) => expectNoticed(inTheYears({ off }, CHECKOUT)),
+    90_000,
+  );
 
   test.each<LedgerRule>([
     'reserve-respects-fence',
@@ -90,7 +108,13 @@ describe(`the protocol (seed ${SEED})`, () => {
     90_000,
   );
 
-  // Few walks show these three, so each has a seed of its own.
+  // Few walks show these four, so each has a seed of its own.
+  test(
+    'needs the rule of the saga late-refund-asks-the-ledger where buyers pay themselves',
+    () => expectNoticed(inTheYears({ off: 'late-refund-asks-the-ledger' }, CHECKOUT.slice(2)), 2),
+    90_000,
+  );
+
   test(
     'needs the rule of the ledger leaves-with-its-charges-settled while orders leave it',
     () =>

@@ -83,9 +83,9 @@ export async function createRedisProtocolLedger(
     },
     confirm: async (name, { fence, ...generation }) =>
       (await ledger.confirm({ ...generationOf(name, generation), fence, paymentId: 'p' })).kind,
-    async release(name, { fence, ...acceptance }) {
-      const step = { order: accepted(name, acceptance), fence, reason: 'sale-lost' } as const;
-      const answer = await ledger.release(step);
+    async release(name, { fence, declined, ...acceptance }) {
+      const order = accepted(name, acceptance);
+      const answer = await ledger.release({ order, fence, reason: 'sale-lost', declined });
       const { kind, owed } = answer;
       const cancelled = kind === 'released' && answer.cancelledByBuyer === true;
       return { kind, owed, orderId: answer.orderId ?? '', cancelled };

@@ -1,5 +1,5 @@
 import type { ItemId, Order, OrderId, RequestId, UserId } from '../../engine/orders/order';
-import type { LedgerOf, Reserved } from './model-ledger';
+import type { Generation, LedgerOf, Reserved } from './model-ledger';
 import {
   canServe,
   type Call,
@@ -18,10 +18,12 @@ import {
 } from './world';
 
 /** A payment key at the provider, and the order that was charged first under it. */
-interface Payment {
-  status: 'captured' | 'declined' | 'refunded' | 'blocked';
+export interface Payment {
+  /** `open`: its buyer can pay. `undecided`: the bank has not said yet whether it is paid. */
+  status: 'captured' | 'declined' | 'refunded' | 'blocked' | 'open' | 'undecided';
   readonly by: string;
   readonly orderId: string;
+  readonly generation: number;
   readonly price: number;
 }
 
@@ -30,7 +32,10 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
   const payments = new Map<string, Payment>();
   const calls: Call[] = [];
 
-  const keyOf = (call: Call, { request, isOlderThanOrderIds }: OrderWorld) => {
+  const keyOf = (
+    call: Pick<Call, 'orderId' | 'generation' | 'runNumber'>,
+    { request, isOlderThanOrderIds }: OrderWorld,
+  ) => {
     if (off === 'payment-key-per-generation-not-run') {
       return `${request}:run-${String(call.runNumber)}`;
     }
@@ -39,7 +44,9 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return `${order}:${String(call.generation)}`;
   };
 
-  const payer = ({ orderId }: Call, { name, price }: OrderWorld) => ({ by: name, orderId, price });
+  const payer = ({ orderId, generation }: Generation, { name, price }: OrderWorld) => {
+    return { by: name, orderId, generation, price };
+  };
 
   /** `fault`: there is a charge of another amount, which is not this order's. */
   function charge(call: Call, order: OrderWorld): Charged | 'fault' {
@@ -56,10 +63,13 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return status === 'captured' ? 'captured' : 'declined';
   }
 
-  async function refund(call: Call, order: OrderWorld): Promise<'kept' | 'resolved'> {
+  async function refund(
+    call: Pick<Call, 'order' | 'orderId' | 'generation' | 'runNumber'>,
+    order: OrderWorld,
+    mustAsk = off !== 'release-before-refund',
+  ): Promise<'kept' | 'resolved'> {
     const ledger = ledgerOf(call.order);
-    if (off !== 'release-before-refund' && !(await ledger.isRefundable(call.order, call)))
-      return 'kept';
+    if (mustAsk && !(await ledger.isRefundable(call.order, call))) return 'kept';
     const key = keyOf(call, order);
     const known = payments.get(key);
     if (!known) {
@@ -67,9 +77,46 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
         payments.set(key, { status: 'blocked', ...payer(call, order) });
     } else if (known.status === 'captured' && known.price === order.price) {
       known.status = 'refunded';
+    } else if (known.status === 'open') {
+      known.status = 'blocked';
     }
     await ledger.resolveCharge(call.order, call);
     return 'resolved';
+  }
+
+  /** Opens the page of a payment, unless its key is known. */
+  function openPage(payment: Generation, order: OrderWorld): Payment {
+    const key = keyOf({ ...payment, runNumber: 0 }, order);
+    const known = payments.get(key) ?? { status: 'open', ...payer(payment, order) };
+    payments.set(key, known);
+    return known;
+  }
+
+  /** What the run does with a payment that its buyer makes, once the provider has said how it stands. */
+  function afterPayment(status: Payment['status'] | undefined) {
+    return (run: Run): void => {
+      if (status === 'captured' && !(run.endedBy && off === 'money-found-at-the-end-confirms')) {
+        run.step = 'confirm';
+      } else if (status === undefined || status === 'open' || status === 'undecided') {
+        run.step = run.endedBy ? 'undecided' : 'wait';
+      } else {
+        isDeclined(run);
+      }
+    };
+  }
+
+  /** Its units go back, and nothing is left to refund. */
+  function isDeclined(run: Run): void {
+    run.declined = run.generation;
+    run.step = 'release';
+    run.compensating = true;
+  }
+
+  /** The run waits for its buyer no more. */
+  function endPayment(run: Run, why: NonNullable<Run['endedBy']>): void {
+    run.endedBy = why;
+    if (off === 'payment-ends-before-units-go') isDeclined(run);
+    else run.step = 'end';
   }
 
   const acceptanceOf = (call: Call, { acceptedAt }: OrderWorld) => {
@@ -109,8 +156,24 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
           end(order, run, 'confirmed');
         };
       }
+      case 'find':
+        return afterPayment(payments.get(keyOf(call, order))?.status);
+      case 'end': {
+        const key = keyOf(call, order);
+        const known = payments.get(key);
+        if (known?.status === 'open') known.status = 'blocked';
+        if (!known && off === 'ended-payment-is-blocked') return isDeclined;
+        if (!known) payments.set(key, { status: 'blocked', ...payer(call, order) });
+        return afterPayment(payments.get(key)?.status);
+      }
+      case 'wait':
+      case 'undecided':
+        throw new Error(`${call.step} asks nobody`);
       case 'release': {
         const step = acceptanceOf(call, order);
+        const { status } = payments.get(keyOf({ ...call, generation: call.declined }, order)) ?? {};
+        if (status === 'open' || status === 'undecided' || status === 'captured')
+          around.broken = `the units of ${order.name} go while its payment is ${status}`;
         const { kind, orderId, owed, cancelled } = await ledger.release(call.order, step);
         return (run) => {
           run.orderId = orderId;
@@ -124,7 +187,8 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
               if (!owed.includes(one)) run.history.resolved.add(one);
           }
           run.owed = off === 'release-before-refund' ? [] : [...owed];
-          goOn(run, order, kind === 'sold' ? 'confirmed' : cancelled ? 'cancelled' : 'failed');
+          const isCancelled = cancelled || run.endedBy === 'deadline';
+          goOn(run, order, kind === 'sold' ? 'confirmed' : isCancelled ? 'cancelled' : 'failed');
         };
       }
       case 'resolve': {
@@ -190,7 +254,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
   function goOn(run: Run, order: OrderWorld, then: End): void {
     run.then = then;
     if (run.owed.length > 0) run.step = 'resolve';
-    else if (then === 'charge') run.step = 'charge';
+    else if (then === 'charge') run.step = order.pays ? 'wait' : 'charge';
     else end(order, run, then);
   }
 
@@ -237,7 +301,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       startedBy,
       history,
       orderId: from?.orderId ?? orderId,
-      step: !from ? 'reserve' : from.owed.length > 0 ? 'resolve' : 'charge',
+      step: !from ? 'reserve' : from.owed.length > 0 ? 'resolve' : order.pays ? 'wait' : 'charge',
       generation: from?.generation ?? 0,
       owed: [...(from?.owed ?? [])],
       then: 'charge',
@@ -246,6 +310,9 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       retries: 0,
       cancelRequested: false,
       compensating: false,
+      hinted: new Set(),
+      endedBy: undefined,
+      declined: 0,
       parked: false,
       foundEnded: false,
       before: { outcome, hasFailed },
@@ -295,6 +362,7 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       generation: run.step === 'resolve' ? (run.owed[0] ?? 0) : run.generation,
       fence: off === 'fence-per-step' ? run.runFence : run.fence,
       asked: run.fence,
+      declined: run.step === 'release' ? run.declined : 0,
       charged,
     });
   }
@@ -319,14 +387,20 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
   const isInTask = (call: Call, order: OrderWorld) =>
     IN_TASK.includes(call.step) && waitsFor(order, call)?.parked === false;
 
-  /** Whether the call needs a ledger that cannot be used now. */
-  const mustWait = (call: Call, order: OrderWorld) =>
-    call.step !== 'charge' && !canServe(around, order);
+  /** Whether the call needs a ledger that cannot be used now, or a bank has to decide on the payment first. */
+  const mustWait = (call: Call, order: OrderWorld) => {
+    const isUndecided = payments.get(keyOf(call, order))?.status === 'undecided';
+    if (call.step === 'resolve' && isUndecided) return true;
+    return !AT_THE_PROVIDER.has(call.step) && !canServe(around, order);
+  };
 
   return {
     payments,
     calls,
     effect,
+    refund,
+    openPage,
+    endPayment,
     compensate,
     startRun,
     startFromLog,
@@ -339,6 +413,8 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
 }
 
 export type SagaModel = ReturnType<typeof createSagaModel>;
+
+const AT_THE_PROVIDER: ReadonlySet<Step> = new Set(['charge', 'find', 'end']);
 
 const IN_TASK: readonly Step[] = ['reserve', 'confirm'];
 

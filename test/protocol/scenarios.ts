@@ -123,6 +123,28 @@ export const YEARS: readonly Scenario[] = [
   },
 ];
 
+const paying = (plan: OrderPlan): OrderPlan => ({ ...plan, pays: true });
+
+/** A sale whose buyers pay themselves. */
+export const CHECKOUT: readonly Scenario[] = [
+  {
+    orders: [paying({ ...FIRST, attemptsMax: 1 }), paying(RIVAL)],
+    trouble: NO_TROUBLE,
+    slots: Infinity,
+  },
+  {
+    // The sale was changed between the two.
+    orders: [paying({ ...FIRST, attemptsMax: 2, runsMax: 3 }), calm(RIVAL)],
+    trouble: { ...NO_TROUBLE, rereads: 1 },
+    slots: Infinity,
+  },
+  {
+    orders: [paying(calm(FIRST)), paying(calm(RIVAL))],
+    trouble: { ...NO_TROUBLE, losses: 1 },
+    slots: Infinity,
+  },
+];
+
 const LEAVING: Trouble = { ...NO_TROUBLE, leaves: 2, archiveFaults: 1 };
 
 /** Nobody else wants a unit. */

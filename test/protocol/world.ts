@@ -17,9 +17,19 @@ export type SagaRule =
   | 'rebuild-needs-the-whole-history'
   | 'audit-appends-what-nobody-ended'
   | 'claim-is-marked'
+  | 'payment-ends-before-units-go'
+  | 'ended-payment-is-blocked'
+  | 'money-found-at-the-end-confirms'
+  | 'hint-is-no-proof'
+  | 'late-refund-asks-the-ledger'
   | 'claim-is-read-twice';
 
-export type Step = 'reserve' | 'resolve' | 'charge' | 'confirm' | 'release';
+/**
+ * `wait`: for the buyer's payment; `find`: asks the provider about it; `end`: ends it there; `undecided`: the provider can
+ * neither end it nor say what becomes of it.
+ */
+export type Step =
+  'reserve' | 'resolve' | 'charge' | 'confirm' | 'release' | 'wait' | 'find' | 'end' | 'undecided';
 export type End = 'charge' | Outcome;
 export type Outcome = 'confirmed' | 'failed' | 'cancelled';
 export type Charged = 'captured' | 'declined';
@@ -51,6 +61,12 @@ export interface Run {
   cancelRequested: boolean;
   /** It compensates, which nothing cancels. */
   compensating: boolean;
+  /** Generations of whose payment it was told that something has happened. */
+  readonly hinted: Set<number>;
+  /** Why it has ended the payment that it waited for. */
+  endedBy: 'deadline' | 'cancellation' | undefined;
+  /** The generation whose payment the provider has declined for certain, or 0. */
+  declined: number;
   /** The ledger cannot be read: the server retries the step, in no slot of a worker. */
   parked: boolean;
   /** It has found its order ended by an earlier run, which has written the letter. */
@@ -83,6 +99,7 @@ export interface Call {
   readonly fence: number;
   /** The run's number of this step. */
   readonly asked: number;
+  readonly declined: number;
   readonly charged: Charged;
 }
 
@@ -185,6 +202,8 @@ export interface OrderPlan {
   readonly price: number;
   /** Whether its payment keys are those of orders that are older than order ids. */
   readonly isOlderThanOrderIds: boolean;
+  /** Its buyer pays, until a deadline. */
+  readonly pays?: true;
   readonly attemptsMax: number;
   readonly runsMax: number;
   readonly retriesMax: number;
