@@ -136,6 +136,8 @@ export function loadSimulatorConfig(env: Env) {
     declineRate: read.fraction('PAYMENT_DECLINE_RATE', 0.1),
     /** Who is sent what happens to payments; absent: nobody. */
     webhooks: readWebhooks(read),
+    /** Base URL of the pages on which buyers pay; absent: the port on localhost. */
+    pageUrl: read.optionalUrl('PAYMENT_PAGE_URL'),
   });
 }
 

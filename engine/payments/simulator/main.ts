@@ -4,7 +4,7 @@ import { createLogger } from '../../../platform/logger';
 import { createSimulator } from './simulator';
 
 async function main() {
-  const { host, port, logLevel, ledgerFile, declineRate, webhooks } = loadSimulatorConfig(
+  const { host, port, logLevel, ledgerFile, declineRate, webhooks, pageUrl } = loadSimulatorConfig(
     process.env,
   );
   const logger = createLogger('payment-simulator', logLevel);
@@ -14,6 +14,7 @@ async function main() {
     ledgerFile,
     declineRate,
     webhooks: webhooks && { url: webhooks.url, secret: webhooks.secret.reveal() },
+    pageUrl,
     onError: fail,
   });
   onShutdown('simulator', simulator.close);

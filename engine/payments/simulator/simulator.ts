@@ -28,7 +28,8 @@ const CLOSE_MS_MAX = 2_000;
  *     POST   /charges/:key/dispute          { amount?, reason? }: the buyer objects
  *     POST   /charges/:key/dispute/close    { status }: the bank's word on it, won or lost
  *     GET    /charges/:key/returns  refunds and disputes, the oldest first
- *     POST   /pay/:token            { action }: what the buyer does, see BUYER_ACTIONS
+ *     GET    /pay/:token            the page, whose forms post there: what the buyer does, see BUYER_ACTIONS
+ *     POST   /pay/:token            { action }: the same for programs
  *     GET    /ledger
  *     GET    /events?since=<ms>&limit=<n>   what has happened, the oldest first; `next`: since when the next page begins
  *     GET    /livez
@@ -38,6 +39,7 @@ export async function createSimulator({
   ledgerFile,
   declineRate,
   webhooks: receiver,
+  pageUrl,
   onError,
 }: {
   /** Created when absent, its folder too. Only one process at a time may use it. */
@@ -46,13 +48,15 @@ export async function createSimulator({
   readonly declineRate: number;
   /** Who is sent each event; absent: nobody. */
   readonly webhooks?: WebhookReceiver | undefined;
+  /** The address at which buyers reach this server, without a slash at its end; absent: its port on localhost. */
+  readonly pageUrl?: string | undefined;
   /** Called with the first error of the simulator itself, such as a full disk; requests that it hits get a 500. */
   readonly onError?: (error: Error) => void;
 }) {
   const misbehaviour = createMisbehaviour(declineRate);
   const webhooks = receiver && createWebhooks(receiver, (key) => misbehaviour.take('webhook', key));
   const ledger = await openChargeLedger(ledgerFile, webhooks?.send);
-  let pages = '';
+  let pages = pageUrl ?? '';
   const closing = new AbortController();
   const inFlight = new Set<Promise<void>>();
   let hasFailed = false;
@@ -106,7 +110,7 @@ export async function createSimulator({
         server.once('error', reject).listen(port, host, resolve);
       });
       const bound = (server.address() as AddressInfo).port;
-      pages = `http://localhost:${bound}`;
+      pages ||= `http://localhost:${bound}`;
       return { port: bound, url: `http://${host}:${bound}` };
     },
 
@@ -165,7 +169,8 @@ async function misbehave(
 }
 
 /** Resolves when the response is handed over or the caller is gone. */
-function send(response: ServerResponse, { status, body }: SimulatorResponse): Promise<void> {
+function send(response: ServerResponse, result: SimulatorResponse): Promise<void> {
+  const { status, body, headers } = result;
   if (response.destroyed) return Promise.resolve();
   const type = status < 400 ? 'application/json' : 'application/problem+json';
   // After a body that was too large, the rest of it still arrives: the next request needs a new connection.
@@ -173,7 +178,7 @@ function send(response: ServerResponse, { status, body }: SimulatorResponse): Pr
   return new Promise((resolve) => {
     response
       .once('close', resolve)
-      .writeHead(status, { ...SECURITY_HEADERS, 'content-type': type, ...connection })
-      .end(JSON.stringify(body));
+      .writeHead(status, { ...SECURITY_HEADERS, 'content-type': type, ...connection, ...headers })
+      .end(headers ? body : JSON.stringify(body));
   });
 }

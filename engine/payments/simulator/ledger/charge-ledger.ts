@@ -37,6 +37,8 @@ export interface ChargeLedger {
   readonly open: (request: ChargeRequest) => Promise<ChargeRecord | 'conflict'>;
   /** What the buyer does; nothing where the payment cannot be paid any more. Undefined: no payment has this token. */
   readonly pay: (token: string, action: BuyerAction) => Promise<ChargeRecord | undefined>;
+  /** The payment of a page. */
+  readonly findPage: (token: string) => Promise<ChargeRecord | undefined>;
   /** Ends an open payment, and blocks a key that was never seen. Whatever is decided or processing stays as it is. */
   readonly cancel: (key: string) => Promise<ChargeRecord>;
   readonly find: (key: string) => Promise<ChargeRecord | undefined>;
@@ -143,6 +145,8 @@ export async function openChargeLedger(
       const isPaid = changed.status === 'captured';
       return afterWrites(write(changed, isPaid ? 'payment.paid' : undefined));
     },
+
+    findPage: (token) => afterWrites(records.get(keys.get(token) ?? '')),
 
     cancel: (key) => afterWrites(close(records.get(key), key)),
 

@@ -3,7 +3,8 @@ import { Type } from '@sinclair/typebox';
 import type { ChargeLedger, ChargeRequest } from '../ledger/charge-ledger';
 import { BUYER_ACTIONS, type ChargeRecord } from '../ledger/charge-record';
 import { isInFraction, type Misbehaviour } from '../misbehaviour';
-import { createParser, InvalidRequestError, readJson } from './request';
+import { noSuchPage } from './page';
+import { createParser, InvalidRequestError, isForm, readForm, readJson } from './request';
 import { ok, problem, undecided, type SimulatorResponse, type Task } from './response';
 
 /** Charges, and payments that buyers make. `pageOf`: the URL of a payment's page. */
@@ -36,14 +37,23 @@ export function createChargeTasks(
     return { run, target: { operation: 'checkout', key } };
   };
   const pay = async (token: string, request: IncomingMessage): Promise<Task> => {
-    const { action } = parseAction(await readJson(request));
+    const ofPage = isForm(request);
+    const { action } = parseAction(await (ofPage ? readForm(request) : readJson(request)));
     const run = async () => {
       const record = await ledger.pay(token, action);
+      // A page that is loaded again then sends nothing again.
+      if (ofPage) return { status: 303, body: '', headers: { location: `/pay/${token}` } };
       if (record) return ok(chargeBody(record));
       return problem(404, 'unknown-payment', 'There is no such payment.');
     };
     return { run };
   };
+  const page = (token: string, show: (record: ChargeRecord) => SimulatorResponse): Task => ({
+    run: async () => {
+      const record = await ledger.findPage(token);
+      return record ? show(record) : noSuchPage();
+    },
+  });
   const cancel = (key: string): Task => ({
     target: { operation: 'cancel', key },
     run: async () => ok(chargeBody(await ledger.cancel(key))),
@@ -64,7 +74,7 @@ export function createChargeTasks(
       return result === 'undecided' ? undecided(key) : ok({ key, result });
     },
   });
-  return { charge, open, pay, cancel, find, refund };
+  return { charge, open, pay, page, cancel, find, refund };
 }
 
 /** 255: a common limit of providers for an idempotency key. Without blanks a key fits on a line of a log. */

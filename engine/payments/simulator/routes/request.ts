@@ -18,6 +18,25 @@ export class InvalidRequestError extends Error {
 
 /** Reads the body as JSON. Throws an InvalidRequestError: 413 when it is too large, 400 when it is not JSON. */
 export async function readJson(request: IncomingMessage): Promise<unknown> {
+  const text = await readText(request);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidRequestError(`The body is not JSON: ${String(error)}`);
+  }
+}
+
+/** Whether the request is a form of a page. */
+export function isForm({ headers }: IncomingMessage): boolean {
+  return headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
+}
+
+/** Reads the fields of a form. Throws as above. */
+export async function readForm(request: IncomingMessage): Promise<Record<string, string>> {
+  return Object.fromEntries(new URLSearchParams(await readText(request)));
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -27,11 +46,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
     }
     chunks.push(chunk);
   }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  } catch (error) {
-    throw new InvalidRequestError(`The body is not JSON: ${String(error)}`);
-  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Makes a parser that throws an InvalidRequestError with the description of the first field that is wrong. */

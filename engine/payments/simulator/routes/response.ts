@@ -2,7 +2,9 @@ import type { Operation, Rule } from '../misbehaviour';
 
 export interface SimulatorResponse {
   readonly status: number;
+  /** Sent as JSON, unless it is a text of a type that the headers name. */
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The work of a request. Misbehaviour applies to work with a target. */

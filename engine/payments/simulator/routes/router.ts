@@ -5,6 +5,7 @@ import type { ChargeRecord } from '../ledger/charge-record';
 import { refundedOf } from '../ledger/returns';
 import type { Misbehaviour } from '../misbehaviour';
 import { createChargeTasks, decodeKey } from './charges';
+import { paymentPage, walkedAwayPage } from './page';
 import { createParser, InvalidRequestError, readJson } from './request';
 import { ok, type Task } from './response';
 import { createReturnTasks } from './returns';
@@ -55,8 +56,14 @@ export function createRouter({
   };
 
   const routesOf = (path: string): Routes | undefined => {
-    const [, token] = /^\/pay\/([\w-]+)$/.exec(path) ?? [];
-    if (token !== undefined) return { POST: (request) => charges.pay(token, request) };
+    const [, token, left] = /^\/pay\/([\w-]+)(\/left)?$/.exec(path) ?? [];
+    if (token !== undefined && left) return { GET: () => charges.page(token, walkedAwayPage) };
+    if (token !== undefined) {
+      return {
+        GET: () => charges.page(token, paymentPage),
+        POST: (request) => charges.pay(token, request),
+      };
+    }
     const [, raw, action = ''] =
       /^\/charges\/([^/]+)(?:\/(cancel|refund|refunds|refunds\/[\w-]+|returns|dispute|dispute\/close))?$/.exec(
         path,
