@@ -7,6 +7,7 @@ import {
   type AuditActivities,
   type OrderActivities,
 } from './order-activities';
+import { createRefundActivities } from './refund-activities';
 import { createSellAtOnce } from './sell-at-once';
 
 /**
@@ -49,12 +50,14 @@ export function createOrderWorker(options: {
     readonly onSold: (itemId: ItemId) => void;
   };
   readonly auditStock?: AuditActivities['auditStock'];
+  /** Absent: it takes no part in what happens after a sale. */
+  readonly afterSale?: Parameters<typeof createRefundActivities>[0];
   /** Only tests put something around the activities. */
   readonly wrap?: (activities: OrderActivities) => OrderActivities;
   /** Absent: the bundle that the build put beside the compiled code. */
   readonly workflowBundle?: string;
 }): Promise<Worker> {
-  const { connection, namespace, taskQueue, clients, auditStock, wrap, eager } = options;
+  const { connection, namespace, taskQueue, clients, auditStock, afterSale, wrap, eager } = options;
   const activities = createOrderActivities(clients);
   const steps = wrap ? wrap(activities) : activities;
   return Worker.create({
@@ -65,6 +68,7 @@ export function createOrderWorker(options: {
       ...steps,
       ...createSellAtOnce(steps, eager?.onSold),
       ...(auditStock && { auditStock }),
+      ...(afterSale && createRefundActivities(afterSale)),
     },
     workflowBundle: {
       codePath: options.workflowBundle ?? join(__dirname, '..', 'workflow-bundle.js'),

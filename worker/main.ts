@@ -2,6 +2,8 @@ import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
 import { openArchive } from '../engine/archive/database';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
+import { createArchivedReturns } from '../engine/archive/returns';
+import { createSales, NO_RETURNS } from '../engine/archive/sales';
 import { createDeadLetterWriter } from '../engine/kafka/dead-letters';
 import { createKafka } from '../engine/kafka/kafka-client';
 import { openEventProducer, openProducer } from '../engine/kafka/open-producer';
@@ -16,6 +18,7 @@ import {
   createLedgerOpening,
   createOpeningLedger,
 } from '../engine/stock/ledger-opener';
+import { createAfterSaleLedger } from '../engine/stock/after-sale';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createStockLedger } from '../engine/stock/stock-ledger';
 import { loadWorkerConfig } from '../platform/config';
@@ -42,6 +45,7 @@ import { createStockAudit, scheduleStockAudit } from './stock-audit';
 
 const DRAIN_MS_MAX = 5_000;
 
+// eslint-disable-next-line max-lines-per-function -- a list of parts
 async function main(): Promise<void> {
   const config = loadWorkerConfig(process.env);
   const { production, taskQueue } = config;
@@ -128,7 +132,25 @@ async function main(): Promise<void> {
     database,
     logger,
   });
-  const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, auditStock });
+  const worker = await createOrderWorker({
+    connection,
+    namespace,
+    taskQueue,
+    clients,
+    auditStock,
+    afterSale: {
+      sales: createSales({
+        ledger: openingLedger,
+        afterSale: createAfterSaleLedger(redis),
+        archive: {
+          endOf: archive.endOf,
+          ...(database ? createArchivedReturns(database) : NO_RETURNS),
+        },
+      }),
+      provider,
+      returns: publisher,
+    },
+  });
 
   runOrderWorker(worker, { onShutdown, fail });
   ready = async () => {

@@ -1,2 +1,3 @@
 export { orderWorkflow } from './order-workflow';
+export { refundWorkflow, returnsWorkflow } from './refund-workflow';
 export { itemLedgerWorkflow, stockAuditWorkflow } from './stock-workflows';

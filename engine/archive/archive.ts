@@ -6,6 +6,7 @@ import type { SoldOrders } from '../stock/stock-operations';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 import { eraseUser } from './erase-user';
 import { reportSale } from './report';
+import { readReturns } from './returns';
 import { retiredAt } from './retire-item';
 
 /** Rows of one answer, in memory and on the way. More are read page by page. */
@@ -28,6 +29,10 @@ export interface ArchivedAcceptance {
   readonly paymentId: string | undefined;
   readonly generation: number;
   readonly finishedAt: number | undefined;
+  /** What was given back of it, in minor units. */
+  readonly refundedMinor: number;
+  /** Units that are on sale again. */
+  readonly restocked: number;
 }
 export const ARCHIVED_STATUSES = ['queued', ...EVENT_STATUSES, 'repeated'] as const;
 export type ArchivedStatus = (typeof ARCHIVED_STATUSES)[number];
@@ -171,6 +176,9 @@ export function createArchive(database: ArchiveDatabase) {
       return rows.map(({ at, status }) => ({ at: at.getTime(), status })).reverse();
     },
 
+    /** The refunds of an order and the disputes about it, the oldest first. */
+    returnsOf: (orderId: string) => readReturns(database, orderId),
+
     /** Takes a user_id out of the archive. */
     eraseUser: (userId: UserId) => eraseUser(database, userId),
 
@@ -225,6 +233,8 @@ export interface OrderRow<Status> {
   readonly payment_id: string | null;
   readonly generation: string;
   readonly finished_at: Date | null;
+  readonly refunded_minor: string;
+  readonly restocked: string;
 }
 
 /** An order from its row. Ids and reasons were checked before they were archived. */
@@ -243,5 +253,7 @@ export function toOrder<Status extends ArchivedStatus>(row: OrderRow<Status>) {
     paymentId: row.payment_id ?? undefined,
     generation: Number(row.generation),
     finishedAt: row.finished_at?.getTime(),
+    refundedMinor: Number(row.refunded_minor),
+    restocked: Number(row.restocked),
   };
 }

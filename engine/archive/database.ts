@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type ColumnType, type PostgresPoolClient } from 'kysely';
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import type { EventStatus } from '../orders/order-event';
+import type { SaleReturn } from '../orders/sale-return';
 import type { AdjustmentKind } from '../stock/adjustments';
 
 /** Written as an ISO 8601 text. */
@@ -117,12 +118,27 @@ export interface ArchiveTables {
     by: string | null;
     why: string | null;
     operation: string | null;
+    order_id: string | null;
     archived_at: Stamp;
+  };
+  order_returns: {
+    order_id: string;
+    kind: SaleReturn['kind'];
+    id: string;
+    operation_id: string | null;
+    amount_minor: BigInteger;
+    status: SaleReturn['status'];
+    reason: string | null;
+    at: Time;
   };
   refusals: { item_id: string; at: Time; reason: string; gateway: string; requests: BigInteger };
   log_positions: { topic: string; partition: number; next_offset: BigInteger };
   /** `repeated`: the acceptance of an order that has another order id. */
-  order_states: OrderColumns & { status: 'queued' | EventStatus | 'repeated' };
+  order_states: OrderColumns & {
+    status: 'queued' | EventStatus | 'repeated';
+    refunded_minor: string;
+    restocked: string;
+  };
 }
 
 export type ArchiveDatabase = Kysely<ArchiveTables>;

@@ -10,6 +10,8 @@ export interface FinishedOrder {
   readonly revision: number;
   readonly acceptedAt: number;
   readonly finishedAt: number;
+  /** Units of a refunded sale that were put back. */
+  readonly restocked: number;
 }
 
 export type FinishedOrders = ReturnType<typeof createFinishedOrders>;
@@ -32,6 +34,7 @@ export function createFinishedOrders(database: ArchiveDatabase) {
       let query = database
         .selectFrom('orders')
         .selectAll()
+        .select(RESTOCKED)
         .where('left_ledger_at', 'is', null)
         .where('revision', '>', '0')
         .where(sql<boolean>`(status = 'failed') = ${failed}`)
@@ -54,6 +57,7 @@ export function createFinishedOrders(database: ArchiveDatabase) {
       const rows = await database
         .selectFrom('orders')
         .selectAll()
+        .select(RESTOCKED)
         .where('order_id', 'in', orderIds)
         .where('revision', '>', '0')
         .execute();
@@ -74,7 +78,13 @@ export function createFinishedOrders(database: ArchiveDatabase) {
   };
 }
 
-function toFinishedOrder(row: Selectable<ArchiveTables['orders']>): FinishedOrder {
+const RESTOCKED = sql<string>`(
+  select coalesce(sum(c.units), 0) from stock_changes c where c.order_id = orders.order_id
+)`.as('restocked');
+
+function toFinishedOrder(
+  row: Selectable<ArchiveTables['orders']> & { readonly restocked: string },
+): FinishedOrder {
   return {
     orderId: row.order_id as OrderId,
     requestId: row.request_id as RequestId,
@@ -82,5 +92,6 @@ function toFinishedOrder(row: Selectable<ArchiveTables['orders']>): FinishedOrde
     revision: Number(row.revision),
     acceptedAt: row.accepted_at.getTime(),
     finishedAt: row.finished_at?.getTime() ?? 0,
+    restocked: Number(row.restocked),
   };
 }

@@ -76,12 +76,12 @@ function createSnapshot(
       return Number(rows[0]?.units ?? 0);
     },
 
-    /** The same by user. */
+    /** The same by user, without the units that were put back. */
     owners: (onPage: (page: ReadonlyMap<UserId, number>) => Promise<void>): Promise<void> =>
       eachPage(
         transaction,
         sql<{ user_id: string; units: string }>`
-          select user_id, sum(amount) as units from order_states s
+          select user_id, sum(amount - restocked) as units from order_states s
           where item_id = ${itemId} and status = 'confirmed' and ${ofThisLife} group by user_id
         `,
         (rows) =>

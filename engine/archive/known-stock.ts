@@ -18,7 +18,8 @@ const WAITING_MAX = 10_000;
 
 /**
  * What the archive has of an item's stock, and what is left of it in Redis. Restocks by operators are in their record of
- * actions, too: one of them that is not among the changes was lost with Redis, and with it what it has changed.
+ * actions, too: one of them that is not among the changes was lost with Redis, and with it what it has changed. So are units
+ * that an operator was told of as put back with a refund.
  */
 export async function knownStock(
   { archive, redis }: { readonly archive: ArchiveDatabase; readonly redis: RedisConnection },
@@ -33,15 +34,19 @@ export async function knownStock(
     return { problem: 'the archive has no change of its stock' };
   const operations = left.flatMap(({ operation }) => operation ?? []);
   const { rows } = await sql<{ operation: string | null }>`
-    select a.request->>'operation_id' as operation
-    from operator_actions a
-    where a.item_id = ${itemId} and a.action = 'stock.restock' and a.outcome is distinct from 'refused'
-      and a.at > (select min(at) from stock_changes where item_id = ${itemId})
+    select a.operation
+    from (
+      select at, request->>'operation_id' as operation from operator_actions
+      where item_id = ${itemId} and action = 'stock.restock' and outcome is distinct from 'refused'
+      union all
+      select at, after->'restock'->>'operation' from operator_actions
+      where action = 'order.refund' and after->'restock'->>'item_id' = ${itemId}
+    ) a
+    where a.at > (select min(at) from stock_changes where item_id = ${itemId})
       and not exists (
-        select from stock_changes c
-        where c.item_id = a.item_id and c.operation = a.request->>'operation_id'
+        select from stock_changes c where c.item_id = ${itemId} and c.operation = a.operation
       )
-      and not (a.request->>'operation_id' = any(${operations}::text[]))
+      and not (a.operation = any(${operations}::text[]))
     limit 1
   `.execute(archive);
   const [lost] = rows;

@@ -5,6 +5,8 @@ import { decodeAction } from '../operators/action-log';
 import type { Order, OrderId } from '../orders/order';
 import { decodeOrderEvent, type OrderEvent } from '../orders/order-event';
 import { decodeOrder } from '../orders/order-record';
+import { decodeReturnEvent, type ReturnEvent } from '../orders/return-event';
+import { rankOf } from '../orders/sale-return';
 import type { ArchiveTables } from './database';
 
 /** The logs that are archived. */
@@ -44,6 +46,10 @@ export const RULES: { readonly [T in ProjectedTable]: Rule<T> } = {
     key: ({ order_id, revision }) => `${order_id}:${revision}`,
     isBetter: () => false,
   },
+  order_returns: {
+    key: ({ order_id, kind, id }) => `${order_id}:${kind}:${id}`,
+    isBetter: (row, present) => rankOf(row) > rankOf(present),
+  },
   /** A letter and a mark may be in the log twice: the first counts, as for all readers of the log. */
   dead_letters: { key: ({ letter_id }) => letter_id, isBetter: isFirst },
   dead_letter_marks: {
@@ -65,6 +71,7 @@ export function project(log: ArchivedLog, records: readonly LogRecord[]): Change
   const rows: { [T in ProjectedTable]: Map<string, Row<T>> } = {
     orders: new Map(),
     order_events: new Map(),
+    order_returns: new Map(),
     dead_letters: new Map(),
     dead_letter_marks: new Map(),
     operator_actions: new Map(),
@@ -83,6 +90,7 @@ export function project(log: ArchivedLog, records: readonly LogRecord[]): Change
   return {
     orders: sorted(rows.orders),
     order_events: sorted(rows.order_events),
+    order_returns: sorted(rows.order_returns),
     dead_letters: sorted(rows.dead_letters),
     dead_letter_marks: sorted(rows.dead_letter_marks),
     operator_actions: sorted(rows.operator_actions),
@@ -120,6 +128,10 @@ const PROJECTIONS: Record<ArchivedLog, (record: LogRecord, put: Put) => string |
     return undefined;
   },
   'order-events': ({ value }, put) => {
+    const returned = decodeReturnEvent(value);
+    if (returned.kind === 'event') put('order_returns', returnRow(returned.event));
+    if (returned.kind !== 'other')
+      return returned.kind === 'invalid' ? returned.problem : undefined;
     const decoded = decodeOrderEvent(value);
     if (decoded.kind === 'invalid') return decoded.problem;
     const { event } = decoded;
@@ -228,6 +240,20 @@ function identityOf(
 
 function stateOf({ revision, status, reason, paymentId, generation }: OrderEvent) {
   return { revision, status, reason: reason ?? null, payment_id: paymentId ?? null, generation };
+}
+
+function returnRow({ order, returned }: ReturnEvent): Row<'order_returns'> {
+  const { kind, id, operationId, amountMinor, status, reason, at } = returned;
+  return {
+    order_id: order.orderId,
+    kind,
+    id,
+    operation_id: operationId ?? null,
+    amount_minor: amountMinor,
+    status,
+    reason: reason === undefined ? null : withoutNul(reason),
+    at: time(at),
+  };
 }
 
 /** Below it nothing is confused by a year of five digits. */

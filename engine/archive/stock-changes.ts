@@ -124,6 +124,7 @@ function toRow(itemId: ItemId, { id, kind, isOpen, sale, ...change }: Adjustment
     by: change.by ?? null,
     why: change.why ?? null,
     operation: change.operation ?? null,
+    order_id: change.order ?? null,
   };
 }
 

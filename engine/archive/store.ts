@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
 import { DatabaseError } from 'pg';
+import { RETURN_STATUSES } from '../orders/sale-return';
 import type { ArchiveDatabase, ArchiveTables } from './database';
 import type { Changes } from './projection';
 
@@ -125,6 +126,29 @@ async function closeMarked(
     .execute();
 }
 
+/** Of two statuses of a kind the later one counts. */
+const RANKED = sql`${sql.val(Object.values(RETURN_STATUSES).flat())}::text[]`;
+
+function returnsStatement(transaction: Transaction<ArchiveTables>, changes: Changes) {
+  return transaction
+    .insertInto('order_returns')
+    .values(changes.order_returns)
+    .onConflict((conflict) =>
+      conflict
+        .columns(['order_id', 'kind', 'id'])
+        .doUpdateSet((row) => ({
+          operation_id: row.ref('excluded.operation_id'),
+          amount_minor: row.ref('excluded.amount_minor'),
+          status: row.ref('excluded.status'),
+          reason: row.ref('excluded.reason'),
+          at: row.ref('excluded.at'),
+        }))
+        .where(
+          sql<boolean>`array_position(${RANKED}, excluded.status) > array_position(${RANKED}, order_returns.status)`,
+        ),
+    );
+}
+
 /** The rules of `projection.ts`, for rows that are in the database. */
 function statements(transaction: Transaction<ArchiveTables>, changes: Changes) {
   const isFirst = (table: 'dead_letters' | 'dead_letter_marks') =>
@@ -160,6 +184,7 @@ function statements(transaction: Transaction<ArchiveTables>, changes: Changes) {
       .insertInto('order_events')
       .values(changes.order_events)
       .onConflict((conflict) => conflict.doNothing()),
+    order_returns: returnsStatement(transaction, changes),
     dead_letters: transaction
       .insertInto('dead_letters')
       .values(changes.dead_letters)

@@ -1,12 +1,8 @@
 import { sharedCounter } from '../../platform/metrics';
 import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
-import {
-  encodeOrderEvent,
-  EVENT_CONTENT_TYPE,
-  outcomeEvent,
-  type OrderEvent,
-} from '../orders/order-event';
+import { encodeOrderEvent, EVENT_CONTENT_TYPE, outcomeEvent } from '../orders/order-event';
+import { encodeReturnEvent, type ReturnEvent } from '../orders/return-event';
 import { NotAppendedError, type SafeProducer } from './safe-producer';
 
 /** A record that is not sent by then is withdrawn: the caller tries again, and its repetitions must not pile up. */
@@ -15,7 +11,8 @@ const UNSENT_MS_MAX = 5_000;
 /** While an event waits for longer the others fail at once: none of them keeps a slot of the worker from other orders. */
 const WAITING_MS_MAX = 1_000;
 
-export type OutcomePublisher = ReturnType<typeof createOutcomePublisher>;
+export type OutcomePublisher = Pick<ReturnType<typeof createOutcomePublisher>, 'publish'>;
+export type ReturnPublisher = Pick<ReturnType<typeof createOutcomePublisher>, 'publishReturn'>;
 
 /** Tells other systems what became of orders. `producer` appends to the topic of order events. */
 export function createOutcomePublisher(
@@ -35,7 +32,7 @@ export function createOutcomePublisher(
   /** Since when the events under way wait, the oldest first. */
   const waiting = new Map<symbol, number>();
 
-  const append = async (event: OrderEvent): Promise<void> => {
+  const append = async (requestId: RequestId, value: Buffer): Promise<void> => {
     const [oldest = Infinity] = waiting.values();
     if (performance.now() - oldest > WAITING_MS_MAX) {
       throw new NotAppendedError('Kafka takes no events at the moment');
@@ -44,11 +41,14 @@ export function createOutcomePublisher(
     waiting.set(own, performance.now());
     try {
       await producer.append({
-        key: event.order.requestId,
-        value: encodeOrderEvent(event),
+        key: requestId,
+        value,
         headers: { 'content-type': EVENT_CONTENT_TYPE },
         until: performance.now() + UNSENT_MS_MAX,
       });
+    } catch (error) {
+      faults.inc();
+      throw error;
     } finally {
       waiting.delete(own);
     }
@@ -70,10 +70,11 @@ export function createOutcomePublisher(
       if (found?.entry.fingerprint !== fingerprint) return;
       const event = outcomeEvent({ ...found, requestId });
       if (event === undefined) return;
-      await append(event).catch((error: unknown) => {
-        faults.inc();
-        throw error;
-      });
+      await append(requestId, encodeOrderEvent(event));
     },
+
+    /** Publishes a refund or a dispute of a sold order; rejects as the producer's `append` does. */
+    publishReturn: (event: ReturnEvent): Promise<void> =>
+      append(event.order.requestId, encodeReturnEvent(event)),
   };
 }

@@ -4,6 +4,7 @@ import { within } from '../../platform/until';
 import { type Cancellation, decodeCancellation } from '../orders/cancellation-record';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import { decodeOrderEvent, type OrderEvent } from '../orders/order-event';
+import { decodeReturnEvent, type ReturnEvent } from '../orders/return-event';
 import { decodeOrder } from '../orders/order-record';
 import type { LogRecord } from './consumer';
 import { withAdmin } from './topics';
@@ -70,10 +71,11 @@ export async function readOrderEvents(
   kafka: Kafka,
   topic: string,
   { sinceMs = 0 }: { readonly sinceMs?: number | undefined },
-  onEvent: (event: OrderEvent) => void,
+  onEvent: (event: OrderEvent | ReturnEvent) => void,
 ): Promise<void> {
   await readLog(kafka, topic, { fromMs: sinceMs, msMax: READ_ORDERS_MS_MAX }, ({ value }) => {
-    const decoded = decodeOrderEvent(value);
+    const returned = decodeReturnEvent(value);
+    const decoded = returned.kind === 'other' ? decodeOrderEvent(value) : returned;
     if (decoded.kind === 'event') onEvent(decoded.event);
   });
 }

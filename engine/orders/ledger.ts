@@ -1,4 +1,5 @@
 import type { ItemId, Order, OrderId, Price, ReleaseReason, RequestId } from './order';
+import type { SaleReturn } from './sale-return';
 
 /** States of an order in the ledger. An order that never held anything has no entry. */
 export type LedgerState = 'held' | 'queued' | 'reserved' | 'sold' | 'released';
@@ -32,6 +33,18 @@ export interface LedgerEntry extends Price {
   readonly timeline: readonly TimelineStep[];
   /** Of the last time that the order ended: larger than those before it. Absent where that is older than revisions. */
   readonly revision?: number;
+  /** Refunds of a sale, and disputes about it. */
+  readonly returns?: readonly SaleReturn[];
+  /** Units of a refunded sale that are on sale again, by the operation that put them back. */
+  readonly restocked?: Readonly<Record<string, number>>;
+}
+
+/** Units that count as the buyer's, while they are not released. */
+export function ownedUnits({
+  units,
+  restocked = {},
+}: Pick<LedgerEntry, 'units' | 'restocked'>): number {
+  return Object.values(restocked).reduce((rest, back) => rest - back, units);
 }
 
 export interface TimelineStep {

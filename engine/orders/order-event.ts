@@ -42,15 +42,17 @@ const TYPES: Record<EventStatus, string> = {
 };
 
 /** A relative reference: every installation has a log of its own. */
-const SOURCE = '/flash-sale-engine';
+export const SOURCE = '/flash-sale-engine';
 
 /** Of the header with which Kafka's binding of CloudEvents marks a record that holds the whole event. */
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=UTF-8';
 
-const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
+export const Time = Type.String({
+  pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$',
+});
 /** Providers' ids are shorter. */
-const PaymentId = Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' });
-const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+export const PaymentId = Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' });
+export const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 const Data = Type.Object({
   request_id: Id,
@@ -69,17 +71,21 @@ const Data = Type.Object({
   finished_at: Time,
 });
 
+/** A CloudEvent with such data. */
+export const eventSchema = <T extends TSchema>(data: T) =>
+  Type.Object({
+    specversion: Type.Literal('1.0'),
+    id: Type.String(),
+    source: Type.String(),
+    type: Type.String(),
+    subject: Id,
+    time: Time,
+    datacontenttype: Type.Literal('application/json'),
+    data,
+  });
+
 /** Unknown fields pass: a newer engine may write more of them. */
-export const EventRecord = Type.Object({
-  specversion: Type.Literal('1.0'),
-  id: Type.String(),
-  source: Type.String(),
-  type: Type.String(),
-  subject: Id,
-  time: Time,
-  datacontenttype: Type.Literal('application/json'),
-  data: Data,
-});
+export const EventRecord = eventSchema(Data);
 const eventRecord = TypeCompiler.Compile(EventRecord);
 
 /**

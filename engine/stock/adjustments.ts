@@ -20,6 +20,8 @@ export interface Adjustment {
   readonly by?: string;
   readonly why?: string;
   readonly operation?: string;
+  /** The order id of the refunded sale whose units were put back. */
+  readonly order?: string;
 }
 
 /** The place in the item's stream: Redis's time in ms since the epoch, and a number in it. */
@@ -122,7 +124,7 @@ export function parseAdjustment([id, fields]: StoredAdjustment):
   if (isOpen !== '0' && isOpen !== '1') return { problem: 'open is neither 0 nor 1' };
   const sale = readSale(fieldOf(fields, 'sale') ?? '');
   const texts = Object.fromEntries(
-    (['by', 'why', 'operation'] as const).flatMap((name) => {
+    (['by', 'why', 'operation', 'order'] as const).flatMap((name) => {
       const value = fieldOf(fields, name);
       return value === undefined || value === '' ? [] : [[name, value]];
     }),

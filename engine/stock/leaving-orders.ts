@@ -1,3 +1,4 @@
+import { ownedUnits } from '../orders/ledger';
 import type { ItemId, OrderId, RequestId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import { countsKey, itemKeys, ordersKey } from './keys';
@@ -10,6 +11,8 @@ export interface OrderEnd {
   readonly requestId: RequestId;
   readonly orderId: OrderId;
   readonly revision: number;
+  /** Units of a refunded sale that were put back; absent: none. */
+  readonly restocked?: number;
 }
 
 /** What has become of an order that is to leave the ledger: `gone` before, or it stays, since it is not at that end. */
@@ -40,7 +43,7 @@ export function createLeavingOrders(redis: RedisConnection) {
       });
       if (typeof opened !== 'string') throw notOpen(itemId);
       const entries = stored as readonly (string | null)[];
-      return ends.map(({ orderId, revision }, index) => {
+      return ends.map(({ orderId, revision, restocked = 0 }, index) => {
         const raw = entries[index];
         if (typeof raw !== 'string') return { outcome: 'gone' };
         const entry = readEntry(raw);
@@ -48,7 +51,11 @@ export function createLeavingOrders(redis: RedisConnection) {
         if (entry.orderId !== orderId) return { outcome: 'gone' };
         const isEnded = entry.state === 'sold' || entry.state === 'released';
         const isSettled = entry.unresolvedCharges.length === 0;
-        const isIt = isEnded && isSettled && entry.revision === revision;
+        const isIt =
+          isEnded &&
+          isSettled &&
+          entry.revision === revision &&
+          entry.units - ownedUnits(entry) === restocked;
         return { outcome: isIt ? 'removed' : 'stays', fingerprint: entry.fingerprint };
       });
     },
@@ -61,7 +68,10 @@ export function createLeavingOrders(redis: RedisConnection) {
       itemId: ItemId,
       ends: readonly OrderEnd[],
     ): Promise<readonly ArchiveOutcome[] | 'counting'> {
-      const orders = ends.map((end) => `${end.requestId} ${end.orderId} ${String(end.revision)}`);
+      const orders = ends.map(
+        ({ requestId, orderId, revision, restocked = 0 }) =>
+          `${requestId} ${orderId} ${String(revision)} ${String(restocked)}`,
+      );
       const reply = await redis.ledgerArchive(...itemKeys(itemId), asOneArgument(orders));
       if (reply === 'counting') return reply;
       return (reply as number[]).map((one) => ARCHIVE_OUTCOMES[one] ?? 'stays');

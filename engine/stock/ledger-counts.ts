@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { ownedUnits } from '../orders/ledger';
 import type { ItemId } from '../orders/order';
 import type { RedisConnection } from '../../platform/redis';
 import {
@@ -145,7 +146,7 @@ async function sumEntries(
       const { live, lease } = readLive(requestId, raw);
       if (live === undefined) continue;
       sums.units[live.state] += live.units;
-      sums.buyers.add(live.userId, live.units);
+      sums.buyers.add(live.userId, live.owned);
       if (lease !== undefined) sums.leases.add(requestId, lease);
     }
   }
@@ -159,7 +160,11 @@ function readLive(requestId: string, raw: string) {
   }
   const { state, units, userId, leaseUntil } = entry;
   if (state === 'released') return {};
-  return { live: { state, units, userId }, lease: state === 'held' ? leaseUntil : undefined };
+  const owned = ownedUnits(entry);
+  return {
+    live: { state, units, owned, userId },
+    lease: state === 'held' ? leaseUntil : undefined,
+  };
 }
 
 interface Counts {
@@ -229,7 +234,7 @@ async function namedOwners(
   for await (const page of pages(redis, ordersKey(itemId))) {
     for (const [requestId, raw] of page) {
       const { live, lease } = readLive(requestId, raw);
-      if (live) note('buyer', live.userId, 'should', live.units);
+      if (live) note('buyer', live.userId, 'should', live.owned);
       if (lease !== undefined) note('lease', requestId, 'should', lease);
     }
   }

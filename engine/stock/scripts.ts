@@ -28,6 +28,8 @@ const SCRIPTS = {
   ledgerChangeSale: 'change-sale',
   ledgerNote: 'note',
   ledgerRetire: 'retire',
+  ledgerNoteReturns: 'note-returns',
+  ledgerRestockSale: 'restock-sale',
 } as const;
 
 /** The scripts of claims, which belong to no item. They take the number of their keys first. */
@@ -114,6 +116,7 @@ const MORE_KEYS: Readonly<Record<string, number>> = {
   ledgerRebuild: 3,
   ledgerRecount: 3,
   ledgerRetire: 6,
+  ledgerRestockSale: 1,
 };
 
 /**

@@ -147,6 +147,8 @@ export type SoldOrders = (itemId: ItemId) => AsyncIterable<
     readonly orderId: string;
     readonly userId: string;
     readonly amount: number;
+    /** Units that were put back with a refund; absent: none. */
+    readonly restocked?: number;
   }[]
 >;
 
@@ -167,6 +169,9 @@ async function countBuyers(
   ) => {
     const keys = [...itemKeys(itemId), countedUnitsKey(itemId)];
     const reply = await redis.ledgerCountBuyers(...keys, id, name, page, asOneArgument(orders));
+    if (reply === 'behind') {
+      throw new Error(`The archive does not have yet which units of ${itemId} were put back`);
+    }
     if (reply === 'missing') {
       throw new Error(`The archive misses sold orders of ${itemId} that have left the ledger`);
     }
@@ -177,7 +182,8 @@ async function countBuyers(
   for await (const orders of soldOrders(itemId)) {
     page += 1;
     const words = orders.map(
-      ({ requestId, orderId, userId, amount }) => `${requestId} ${orderId} ${userId} ${amount}`,
+      ({ requestId, orderId, userId, amount, restocked = 0 }) =>
+        `${requestId} ${orderId} ${userId} ${amount} ${restocked}`,
     );
     await step('add', page, words);
   }

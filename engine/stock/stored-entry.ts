@@ -1,5 +1,6 @@
 import type { LedgerEntry, LedgerState } from '../orders/ledger';
 import type { ItemId, OrderId, ReleaseReason } from '../orders/order';
+import type { SaleReturn } from '../orders/sale-return';
 import type { RedisConnection } from '../../platform/redis';
 import { eventsKey, ordersKey } from './keys';
 
@@ -27,6 +28,8 @@ interface StoredEntry {
   readonly revision?: number | undefined;
   /** "held@1700000000000 queued@1700000000005 " */
   readonly timeline: string;
+  readonly returns?: readonly SaleReturn[] | undefined;
+  readonly restocked?: Readonly<Record<string, number>> | undefined;
   /** The run that reserve has refused; only that script reads it. */
   readonly run?: string | undefined;
 }
@@ -69,6 +72,8 @@ export function parseEntry(raw: string): LedgerEntry {
     ...(stored.pay_within !== undefined && { payWithinMs: stored.pay_within }),
     ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
     ...(stored.revision !== undefined && { revision: stored.revision }),
+    ...(stored.returns && { returns: stored.returns }),
+    ...(stored.restocked && { restocked: stored.restocked }),
   };
 }
 
@@ -130,6 +135,8 @@ export function formatEntry(entry: LedgerEntry): string {
     lease_until: entry.leaseUntil,
     finished_at: entry.finishedAt,
     revision: entry.revision,
+    returns: entry.returns,
+    restocked: entry.restocked,
   };
   return JSON.stringify(stored);
 }

@@ -57,6 +57,8 @@ describe('the newest order of a request_id', () => {
       paymentId: undefined,
       generation: 0,
       finishedAt: undefined,
+      refundedMinor: 0,
+      restocked: 0,
     });
     await archive.fill(records.event(anEvent(order(1), { paymentId: 'pay-1', at: AT + 3_000 })));
     expect(await find()).toMatchObject({

@@ -1,5 +1,8 @@
 import fc from 'fast-check';
+import { ownedUnits } from '../../engine/orders/ledger';
 import type { Order } from '../../engine/orders/order';
+import { RETURN_STATUSES } from '../../engine/orders/sale-return';
+import { createAfterSaleLedger } from '../../engine/stock/after-sale';
 import { propertyRuns } from '../support/property-runs';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
@@ -29,6 +32,8 @@ const command = fc.record({
     'resolve-charge',
     'cancel',
     'abandon',
+    'note-returns',
+    'restock-sale',
     'restock',
     'vanish',
   ),
@@ -78,11 +83,34 @@ async function run(one: Command, orders: Order[]): Promise<unknown> {
       return stock.ledger.cancel(order);
     case 'abandon':
       return stock.ledger.abandon({ ...attempt, reason: 'request-id-reused' });
+    case 'note-returns':
+      return createAfterSaleLedger(stock.redis).noteReturns(saleOf(order), [
+        {
+          kind: 'refund',
+          id: `re_${one.generation}`,
+          amountMinor: 1,
+          at: 1,
+          status: RETURN_STATUSES.refund[one.units % 3] ?? 'failed',
+        },
+      ]);
+    case 'restock-sale':
+      return createAfterSaleLedger(stock.redis).restockSale({
+        ...saleOf(order),
+        operation: `refund/${one.generation}`,
+        units: 1 + (one.units % 2),
+        by: 'ann',
+        why: 'a walk',
+      });
     case 'restock':
       return stock.setFree(order.itemId, one.units);
     case 'vanish':
       return stock.redis.del(`inventory:${order.itemId}`);
   }
+}
+
+function saleOf({ itemId, requestId, orderId }: Order) {
+  if (orderId === undefined) throw new Error('no order id');
+  return { itemId, requestId, orderId };
 }
 
 /** Everything the ledger knows of an item except the stream of what happened. */
@@ -104,13 +132,16 @@ async function expectBalance(orders: Order[]) {
   const byState: Record<string, number> = {};
   const byUser: Record<string, number> = {};
   for (const raw of Object.values(entries)) {
-    const { state, units, user } = JSON.parse(raw) as {
+    const { state, units, user, restocked } = JSON.parse(raw) as {
       state: string;
       units: number;
       user: string;
+      restocked?: Record<string, number>;
     };
     byState[state] = (byState[state] ?? 0) + units;
-    if (state !== 'released') byUser[user] = (byUser[user] ?? 0) + units;
+    const owned = state === 'released' ? 0 : ownedUnits({ units, ...(restocked && { restocked }) });
+    expect(owned).toBeGreaterThanOrEqual(0);
+    if (owned > 0) byUser[user] = (byUser[user] ?? 0) + owned;
   }
   for (const state of ['held', 'queued', 'reserved', 'sold']) {
     expect([state, number(state)]).toEqual([state, byState[state] ?? 0]);

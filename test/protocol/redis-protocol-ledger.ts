@@ -192,6 +192,8 @@ function toEnded(end: OrderEnd, itemId: ItemId): EndedOrder {
     paymentId: undefined,
     generation,
     finishedAt: 0,
+    refundedMinor: 0,
+    restocked: 0,
   };
 }
 

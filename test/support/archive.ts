@@ -66,6 +66,7 @@ export type TestArchive = Awaited<ReturnType<typeof createTestArchive>>;
 export const ROWS = [
   'orders',
   'order_events',
+  'order_returns',
   'dead_letters',
   'dead_letter_marks',
   'operator_actions',

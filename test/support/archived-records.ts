@@ -7,6 +7,8 @@ import { MARK_KINDS, type DeadLetter } from '../../engine/orders/dead-letter';
 import { FAILURE_REASONS, type Order, type OrderId } from '../../engine/orders/order';
 import { encodeOrderEvent, EVENT_STATUSES, type OrderEvent } from '../../engine/orders/order-event';
 import { encodeOrder } from '../../engine/orders/order-record';
+import { encodeReturnEvent, type ReturnEvent } from '../../engine/orders/return-event';
+import { RETURN_STATUSES } from '../../engine/orders/sale-return';
 import { anOrder, aPurchase } from './purchases';
 
 /** A record, and which log it is in. */
@@ -61,6 +63,7 @@ export function createRecords() {
     append,
     order: (order: Order) => append('orders', encodeOrder(order)),
     event: (event: OrderEvent) => append('order-events', encodeOrderEvent(event)),
+    returned: (event: ReturnEvent) => append('order-events', encodeReturnEvent(event)),
     letter: (letter: DeadLetter) =>
       written((producer) => createDeadLetterWriter(producer).write(letter)),
     mark: (letter: DeadLetter, mark: Parameters<ReturnType<typeof createMarkWriter>['mark']>[1]) =>
@@ -121,6 +124,14 @@ export async function manyRecords(seed: number): Promise<Archived[]> {
         const status = EVENT_STATUSES[next(3)] ?? 'failed';
         const event = anEvent(named, { revision, status, at: ACCEPTED_AT + next(50) });
         all.push(records.event(event), ...(next(3) === 0 ? [records.event(event)] : []));
+      }
+    }
+    if (next(2) === 0) {
+      for (const kind of ['refund', 'dispute'] as const) {
+        for (const status of RETURN_STATUSES[kind].slice(next(3))) {
+          const returned = { kind, id: `${kind}-${next(2)}`, amountMinor: 1, status, at: 1 };
+          all.push(records.returned({ order: named, returned }));
+        }
       }
     }
     if (next(3) > 0) continue;

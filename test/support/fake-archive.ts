@@ -3,6 +3,7 @@ import type { Archive, ArchivedEvent, ArchivedOrder } from '../../engine/archive
 import type { Erasure } from '../../engine/archive/erase-user';
 import type { SaleReport } from '../../engine/archive/report';
 import type { ItemId, RequestId, UserId } from '../../engine/orders/order';
+import type { SaleReturn } from '../../engine/orders/sale-return';
 
 const AT = Date.parse('2026-01-05T12:00:00.000Z');
 
@@ -22,6 +23,8 @@ export function anArchivedOrder(fields: Partial<ArchivedOrder> = {}): ArchivedOr
     paymentId: 'ch_1',
     generation: 1,
     finishedAt: AT + 250,
+    refundedMinor: 0,
+    restocked: 0,
     ...fields,
   };
 }
@@ -34,6 +37,7 @@ export function createFakeArchive() {
     /** One of each request_id. */
     orders: [] as ArchivedOrder[],
     events: [] as ArchivedEvent[],
+    returns: [] as SaleReturn[],
     positions: new Map<number, bigint>(),
     ends: [{ partition: 0, low: 0n, high: 0n }],
     report: undefined as SaleReport | undefined,
@@ -49,6 +53,7 @@ export function createFakeArchive() {
     newestOrder: (requestId) =>
       answer(requestId, () => answers.orders.find((order) => order.requestId === requestId)),
     eventsOf: (orderId) => answer(`events of ${orderId}`, () => answers.events),
+    returnsOf: (orderId) => answer(`returns of ${orderId}`, () => answers.returns),
     ordersOfUser: (userId, page) =>
       answer({ userId, ...page }, () => answers.orders.slice(0, page.limit)),
     search: (search) => answer(search, () => answers.orders.slice(0, search.limit)),

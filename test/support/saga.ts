@@ -43,7 +43,10 @@ export function useSaga({
   archiveOf,
   isOpening = false,
   db = 0,
+  afterSale,
 }: {
+  /** Absent: the worker takes no part in what happens after a sale. */
+  readonly afterSale?: Parameters<typeof useWorker>[2];
   /** A database of Redis, apart from the archivers of other tests, which take the changes of stock of all items in theirs. */
   readonly db?: number;
   /** The steps open the ledgers of new items, and know of retired ones, as in a worker. */
@@ -93,7 +96,7 @@ export function useSaga({
     orderRetentionMs: ORDER_RETENTION_MS,
     onForeignCharge: ({ error }: ForeignCharge) => foreign.push(error),
   });
-  const temporal = useWorker(clients, steps.around);
+  const temporal = useWorker(clients, steps.around, afterSale);
   afterAll(() => stock.redis.quit());
   const handleOf = (order: Order, runId?: string): OrderHandle =>
     temporal.client.workflow.getHandle(order.requestId, runId);
@@ -196,7 +199,16 @@ export function useSaga({
 
 function endedOrder(event: OrderEvent): EndedOrder {
   const { order, at, status, reason, paymentId, generation } = event;
-  return { ...order, status, reason, paymentId, generation, finishedAt: at };
+  return {
+    ...order,
+    status,
+    reason,
+    paymentId,
+    generation,
+    finishedAt: at,
+    refundedMinor: 0,
+    restocked: 0,
+  };
 }
 
 /** The completed workflow tasks of a run. A reset can go to each of them. */

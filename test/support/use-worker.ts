@@ -16,6 +16,7 @@ type WorkerOptions = Parameters<typeof createOrderWorker>[0];
 export function useWorker(
   makeClients: () => WorkerOptions['clients'],
   wrap: NonNullable<WorkerOptions['wrap']>,
+  makeAfterSale?: () => NonNullable<WorkerOptions['afterSale']>,
 ): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
@@ -32,6 +33,7 @@ export function useWorker(
       taskQueue: running.taskQueue,
       clients: makeClients(),
       wrap,
+      ...(makeAfterSale && { afterSale: makeAfterSale() }),
       workflowBundle: workflowBundle(),
     });
     const run = worker.run();

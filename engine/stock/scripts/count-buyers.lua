@@ -7,9 +7,10 @@
   ARGV[1]  id of the count
   ARGV[2]  "begin": drop what another count has left | "add" | "finish"
   ARGV[3]  number of the page, from 1 on
-  ARGV[4]  sold orders of the archive, joined by commas: "<request_id> <order id> <user_id> <units>"
+  ARGV[4]  sold orders of the archive, joined by commas: "<request_id> <order id> <user_id> <units> <units put back>"
 
   Returns  "counted" | "another": another count has begun since, or this one has paused for too long
+           "behind": the archive does not have yet that units of such an order were put back
            "missing": the archive has fewer units of orders that have left than left
 ]]
 -- A caller that has died keeps the orders in the ledger for so long.
@@ -19,6 +20,10 @@ local id, step, page, orders = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 requireLedger()
 local now = nowMs()
 if step == 'begin' then
+  local restockedAt = redis.call('HGET', countsKey, 'restocked_at')
+  if restockedAt and #redis.call('XRANGE', adjustmentsKey, restockedAt, restockedAt) > 0 then
+    return 'behind'
+  end
   redis.call('UNLINK', stagedKey)
   redis.call('HSET', countsKey, 'counting', id, 'counting_page', 0, 'counting_units', 0,
     'counting_until', whole(now + PAUSE_MS_MAX))
@@ -46,10 +51,12 @@ if page ~= tonumber(current[2]) + 1 then
   return 'counted'
 end
 local countedUnits = 0
-for requestId, orderId, user, units in string.gmatch(orders, '([^ ,]+) ([^ ,]+) ([^ ,]+) ([^,]+)') do
+for requestId, orderId, user, units, back in string.gmatch(orders, '([^ ,]+) ([^ ,]+) ([^ ,]+) ([^ ,]+) ([^,]+)') do
   local entry = readEntry(requestId)
   if not entry or not isOrder(entry, orderId) then
-    redis.call('HINCRBY', stagedKey, user, units)
+    if tonumber(units) > tonumber(back) then
+      redis.call('HINCRBY', stagedKey, user, whole(units - back))
+    end
     countedUnits = countedUnits + tonumber(units)
   end
 end

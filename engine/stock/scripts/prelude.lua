@@ -157,6 +157,15 @@ local function addBuyer(user, units)
   end
 end
 
+-- Units of an order that count as its buyer's: without those that were put back with a refund.
+local function ownedUnits(entry)
+  local units = entry.units
+  for _, back in pairs(entry.restocked or {}) do
+    units = units - back
+  end
+  return units
+end
+
 -- Scripts that add events by the hundred call this once.
 local function trimEvents()
   redis.call('XTRIM', eventsKey, 'MAXLEN', '~', EVENTS_MAX)

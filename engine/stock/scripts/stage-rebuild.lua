@@ -46,7 +46,7 @@ for index = 3, #ARGV, 2 do
   local isNew = redis.call('HSETNX', stagedOrdersKey, ARGV[index], ARGV[index + 1]) == 1
   if isNew and entry.state ~= 'released' then
     sums[entry.state] = (sums[entry.state] or 0) + entry.units
-    owned[entry.user] = (owned[entry.user] or 0) + entry.units
+    owned[entry.user] = (owned[entry.user] or 0) + ownedUnits(entry)
   end
 end
 for state, units in pairs(sums) do

@@ -8,6 +8,12 @@ import {
   EventRecord,
   toCloudEvent,
 } from '../../../engine/orders/order-event';
+import {
+  decodeReturnEvent,
+  DisputeRecord,
+  RefundRecord,
+  RETURN_TYPES,
+} from '../../../engine/orders/return-event';
 import type { OrderId } from '../../../engine/orders/order';
 import { anOrder } from '../../support/purchases';
 
@@ -17,8 +23,11 @@ type Node = Record<string, unknown>;
 const document = parse(text) as Node & {
   asyncapi: string;
   components: {
-    messages: { orderEvent: { contentType: string; examples: { payload: unknown }[] } };
-    schemas: { OrderEvent: Node };
+    messages: Record<
+      'orderEvent' | 'refundEvent' | 'disputeEvent',
+      { contentType: string; examples: { payload: unknown }[] }
+    >;
+    schemas: Record<'OrderEvent' | 'RefundEvent' | 'DisputeEvent', Node>;
   };
 };
 
@@ -74,6 +83,24 @@ test('the schema of the document is the one that events are read by', () => {
   // The engine compares a type with the status.
   documented.properties['type'] = { type: 'string' };
   expect(documented).toEqual(plain(JSON.parse(JSON.stringify(EventRecord)) as Node));
+});
+
+test.each([
+  ['RefundEvent', RefundRecord, 'refundEvent', RETURN_TYPES.refund],
+  ['DisputeEvent', DisputeRecord, 'disputeEvent', RETURN_TYPES.dispute],
+] as const)('so is %s, and its example is one', (name, record, message, type) => {
+  const documented = plain(document.components.schemas[name]) as { properties: Node };
+  expect(documented.properties['type']).toEqual({ type: 'string', enum: [type] });
+  // The engine finds the schema by the type.
+  documented.properties['type'] = { type: 'string' };
+  expect(documented).toEqual(plain(JSON.parse(JSON.stringify(record)) as Node));
+  const { contentType, examples } = document.components.messages[message];
+  expect(contentType).toBe(EVENT_CONTENT_TYPE);
+  for (const { payload } of examples) {
+    expect(decodeReturnEvent(Buffer.from(JSON.stringify(payload)))).toMatchObject({
+      kind: 'event',
+    });
+  }
 });
 
 test('its examples are events', () => {

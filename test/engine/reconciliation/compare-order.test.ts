@@ -50,6 +50,9 @@ const charged = (generation = 1, amountMinor = UNITS * 500, currency = 'USD') =>
   { generation, charged: true, paymentId: 'p', amountMinor, currency },
 ];
 
+const givenBack = (amountMinor: number) =>
+  [{ kind: 'refund', id: 're_1', amountMinor, status: 'succeeded', at: NOW }] as const;
+
 describe('an order whose ledger, workflow and charges agree', () => {
   test.each<[string, Partial<OrderFacts>]>([
     ['held under a living lease', { entry: anEntry({ state: 'held', leaseUntil: NOW + 1 }) }],
@@ -66,6 +69,13 @@ describe('an order whose ledger, workflow and charges agree', () => {
         entry: anEntry({ state: 'sold', paymentId: 'p' }),
         run: aRun('confirmed'),
         charges: charged(1, 1000),
+      },
+    ],
+    [
+      'sold, and given back on purpose',
+      {
+        entry: anEntry({ state: 'sold', returns: givenBack(UNITS * 500) }),
+        charges: [{ generation: 1, charged: false }],
       },
     ],
     ['sold, and its run forgotten', { entry: anEntry({ state: 'sold' }), charges: charged() }],
@@ -149,6 +159,14 @@ describe('an order whose ledger, workflow and charges differ', () => {
     [
       'sold, not charged',
       { entry: anEntry({ state: 'sold' }), charges: [{ generation: 1, charged: false }] },
+      ['charge-missing'],
+    ],
+    [
+      'sold, and given back in part only',
+      {
+        entry: anEntry({ state: 'sold', returns: givenBack(UNITS * 500 - 1) }),
+        charges: [{ generation: 1, charged: false }],
+      },
       ['charge-missing'],
     ],
     [

@@ -1,0 +1,59 @@
+import type { ItemId, OrderId, RequestId, UserId } from '../orders/order';
+import type { SaleReturn } from '../orders/sale-return';
+import type { RedisConnection } from '../../platform/redis';
+import { itemKeys, operationsKey } from './keys';
+import { defineLedgerScripts } from './scripts';
+
+/** Names a sold order. */
+export interface SaleName {
+  readonly itemId: ItemId;
+  readonly requestId: RequestId;
+  readonly orderId: OrderId;
+}
+
+/** Units of a refunded sale that go on sale again. */
+export interface SaleRestock extends SaleName {
+  /** Unique among all operations of the item. */
+  readonly operation: string;
+  readonly units: number;
+  readonly by: string;
+  readonly why: string;
+}
+
+/** `archived`: the ledger does not have the sale. `counting`: to be tried again a moment later. */
+export type SaleRestockResult =
+  'restocked' | 'archived' | 'operation-reused' | 'too-many' | 'counting';
+
+/** The archive has it after a week at the latest: changes of stock are copied within seconds. */
+const OPERATION_RETENTION_MS = 7 * 24 * 3_600_000;
+
+export type AfterSaleLedger = ReturnType<typeof createAfterSaleLedger>;
+
+/**
+ * What happens in the ledger after a sale, which stays sold. Both methods may be called again, and throw when Redis gives no
+ * definite answer or the ledger is not open.
+ */
+export function createAfterSaleLedger(redis: RedisConnection) {
+  defineLedgerScripts(redis, ['ledgerNoteReturns', 'ledgerRestockSale']);
+  return {
+    /** Changes nothing where the order has left the ledger. */
+    async noteReturns(
+      { itemId, requestId, orderId }: SaleName,
+      returns: readonly SaleReturn[],
+    ): Promise<void> {
+      const args = [requestId, orderId, JSON.stringify(returns)];
+      await redis.ledgerNoteReturns(...itemKeys(itemId), ...args);
+    },
+
+    /** `archived`: what the archive has of the sale, of which the operation is none. */
+    async restockSale(
+      { itemId, requestId, orderId, operation, units, by, why }: SaleRestock,
+      archived?: { readonly userId: UserId; readonly owned: number },
+    ): Promise<SaleRestockResult> {
+      const keys = [...itemKeys(itemId), operationsKey(itemId)];
+      const asked = [requestId, orderId, operation, units, by, why, OPERATION_RETENTION_MS];
+      const args = [...asked, archived?.userId ?? '', archived?.owned ?? 0];
+      return (await redis.ledgerRestockSale(...keys, ...args)) as SaleRestockResult;
+    },
+  };
+}
