@@ -35,6 +35,7 @@ import type { TraceTarget } from './routes/operator/operator';
 import { SEARCH_ROUTES } from './routes/operator/order-search';
 import { REPORT_ROUTES } from './routes/operator/report';
 import { ORDER_ROUTES } from './routes/operator/orders';
+import { REFUND_ROUTES } from './routes/operator/refunds';
 import { SELLING_ROUTES } from './routes/operator/selling';
 import { STOCK_ROUTES } from './routes/operator/stock';
 import { USER_ROUTES } from './routes/operator/users';
@@ -80,7 +81,10 @@ export interface GatewayParts {
   readonly claim?: ClaimOrder | undefined;
   /** The orders of record, for buyers. Absent: there is no archive. */
   readonly archive?:
-    (OrderListArchive & { readonly orders: Pick<Archive, 'newestOrder' | 'eventsOf'> }) | undefined;
+    | (OrderListArchive & {
+        readonly orders: Pick<Archive, 'newestOrder' | 'eventsOf' | 'returnsOf'>;
+      })
+    | undefined;
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
   readonly probes: Readonly<Record<string, Probe>>;
@@ -207,10 +211,11 @@ export function createGateway(parts: GatewayParts) {
       ...SEARCH_ROUTES,
       ...USER_ROUTES,
       ...ORDER_ROUTES,
+      ...REFUND_ROUTES,
       ...DEAD_LETTER_ROUTES,
     ],
     parts.operator,
-    { ledger, findOrder, trace: parts.trace, defaultPrice, readBody, errors: authLog },
+    { ledger, findOrder, lookUp, trace: parts.trace, defaultPrice, readBody, errors: authLog },
   );
   const buyerRoutes = [
     buyRoute(buy, metrics, { hasTokens }),

@@ -20,6 +20,7 @@ import { createActionLog, readRecordedSelling, reportToLog } from '../engine/ope
 import { watchCredentials } from '../engine/operators/credential-file';
 import { sharedCredential } from '../engine/operators/credentials';
 import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
+import { createRefundStarter } from '../engine/payments/start-refund';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createAdmission } from '../engine/stock/admission';
 import { createClaimOrder } from '../engine/stock/claims';
@@ -78,6 +79,7 @@ async function main() {
   }
 }
 
+// eslint-disable-next-line max-lines-per-function -- a list of parts
 async function runGateway(config: ApiConfig, logger: Logger) {
   const { onShutdown, fail, stopping } = createLifecycle(logger, {
     terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
@@ -174,6 +176,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
         report: reportToLog(logger),
       }),
       archive: archive?.forOperators,
+      refunds: createRefundStarter(temporal.client, config.taskQueue),
       // Connections are opened for each request: purchases share none of them.
       letters: {
         ...createLetterClients({ ...config, ...config.operator, archive: archive?.ofOperators }),

@@ -7,6 +7,7 @@ import {
   type EventStatus,
   type OrderEvent,
 } from '../engine/orders/order-event';
+import { returnEventId, toReturnCloudEvent, type ReturnEvent } from '../engine/orders/return-event';
 import { addCommand, pastMoment, wholeNumber, type CommonOptions, type End } from './command';
 import { notRunning, type Context } from './context';
 import {
@@ -54,7 +55,7 @@ type EventsActions = ReturnType<typeof eventsActions>;
 
 type ReadEvents = (
   since: { readonly sinceMs: number | undefined },
-  onEvent: (event: OrderEvent) => void,
+  onEvent: (event: OrderEvent | ReturnEvent) => void,
 ) => Promise<void>;
 
 interface EventsOptions extends CommonOptions {
@@ -70,31 +71,42 @@ export async function events(
   { terminal, read }: { readonly terminal: Terminal; readonly read: ReadEvents },
   { since, item, order, max, json }: EventsOptions,
 ): Promise<ExitCode> {
-  let newest = new Map<string, OrderEvent>();
+  let newest = new Map<string, OrderEvent | ReturnEvent>();
   let left = 0;
   const keepNewest = () => {
-    const sorted = [...newest].sort(([, one], [, other]) => one.revision - other.revision);
+    const sorted = [...newest].sort(([, one], [, other]) => timeOf(one) - timeOf(other));
     left += Math.max(0, sorted.length - max);
     newest = new Map(sorted.slice(-max));
   };
   await read({ sinceMs: since }, (event) => {
     if (item !== undefined && event.order.itemId !== item) return;
     if (order !== undefined && event.order.requestId !== order) return;
-    newest.set(eventId(event), event);
+    newest.set(idOf(event), event);
     // The topic may hold millions.
     if (newest.size >= 2 * max) keepNewest();
   });
   keepNewest();
   const shown = [...newest.values()];
-  if (json) printJson(terminal, shown.map(toCloudEvent));
+  if (json)
+    printJson(
+      terminal,
+      shown.map((event) => ('returned' in event ? toReturnCloudEvent(event) : toCloudEvent(event))),
+    );
   else if (shown.length === 0) terminal.out('No events.\n');
   else {
-    const head = ['time', 'order', 'user', 'item', 'status', 'paid', 'payment', 'event id'];
+    const head = ['time', 'order', 'user', 'item', 'status', 'money', 'payment', 'event id'];
     terminal.out(table(terminal, shown.map(eventRow), head));
     if (left > 0) terminal.out(`The newest ${shown.length}; --max shows more.\n`);
   }
   return 0;
 }
+
+const idOf = (event: OrderEvent | ReturnEvent) =>
+  'returned' in event ? returnEventId(event) : eventId(event);
+
+/** A revision is a time, or a little more. */
+const timeOf = (event: OrderEvent | ReturnEvent) =>
+  'returned' in event ? event.returned.at : event.revision;
 
 const COLOURS = {
   confirmed: 'green',
@@ -102,8 +114,22 @@ const COLOURS = {
   cancelled: 'grey',
 } as const satisfies Record<EventStatus, Colour>;
 
-function eventRow(event: OrderEvent): Cell[] {
-  const { order, status, reason, paymentId } = event;
+function eventRow(event: OrderEvent | ReturnEvent): Cell[] {
+  const { order, paymentId } = event;
+  if ('returned' in event) {
+    const { kind, status, amountMinor, at } = event.returned;
+    return [
+      new Date(at).toISOString(),
+      order.requestId,
+      order.userId,
+      `${order.itemId} ×${order.amount}`,
+      { text: `${kind} ${status}`, colour: 'yellow' },
+      money(amountMinor, order.currency),
+      paymentId ?? '-',
+      returnEventId(event),
+    ];
+  }
+  const { status, reason } = event;
   const { requestId, userId, itemId, amount, priceMinor, currency } = order;
   return [
     new Date(event.at).toISOString(),

@@ -132,7 +132,17 @@ export async function search(
   if (json) printJson(terminal, shown);
   else if (shown.length === 0) terminal.out('No orders.\n');
   else {
-    const head = ['accepted', 'order', 'user', 'item', 'status', 'price', 'payment', 'finished'];
+    const head = [
+      'accepted',
+      'order',
+      'user',
+      'item',
+      'status',
+      'price',
+      'refunded',
+      'payment',
+      'finished',
+    ];
     terminal.out(table(terminal, shown.map(orderRow), head));
     if (isMore || found.length > max) {
       terminal.out(`The newest ${shown.length}; --max shows more, orders export all.\n`);
@@ -189,6 +199,7 @@ function orderRow(order: FoundOrderBody): Cell[] {
     `${order.item_id} ×${order.amount}`,
     colour === undefined ? status : { text: status, colour },
     money(order.amount * order.price_minor, order.currency),
+    order.refunded_minor ? money(order.refunded_minor, order.currency) : '-',
     order.payment_id ?? '-',
     order.finished_at ?? '-',
   ];

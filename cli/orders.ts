@@ -14,6 +14,7 @@ import { UserError } from '../platform/user-error';
 import { addAdminUrl, addCommand, wholeNumber, type CommonOptions, type End } from './command';
 import type { Context, Trace } from './context';
 import {
+  money,
   paint,
   plain,
   printJson,
@@ -258,6 +259,7 @@ function orderText(terminal: Terminal, order: OrderBody, trace: Trace): string {
     ['status', { text: outcome, colour: STATUS_COLOURS[status] }],
     ['item', `${item_id} × ${amount} for ${user_id}`],
     ['payment', order.payment_id ?? 'none'],
+    ...returnRows(order),
     ['generation', order.generation],
     ['accepted', order.accepted_at],
     ['finished', order.finished_at ?? 'not yet'],
@@ -268,6 +270,28 @@ function orderText(terminal: Terminal, order: OrderBody, trace: Trace): string {
     ['workflow', order.links?.trace ?? traceLink(trace, request_id)],
   ];
   return table(terminal, rows);
+}
+
+/** What was given back, and what may have to be. */
+export function returnRows({
+  currency = '',
+  total_minor = 0,
+  refunded_minor = 0,
+  refunds = [],
+  disputes = [],
+}: OrderBody): Cell[][] {
+  const line = (what: string) => (one: NonNullable<OrderBody['refunds']>[number]) => {
+    const name = one.operation_id ?? one.id;
+    const reason = one.reason == null ? '' : ` (${one.reason})`;
+    const amount = money(one.amount_minor, currency);
+    return [what, `${one.made_at}  ${amount}  ${one.status}${reason}  ${name}`];
+  };
+  const sum = `${money(refunded_minor, currency)} of ${money(total_minor, currency)}`;
+  return [
+    ...(refunded_minor > 0 ? [['refunded', sum]] : []),
+    ...refunds.map(line('refund')),
+    ...disputes.map(line('dispute')),
+  ];
 }
 
 function traceLink({ temporalUi, namespace }: Trace, requestId: string): string {

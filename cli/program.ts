@@ -12,6 +12,7 @@ import { addLedgerCommands, ledgerActions } from './ledger';
 import { addOperatorCommands, operatorActions } from './operators';
 import { addOrderSearchCommands, orderSearchActions } from './order-search';
 import { addOrderCommands, orderActions } from './orders';
+import { addRefundCommand, refundActions } from './refund';
 import { addReportCommand, reportActions } from './report';
 import { addScenariosCommand, scenariosActions } from './scenarios/scenarios';
 import { addSellingCommands, sellingActions } from './selling';
@@ -24,6 +25,7 @@ import { plainLines, type ExitCode, type Terminal } from './terminal';
 export const createActions = (context: Context) => ({
   doctor: doctorActions(context),
   orders: orderActions(context),
+  refund: refundActions(context),
   orderSearch: orderSearchActions(context),
   users: userActions(context),
   token: tokenActions(context),
@@ -70,6 +72,7 @@ export async function runCommandLine(
     .showHelpAfterError('(--help shows the commands, options and an example)');
   addDoctorCommand(program, actions.doctor, end);
   addOrderCommands(program, actions.orders, end);
+  addRefundCommand(program, actions.refund, end);
   const orders = program.command('orders').description('All orders, for operators: the archive');
   addOrderSearchCommands(orders, actions.orderSearch, end);
   const users = program.command('users').description('Users, for operators');

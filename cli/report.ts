@@ -55,7 +55,16 @@ export async function report(
 }
 
 function rowsOf(report: ReportBody): Cell[][] {
-  const { accepted, confirmed, failed, cancelled, refused, open, to_outcome_ms: ms } = report;
+  const {
+    accepted,
+    confirmed,
+    refunded,
+    failed,
+    cancelled,
+    refused,
+    open,
+    to_outcome_ms: ms,
+  } = report;
   const reasons = (of: Readonly<Record<string, number>>) =>
     Object.entries(of)
       .map(([reason, number]) => `${reason} ${number}`)
@@ -69,6 +78,9 @@ function rowsOf(report: ReportBody): Cell[][] {
     ['from, to', `${accepted.first_at ?? '-'}, ${accepted.last_at ?? '-'}`],
     ['sold', `${confirmed.orders} orders, ${confirmed.units} units, ${confirmed.buyers} buyers`],
     ['revenue', revenue.join('\n') || '-'],
+    ...(refunded && refunded.orders > 0
+      ? [['refunded', refundsText(refunded)] satisfies Cell[]]
+      : []),
     [
       'last unit sold',
       confirmed.seconds_to_last_unit === null
@@ -84,6 +96,15 @@ function rowsOf(report: ReportBody): Cell[][] {
       ms ? `p50 ${ms.p50} ms, p90 ${ms.p90} ms, p99 ${ms.p99} ms, longest ${ms.max} ms` : '-',
     ],
   ];
+}
+
+function refundsText({
+  orders,
+  units_restocked,
+  money: sums,
+}: NonNullable<ReportBody['refunded']>) {
+  const given = sums.map(({ total_minor, currency }) => money(total_minor, currency)).join(', ');
+  return `${given} of ${orders} orders, ${units_restocked} units on sale again`;
 }
 
 /** More points than fit on a screen are for --json. */

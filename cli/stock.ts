@@ -387,11 +387,11 @@ async function priceChange(
 }
 
 /** "10.00" in USD is 1000, "1000" in JPY is 1000. Throws a UserError for a text that is no price in the currency. */
-export function parsePrice(text: string, currency: string): number {
+export function parsePrice(text: string, currency: string, max = PRICE_MINOR_MAX): number {
   const digits = minorDigits(currency);
   const [, whole = '', fraction = ''] = /^(\d{1,12})(?:\.(\d+))?$/.exec(text) ?? [];
   const minor = Number(whole + fraction.padEnd(digits, '0'));
-  if (whole !== '' && fraction.length <= digits && minor >= 1 && minor <= PRICE_MINOR_MAX) {
+  if (whole !== '' && fraction.length <= digits && minor >= 1 && minor <= max) {
     return minor;
   }
   const example = digits === 0 ? '1000' : `10.${'0'.repeat(digits)}`;

@@ -20,6 +20,17 @@ const Links = Type.Object({ trace: nullable(Type.String()) });
 
 const Accepted = Type.Object({ request_id: Type.String() });
 
+/** A refund of an order, or a dispute about it. */
+const Returned = Type.Object({
+  id: Type.String(),
+  operation_id: nullable(Type.String()),
+  amount_minor: Type.Number(),
+  status: Type.String(),
+  reason: nullable(Type.String()),
+  made_at: Type.String(),
+});
+
+/** Fields after the timeline are not known to gateways of earlier versions. */
 const Order = Type.Object({
   request_id: Type.String(),
   item_id: Type.String(),
@@ -38,6 +49,11 @@ const Order = Type.Object({
   accepted_at: Type.String(),
   finished_at: nullable(Type.String()),
   timeline: Type.Array(Type.Object({ at: Type.String(), state: Type.String() })),
+  total_minor: Type.Optional(Type.Number()),
+  currency: Type.Optional(Type.String()),
+  refunded_minor: Type.Optional(Type.Number()),
+  refunds: Type.Optional(Type.Array(Returned)),
+  disputes: Type.Optional(Type.Array(Returned)),
   links: Type.Optional(Links),
 });
 
@@ -85,6 +101,13 @@ const Report = Type.Object({
     last_at: nullable(Type.String()),
     seconds_to_last_unit: nullable(Type.Number()),
   }),
+  refunded: Type.Optional(
+    Type.Object({
+      orders: Type.Number(),
+      units_restocked: Type.Number(),
+      money: Type.Array(Type.Object({ currency: Type.String(), total_minor: Type.Number() })),
+    }),
+  ),
   failed: Type.Object({ orders: Type.Number(), by_reason: Counts }),
   cancelled: Type.Object({ orders: Type.Number() }),
   refused: Type.Object({ requests: Type.Number(), by_reason: Counts }),
@@ -114,6 +137,7 @@ const Problem = Type.Object({
   errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
   order: Type.Optional(Order),
   reason: nullable(Type.String()),
+  code: Type.Optional(Type.String()),
 });
 
 /** An order of the archive. */
@@ -131,6 +155,7 @@ const FoundOrder = Type.Object({
   generation: Type.Number(),
   accepted_at: Type.String(),
   finished_at: nullable(Type.String()),
+  refunded_minor: Type.Optional(Type.Number()),
 });
 
 const FoundOrders = Type.Object({ orders: Type.Array(FoundOrder), next: nullable(Type.String()) });
@@ -143,6 +168,17 @@ const Erased = Type.Object({
   not_reached: Type.Array(Type.String()),
 });
 
+const Refunded = Type.Object({
+  request_id: Type.String(),
+  operation_id: Type.String(),
+  status: Type.String(),
+  refund_id: nullable(Type.String()),
+  amount_minor: nullable(Type.Number()),
+  currency: Type.String(),
+  restocked: Type.Number(),
+});
+
+export type RefundedBody = Static<typeof Refunded>;
 export type ErasedBody = Static<typeof Erased>;
 export type FoundOrderBody = Static<typeof FoundOrder>;
 export type FoundOrdersBody = Static<typeof FoundOrders>;
@@ -266,6 +302,23 @@ export function createGateway(url: string, options?: Parameters<typeof createHtt
       const response = await send('POST', '/operator/users/erase', JSON.stringify(body));
       if (response.status === 200) return response.read(Erased);
       throw refusal(problemOf(response));
+    },
+    /** Gives money back for a sold order. At the admin listener and with an operator's token. */
+    refund: async (
+      requestId: string,
+      body: {
+        readonly operation_id: string;
+        readonly amount_minor?: number;
+        readonly restock?: number;
+        readonly why: string;
+        readonly by?: string;
+      },
+    ): Promise<{ readonly kind: 'refund'; readonly body: RefundedBody } | ProblemResponse> => {
+      const path = `/operator/orders/${encodeURIComponent(requestId)}/refund`;
+      const response = await send('POST', path, JSON.stringify(body));
+      const { status, read } = response;
+      if (status !== 200 && status !== 202) return problemOf(response);
+      return { kind: 'refund', body: read(Refunded) };
     },
     /** Undefined when the archive has no order of the item. At the admin listener and with an operator's token. */
     report: (itemId: string): Promise<ReportBody | undefined> =>

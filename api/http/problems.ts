@@ -199,7 +199,29 @@ export const PROBLEMS = {
   'operation-reused': {
     status: 422,
     title: 'This operation_id has asked for something else',
-    detail: 'Use a new operation_id for a new restock, and repeat a request without changes.',
+    detail: 'Use a new operation_id for a new operation, and repeat a request without changes.',
+  },
+  'not-refundable': {
+    status: 409,
+    title: 'The order cannot be refunded',
+    detail: 'Only a confirmed order can be refunded. Nothing was changed.',
+  },
+  'refund-refused': {
+    status: 409,
+    title: 'The refund is refused',
+    detail:
+      '`code` says why: the word is the payment provider’s, or the engine’s. Nothing was changed.',
+  },
+  'refund-failed': {
+    status: 409,
+    title: 'The refund has failed',
+    detail:
+      'The payment provider has made it, and the money came back: `code` says why. Pay by other means, or try another refund under a new operation_id.',
+  },
+  'not-restocked': {
+    status: 409,
+    title: 'The money is given back, and the units are not on sale again',
+    detail: '`code` says why. Put them on sale by a restock.',
   },
   'unreadable-stock': {
     status: 409,

@@ -3,6 +3,7 @@ import type { Archive, ArchivedEvent, ArchivedOrder } from '../../engine/archive
 import { ITEM_ID, ORDER_WORKFLOW } from '../../engine/orders/contract';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId, RequestId } from '../../engine/orders/order';
+import type { SaleReturn } from '../../engine/orders/sale-return';
 import type { ClaimOrder } from '../../engine/stock/claims';
 import { isLedgerNotOpen, type StockLedger } from '../../engine/stock/stock-ledger';
 import { readFromArchive, readFromRedis, RequestError, type ErrorLog } from '../http/errors';
@@ -32,6 +33,7 @@ export interface LiveOrder {
 export interface FinishedOrder {
   readonly archived: ArchivedOrder;
   readonly events: readonly ArchivedEvent[];
+  readonly returns: readonly SaleReturn[];
 }
 
 /**
@@ -61,7 +63,7 @@ export function createOrderLookup({
   readonly isRetired?: ((itemId: ItemId) => Promise<boolean>) | undefined;
   readonly claim?: ClaimOrder | undefined;
   /** Absent: what the ledger does not know is unknown. */
-  readonly archive?: Pick<Archive, 'newestOrder' | 'eventsOf'> | undefined;
+  readonly archive?: Pick<Archive, 'newestOrder' | 'eventsOf' | 'returnsOf'> | undefined;
   readonly errors: ErrorLog;
   /** Milliseconds on a steady clock. */
   readonly now?: () => number;
@@ -101,7 +103,8 @@ export function createOrderLookup({
     const archived = await readFromArchive(archive.newestOrder(requestId), requestId);
     if (!archived) return undefined;
     const events = await readFromArchive(archive.eventsOf(archived.orderId), requestId);
-    return { archived, events };
+    const returns = await readFromArchive(archive.returnsOf(archived.orderId), requestId);
+    return { archived, events, returns };
   };
 
   const lookUp = async (requestId: RequestId, claimed: Claimed) => {

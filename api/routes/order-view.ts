@@ -8,10 +8,12 @@ import {
 } from '../../engine/orders/ledger';
 import {
   FAILURE_REASONS,
+  totalMinor,
   type ItemId,
   type RequestId,
   type UserId,
 } from '../../engine/orders/order';
+import { refundedMinor, RETURN_STATUSES, type SaleReturn } from '../../engine/orders/sale-return';
 import { Id } from '../buy/buy-request';
 import type { FinishedOrder, LiveOrder } from './order-lookup';
 import { object, oneOf, orNull, text, time, units } from './route';
@@ -44,12 +46,18 @@ export const OrderSummary = object({
   item_id: Id,
   user_id: Id,
   amount: Type.Integer({ minimum: 1, description: 'units' }),
+  total_minor: Type.Integer({ minimum: 1, description: 'for all units, in minor units' }),
+  currency: text('ISO 4217'),
   status: oneOf(
     Object.keys(STATUSES) as OrderStatus[],
     'confirmed, failed and cancelled are final, unless an operator retries the order',
   ),
   reason: orNull(oneOf(FAILURE_REASONS, 'why it failed'), 'null unless the order failed'),
   payment_id: orNull(Type.String(), "the payment provider's id of the charge"),
+  refunded_minor: Type.Integer({
+    minimum: 0,
+    description: 'what was given back after the sale, or is about to be, in minor units',
+  }),
   generation: units('0 before the first try to sell it, then the number of tries'),
   accepted_at: time('when its units were held'),
   finished_at: orNull(time('when it was sold or released'), 'null until then'),
@@ -57,9 +65,35 @@ export const OrderSummary = object({
 });
 type OrderSummaryBody = Static<typeof OrderSummary>;
 
+const returned = {
+  id: text("the payment provider's"),
+  amount_minor: Type.Integer({ minimum: 0, description: 'in minor units' }),
+  made_at: time('when it was made'),
+};
+const Returns = {
+  refunds: Type.Array(
+    object({
+      ...returned,
+      operation_id: orNull(text('of the operator'), 'null: made at the payment provider'),
+      status: oneOf(RETURN_STATUSES.refund, 'failed: the money was not given back'),
+      reason: orNull(text("the payment provider's word"), 'null unless it failed'),
+    }),
+    { description: 'after the sale, the oldest first' },
+  ),
+  disputes: Type.Array(
+    object({
+      ...returned,
+      status: oneOf(RETURN_STATUSES.dispute, 'lost: the buyer has the money'),
+      reason: orNull(text("the bank's word"), 'null: not known'),
+    }),
+    { description: "the buyer's objections at the bank" },
+  ),
+};
+
 /** An order as the outside reads it. */
 export const Order = object({
   ...OrderSummary.properties,
+  ...Returns,
   timeline: Type.Array(object({ at: time('when'), state: State }), {
     description: 'long after its end only its beginning and its end',
   }),
@@ -89,12 +123,13 @@ export function viewFound(
 }
 
 /** What the archive has of an order. Its steps are not archived, only how it ended. */
-function viewArchived({ archived, events }: FinishedOrder): OrderBody {
+function viewArchived({ archived, events, returns }: FinishedOrder): OrderBody {
   const { status, acceptedAt, finishedAt } = archived;
   const ends =
     events.length > 0 || finishedAt === undefined ? events : [{ at: finishedAt, status }];
   return {
     ...viewSummary(archived),
+    ...viewReturns(returns),
     timeline: [
       { at: iso(acceptedAt), state: 'held' },
       ...ends.map((end) => ({
@@ -113,9 +148,12 @@ export function viewSummary(order: ArchivedOrder): OrderSummaryBody {
     item_id: order.itemId,
     user_id: order.userId,
     amount: order.amount,
+    total_minor: totalMinor(order),
+    currency: order.currency,
     status: order.status,
     reason,
     payment_id: paymentId,
+    refunded_minor: order.refundedMinor,
     generation: order.generation,
     accepted_at: iso(order.acceptedAt),
     finished_at: finishedAt === undefined ? null : iso(finishedAt),
@@ -137,14 +175,39 @@ export function viewOrder({
     item_id: itemId,
     user_id: entry.userId,
     amount: entry.units,
+    total_minor: totalMinor({ priceMinor: entry.priceMinor, amount: entry.units }),
+    currency: entry.currency,
     status,
     reason: reason === 'cancelled' ? null : reason,
     payment_id: entry.paymentId ?? null,
+    refunded_minor: refundedMinor(entry.returns),
+    ...viewReturns(entry.returns),
     generation: entry.generation,
     accepted_at: iso(entry.acceptedAt),
     finished_at: entry.finishedAt === undefined ? null : iso(entry.finishedAt),
     timeline: entry.timeline.map(({ at, state }) => ({ at: iso(at), state })),
     links: orderLinks(requestId),
+  };
+}
+
+function viewReturns(returns: readonly SaleReturn[] = []) {
+  const view = ({ id, amountMinor, at, reason }: SaleReturn) => ({
+    id,
+    amount_minor: amountMinor,
+    made_at: iso(at),
+    reason: reason ?? null,
+  });
+  const of = (kind: SaleReturn['kind']) => returns.filter((one) => one.kind === kind);
+  return {
+    refunds: of('refund').map((one) => ({
+      ...view(one),
+      operation_id: one.operationId ?? null,
+      status: one.status as (typeof RETURN_STATUSES.refund)[number],
+    })),
+    disputes: of('dispute').map((one) => ({
+      ...view(one),
+      status: one.status as (typeof RETURN_STATUSES.dispute)[number],
+    })),
   };
 }
 
@@ -157,9 +220,12 @@ export const SUMMARY_EXAMPLE: OrderSummaryBody = {
   item_id: '101',
   user_id: 'u1',
   amount: 1,
+  total_minor: 1000,
+  currency: 'USD',
   status: 'confirmed',
   reason: null,
   payment_id: 'ch_1',
+  refunded_minor: 0,
   generation: 1,
   accepted_at: '2026-01-05T12:00:00.000Z',
   finished_at: '2026-01-05T12:00:00.250Z',
@@ -168,6 +234,8 @@ export const SUMMARY_EXAMPLE: OrderSummaryBody = {
 
 export const ORDER_EXAMPLE: OrderBody = {
   ...SUMMARY_EXAMPLE,
+  refunds: [],
+  disputes: [],
   timeline: [
     { at: '2026-01-05T12:00:00.000Z', state: 'held' },
     { at: '2026-01-05T12:00:00.004Z', state: 'queued' },

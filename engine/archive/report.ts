@@ -26,6 +26,13 @@ export interface SaleReport {
     readonly last_at: string | null;
     readonly seconds_to_last_unit: number | null;
   };
+  /** After the sale, without refunds that have failed. */
+  readonly refunded: {
+    readonly orders: number;
+    /** That are on sale again; they count as sold, too. */
+    readonly units_restocked: number;
+    readonly money: readonly { readonly currency: string; readonly total_minor: number }[];
+  };
   readonly failed: {
     readonly orders: number;
     readonly by_reason: Readonly<Record<string, number>>;
@@ -92,6 +99,7 @@ export async function reportSale(
           last_at: iso(totals.sold_at),
           seconds_to_last_unit: totals.seconds_to_last_unit,
         },
+        refunded: await readRefunded(snapshot, itemId),
         failed: { orders: totals.failed, by_reason: reasons },
         cancelled: { orders: totals.cancelled },
         refused: {
@@ -168,6 +176,27 @@ async function readRevenue(database: ArchiveDatabase, itemId: ItemId) {
     group by currency, price_minor order by currency, price_minor
   `.execute(database);
   return rows;
+}
+
+async function readRefunded(
+  database: ArchiveDatabase,
+  itemId: ItemId,
+): Promise<SaleReport['refunded']> {
+  const { rows } = await sql<{ currency: string; total: number; orders: number }>`
+    select o.currency, sum(r.amount_minor)::float8 as total, count(distinct o.order_id)::float8 as orders
+    from order_returns r join orders o on o.order_id = r.order_id
+    where o.item_id = ${itemId} and r.kind = 'refund' and r.status <> 'failed'
+    group by o.currency order by o.currency
+  `.execute(database);
+  const { rows: restocked } = await sql<{ units: number }>`
+    select coalesce(sum(units), 0)::float8 as units from stock_changes
+    where item_id = ${itemId} and order_id is not null
+  `.execute(database);
+  return {
+    orders: rows.reduce((sum, { orders }) => sum + orders, 0),
+    units_restocked: restocked[0]?.units ?? 0,
+    money: rows.map(({ currency, total }) => ({ currency, total_minor: total })),
+  };
 }
 
 async function readReasons(database: ArchiveDatabase, itemId: ItemId) {

@@ -20,6 +20,7 @@ export type ActionName =
   | 'item.retire'
   | 'dead-letters.replay'
   | 'dead-letters.discard'
+  | 'order.refund'
   | 'selling.stop'
   | 'selling.resume'
   | 'orders.export'

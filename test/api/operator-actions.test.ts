@@ -1,19 +1,23 @@
 import { DEAD_LETTER_ROUTES } from '../../api/routes/operator/dead-letters';
+import { REFUND_ROUTES } from '../../api/routes/operator/refunds';
 import { SELLING_ROUTES } from '../../api/routes/operator/selling';
 import { STOCK_ROUTES } from '../../api/routes/operator/stock';
 import { USER_ROUTES } from '../../api/routes/operator/users';
 import { aFailedOrder, anUnreadable } from '../cli/letters';
 import { record } from '../cli/replay-world';
-import { createFakeArchive } from '../support/fake-archive';
+import { anArchivedOrder, createFakeArchive } from '../support/fake-archive';
 import { openOperatorGateway, problemType, TOKENS, type OperatorGateway } from './operator-gateway';
 
 let gateway: OperatorGateway | undefined;
 const open = async () => {
+  const { archive, answers } = createFakeArchive();
+  answers.orders = [anArchivedOrder()];
   const opened = await openOperatorGateway({
     letters: [aFailedOrder('a'), aFailedOrder('b'), anUnreadable('bad')],
     standings: { bad: { kind: 'none' } },
-    archive: createFakeArchive().archive,
+    archive,
   });
+  opened.answers.refund = () => Promise.resolve(GIVEN_BACK);
   gateway = opened;
   const { ask } = opened;
   return {
@@ -27,6 +31,13 @@ afterEach(async () => {
 });
 
 const why = 'a test';
+const GIVEN_BACK = {
+  kind: 'done',
+  result: {
+    refund: { kind: 'refund', id: 're_1', amountMinor: 1000, status: 'succeeded', at: 1 },
+    restocked: 1,
+  },
+} as const;
 /** A request of every route that changes something, and what its record says. */
 const ACTIONS: Record<string, [string, string, object, object]> = {
   operatorPutSale: [
@@ -96,6 +107,21 @@ const ACTIONS: Record<string, [string, string, object, object]> = {
       after: { letters: [{ outcome: 'discarded' }] },
     },
   ],
+  refund: [
+    'POST',
+    '/orders/req-1/refund',
+    { operation_id: 'op-1', restock: 1, why },
+    {
+      action: 'order.refund',
+      request: { request_id: 'req-1', operation_id: 'op-1', restock: 1 },
+      before: { refunded_minor: 0 },
+      after: {
+        status: 'succeeded',
+        refund_id: 're_1',
+        restock: { item_id: '101', operation: 'refund/order-1/op-1', units: 1 },
+      },
+    },
+  ],
   retry: [
     'POST',
     '/orders/a/retry',
@@ -109,7 +135,13 @@ const ACTIONS: Record<string, [string, string, object, object]> = {
 };
 
 test('every route that changes something is looked at here', () => {
-  const routes = [...SELLING_ROUTES, ...STOCK_ROUTES, ...DEAD_LETTER_ROUTES, ...USER_ROUTES];
+  const routes = [
+    ...SELLING_ROUTES,
+    ...STOCK_ROUTES,
+    ...DEAD_LETTER_ROUTES,
+    ...USER_ROUTES,
+    ...REFUND_ROUTES,
+  ];
   const acting = routes.filter(({ method }) => method !== 'get').map(({ id }) => id);
   // The stop does not wait for its record: test/api/selling.test.ts.
   expect(acting.sort()).toEqual([...Object.keys(ACTIONS), 'stopSelling'].sort());
@@ -133,13 +165,14 @@ describe.each(Object.entries(ACTIONS))('an action by %s', (_id, [method, path, b
   });
 
   test('is not carried out while its intent cannot be recorded', async () => {
-    const { act, answers, restocks, changes, starts, marks, selling } = await open();
+    const { act, answers, restocks, changes, starts, marks, refunds, selling } = await open();
     answers.acknowledged = 0;
     const sent = await act(method, path, body);
     expect([sent.status, problemType(sent)]).toEqual([503, 'dependency-unavailable']);
     expect(sent.body['detail']).toMatch(/could not be recorded.*so it was not carried out/);
     expect(JSON.stringify(sent.body)).not.toContain('kafka:9092');
-    expect([restocks, changes, starts, marks, selling.state]).toEqual([[], [], [], [], undefined]);
+    expect([restocks, changes, starts, marks, refunds]).toEqual([[], [], [], [], []]);
+    expect(selling.state).toBeUndefined();
   });
 
   test('whose outcome Kafka does not take has its response, and is reported as not recorded', async () => {

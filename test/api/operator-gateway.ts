@@ -5,6 +5,8 @@ import { createLetters } from '../../engine/dead-letters/read-letters';
 import { createActionLog, type ActionRecord } from '../../engine/operators/action-log';
 import { createCredential, sharedCredential } from '../../engine/operators/credentials';
 import type { DeadLetterMark } from '../../engine/orders/dead-letter';
+import type { RefundInput } from '../../engine/orders/refund';
+import type { RefundOutcome } from '../../engine/payments/start-refund';
 import type { StoredDeadLetter } from '../../engine/kafka/dead-letters';
 import type { LogEntry } from '../../engine/kafka/safe-producer';
 import type {
@@ -38,6 +40,8 @@ export interface OperatorGateway extends OpenGateway {
   readonly changes: SaleChange[];
   readonly marks: DeadLetterMark[];
   readonly starts: string[];
+  /** Refunds that were asked for. */
+  readonly refunds: RefundInput[];
   readonly appended: LogEntry[];
   /** What Kafka has of the operators' actions. */
   readonly actions: ActionRecord[];
@@ -48,6 +52,7 @@ export interface OperatorGateway extends OpenGateway {
   readonly answers: {
     restock: RestockResult;
     change: SaleChangeResult;
+    refund: () => Promise<RefundOutcome>;
     reading: Promise<unknown>;
     /** How many records of actions are acknowledged before Kafka is away. */
     acknowledged: number;
@@ -77,6 +82,7 @@ export async function openOperatorGateway({
   const changes: SaleChange[] = [];
   const marks: DeadLetterMark[] = [];
   const starts: string[] = [];
+  const refunds: RefundInput[] = [];
   const appended: LogEntry[] = [];
   const answers: OperatorGateway['answers'] = {
     restock: {
@@ -88,6 +94,7 @@ export async function openOperatorGateway({
       wasDoneBefore: false,
     },
     change: { kind: 'changed', before: {}, after: { price: '5' } },
+    refund: () => Promise.resolve({ kind: 'pending' }),
     reading: Promise.resolve(),
     acknowledged: Infinity,
   };
@@ -122,6 +129,12 @@ export async function openOperatorGateway({
         selling.state?.stopped === true ? ('stopped' as const) : ('selling' as const),
     },
     archive: archive?.orders,
+    refunds: {
+      refund: (input: RefundInput) => {
+        refunds.push(input);
+        return answers.refund();
+      },
+    },
     operations: {
       restock: (restock: Restock) => {
         restocks.push(restock);
@@ -196,6 +209,7 @@ export async function openOperatorGateway({
     changes,
     marks,
     starts,
+    refunds,
     appended,
     actions,
     reported,

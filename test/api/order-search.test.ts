@@ -31,9 +31,11 @@ const ROW = {
   generation: 1,
   accepted_at: '2026-01-05T12:00:00.000Z',
   finished_at: '2026-01-05T12:00:00.250Z',
+  refunded_minor: 0,
+  restocked: 0,
 };
 const HEAD =
-  'order_id,request_id,item_id,user_id,amount,price_minor,currency,status,reason,payment_id,generation,accepted_at,finished_at';
+  'order_id,request_id,item_id,user_id,amount,price_minor,currency,status,reason,payment_id,generation,accepted_at,finished_at,refunded_minor,restocked';
 
 describe('an export', () => {
   test('is refused while it cannot be recorded', async () => {
@@ -119,12 +121,12 @@ describe('an export', () => {
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     const begin = 'order-1,req-1,101,u1,1,1000,USD';
-    const times = '2026-01-05T12:00:00.000Z,2026-01-05T12:00:00.250Z';
+    const times = '2026-01-05T12:00:00.000Z,2026-01-05T12:00:00.250Z,0,0';
     expect(await response.text()).toBe(
       [
         HEAD,
         `${begin},confirmed,,"'=1+1,""x""\n",1,${times}`,
-        `${begin},queued,,,1,2026-01-05T12:00:00.000Z,`,
+        `${begin},queued,,,1,2026-01-05T12:00:00.000Z,,0,0`,
         `${begin},confirmed,,'@ch,1,${times}`,
         '',
       ].join('\r\n'),

@@ -21,6 +21,7 @@ const REPORT: SaleReport = {
     last_at: null,
     seconds_to_last_unit: null,
   },
+  refunded: { orders: 0, units_restocked: 0, money: [] },
   failed: { orders: 0, by_reason: {} },
   cancelled: { orders: 0 },
   refused: { requests: 2, by_reason: { 'sold-out': 2 } },

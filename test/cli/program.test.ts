@@ -16,6 +16,7 @@ function recordedActions(replaced: Partial<Record<string, Action>>) {
   const actions: Actions = {
     doctor: { doctor: record('doctor') },
     orders: { buy: record('buy'), order: record('order'), cancel: record('cancel') },
+    refund: { refund: record('refund') },
     orderSearch: { search: record('orders search'), export: record('orders export') },
     users: { erase: record('users erase') },
     token: { token: record('token') },
@@ -74,6 +75,11 @@ test.each([
   ['cancel req-1 --user u1', 'cancel', { requestId: 'req-1', user: 'u1' }],
   ['archive ls', 'archive ls', { max: 50 }],
   ['archive retry --why mended', 'archive retry', { why: 'mended' }],
+  [
+    'refund req-1 --amount 2.50 --restock 1 --operation-id op-1 --why returned',
+    'refund',
+    { requestId: 'req-1', amount: '2.50', restock: 1, operationId: 'op-1', why: 'returned' },
+  ],
   ['users erase u-7 --why gdpr', 'users erase', { userId: 'u-7', why: 'gdpr' }],
   ['token --user u1', 'token', { user: 'u1', expires: '1h' }],
   ['token --user u1 --expires 90s', 'token', { user: 'u1', expires: '90s' }],
@@ -187,6 +193,8 @@ test.each([
   ['buy --item 101', /--user <id>' not specified/],
   ['buy --item 101 --user u1 --amount 1.5', /whole number from 1 to 1000/],
   ['order', /missing required argument 'request_id'/],
+  ['refund req-1 --restock 0', /whole number from 1 to 1000/],
+  [`refund req-1 --operation-id ${'x'.repeat(49)}`, /1 to 48 letters/],
   ['cancel req-1', /required option '--user <id>'/],
   ['cancel --user u1', /missing required argument 'request_id'/],
   ['order one two', /too many arguments/],
@@ -231,7 +239,7 @@ test.each([
 });
 
 test.each([
-  ...['doctor', 'buy', 'order', 'cancel', 'stock show', 'scenarios', 'audit-log'],
+  ...['doctor', 'buy', 'order', 'cancel', 'refund', 'stock show', 'scenarios', 'audit-log'],
   ...[
     'stock add',
     'stock set',

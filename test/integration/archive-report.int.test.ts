@@ -46,6 +46,28 @@ test('a report has units, buyers, money, reasons, times and a curve', async () =
   await add('d', 1, 2, { status: 'cancelled' });
   await add('e', 2, null);
   await add('other', 0, 9, { item_id: '202' });
+  const refund = (id: string, status: 'succeeded' | 'failed', amount: number) => ({
+    order_id: 'a',
+    kind: 'refund' as const,
+    id,
+    operation_id: null,
+    amount_minor: amount,
+    status,
+    reason: null,
+    at: at(5),
+  });
+  const refunds = [
+    refund('re_1', 'succeeded', 300),
+    refund('re_2', 'succeeded', 500),
+    refund('re_3', 'failed', 900),
+    { ...refund('dp_1', 'failed', 100), kind: 'dispute' as const, status: 'lost' as const },
+  ];
+  await archive.database.insertInto('order_returns').values(refunds).execute();
+  await archive.pool.query(
+    `insert into stock_changes (item_id, at, seq, kind, units, free, supply, is_open, order_id)
+     values ($1, now(), 1, 'adjusted', 1, 1, 1, true, 'a'), ($1, now(), 2, 'adjusted', 9, 1, 1, true, null)`,
+    [ITEM],
+  );
   const second = START / 1_000 + 2;
   const refused = { itemId: ITEM, reason: 'sold-out', second, requests: 7 };
   await writeRefusals(archive.database, 'gateway-1', [refused]);
@@ -66,6 +88,7 @@ test('a report has units, buyers, money, reasons, times and a curve', async () =
       last_at: at(3),
       seconds_to_last_unit: 3,
     },
+    refunded: { orders: 1, units_restocked: 1, money: [{ currency: 'USD', total_minor: 800 }] },
     failed: { orders: 1, by_reason: { 'payment-declined': 1 } },
     cancelled: { orders: 1 },
     refused: { requests: 14, by_reason: { 'purchase-limit': 7, 'sold-out': 7 } },

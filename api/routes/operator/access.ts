@@ -18,7 +18,7 @@ import {
 
 export interface OperatorClients extends Pick<
   Operator,
-  'operations' | 'letters' | 'selling' | 'archive'
+  'operations' | 'letters' | 'selling' | 'archive' | 'refunds'
 > {
   /** The record of what operators do. */
   readonly actions: Pick<ActionLog, 'recorder' | 'lateRecorder'>;
@@ -37,11 +37,12 @@ export function createOperatorRoutes(
   {
     ledger,
     findOrder,
+    lookUp,
     trace,
     defaultPrice,
     readBody,
     errors,
-  }: Pick<Operator, 'ledger' | 'findOrder' | 'trace' | 'defaultPrice'> & {
+  }: Pick<Operator, 'ledger' | 'findOrder' | 'lookUp' | 'trace' | 'defaultPrice'> & {
     readonly readBody: ReadBody;
     readonly errors: AuthLog;
   },
@@ -49,12 +50,14 @@ export function createOperatorRoutes(
   if (!clients) {
     return routes.map((route) => ({ ...route, handle: () => problem('operator-disabled') }));
   }
-  const { credentials, operations, letters, selling, archive, actions } = clients;
+  const { credentials, operations, letters, selling, archive, refunds, actions } = clients;
   const reading = createTurns();
   const operator: Operator = {
     operations,
     ledger,
     findOrder,
+    lookUp,
+    refunds,
     trace,
     defaultPrice,
     selling,

@@ -6,6 +6,7 @@ import { parseMoment } from '../../../engine/dead-letters/operator';
 import type { ReplayDeps } from '../../../engine/dead-letters/replay';
 import type { Action, ActionName, Outcome, RecordLate } from '../../../engine/operators/action-log';
 import type { Price } from '../../../engine/orders/order';
+import type { RefundStarter } from '../../../engine/payments/start-refund';
 import type { StockOperations } from '../../../engine/stock/stock-operations';
 import type { SellingSwitch, SellingWatch } from '../../../engine/stock/selling-switch';
 import type { Archive } from '../../../engine/archive/archive';
@@ -14,6 +15,7 @@ import { describeError } from '../../../platform/user-error';
 import { RequestError } from '../../http/errors';
 import type { ProblemType } from '../../http/problems';
 import type { HttpResponse } from '../../http/response';
+import type { OrderLookup } from '../order-lookup';
 import type { FindOrder } from '../orders';
 import {
   jsonResponse,
@@ -35,6 +37,8 @@ export interface Operator {
   readonly operations: StockOperations;
   readonly ledger: Pick<StockLedger, 'item'>;
   readonly findOrder: FindOrder;
+  readonly lookUp: OrderLookup;
+  readonly refunds: Pick<RefundStarter, 'refund'>;
   /** Absent: no trace links. */
   readonly trace?: TraceTarget | undefined;
   readonly defaultPrice: Price;
@@ -81,6 +85,16 @@ interface Said {
   readonly why?: string;
 }
 
+/** With 200; `more`: with other statuses that are no problem. */
+interface SuccessfulResponse {
+  readonly description: string;
+  readonly schema: TSchema;
+  readonly example: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly others?: DocumentedResponse['others'];
+  readonly more?: readonly DocumentedResponse[];
+}
+
 /**
  * Declares a route that responds with 200 and JSON. The schemas of body and query both check the request and document it.
  * Their descriptions complete the sentence "the field …". Every route but a GET has an `action`, as has a GET that is to be recorded, and each of its requests
@@ -99,13 +113,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
   readonly parameters?: readonly Parameter[];
   readonly query?: Query;
   readonly body?: { readonly schema: Body; readonly example: Static<Body> };
-  readonly response: {
-    readonly description: string;
-    readonly schema: TSchema;
-    readonly example: unknown;
-    readonly headers?: Readonly<Record<string, string>>;
-    readonly others?: DocumentedResponse['others'];
-  };
+  readonly response: SuccessfulResponse;
   readonly problems: readonly ProblemType[];
   readonly isOnlyRead?: (
     body: Static<Body>,
@@ -151,6 +159,7 @@ export function operatorRoute<Body extends TSchema, Query extends TSchema>({
         ...jsonResponse(200, response.description, response, response.headers),
         ...(response.others && { others: response.others }),
       },
+      ...(response.more ?? []),
     ],
     problems: [
       ...problems,

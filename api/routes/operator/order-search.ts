@@ -42,6 +42,8 @@ export const FoundOrder = object({
   generation: Type.Integer({ minimum: 0, description: 'the number of tries to sell it' }),
   accepted_at: time('when its units were held'),
   finished_at: orNull(time('when it was sold or released'), 'null until then'),
+  refunded_minor: Type.Integer({ minimum: 0, description: 'what was given back after the sale' }),
+  restocked: Type.Integer({ minimum: 0, description: 'units that are on sale again' }),
 });
 type FoundOrderBody = Static<typeof FoundOrder>;
 
@@ -59,6 +61,8 @@ const EXAMPLE: FoundOrderBody = {
   generation: 1,
   accepted_at: '2026-01-05T12:00:00.000Z',
   finished_at: '2026-01-05T12:00:00.250Z',
+  refunded_minor: 0,
+  restocked: 0,
 };
 
 function viewFound(order: ArchivedAcceptance): FoundOrderBody {
@@ -77,6 +81,8 @@ function viewFound(order: ArchivedAcceptance): FoundOrderBody {
     generation: order.generation,
     accepted_at: new Date(order.acceptedAt).toISOString(),
     finished_at: finishedAt === undefined ? null : new Date(finishedAt).toISOString(),
+    refunded_minor: order.refundedMinor,
+    restocked: order.restocked,
   };
 }
 

@@ -39,6 +39,16 @@ export const Report = object({
       'no sale',
     ),
   }),
+  refunded: object({
+    orders: count('sold orders that were refunded, wholly or partly'),
+    units_restocked: units('units of them that are on sale again; they count as sold, too'),
+    money: Type.Array(
+      object({
+        currency: text('ISO 4217'),
+        total_minor: Type.Integer({ description: 'what was given back, in minor units' }),
+      }),
+    ),
+  }),
   failed: object({ orders: count('failed orders'), by_reason: counts('orders by reason') }),
   cancelled: object({ orders: count('cancelled orders') }),
   refused: object({
@@ -82,6 +92,7 @@ const EXAMPLE: SaleReport = {
     last_at: '2026-01-05T12:00:02.400Z',
     seconds_to_last_unit: 2.4,
   },
+  refunded: { orders: 1, units_restocked: 1, money: [{ currency: 'USD', total_minor: 1000 }] },
   failed: { orders: 10, by_reason: { 'payment-declined': 10 } },
   cancelled: { orders: 0 },
   refused: { requests: 4_210, by_reason: { 'sold-out': 4_210 } },
