@@ -168,7 +168,7 @@ export function isInFraction(key: string, fraction: number): boolean {
 function matches({ kind, keyPrefix, keyPattern, rate = 1 }: Rule, key: string): boolean {
   if (keyPrefix !== undefined && !key.startsWith(keyPrefix)) return false;
   // Each kind has keys of its own.
-  if (!isInFraction(`${kind}:${key}`, rate)) return false;
+  if (rate < 1 && !isInFraction(`${kind}:${key}`, rate)) return false;
   return keyPattern === undefined || new RegExp(keyPattern).test(key);
 }
 
