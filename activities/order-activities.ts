@@ -6,7 +6,6 @@ import type { DeadLetter } from '../engine/orders/dead-letter';
 import { isLedgerUnreadable, type ReservingRun } from '../engine/orders/ledger';
 import {
   paymentKey,
-  totalMinor,
   type FailureReason,
   type ItemId,
   type Order,
@@ -19,7 +18,13 @@ import {
   type DueCharge,
   type ForeignCharge,
 } from '../engine/payments/own-charge';
-import type { Charge, ChargeResult, PaymentProvider } from '../engine/payments/payment-provider';
+import { orderCharge } from '../engine/payments/order-charge';
+import type {
+  ChargeResult,
+  CheckoutProvider,
+  FoundCharge,
+  PaymentProvider,
+} from '../engine/payments/payment-provider';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { OrderGeneration } from '../engine/stock/stock-ledger';
@@ -47,7 +52,7 @@ export function createOrderActivities({
     LedgerOfRecord,
     'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'
   >;
-  readonly provider: PaymentProvider;
+  readonly provider: PaymentProvider & Pick<CheckoutProvider, 'cancel'>;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
   readonly outcomes: OutcomePublisher;
   /** How long the ledger has the entry of an order, at least. */
@@ -55,6 +60,7 @@ export function createOrderActivities({
   /** Called where a payment key holds the charge of another order: an operator has to look at it. */
   readonly onForeignCharge: (foreign: ForeignCharge) => void;
 }) {
+  const own = tellForeign(onForeignCharge);
   const parkedRetries = createPacedRetries();
   const parkedIfUnreadable = <T>(itemId: ItemId, use: () => Promise<T>) =>
     toldIfUnreadable(use, () => parkedRetries(itemId, activityInfo().attempt));
@@ -84,19 +90,16 @@ export function createOrderActivities({
       inDoubt?: boolean;
     }): Promise<ChargeResult | ForeignCharge> {
       const { order, generation, inDoubt = false } = step;
-      const key = paymentKey(order.requestId, order.orderId, generation);
       // An earlier attempt may have charged and lost its answer: look the charge up before it is sent again.
       const mayBeCharged = inDoubt || activityInfo().attempt > 1;
-      const due = { key, amountMinor: totalMinor(order), currency: order.currency };
-      const charge = { ...due, ...chargeOf(order) };
-      const earlier = mayBeCharged ? await provider.find(key, charge.keySince) : undefined;
-      const foreign = foreignCharge(earlier, due);
-      if (foreign) {
-        onForeignCharge(foreign);
-        return foreign;
-      }
-      return earlier && earlier.kind !== 'pending' ? earlier : provider.charge(charge);
+      const charge = orderCharge(order, generation);
+      if (!mayBeCharged) return provider.charge(charge);
+      const earlier = own(await provider.find(charge.key, charge.keySince), charge);
+      if (earlier?.kind === 'pending') throw new Error(`${charge.key} is paid by its buyer`);
+      return earlier ?? provider.charge(charge);
     },
+
+    ...createBuyerPayments(provider, own),
 
     /**
      * Resolves the charge of one generation: refunds it, or blocks its key so that it can never succeed. A reserved or sold
@@ -106,17 +109,18 @@ export function createOrderActivities({
       step: OrderGeneration & {
         /** Absent in steps of old workers. */
         due?: Pick<DueCharge, 'amountMinor' | 'currency'>;
+        keySince?: number;
       },
     ): Promise<'refunded' | 'nothing' | 'kept' | 'foreign'> =>
       parkedIfUnreadable(step.itemId, async () => {
         if (!(await ledger.isRefundable(step))) return 'kept';
-        const { requestId, orderId, generation, due } = step;
+        const { requestId, orderId, generation, due, keySince } = step;
         const key = paymentKey(requestId, orderId, generation);
         // Only the key of an order without an id can be another order's: its request_id may have been used again.
         const refund =
           due && orderId === undefined
             ? await refundOwnCharge(provider, { key, ...due })
-            : await provider.refund(key);
+            : await provider.refund(key, keySince);
         await ledger.resolveCharge(step);
         if (typeof refund === 'string') return refund;
         onForeignCharge(refund);
@@ -154,12 +158,53 @@ export function createOrderActivities({
   };
 }
 
-function chargeOf(order: Order): Pick<Charge, 'keySince' | 'context' | 'payment'> {
-  const { requestId, itemId, userId, orderId, acceptedAt, payment } = order;
-  // Without an order id the key may have been an earlier order's.
-  const keySince = orderId === undefined ? 0 : acceptedAt;
-  return { keySince, context: { requestId, itemId, userId }, payment };
+/** What was found under a key, unless that is another order's. */
+type OwnCharge = <Found extends FoundCharge | undefined>(
+  found: Found,
+  charge: DueCharge,
+) => Found | ForeignCharge;
+
+function tellForeign(onForeignCharge: (foreign: ForeignCharge) => void): OwnCharge {
+  return (found, charge) => {
+    const foreign = foreignCharge(found, charge);
+    if (foreign) onForeignCharge(foreign);
+    return foreign ?? found;
+  };
 }
+
+interface BuyerPayment {
+  readonly order: Order;
+  readonly generation: number;
+}
+
+const PENDING = { kind: 'pending' } as const;
+
+/** The steps of a payment that the buyer makes. Without a definite answer they throw. */
+function createBuyerPayments(
+  provider: Pick<PaymentProvider, 'find'> & Pick<CheckoutProvider, 'cancel'>,
+  own: OwnCharge,
+) {
+  return {
+    /** What has become of the payment of a generation. */
+    async findPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
+      const charge = orderCharge(order, generation);
+      // Before the buyer's page has opened it, the provider knows nothing of it.
+      return own(await provider.find(charge.key, charge.keySince), charge) ?? PENDING;
+    },
+
+    /**
+     * Ends a payment that the buyer has not made, so that none can be made any more. `charged`: the buyer was faster;
+     * `pending`: the provider can neither end it nor say what becomes of it.
+     */
+    async cancelPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
+      const charge = orderCharge(order, generation);
+      return own(await provider.cancel(charge.key, charge.keySince), charge);
+    },
+  };
+}
+
+/** What the provider says of a payment. Histories record it. */
+export type PaymentState = FoundCharge | ForeignCharge;
 
 function createPublishOutcome(outcomes: OutcomePublisher) {
   const retries = createPacedRetries();

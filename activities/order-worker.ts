@@ -7,6 +7,7 @@ import {
   type AuditActivities,
   type OrderActivities,
 } from './order-activities';
+import type { PaymentActivities } from './payment-activities';
 import { createRefundActivities } from './refund-activities';
 import { createSellAtOnce } from './sell-at-once';
 
@@ -49,7 +50,8 @@ export function createOrderWorker(options: {
     /** Called when an order is sold here in one step; its workflow ends with that. */
     readonly onSold: (itemId: ItemId) => void;
   };
-  readonly auditStock?: AuditActivities['auditStock'];
+  /** Activities of other workflows than those of orders. */
+  readonly more?: Partial<AuditActivities & PaymentActivities>;
   /** Absent: it takes no part in what happens after a sale. */
   readonly afterSale?: Parameters<typeof createRefundActivities>[0];
   /** Only tests put something around the activities. */
@@ -57,7 +59,7 @@ export function createOrderWorker(options: {
   /** Absent: the bundle that the build put beside the compiled code. */
   readonly workflowBundle?: string;
 }): Promise<Worker> {
-  const { connection, namespace, taskQueue, clients, auditStock, afterSale, wrap, eager } = options;
+  const { connection, namespace, taskQueue, clients, more, afterSale, wrap, eager } = options;
   const activities = createOrderActivities(clients);
   const steps = wrap ? wrap(activities) : activities;
   return Worker.create({
@@ -67,7 +69,7 @@ export function createOrderWorker(options: {
     activities: {
       ...steps,
       ...createSellAtOnce(steps, eager?.onSold),
-      ...(auditStock && { auditStock }),
+      ...more,
       ...(afterSale && createRefundActivities(afterSale)),
     },
     workflowBundle: {

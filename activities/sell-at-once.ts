@@ -29,7 +29,7 @@ export function createSellAtOnce(
       // After this error nothing is charged: the answer comes too late for that.
       const reservation = await within(steps.reserveStock(step), LEDGER_MS_MAX, 'the reservation');
       if (reservation.kind !== 'reserved' || reservation.again) return { reservation };
-      if (reservation.owed.length > 0) return { reservation };
+      if (reservation.owed.length > 0 || reservation.payBy !== undefined) return { reservation };
       const order = inLedger(step.order, reservation.order);
       const { generation } = reservation;
       const charge = steps.chargePayment({ order, generation, inDoubt: false });

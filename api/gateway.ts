@@ -17,6 +17,8 @@ import { createBuyerAuth } from './buyers/buyer-auth';
 import { createBuy, type OrderPublisher } from './buy/buy';
 import { createSoldOutCache, SOLD_OUT_MS } from './buy/sold-out-cache';
 import { createClusterStatus, createHealth, type Probe } from './health';
+import type { ActOnHint } from '../engine/payments/payment-hints';
+import type { CheckoutProvider, PaymentEvents } from '../engine/payments/payment-provider';
 import { createBodyReader } from './http/body-reader';
 import { logAccess } from './http/access-log';
 import { createClients } from './http/clients';
@@ -42,6 +44,8 @@ import { USER_ROUTES } from './routes/operator/users';
 import { createOrderEvents, type OrderEventsOptions } from './routes/order-events';
 import { orderListLink } from './routes/order-view';
 import { createOrderLookup, type FindItem } from './routes/order-lookup';
+import { createReadPayment } from './routes/order-payment';
+import { paymentWebhookRoute, WEBHOOK_BYTES_MAX } from './routes/payment-webhooks';
 import { buyRoute, cancelOrderRoute, createFindOrder, readOrderRoute } from './routes/orders';
 import { behindTokens, type Route } from './routes/route';
 import { metricsRoute, systemRoutes } from './routes/system';
@@ -61,6 +65,9 @@ const DRAIN_MS_MAX = 8_000;
  * every request is still responded to, with `connection: close`; connections that are idle after that are cut.
  */
 const LINGER_MS = 500;
+
+/** Bodies of webhooks at once: 8 MB at most. */
+const WEBHOOKS_MAX = 16;
 
 /** For acknowledgements that come after the response to their purchase; the producer's own drain is bounded as well. */
 const LATE_ORDERS_MS_MAX = 3_000;
@@ -84,6 +91,13 @@ export interface GatewayParts {
     | (OrderListArchive & {
         readonly orders: Pick<Archive, 'newestOrder' | 'eventsOf' | 'returnsOf'>;
       })
+    | undefined;
+  /** Absent, in tests: no buyer can pay, and no webhook is received. */
+  readonly payments?:
+    | {
+        readonly provider: Pick<CheckoutProvider, 'checkout'> & Pick<PaymentEvents, 'readWebhook'>;
+        readonly act: ActOnHint;
+      }
     | undefined;
   /** The log to which cancellations are written. */
   readonly cancellations: OrderPublisher;
@@ -190,6 +204,8 @@ export function createGateway(parts: GatewayParts) {
     holdLeaseMs: limits.holdLeaseMs,
   });
   const findOrder = createFindOrder(lookUp);
+  const { payments } = parts;
+  const readPayment = payments && createReadPayment({ ...payments, errors });
   const events = createOrderEvents(
     { findOrder, errors, clients, report: reportPressure },
     limits.events,
@@ -220,7 +236,7 @@ export function createGateway(parts: GatewayParts) {
   const buyerRoutes = [
     buyRoute(buy, metrics, { hasTokens }),
     orderListRoute(parts.archive, { hasTokens, errors }),
-    readOrderRoute(findOrder),
+    readOrderRoute(createFindOrder(lookUp, readPayment)),
     cancelOrderRoute(cancelOrder, { hasTokens }),
     events.route,
   ];
@@ -232,6 +248,16 @@ export function createGateway(parts: GatewayParts) {
       ? behindTokens(buyerRoutes, createBuyerAuth(parts.jwt, authLog, userIdPattern))
       : buyerRoutes),
     itemRoute(ledger, defaultPrice, selling),
+    ...(payments
+      ? [
+          paymentWebhookRoute({
+            events: payments.provider,
+            act: payments.act,
+            readBody: createBodyReader(reportPressure, undefined, WEBHOOKS_MAX, WEBHOOK_BYTES_MAX),
+            onHint: metrics.countHint,
+          }),
+        ]
+      : []),
     ...system,
   ];
   const forOperators = [...operatorRoutes, ...system, metricsRoute(metrics)];

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
 import { collectDefaultMetrics } from 'prom-client';
-import { createArchive, readSoldOrders } from '../engine/archive/archive';
+import { createArchive, readSoldOrders, type Archive } from '../engine/archive/archive';
 import { openArchive, type ArchiveDatabase } from '../engine/archive/database';
 import { writeRefusals } from '../engine/archive/refusals';
 import { createRefusalSums } from './buy/refusal-sums';
@@ -19,9 +20,15 @@ import { checkTopic, partitionCount } from '../engine/kafka/topics';
 import { createActionLog, readRecordedSelling, reportToLog } from '../engine/operators/action-log';
 import { watchCredentials } from '../engine/operators/credential-file';
 import { sharedCredential } from '../engine/operators/credentials';
-import { createLedgerOpener, createLedgerOpening } from '../engine/stock/ledger-opener';
+import { openPaymentProvider } from '../engine/payments/open-provider';
+import { createHintedRuns, createPaymentHints } from '../engine/payments/payment-hints';
+import {
+  createLedgerOpener,
+  createLedgerOpening,
+  createOpeningLedger,
+} from '../engine/stock/ledger-opener';
+import { createLedgerRegistry, type LedgerRegistry } from '../engine/stock/ledger-registry';
 import { createRefundStarter } from '../engine/payments/start-refund';
-import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createAdmission } from '../engine/stock/admission';
 import { createClaimOrder } from '../engine/stock/claims';
 import { createSellingSwitch, watchSelling } from '../engine/stock/selling-switch';
@@ -39,6 +46,7 @@ import {
   connectFailFastRedis,
   pingRedis,
   watchRedisDurability,
+  type RedisConnection,
 } from '../platform/redis';
 import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
@@ -46,10 +54,10 @@ import { lookEvery } from '../platform/until';
 import { describeError } from '../platform/user-error';
 import { createWaiting, type Waiting } from '../platform/waiting';
 import * as calls from './failpoints';
-import { createGateway, type Gateway } from './gateway';
+import { createGateway, type Gateway, type GatewayParts } from './gateway';
 import { createKafkaProbe, onceAtATime } from './health';
 import { closeHttpServer, createHttpServer, listen } from './http/server';
-import { createCancelWorkflow } from './routes/cancel-order';
+import { createCancelWorkflow, type CancelWorkflow } from './routes/cancel-order';
 import { createFindItem } from './routes/order-lookup';
 
 /** After the drain of the gateway; with it and the late orders it stays below an orchestrator's patience of 30 s. */
@@ -112,12 +120,11 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const temporal = createLazyTemporalClient(config.temporal);
   onShutdown('temporal', temporal.close);
   const registry = createLedgerRegistry(temporal.client, config.taskQueue);
-  const cancelWorkflow = createCancelWorkflow(temporal.client);
 
   const archive = connectArchive(config, logger, onShutdown);
   const kafka = connectKafka(config, { waiting, failpoints, logger });
-  const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
   const kafkaTakesOrders = kafka.whenOpen.then(selling.limitRecord);
+  const redisAnswers = waiting.waitFor('redis', () => pingRedis(redis));
   const connecting = Promise.all([redisAnswers, kafkaTakesOrders, selling.whenKnown]);
   await Promise.race([connecting, sleep(CONNECT_PATIENCE_MS, undefined, { ref: false })]);
   connecting.catch(fail);
@@ -132,14 +139,13 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     defaultPrice,
   });
   const claim = createClaimOrder(redis, config.orderRetentionMs);
-  const { temporalUiUrl: uiUrl, publicUrl } = config;
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
     ledgers: createLedgerOpener(createLedgerOpening(redis), registry),
     ledger: failpoints.around(createStockLedger(redis), calls.LEDGER_CALLS),
+    payments: openPayments(config, { redis, registry, client: temporal.client, archive }),
     publisher: failpoints.around(kafka.orders, calls.PUBLISHER_CALLS),
-    cancelWorkflow: (requestId) =>
-      failpoints.between(calls.CANCEL_RUN_CALL, () => cancelWorkflow(requestId)),
+    cancelWorkflow: aroundCancel(failpoints, createCancelWorkflow(temporal.client)),
     findItem: createFindItem(temporal.client),
     isRetired: registry.isRetired,
     claim,
@@ -159,10 +165,10 @@ async function runGateway(config: ApiConfig, logger: Logger) {
     selling: selling.standing,
     warnings: () => [...selling.warnings(), ...operators.warnings()],
     defaultPrice,
-    trace: uiUrl ? { uiUrl, namespace: config.temporal.namespace } : undefined,
+    trace: traceTarget(config),
     rateLimit: config.rateLimit,
     trustedProxies: config.trustedProxies,
-    publicUrl,
+    publicUrl: config.publicUrl,
     accessLog: config.accessLog,
     jwt: config.jwt,
     userIdPattern: config.userIdPattern,
@@ -191,6 +197,37 @@ async function runGateway(config: ApiConfig, logger: Logger) {
 
   const open = await openListeners(config, gateway, failpoints, onShutdown);
   logger.info({ ...open, buyers: config.jwt ? 'jwt' : 'trusted' }, 'the gateway is open');
+}
+
+function aroundCancel(failpoints: Failpoints<'api'>, cancel: CancelWorkflow): CancelWorkflow {
+  return (requestId) => failpoints.between(calls.CANCEL_RUN_CALL, () => cancel(requestId));
+}
+
+function traceTarget({ temporalUiUrl, temporal }: ApiConfig): GatewayParts['trace'] {
+  return temporalUiUrl ? { uiUrl: temporalUiUrl, namespace: temporal.namespace } : undefined;
+}
+
+/** The provider as buyers' pages and its webhooks need it. */
+function openPayments(
+  { payments, taskQueue }: ApiConfig,
+  clients: {
+    readonly redis: RedisConnection;
+    readonly registry: LedgerRegistry;
+    readonly client: Client;
+    readonly archive: { readonly forBuyers: Pick<Archive, 'newestOrder'> } | undefined;
+  },
+): NonNullable<GatewayParts['payments']> {
+  const { redis, registry, client, archive } = clients;
+  const opener = createLedgerOpener(createLedgerOpening(redis), registry);
+  return {
+    provider: openPaymentProvider(payments),
+    act: createPaymentHints({
+      ledger: createOpeningLedger(createStockLedger(redis), opener, registry),
+      runs: createHintedRuns(client, taskQueue),
+      isArchived: async ({ requestId, orderId }) =>
+        (await archive?.forBuyers.newestOrder(requestId))?.orderId === orderId,
+    }),
+  };
 }
 
 /** Opens the admin listener and then the public one, so that no buyer is let in by a gateway that cannot open both. */

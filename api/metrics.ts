@@ -52,6 +52,12 @@ export function createMetrics(buysInFlight: () => number) {
     labelNames: ['what'],
     registers,
   });
+  const hints = new Counter({
+    name: 'flash_sale_payment_webhooks_total',
+    help: "Webhooks of the payment provider, by what was done; unknown-order: another installation's, or an order that is forgotten",
+    labelNames: ['outcome'],
+    registers,
+  });
   new Gauge({
     name: 'flash_sale_buys_in_flight',
     help: 'Purchases that were read and are not answered',
@@ -78,6 +84,9 @@ export function createMetrics(buysInFlight: () => number) {
     },
     countError: (what: string): void => {
       errors.inc({ what });
+    },
+    countHint: (outcome: string): void => {
+      hints.inc({ outcome });
     },
     countTurnedAway: (what: string): void => {
       turnedAway.inc({ what });

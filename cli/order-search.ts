@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { FoundOrderBody, Gateway } from '../client/gateway';
-import { FAILURE_REASONS } from '../engine/orders/order';
+import { ORDER_REASONS } from '../engine/orders/order';
 import { EVENT_STATUSES } from '../engine/orders/order-event';
 import { UserError } from '../platform/user-error';
 import {
@@ -69,7 +69,9 @@ function addFilters(command: Command): Command {
     .option('--payment <id>', "only the order of this charge, by the provider's id")
     .addOption(new Option('--status <status>', 'only orders that are this').choices(STATUSES))
     .addOption(
-      new Option('--reason <reason>', 'only orders that failed for this').choices(FAILURE_REASONS),
+      new Option('--reason <reason>', 'only orders that were not sold for this').choices(
+        ORDER_REASONS,
+      ),
     )
     .option(
       '--since <time>',

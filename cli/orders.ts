@@ -158,14 +158,21 @@ const OUTCOME_MS_MAX = 180_000;
 const POLL_MS = 250;
 
 async function finalOrder(
-  { gateway, pollMs = POLL_MS, waitMsMax = OUTCOME_MS_MAX }: Deps,
+  { gateway, terminal, pollMs = POLL_MS, waitMsMax = OUTCOME_MS_MAX }: Deps,
   requestId: string,
 ): Promise<OrderBody> {
-  const deadline = performance.now() + waitMsMax;
+  let deadline = Date.now() + waitMsMax;
+  let told = '';
   for (;;) {
     const found = await gateway.order(requestId);
     if (found && isFinal(found.status)) return found;
-    if (performance.now() >= deadline) {
+    const { payment } = found ?? {};
+    if (payment && toPay(payment) !== told) {
+      told = toPay(payment);
+      terminal.err(`The order waits for its payment ${plain(told)}\n`);
+      deadline = Math.max(deadline, Date.parse(payment.pay_by) + OUTCOME_MS_MAX);
+    }
+    if (Date.now() >= deadline) {
       throw new UserError(
         `The order ${requestId} is still ${found?.status ?? 'not to be found'} after ${waitMsMax / 1000} s: is the worker running? (flash-sale doctor) Look again with: flash-sale order ${requestId}`,
       );
@@ -259,6 +266,7 @@ function orderText(terminal: Terminal, order: OrderBody, trace: Trace): string {
     ['status', { text: outcome, colour: STATUS_COLOURS[status] }],
     ['item', `${item_id} × ${amount} for ${user_id}`],
     ['payment', order.payment_id ?? 'none'],
+    ...(order.payment ? [['to pay', toPay(order.payment)]] : []),
     ...returnRows(order),
     ['generation', order.generation],
     ['accepted', order.accepted_at],
@@ -294,6 +302,11 @@ export function returnRows({
   ];
 }
 
+/** A page of the shop needs more, which only JSON shows: it is a secret of the buyer. */
+function toPay({ pay_by: by, url }: NonNullable<OrderBody['payment']>): string {
+  return `by ${by}${url === undefined ? '' : `  at ${url}`}`;
+}
+
 function traceLink({ temporalUi, namespace }: Trace, requestId: string): string {
   return `${temporalUi}/namespaces/${namespace}/workflows/${encodeURIComponent(requestId)}`;
 }
@@ -301,6 +314,7 @@ function traceLink({ temporalUi, namespace }: Trace, requestId: string): string 
 const STATUS_COLOURS = {
   queued: 'yellow',
   reserved: 'yellow',
+  'awaiting-payment': 'yellow',
   confirmed: 'green',
   failed: 'red',
   cancelled: 'grey',

@@ -39,6 +39,7 @@ const Order = Type.Object({
   status: Type.Union([
     Type.Literal('queued'),
     Type.Literal('reserved'),
+    Type.Literal('awaiting-payment'),
     Type.Literal('confirmed'),
     Type.Literal('failed'),
     Type.Literal('cancelled'),
@@ -54,6 +55,7 @@ const Order = Type.Object({
   refunded_minor: Type.Optional(Type.Number()),
   refunds: Type.Optional(Type.Array(Returned)),
   disputes: Type.Optional(Type.Array(Returned)),
+  payment: Type.Optional(Type.Object({ pay_by: Type.String(), url: Type.Optional(Type.String()) })),
   links: Type.Optional(Links),
 });
 

@@ -38,6 +38,8 @@ export function loadApiConfig(env: Env) {
     publicUrl: readPublicUrl(read),
     /** Whether each request is logged. */
     accessLog: read.flag('ACCESS_LOG'),
+    /** Buyers who pay themselves get what their page needs from it. */
+    payments: readPayments(read, connections.production),
     /** How tokens of buyers are checked; absent: every user_id is believed. */
     jwt: readBuyerAuth(read, connections.production),
     /** What every user_id must match; absent: whatever is an id. */
@@ -113,6 +115,8 @@ export function loadWorkerConfig(env: Env) {
     /** Absent: the steps of orders that have left the ledger wait for ever. */
     database: readArchive(read, connections.production),
     payments: readPayments(read, connections.production),
+    /** Time between two looks at the provider's list of events; 0: nobody looks. */
+    paymentEventsEveryMs: read.integer('PAYMENT_EVENTS_EVERY', 15, { min: 0, max: 3_600 }) * 1000,
     /** The audit reads this group's offsets to find lost records. */
     consumerGroup: read.text('CONSUMER_GROUP', 'ingest'),
     /** Time between two audits of all items; 0: no audits. */

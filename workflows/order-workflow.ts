@@ -25,6 +25,8 @@ import {
   type Order,
   type ReleaseReason,
 } from '../engine/orders/order';
+import { keySinceOf } from '../engine/payments/order-charge';
+import { awaitPayment } from './await-payment';
 import { orPark, rootMessage, type ProgressLog } from './parking';
 import {
   chargeAtOnce,
@@ -73,16 +75,18 @@ interface Sold {
   readonly published?: boolean;
 }
 
-/** Its buyer has cancelled it: Temporal was not asked to cancel the run. */
-interface Cancelled {
-  readonly outcome: 'cancelled';
-}
+/** Its buyer has cancelled it, and Temporal was not asked to cancel the run; or has not paid in time. */
+type Cancelled = OrderCancelled;
 
 /** How an order ended, once everything that was taken is given back or sold. */
 type Ending =
   | Sold
   | Cancelled
-  | { readonly outcome: 'failed'; readonly reason: ReleaseReason; readonly error: string };
+  | {
+      readonly outcome: 'failed';
+      readonly reason: FailureReason | 'cancelled';
+      readonly error: string;
+    };
 
 /**
  * Sells one order: reserves its units, takes the money, confirms. If a step fails, or may have happened without an answer,
@@ -100,7 +104,7 @@ export async function orderWorkflow(input: OrderInput): Promise<OrderResult> {
       case 'sold':
         return ending.result;
       case 'cancelled':
-        return cancelledByBuyer(log);
+        return cancelled(ending, log);
       case 'failed':
         if (ending.reason === 'cancelled') throw new CancelledFailure('the order was cancelled');
         upsertSearchAttributes([{ key: ORDER_OUTCOME, value: ending.reason }]);
@@ -137,6 +141,7 @@ async function giveBack(
     // Temporal was not asked to cancel this run, so only the ledger knows of it. The order must not be started again.
     if (released.cancelledByBuyer && reason !== 'cancelled') return { outcome: 'cancelled' };
   }
+  if (reason === 'payment-deadline') return { outcome: 'cancelled', reason };
   if (reason !== 'cancelled' && !attempt.hasLetter) {
     await deadLetter.executeWithOptions({ summary: `${order.requestId}: ${reason}` }, [
       { input, reason, error, generation, orderId: order.orderId },
@@ -182,6 +187,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
       case 'ended': {
         const { reason } = reservation;
         if (reason === 'cancelled') return { outcome: 'cancelled' };
+        if (reason === 'payment-deadline') return { outcome: 'cancelled', reason };
         const error = 'it failed before, and its record was read again';
         return { ...notTaken(order, reason, error), hasLetter: true };
       }
@@ -194,11 +200,18 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
       default:
         return assertNever(reservation);
     }
-    const { generation, again = false } = reservation;
+    const { generation, again = false, payBy } = reservation;
     log(`reserved ${units(order)}, generation ${String(generation)}`);
 
     step = { reason: 'payment-unknown', generation };
-    const payment = await pay({ ...input, order }, generation, { again, atOnce }, log);
+    const payment =
+      payBy === undefined
+        ? await pay({ ...input, order }, generation, { again, atOnce }, log)
+        : await awaitPayment(order, reservation, log);
+    if (payment.kind === 'ended') {
+      const { reason, error } = payment;
+      return { ...notSold(order, reason, error, generation), nothingCharged: true };
+    }
     if (payment.kind === 'declined') {
       const error = `the provider said: ${payment.code}`;
       const failed = notSold(order, 'payment-declined', error, generation);
@@ -210,8 +223,8 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     }
     log(`charged ${payment.paymentId}`);
 
-    step = { reason: 'sale-lost', generation };
-    return await confirm({ ...input, order }, generation, payment.paymentId, atOnce, log);
+    step = { reason: payBy === undefined ? 'sale-lost' : 'late-payment', generation };
+    return await confirm({ ...input, order }, step, payment.paymentId, atOnce, log);
   } catch (error) {
     // Any other error is a bug in this code: the workflow task fails and is retried, and the order stays as it is.
     if (!(error instanceof TemporalFailure)) throw error;
@@ -292,7 +305,7 @@ async function charge(
 /** The money is taken: from here on a cancellation is too late. */
 function confirm(
   { order, parking }: OrderInput,
-  generation: number,
+  { generation, reason }: { readonly generation: number; readonly reason: FailureReason },
   paymentId: string,
   atOnce: SaleAtOnce,
   log: ProgressLog,
@@ -319,7 +332,7 @@ function confirm(
   return CancellationScope.nonCancellable(async () => {
     const sale = await ask();
     if (sale.kind === 'lost') {
-      return notSold(order, 'sale-lost', 'the reservation was gone', generation);
+      return notSold(order, reason, 'the reservation was gone', generation);
     }
     log(`sold ${units(order)}`);
     return { ...sold({ generation, paymentId }), published: atOnce.published === true };
@@ -349,10 +362,13 @@ async function resolveCharges(
 ): Promise<void> {
   const { itemId, requestId, orderId, currency } = order;
   const due = { amountMinor: totalMinor(order), currency };
+  const keySince = keySinceOf(order);
   for (const generation of generations) {
     const summary = `refund ${requestId}, generation ${String(generation)}`;
     const by = (step: typeof refundPayment) => () =>
-      step.executeWithOptions({ summary }, [{ itemId, requestId, orderId, generation, due }]);
+      step.executeWithOptions({ summary }, [
+        { itemId, requestId, orderId, generation, due, keySince },
+      ]);
     const refund = await (parking
       ? orPark(log, by(refundAtOnce), by(refundPayment))
       : by(refundPayment)());
@@ -379,10 +395,10 @@ function sold({ generation, paymentId }: { generation: number; paymentId?: strin
  * A run that Temporal was not asked to cancel cannot close as cancelled, and a failed run could be started again. So it
  * completes, and its outcome says that nothing was sold.
  */
-function cancelledByBuyer(log: ProgressLog): OrderCancelled {
-  log('cancelled by its buyer');
-  upsertSearchAttributes([{ key: ORDER_OUTCOME, value: 'cancelled' }]);
-  return { outcome: 'cancelled' };
+function cancelled(ending: OrderCancelled, log: ProgressLog): OrderCancelled {
+  log(ending.reason ?? 'cancelled by its buyer');
+  upsertSearchAttributes([{ key: ORDER_OUTCOME, value: ending.reason ?? 'cancelled' }]);
+  return ending;
 }
 
 /** A failed order is expected, so the failure is benign: it shows in the Web UI and not in the worker's log. */

@@ -93,6 +93,15 @@ export const { chargePayment } = proxyActivities<OrderActivities>({
   retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '15 s' },
 });
 
+/**
+ * A provider that is away delays the order and decides nothing: nobody may sell units whose payment is open. Nobody else
+ * waits for it, so it may be asked for as long as it takes.
+ */
+export const { findPayment, cancelPayment } = proxyActivities<OrderActivities>({
+  startToCloseTimeout: '20 s',
+  retry: UNTIL_DONE,
+});
+
 /** A few tries before the order is parked. Their number is bounded, not their time: a busy worker is no reason to park. */
 export const { releaseStock: releaseAtOnce } = proxyActivities<OrderActivities>({
   startToCloseTimeout: '10 s',

@@ -22,11 +22,12 @@ export type Body = string | HttpResponse | undefined;
 
 export type ReadBody = (req: IncomingMessage) => Promise<Body>;
 
-/** Reads a JSON body of at most BODY_BYTES_MAX within `deadlineMs`. Never rejects. */
+/** Reads a JSON body of at most `bytesMax` within `deadlineMs`. Never rejects. */
 export function createBodyReader(
   report: ReportPressure,
   deadlineMs = BODY_DEADLINE_MS,
   bodiesMax = BODIES_MAX,
+  bytesMax = BODY_BYTES_MAX,
 ): ReadBody {
   const deadlines = createDeadlines(deadlineMs, {
     openMax: bodiesMax,
@@ -40,14 +41,18 @@ export function createBodyReader(
     if (announcesNothing(headers)) return Promise.resolve('');
     const detail = mediaTypeError(headers);
     if (detail !== undefined) return Promise.resolve(problem('unsupported-media-type', { detail }));
-    if (Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
+    if (Number(headers['content-length'] ?? 0) > bytesMax) {
       return Promise.resolve(problem('too-large'));
     }
-    return collect(req, deadlines);
+    return collect(req, deadlines, bytesMax);
   };
 }
 
-function collect(req: IncomingMessage, deadlines: ReturnType<typeof createDeadlines>) {
+function collect(
+  req: IncomingMessage,
+  deadlines: ReturnType<typeof createDeadlines>,
+  bytesMax: number,
+) {
   return new Promise<Body>((resolve) => {
     let chunks: Buffer[] = [];
     let length = 0;
@@ -62,7 +67,7 @@ function collect(req: IncomingMessage, deadlines: ReturnType<typeof createDeadli
       // Ignoring the rest is cheaper than removing this listener. `writeResponse` reads past it with its own.
       if (finished) return;
       length += chunk.length;
-      if (length <= BODY_BYTES_MAX) {
+      if (length <= bytesMax) {
         chunks.push(chunk);
         if (chunks.length === PIECES_MAX) chunks = [Buffer.concat(chunks)];
         return;

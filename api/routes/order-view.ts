@@ -1,13 +1,13 @@
 import { Type, type Static } from '@sinclair/typebox';
 import type { ArchivedOrder } from '../../engine/archive/archive';
 import {
-  type LedgerState,
   failureReason,
   orderStatus,
   type OrderStatus,
+  type TimelineStep,
 } from '../../engine/orders/ledger';
 import {
-  FAILURE_REASONS,
+  ORDER_REASONS,
   totalMinor,
   type ItemId,
   type RequestId,
@@ -16,24 +16,27 @@ import {
 import { refundedMinor, RETURN_STATUSES, type SaleReturn } from '../../engine/orders/sale-return';
 import { Id } from '../buy/buy-request';
 import type { FinishedOrder, LiveOrder } from './order-lookup';
+import { OrderPayment } from './order-payment';
 import { object, oneOf, orNull, text, time, units } from './route';
 
 /** Typed as records so that a new status or state does not compile until it is documented. */
 const STATUSES: Record<OrderStatus, true> = {
   queued: true,
   reserved: true,
+  'awaiting-payment': true,
   confirmed: true,
   failed: true,
   cancelled: true,
 };
-const STATES: Record<LedgerState, true> = {
+const STATES: Record<TimelineStep['state'], true> = {
   held: true,
   queued: true,
   reserved: true,
+  'awaiting-payment': true,
   sold: true,
   released: true,
 };
-const State = oneOf(Object.keys(STATES) as LedgerState[], 'its state in the ledger');
+const State = oneOf(Object.keys(STATES) as TimelineStep['state'][], 'its state in the ledger');
 
 export const Links = object({
   self: text('the order'),
@@ -52,7 +55,10 @@ export const OrderSummary = object({
     Object.keys(STATUSES) as OrderStatus[],
     'confirmed, failed and cancelled are final, unless an operator retries the order',
   ),
-  reason: orNull(oneOf(FAILURE_REASONS, 'why it failed'), 'null unless the order failed'),
+  reason: orNull(
+    oneOf(ORDER_REASONS, 'why it was not sold'),
+    'payment-deadline: it was not paid in time, and is cancelled; else null unless the order failed',
+  ),
   payment_id: orNull(Type.String(), "the payment provider's id of the charge"),
   refunded_minor: Type.Integer({
     minimum: 0,
@@ -97,6 +103,7 @@ export const Order = object({
   timeline: Type.Array(object({ at: time('when'), state: State }), {
     description: 'long after its end only its beginning and its end',
   }),
+  payment: Type.Optional(OrderPayment),
 });
 export type OrderBody = Static<typeof Order>;
 

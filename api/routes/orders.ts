@@ -9,6 +9,7 @@ import { problem } from '../http/problems';
 import { json } from '../http/response';
 import type { CancelOrder } from './cancel-order';
 import type { OrderLookup } from './order-lookup';
+import type { ReadPayment } from './order-payment';
 import { Links, Order, ORDER_EXAMPLE, viewFound, type OrderBody } from './order-view';
 import { jsonResponse, NO_STORE, object, pathParameter, type Route } from './route';
 
@@ -91,11 +92,14 @@ export function buyRoute(
  */
 export type FindOrder = (requestId: RequestId, buyer?: Buyer) => Promise<OrderBody | undefined>;
 
-export function createFindOrder(lookUp: OrderLookup): FindOrder {
+/** `readPayment`: the order has what its owner's page needs to pay it. */
+export function createFindOrder(lookUp: OrderLookup, readPayment?: ReadPayment): FindOrder {
   return async (requestId, buyer) => {
     const found = await lookUp(requestId);
     const order = found && viewFound(requestId, found);
-    return buyer && order?.user_id !== buyer.userId ? undefined : order;
+    if (!order || (buyer && order.user_id !== buyer.userId)) return undefined;
+    const payment = await readPayment?.(requestId, found);
+    return payment ? { ...order, payment } : order;
   };
 }
 
@@ -106,7 +110,7 @@ export function readOrderRoute(findOrder: FindOrder): Route {
     id: 'order',
     summary: 'Read an order',
     description:
-      'The order as it is now. With an archive it is found for ever; of a request_id that was used again, the newest.',
+      'The order as it is now. With an archive it is found for ever; of a request_id that was used again, the newest. While it is awaiting-payment it has what its page needs to pay: for its owner alone.',
     parameters: [REQUEST_ID],
     responses: [jsonResponse(200, 'The order.', { schema: Order, example: ORDER_EXAMPLE })],
     problems: ['unknown-order', 'internal', 'not-accepted'],

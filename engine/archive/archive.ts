@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { invariant } from '../orders/invariant';
-import type { FailureReason, ItemId, RequestId, UserId } from '../orders/order';
+import type { OrderReason, ItemId, RequestId, UserId } from '../orders/order';
 import { EVENT_STATUSES } from '../orders/order-event';
 import type { SoldOrders } from '../stock/stock-operations';
 import type { ArchiveDatabase, ArchiveTables } from './database';
@@ -24,8 +24,8 @@ export interface ArchivedAcceptance {
   readonly acceptedAt: number;
   /** `repeated`: the acceptance of an order that has another order id. */
   readonly status: ArchivedStatus;
-  /** Only of a failed order. */
-  readonly reason: FailureReason | undefined;
+  /** Of a failed order, and of a cancelled one that was not paid in time. */
+  readonly reason: OrderReason | undefined;
   readonly paymentId: string | undefined;
   readonly generation: number;
   readonly finishedAt: number | undefined;
@@ -249,7 +249,7 @@ export function toOrder<Status extends ArchivedStatus>(row: OrderRow<Status>) {
     currency: row.currency,
     acceptedAt: row.accepted_at.getTime(),
     status: row.status,
-    reason: (row.reason ?? undefined) as FailureReason | undefined,
+    reason: (row.reason ?? undefined) as OrderReason | undefined,
     paymentId: row.payment_id ?? undefined,
     generation: Number(row.generation),
     finishedAt: row.finished_at?.getTime(),

@@ -1,5 +1,5 @@
 import { sql, type RawBuilder, type Transaction } from 'kysely';
-import type { FailureReason, ItemId, Order, OrderId, RequestId, UserId } from '../orders/order';
+import type { OrderReason, ItemId, Order, OrderId, RequestId, UserId } from '../orders/order';
 import { fingerprint } from '../orders/order-record';
 import { toOrder, type ArchivedStatus, type OrderRow } from './archive';
 import type { ArchiveDatabase, ArchiveTables } from './database';
@@ -9,7 +9,7 @@ import { retiredAt } from './retire-item';
 export interface PastOrder {
   readonly order: Order;
   readonly status: Exclude<ArchivedStatus, 'repeated'>;
-  readonly reason: FailureReason | undefined;
+  readonly reason: OrderReason | undefined;
   readonly generation: number;
   /** 0: no event has told how it ended. */
   readonly revision: number;

@@ -86,7 +86,7 @@ function runState(
   if (type !== ORDER_WORKFLOW || !isSame) return { kind: 'other-order' };
   switch (status.name) {
     case 'COMPLETED': {
-      const isCancelled = typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';
+      const isCancelled = typeof typedSearchAttributes.get(ORDER_OUTCOME) === 'string';
       return { kind: isCancelled ? 'cancelled' : 'sold' };
     }
     case 'CANCELLED':

@@ -12,13 +12,22 @@ export const ITEM_ID = defineSearchAttributeKey('ItemId', 'KEYWORD');
 export const USER_ID = defineSearchAttributeKey('UserId', 'KEYWORD');
 
 /**
- * Set where the order is not sold and the status of its run does not say why: the reason of a failure, or `cancelled`,
- * which tells a run that completed as cancelled from a sale. In an open run it is `parked` or absent.
+ * Set where the order is not sold and the status of its run does not say why: the reason of a failure, or `cancelled` or
+ * `payment-deadline`, which tell a run that completed from a sale. In an open run it is `parked`, `awaiting-payment` or absent.
  */
 export const ORDER_OUTCOME = defineSearchAttributeKey('OrderOutcome', 'KEYWORD');
 
 /** The outcome of an order that waits until its item's ledger can be read again. */
 export const PARKED = 'parked';
+
+/** The outcome of an order that waits for its buyer's payment. */
+export const AWAITING_PAYMENT = 'awaiting-payment';
+
+/**
+ * Tells a run that something may have happened to a payment, by its key: no more than that, because a reset run gets the signals
+ * of the run before it, and anybody's webhook may be late. The run asks the provider.
+ */
+export const PAYMENT_SIGNAL = 'payment';
 
 /** The failure type of a step whose item's ledger only an operator can mend: another try a moment later is no use. */
 export const LEDGER_UNREADABLE = 'LedgerUnreadable';
@@ -55,11 +64,12 @@ export interface OrderConfirmed {
 }
 
 /**
- * The buyer has cancelled the order in the ledger, and nobody has asked Temporal to cancel the run. Not a failure: a failed
- * run may be started again.
+ * The buyer has cancelled the order in the ledger, and nobody has asked Temporal to cancel the run; or has not paid in time.
+ * Not a failure: a failed run may be started again.
  */
 export interface OrderCancelled {
   readonly outcome: 'cancelled';
+  readonly reason?: 'payment-deadline';
 }
 
 /** The failure type of an order that ended without a sale; its message is the reason. */
@@ -84,6 +94,22 @@ export interface OrderReplay {
   /** The dead letter that it was started from; absent where an audit has found the order without a run. */
   readonly letterId?: string;
 }
+
+/** The type name of the workflow that gives back a payment for which nothing is sold. */
+export const LATE_PAYMENT_WORKFLOW = 'latePaymentWorkflow';
+
+/** A payment by its order and generation: the argument of the workflow that gives it back. */
+export type LatePayment = Pick<Order, 'itemId' | 'requestId' | 'orderId'> & {
+  readonly generation: number;
+};
+
+/** No request_id has a slash. */
+export function latePaymentWorkflowId(paymentKey: string): string {
+  return `refund/${paymentKey}`;
+}
+
+/** The type name of the workflow that follows the provider's events. */
+export const PAYMENT_EVENTS_WORKFLOW = 'paymentEventsWorkflow';
 
 /** The type name of the workflow that records, outside Redis, that an item has a ledger. */
 export const LEDGER_WORKFLOW = 'itemLedgerWorkflow';

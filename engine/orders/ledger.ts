@@ -23,6 +23,8 @@ export interface LedgerEntry extends Price {
   /** The buyer has cancelled the order: it is never reserved again and, unless it is sold already, ends as cancelled. */
   readonly cancelledByBuyer?: true;
   readonly paymentId?: string;
+  /** By when the buyer has to pay the reserved generation; absent where the engine charges by itself. */
+  readonly payBy?: number;
   /** When the hold's lease ends; only while held. */
   readonly leaseUntil?: number;
   readonly acceptedAt: number;
@@ -49,7 +51,7 @@ export function ownedUnits({
 
 export interface TimelineStep {
   readonly at: number;
-  readonly state: LedgerState;
+  readonly state: LedgerState | 'awaiting-payment';
 }
 
 /** The order of an entry, as its record has it. */
@@ -77,22 +79,30 @@ export function orderOf({
 }
 
 /** What the buyer sees of an order. */
-export type OrderStatus = 'queued' | 'reserved' | 'confirmed' | 'failed' | 'cancelled';
+export type OrderStatus =
+  'queued' | 'reserved' | 'awaiting-payment' | 'confirmed' | 'failed' | 'cancelled';
 
 /** The buyer's view of an entry. Undefined while the order is only held: it is not accepted, so it does not exist yet. */
-export function orderStatus(entry: Pick<LedgerEntry, 'state' | 'reason'>): OrderStatus | undefined {
+export function orderStatus(
+  entry: Pick<LedgerEntry, 'state' | 'reason' | 'payBy'>,
+): OrderStatus | undefined {
   switch (entry.state) {
     case 'held':
       return undefined;
     case 'queued':
       return 'queued';
     case 'reserved':
-      return 'reserved';
+      return entry.payBy === undefined ? 'reserved' : 'awaiting-payment';
     case 'sold':
       return 'confirmed';
     case 'released':
-      return entry.reason === 'cancelled' ? 'cancelled' : 'failed';
+      return isCancelled(entry.reason) ? 'cancelled' : 'failed';
   }
+}
+
+/** Whether an order with this reason has ended without a failure: nobody has to look at it. */
+export function isCancelled(reason: ReleaseReason | undefined): boolean {
+  return reason === 'cancelled' || reason === 'payment-deadline';
 }
 
 /** Whether the order stays as it is unless an operator retries it. */
@@ -156,7 +166,15 @@ export type ReserveResult = {
   /** The entry's, where the order is at an end; a rebuild has it from the history. */
   readonly revision?: number;
 } & (
-  | { readonly kind: 'reserved'; readonly generation: number; readonly again?: true }
+  | {
+      readonly kind: 'reserved';
+      readonly generation: number;
+      readonly again?: true;
+      /** Its buyer has to pay by this time, in ms since the epoch; absent: the engine charges by itself. */
+      readonly payBy?: number;
+      /** The time until then, by the clock of Redis, in ms. Present with `payBy`. */
+      readonly payLeftMs?: number;
+    }
   | { readonly kind: 'sold'; readonly generation: number; readonly paymentId?: string }
   | { readonly kind: 'sold-out' }
   /** The buyer may have no more units of the item. */

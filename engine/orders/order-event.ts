@@ -1,10 +1,16 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { failureReason, orderStatus, type LedgerEntry, type OrderStatus } from './ledger';
+import {
+  failureReason,
+  isCancelled,
+  orderStatus,
+  type LedgerEntry,
+  type OrderStatus,
+} from './ledger';
 import {
   AMOUNT_MAX,
-  FAILURE_REASONS,
-  type FailureReason,
+  ORDER_REASONS,
+  type OrderReason,
   type ItemId,
   type Order,
   type OrderId,
@@ -26,8 +32,8 @@ export interface OrderEvent {
   /** Milliseconds since the epoch, on the Redis server's clock. */
   readonly at: number;
   readonly status: EventStatus;
-  /** Only of a failed order. */
-  readonly reason?: FailureReason | undefined;
+  /** Of a failed order, and of a cancelled one that was not paid in time. */
+  readonly reason?: OrderReason | undefined;
   /** Only of a confirmed order. */
   readonly paymentId?: string | undefined;
   /** 0 when nothing was reserved. */
@@ -64,7 +70,7 @@ const Data = Type.Object({
   price_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER / AMOUNT_MAX }),
   currency: Type.String({ pattern: '^[A-Z]{3}$' }),
   status: Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status))),
-  reason: orNull(Type.Union(FAILURE_REASONS.map((reason) => Type.Literal(reason)))),
+  reason: orNull(Type.Union(ORDER_REASONS.map((reason) => Type.Literal(reason)))),
   payment_id: orNull(PaymentId),
   generation: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   accepted_at: Time,
@@ -122,7 +128,7 @@ export function outcomeEvent({
     at: finishedAt,
     status,
     generation,
-    ...(status === 'failed' && reason && reason !== 'cancelled' && { reason }),
+    ...(reason && reason !== 'cancelled' && { reason }),
     ...(status === 'confirmed' && { paymentId: entry.paymentId }),
   };
 }
@@ -221,13 +227,18 @@ function findWrong(
   if (type !== TYPES[data.status]) return '/type: does not belong to this status';
   if (subject !== data.request_id) return '/subject: is not the request_id';
   if (time !== data.finished_at) return '/time: is not the end of the order';
-  if ((data.reason !== null) !== (data.status === 'failed')) {
+  if (!fits(data.status, data.reason)) {
     return '/data/reason: does not belong to this status';
   }
   if (data.payment_id !== null && data.status !== 'confirmed') {
     return '/data/payment_id: does not belong to this status';
   }
   return undefined;
+}
+
+function fits(status: EventStatus, reason: OrderReason | null): boolean {
+  if (reason === null) return status !== 'failed';
+  return status === (isCancelled(reason) ? 'cancelled' : 'failed');
 }
 
 function isTime(text: string): boolean {

@@ -107,10 +107,15 @@ export const FAILURE_REASONS = [
   'sold-out',
   'purchase-limit',
   'sale-lost',
+  'late-payment',
   'request-id-reused',
   'invalid-record',
 ] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];
 
+/** Why an order was not sold, where its buyer has not cancelled it. An order that was not paid in time has not failed. */
+export const ORDER_REASONS = [...FAILURE_REASONS, 'payment-deadline'] as const;
+export type OrderReason = (typeof ORDER_REASONS)[number];
+
 /** Why an order's units were given back. */
-export type ReleaseReason = FailureReason | 'cancelled';
+export type ReleaseReason = OrderReason | 'cancelled';

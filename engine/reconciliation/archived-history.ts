@@ -200,8 +200,8 @@ function entryOf(past: PastOrder | undefined): LedgerEntry | undefined {
   return {
     ...queued,
     state: 'released',
-    reason: status === 'cancelled' ? 'cancelled' : (reason ?? 'sale-lost'),
-    ...(status === 'cancelled' && { cancelledByBuyer: true }),
+    reason: reason ?? (status === 'cancelled' ? 'cancelled' : 'sale-lost'),
+    ...(status === 'cancelled' && reason === undefined && { cancelledByBuyer: true }),
     generation,
     // No step of its run was asked for later.
     fence: finishedAt,

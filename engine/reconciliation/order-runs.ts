@@ -213,9 +213,9 @@ function orderRun(
   >,
 ): OrderRun {
   const status = STATUSES[run.status.name];
-  // A run that finds its buyer's cancellation completes as well: see OrderCancelled.
-  const isCancelled =
-    status === 'confirmed' && run.typedSearchAttributes.get(ORDER_OUTCOME) === 'cancelled';
+  // A run of a cancelled order may complete as well: see OrderCancelled.
+  const outcome = run.typedSearchAttributes.get(ORDER_OUTCOME);
+  const isCancelled = status === 'confirmed' && typeof outcome === 'string';
   return {
     status: isCancelled ? 'cancelled' : status,
     runId: run.runId,

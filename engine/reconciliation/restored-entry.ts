@@ -114,6 +114,7 @@ export function restoredEntry(histories: readonly RunHistory[]): LedgerEntry | u
     unresolvedCharges: unresolved.sort((one, other) => one - other),
     generation: known.state === 'sold' ? known.generation : generation,
     fence: Math.max(...runs.map(({ fence }) => fence)),
+    ...(known.state === 'reserved' && known.payBy !== undefined && { payBy: known.payBy }),
     ...(known.state === 'released' && { reason: known.reason }),
     ...(known.state === 'sold' && known.paymentId !== undefined && { paymentId: known.paymentId }),
     ...(runs.some(({ cancelledByBuyer }) => cancelledByBuyer) && { cancelledByBuyer: true }),

@@ -37,7 +37,7 @@ export interface RunHistory {
 }
 
 export type KnownState =
-  | { readonly state: 'reserved'; readonly generation: number }
+  | { readonly state: 'reserved'; readonly generation: number; readonly payBy?: number | undefined }
   | ({
       readonly state: 'sold';
       readonly generation: number;
@@ -139,6 +139,8 @@ function readResult(run: RunReading, step: string, input: unknown, result: unkno
       break;
     }
     case 'chargePayment':
+    case 'findPayment':
+    case 'cancelPayment':
       run.paymentId = (result as { paymentId?: string }).paymentId;
       break;
     case 'confirmSale':
@@ -168,7 +170,7 @@ function readReserve(run: RunReading, result: ReserveResult, fence: number): voi
     case 'reserved':
       addGenerations(run, [result.generation]);
       run.fence = Math.max(run.fence, fence);
-      run.known = { state: 'reserved', generation: result.generation };
+      run.known = { state: 'reserved', generation: result.generation, payBy: result.payBy };
       break;
     case 'sold':
       setSold(run, result);
@@ -237,7 +239,7 @@ function readEnd(run: RunReading, event: HistoryEvent): void {
   const completed = event.workflowExecutionCompletedEventAttributes;
   if (completed) {
     const result = payload(completed.result) as OrderResult;
-    if (result.outcome === 'cancelled') setEnded(run, 'cancelled', at);
+    if (result.outcome === 'cancelled') setEnded(run, result.reason ?? 'cancelled', at);
     else {
       setSold(run, {
         ...result,

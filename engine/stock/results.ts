@@ -86,7 +86,8 @@ export function parseRejectResult(reply: unknown): RejectResult {
 }
 
 export function parseReserveResult(reply: unknown): ReserveResult | ArchivedResult {
-  const [kind, generation, charges, detail, orderId, priceMinor, currency, revision] = list(reply);
+  const [kind, generation, charges, detail, orderId, priceMinor, currency, revision, ...pay] =
+    list(reply);
   if (kind === 'archived') return { kind };
   const owed = parseGenerations(text(charges));
   if (kind === 'mismatch' || kind === 'expired') return { kind, owed };
@@ -98,7 +99,9 @@ export function parseReserveResult(reply: unknown): ReserveResult | ArchivedResu
   switch (kind) {
     case 'reserved': {
       const again = integer(detail) === 1 && ({ again: true } as const);
-      return { kind, generation: integer(generation), owed, order, ...again };
+      const [payBy, payLeftMs] = pay.map(integer);
+      const due = payBy ? { payBy, payLeftMs: payLeftMs ?? 0 } : {};
+      return { kind, generation: integer(generation), owed, order, ...again, ...due };
     }
     case 'sold':
       return { ...toSold(generation, owed, detail), order, ...parseRevision(revision) };

@@ -50,8 +50,8 @@ export function createStockLedger(redis: RedisConnection) {
     ): Promise<ReserveResult | ArchivedResult> {
       const { itemId, requestId } = order;
       const keys = [...itemKeys(itemId), rejectionsKey(itemId)];
-      const run = [start, runId, acceptedMsMax];
-      const args = [requestId, fence, ...orderArguments(order), ...run, flag(unarchived)];
+      const rest = [start, runId, acceptedMsMax, flag(unarchived), order.payWithinMs ?? ''];
+      const args = [requestId, fence, ...orderArguments(order), ...rest];
       return parseReserveResult(await redis.ledgerReserve(...keys, ...args));
     },
 

@@ -1,4 +1,4 @@
-import type { LedgerEntry, LedgerState } from '../orders/ledger';
+import type { LedgerEntry, LedgerState, TimelineStep } from '../orders/ledger';
 import type { ItemId, OrderId, ReleaseReason } from '../orders/order';
 import type { SaleReturn } from '../orders/sale-return';
 import type { RedisConnection } from '../../platform/redis';
@@ -20,6 +20,7 @@ interface StoredEntry {
   readonly reason?: ReleaseReason | undefined;
   readonly cancelled_by_buyer?: true | undefined;
   readonly payment_id?: string | undefined;
+  readonly pay_by?: number | undefined;
   readonly lease_until?: number | undefined;
   readonly accepted_at: number;
   readonly pay_within?: number | undefined;
@@ -63,11 +64,12 @@ export function parseEntry(raw: string): LedgerEntry {
       .split(' ')
       .map((step) => {
         const [state, at] = step.split('@');
-        return { at: Number(at), state: state as LedgerState };
+        return { at: Number(at), state: state as TimelineStep['state'] };
       }),
     ...(stored.reason !== undefined && { reason: stored.reason }),
     ...(stored.cancelled_by_buyer && { cancelledByBuyer: true }),
     ...(stored.payment_id !== undefined && { paymentId: stored.payment_id }),
+    ...(stored.pay_by !== undefined && { payBy: stored.pay_by }),
     ...(stored.lease_until !== undefined && { leaseUntil: stored.lease_until }),
     ...(stored.pay_within !== undefined && { payWithinMs: stored.pay_within }),
     ...(stored.finished_at !== undefined && { finishedAt: stored.finished_at }),
@@ -101,8 +103,11 @@ export function readEntry(raw: string): LedgerEntry | { readonly problem: string
   if (stored.revision !== undefined && !isCount(stored.revision, 1)) {
     return { problem: 'revision is no whole number' };
   }
-  if (stored.pay_within !== undefined && !isCount(stored.pay_within, 1)) {
-    return { problem: 'pay_within is no whole number' };
+  const wrong = (['pay_within', 'pay_by'] as const).find(
+    (name) => stored[name] !== undefined && !isCount(stored[name], 1),
+  );
+  if (wrong) {
+    return { problem: `${wrong} is no whole number` };
   }
   if (state === 'held' && !isCount(stored.lease_until, 0)) {
     return { problem: 'a hold without a lease' };
@@ -132,6 +137,7 @@ export function formatEntry(entry: LedgerEntry): string {
     reason: entry.reason,
     cancelled_by_buyer: entry.cancelledByBuyer,
     payment_id: entry.paymentId,
+    pay_by: entry.payBy,
     lease_until: entry.leaseUntil,
     finished_at: entry.finishedAt,
     revision: entry.revision,

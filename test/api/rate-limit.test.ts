@@ -11,6 +11,7 @@ async function openLimited(env: Record<string, string>, units = 50) {
     REDIS_ADDR: 'x:1',
     KAFKA_ADDR: 'x:1',
     TEMPORAL_ADDRESS: 'x:1',
+    PAYMENT_URL: 'http://x:1',
     RATE_LIMIT_SECONDS: '60',
     ...env,
   });

@@ -57,9 +57,9 @@ describe('the check of environments', () => {
     ],
     [
       'a variable of another process',
-      /^gateway does not know PAYMENT_URL$/,
+      /^gateway does not know OPEN_ORDERS_MAX$/,
       (own) => {
-        own['PAYMENT_URL'] = 'http://payments:8090';
+        own['OPEN_ORDERS_MAX'] = '500';
       },
     ],
     [

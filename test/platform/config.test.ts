@@ -17,6 +17,7 @@ const ADDRESSES = {
   REDIS_ADDR: 'redis:6379',
   KAFKA_ADDR: 'k1:9092, k2:9092',
   TEMPORAL_ADDRESS: 'temporal:7233',
+  PAYMENT_URL: 'http://payments:8090',
 };
 
 describe('the configuration of a process', () => {
@@ -101,7 +102,7 @@ describe('the configuration of a process', () => {
     ['of Redis', { REDIS_HOST: 'x', REDIS_VERSION: '7', REDIS_URL: 'x', REDIS_USER: 'x' }],
     ['of Kafka', { KAFKA_HOME: 'x', KAFKA_HOST: 'x', KAFKA_OPTS: 'x', KAFKA_HEAP_OPTS: 'x' }],
     ['of Temporal', { TEMPORAL_CLI_ADDRESS: 'x', TEMPORAL_HOST: 'x', TEMPORAL_HOME: 'x' }],
-    ['of other processes', { OPEN_ORDERS_MAX: '5', PAYMENT_URL: 'x', FLASH_SALE_DATA: 'x' }],
+    ['of other processes', { OPEN_ORDERS_MAX: '5', AUDIT_EVERY: 'x', FLASH_SALE_DATA: 'x' }],
     [
       'of Kubernetes, for services with names like ours',
       {
@@ -153,7 +154,9 @@ describe('the configuration of a process', () => {
   });
 
   test('requires of each process only what it uses', () => {
-    expect(() => loadWorkerConfig(ADDRESSES)).toThrow('PAYMENT_URL is required');
+    expect(() => loadWorkerConfig({ ...ADDRESSES, PAYMENT_URL: '' })).toThrow(
+      'PAYMENT_URL is required',
+    );
     expect(() => loadIngestConfig({ ...ADDRESSES, TEMPORAL_ADDRESS: '' })).toThrow(
       'TEMPORAL_ADDRESS is required',
     );
@@ -184,14 +187,14 @@ describe('how buyers are known', () => {
   });
 
   test('has to be chosen in production', () => {
-    const production = { ...ADDRESSES, ENGINE_MODE: 'production' };
+    const stripe = { PAYMENT_PROVIDER: 'stripe', STRIPE_SECRET_KEY: 'sk_live_1' };
+    const production = { ...ADDRESSES, ...stripe, ENGINE_MODE: 'production' };
     expect(() => loadApiConfig(production)).toThrow('BUYER_AUTH must be set when ENGINE_MODE is');
     expect(loadApiConfig({ ...production, BUYER_AUTH: 'trusted' }).production).toBe(true);
     expect(loadApiConfig({ ...production, ...WITH_JWKS }).jwt).toBeDefined();
     // The other processes have nothing to do with buyers.
     const database = { DATABASE_URL: 'postgres://e@localhost/a' };
-    const stripe = { PAYMENT_PROVIDER: 'stripe', STRIPE_SECRET_KEY: 'sk_live_1' };
-    const others = { ...production, ...database, ...stripe };
+    const others = { ...production, ...database };
     expect(loadIngestConfig(others).production).toBe(true);
     expect(loadWorkerConfig(others).production).toBe(true);
   });
@@ -332,6 +335,7 @@ describe('what it takes to connect', () => {
       KAFKA_SASL_USERNAME: 'engine',
       KAFKA_SASL_PASSWORD: 'hidden two',
       TEMPORAL_ADDRESS: 't:7233',
+      PAYMENT_URL: 'http://payments:8090',
     };
     const { redis, kafka } = loadApiConfig(env);
     expect(redis).toMatchObject({ addrs: ['r1:6379', 'r2:6379'], cluster: true, username: 'sale' });

@@ -17,6 +17,7 @@ const needed = {
   REDIS_ADDR: '127.0.0.1:1',
   KAFKA_ADDR: '127.0.0.1:2',
   TEMPORAL_ADDRESS: '127.0.0.1:3',
+  PAYMENT_URL: 'http://127.0.0.1:4',
 };
 
 describe('FAILPOINTS', () => {
@@ -55,7 +56,9 @@ describe('FAILPOINTS', () => {
   });
 
   test('is refused in production', () => {
-    const production = { ...needed, ENGINE_MODE: 'production', BUYER_AUTH: 'trusted' };
+    const stripe = { PAYMENT_PROVIDER: 'stripe', STRIPE_SECRET_KEY: 'sk_live_1' };
+    const mode = { ENGINE_MODE: 'production', BUYER_AUTH: 'trusted' };
+    const production = { ...needed, ...mode, ...stripe };
     const env = { ...production, FAILPOINTS: 'api.hold.after=kill' };
     expect(() => loadApiConfig(env)).toThrow('FAILPOINTS is for tests');
     expect(() => loadApiConfig({ ...env, FAILPOINTS: '' })).not.toThrow();

@@ -18,6 +18,7 @@ import {
   type History,
 } from './history-file';
 import { REGULAR_PATHS } from './paths';
+import { AWAITING_PAYMENT_PATHS } from './paths-awaiting-payment';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { PARKED_PATHS } from './paths-parked';
 import { SOLD_AT_ONCE_PATHS } from './paths-sold-at-once';
@@ -31,6 +32,7 @@ const paths = {
   ...PARKED_PATHS,
   ...SOLD_AT_ONCE_PATHS,
   ...WITH_EVENTS_PATHS,
+  ...AWAITING_PAYMENT_PATHS,
 };
 const missing = Object.entries(paths).filter(([name]) => !recordedHistories().includes(name));
 

@@ -13,6 +13,7 @@ import {
   type History,
 } from './history-file';
 import { REGULAR_PATHS } from './paths';
+import { AWAITING_PAYMENT_PATHS } from './paths-awaiting-payment';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { PARKED_PATHS } from './paths-parked';
 import { SOLD_AT_ONCE_PATHS } from './paths-sold-at-once';
@@ -26,6 +27,7 @@ const PATHS = {
   ...PARKED_PATHS,
   ...SOLD_AT_ONCE_PATHS,
   ...WITH_EVENTS_PATHS,
+  ...AWAITING_PAYMENT_PATHS,
 };
 
 beforeAll(installQuietRuntime);
@@ -56,7 +58,7 @@ describe('the recorded histories', () => {
   test('reach every reason that the workflow gives an order', () => {
     const outcomes = [...new Set(Object.values(PATHS).map(({ outcome }) => outcome))].sort();
     expect(outcomes).toEqual([
-      ...['cancelled', 'confirmed', 'payment-declined', 'payment-unknown'],
+      ...['cancelled', 'confirmed', 'late-payment', 'payment-declined', 'payment-unknown'],
       ...['request-id-reused', 'sale-lost', 'sold-out'],
     ]);
   });

@@ -102,6 +102,8 @@ export function createFakePaymentProvider() {
     /** Acts as the buyer of an open payment. */
     pay: (key: string, action: BuyerAction): void => {
       const payment = payments.get(key);
+      // The bank has decided.
+      if (payment?.status === 'processing' && action === 'approve') payment.status = 'captured';
       if (payment?.status !== 'open') return;
       if (action === 'approve-challenge' && !payment.isChallenged) return;
       payment.isChallenged = action === 'challenge';

@@ -145,14 +145,21 @@ export function useSaga({
       supply = 1,
       amount = 1,
       requestId,
-    }: { supply?: number; amount?: number; requestId?: string } = {}): Promise<Order> => {
+      payWithinMs,
+    }: {
+      supply?: number;
+      amount?: number;
+      requestId?: string;
+      /** Its buyer pays. */
+      payWithinMs?: number;
+    } = {}): Promise<Order> => {
       const itemId = requestId === undefined ? anItem() : `item-${requestId}`;
       const purchase = aPurchase({ itemId, amount, ...(requestId !== undefined && { requestId }) });
       await stock.setFree(purchase.itemId, supply);
       const attempt = anAttempt(purchase);
       await stock.admission.claimAndHold([attempt]);
       await stock.admission.queue([attempt]);
-      return anOrder(attempt);
+      return { ...anOrder(attempt), ...(payWithinMs !== undefined && { payWithinMs }) };
     },
 
     start: (

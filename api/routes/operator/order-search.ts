@@ -7,7 +7,7 @@ import {
   type ArchivedAcceptance,
   type OrderFilters,
 } from '../../../engine/archive/archive';
-import { FAILURE_REASONS } from '../../../engine/orders/order';
+import { ORDER_REASONS } from '../../../engine/orders/order';
 import { Id } from '../../buy/buy-request';
 import { readFromArchive } from '../../http/errors';
 import { problem } from '../../http/problems';
@@ -37,7 +37,10 @@ export const FoundOrder = object({
     ARCHIVED_STATUSES,
     '`repeated`: accepted twice; another row of the request_id is the order',
   ),
-  reason: orNull(oneOf(FAILURE_REASONS, 'why it failed'), 'null unless it failed'),
+  reason: orNull(
+    oneOf(ORDER_REASONS, 'why it was not sold'),
+    'null unless it failed, or was not paid in time',
+  ),
   payment_id: orNull(Type.String(), "the payment provider's id of the charge"),
   generation: Type.Integer({ minimum: 0, description: 'the number of tries to sell it' }),
   accepted_at: time('when its units were held'),
@@ -110,7 +113,7 @@ const searchOrders = operatorRoute({
     status: Type.Optional(
       oneOf(ARCHIVED_STATUSES, `must be one of ${ARCHIVED_STATUSES.join(', ')}`),
     ),
-    reason: Type.Optional(oneOf(FAILURE_REASONS, `must be one of ${FAILURE_REASONS.join(', ')}`)),
+    reason: Type.Optional(oneOf(ORDER_REASONS, `must be one of ${ORDER_REASONS.join(', ')}`)),
     since: Type.Optional(Time),
     until: Type.Optional(Time),
     limit: Type.Optional(

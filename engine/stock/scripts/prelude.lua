@@ -186,6 +186,14 @@ local function addEvent(requestId, entry, state, free)
   addEvents(state, { changeOf(requestId, entry, free) })
 end
 
+local function addStep(entry, step, now)
+  local timeline = (entry.timeline or '') .. step .. '@' .. whole(now) .. ' '
+  if #timeline > TIMELINE_LENGTH_MAX then
+    timeline = string.gsub(string.sub(timeline, -TIMELINE_LENGTH_MAX), '^%S* ', '')
+  end
+  entry.timeline = timeline
+end
+
 -- Puts the entry into a state and records the time. The caller moves the counts. The revision numbers the ends of an order for
 -- readers of its events: the time, so that it grows over a loss of the ledger as well, and more where two fall together. An
 -- order that ended before there were revisions has none.
@@ -193,12 +201,9 @@ local function enter(entry, state, now)
   entry.state = state
   if state == 'sold' or state == 'released' then
     entry.revision = math.max((tonumber(entry.revision) or 0) + 1, now)
+    entry.pay_by = nil
   end
-  local timeline = (entry.timeline or '') .. state .. '@' .. whole(now) .. ' '
-  if #timeline > TIMELINE_LENGTH_MAX then
-    timeline = string.gsub(string.sub(timeline, -TIMELINE_LENGTH_MAX), '^%S* ', '')
-  end
-  entry.timeline = timeline
+  addStep(entry, state, now)
 end
 
 -- The caller removes the lease from the leases' key.

@@ -17,9 +17,11 @@
   ARGV[11] run id, or nothing
   ARGV[12] how long ago an order may have been accepted of which there is no entry, in ms; only for "first"
   ARGV[13] 1 where the archive knows of no end of this order
+  ARGV[14] how long the buyer has to pay, in ms; nothing where the engine charges by itself
 
   Returns, with the unresolved charges of earlier generations as "1,2,", and at the end the order id or "", the price and
-  the currency of the entry, which the run goes on with, and its revision or 0,
+  the currency of the entry, which the run goes on with, its revision or 0, and of a reserved order that its buyer pays, or
+  else 0 and 0, the time in ms by which that is due and the ms until then,
            {"reserved", generation, charges, 1 if it was reserved before, else 0, ...}
            {"sold", generation, charges, payment id or "", ...}
            {"sold-out", 0, charges, "", ...}
@@ -53,7 +55,11 @@ if entry and entry.fingerprint ~= fingerprint then
 end
 
 local function answer(kind, generation, charges, detail)
-  return { kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency, entry.revision or 0 }
+  local payBy = kind == 'reserved' and entry.pay_by
+  return {
+    kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency, entry.revision or 0,
+    payBy or 0, payBy and math.max(0, payBy - now) or 0,
+  }
 end
 
 if entry and entry.state == 'sold' then
@@ -157,6 +163,12 @@ entry.reason = nil
 entry.finished_at = nil
 addUnresolvedCharge(entry, entry.generation)
 enter(entry, 'reserved', now)
+-- With the generation: whoever reserves it again has no more time.
+entry.pay_within = entry.pay_within or tonumber(ARGV[14])
+if entry.pay_within then
+  entry.pay_by = now + entry.pay_within
+  addStep(entry, 'awaiting-payment', now)
+end
 writeEntry(requestId, entry)
 addCount('reserved', units)
 addEvent(requestId, entry, 'reserved', free)

@@ -1,0 +1,130 @@
+import {
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type Client,
+} from '@temporalio/client';
+import {
+  latePaymentWorkflowId,
+  LATE_PAYMENT_WORKFLOW,
+  ITEM_ID,
+  ORDER_WORKFLOW,
+  PAYMENT_SIGNAL,
+  type LatePayment,
+} from '../orders/contract';
+import { parseItemId, parseRequestId, type Order, type OrderId } from '../orders/order';
+import { orderIdInMemo } from '../orders/order-start';
+import type { OrderGeneration, StockLedger } from '../stock/stock-ledger';
+import type { PaymentHint } from './payment-provider';
+
+/** What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders. */
+export type HintOutcome = 'run-asked' | 'refund-started' | 'ignored' | 'unknown-order';
+
+/** Acts on a hint. Throws where that cannot be done now, as while Redis or Temporal is away; may be called again. */
+export type ActOnHint = (hint: PaymentHint) => Promise<HintOutcome>;
+
+/**
+ * Acts on hints of the payment provider, which may be late, doubled, out of order or somebody else's: nothing is taken, given
+ * back or confirmed here. The run that waits for the payment is told to ask the provider; of a payment without such a run, whose
+ * order is not sold by it, a workflow asks the ledger once more and gives the money back.
+ */
+export function createPaymentHints({
+  ledger,
+  runs,
+  isArchived,
+}: {
+  readonly ledger: Pick<StockLedger, 'findOrder'>;
+  readonly runs: HintedRuns;
+  /** Whether the archive has an order; it may throw. */
+  readonly isArchived: (order: Pick<Order, 'requestId' | 'orderId'>) => Promise<boolean>;
+}): ActOnHint {
+  /** Another installation may share the account of the provider. */
+  const isKnown = async (order: OrderGeneration) =>
+    (await runs.hasRun(order)) || (await isArchived(order));
+
+  return async (hint) => {
+    const payment = paymentOf(hint);
+    if (!payment || hint.kind === 'returns') return 'ignored';
+    const { requestId, itemId, orderId, generation } = payment;
+    const found = await ledger.findOrder(requestId, itemId);
+    const entry = found?.entry.orderId === orderId ? found?.entry : undefined;
+    if (entry?.generation === generation) {
+      if (entry.state === 'sold') return 'ignored';
+      if (entry.state === 'reserved') {
+        // Without a run the audit starts one, and that asks.
+        return (await runs.ask(payment, hint.key)) ? 'run-asked' : 'ignored';
+      }
+    }
+    if (hint.kind === 'ended') return 'ignored';
+    if (!entry && !(await isKnown(payment))) return 'unknown-order';
+    await runs.giveBack(payment, hint.key);
+    return 'refund-started';
+  };
+}
+
+/** Whose payment it is; undefined for a key that no order of the engine has. Orders without an id are never paid by buyers. */
+function paymentOf(hint: PaymentHint): OrderGeneration | undefined {
+  const requestId = parseRequestId(hint.requestId);
+  const itemId = parseItemId(hint.itemId);
+  if (requestId === undefined || itemId === undefined) return undefined;
+  if (!hint.key.startsWith(`${requestId}:`)) return undefined;
+  const rest = hint.key.slice(requestId.length + 1);
+  const [, orderId, generation] = /^([A-Za-z0-9_.-]{1,64}):([1-9]\d{0,9})$/.exec(rest) ?? [];
+  if (orderId === undefined) return undefined;
+  return { requestId, itemId, orderId: orderId as OrderId, generation: Number(generation) };
+}
+
+/** Temporal, as the handler of hints uses it. Every method throws without a definite answer. */
+export interface HintedRuns {
+  /** Tells the open run of an order to ask about its payment; false where none is open. */
+  ask(order: OrderGeneration, key: string): Promise<boolean>;
+  /** Whether the latest run of the request is or was this order's. */
+  hasRun(order: OrderGeneration): Promise<boolean>;
+  /** Starts the refund of a payment, once. */
+  giveBack(order: OrderGeneration, key: string): Promise<void>;
+}
+
+/** Providers wait for some seconds. */
+const CALL_MS_MAX = 3_000;
+
+export function createHintedRuns(client: Client, taskQueue: string): HintedRuns {
+  const call = <T>(use: () => Promise<T>) => client.withDeadline(Date.now() + CALL_MS_MAX, use);
+  const unlessNone = async <T>(use: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await call(use);
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  };
+  return {
+    ask: async ({ requestId }, key) => {
+      const handle = client.workflow.getHandle(requestId);
+      const asked = await unlessNone(() => handle.signal(PAYMENT_SIGNAL, key).then(() => true));
+      return asked ?? false;
+    },
+
+    hasRun: async ({ requestId, orderId }) => {
+      const run = await unlessNone(() => client.workflow.getHandle(requestId).describe());
+      return run?.type === ORDER_WORKFLOW && orderIdInMemo(run.memo) === orderId;
+    },
+
+    giveBack: async ({ itemId, requestId, orderId, generation }, key) => {
+      const payment: LatePayment = { itemId, requestId, orderId, generation };
+      try {
+        await call(() =>
+          client.workflow.start(LATE_PAYMENT_WORKFLOW, {
+            workflowId: latePaymentWorkflowId(key),
+            taskQueue,
+            // One that has ended has closed the key.
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+            args: [payment],
+            typedSearchAttributes: [{ key: ITEM_ID, value: itemId }],
+            staticSummary: `late payment of ${requestId}`,
+          }),
+        );
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    },
+  };
+}

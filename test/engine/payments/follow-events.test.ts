@@ -1,0 +1,102 @@
+import { followEvents, type FollowedEvents } from '../../../engine/payments/follow-events';
+import type { PaymentEvent, PaymentHint } from '../../../engine/payments/payment-provider';
+
+const MINUTE = 60_000;
+const NOW = 1_800_000_000_000;
+
+const event = (id: string, at: number): PaymentEvent => {
+  const hint: PaymentHint = { kind: 'paid', key: `${id}:o:1`, requestId: id, itemId: '101' };
+  return { id, at, hint };
+};
+
+/** Follows a list in pages of two until it has been read to its end `rounds` times. */
+async function follow(
+  list: () => PaymentEvent[],
+  { from, rounds = 1, act }: { from?: FollowedEvents; rounds?: number; act: (id: string) => void },
+) {
+  const ending = new AbortController();
+  const failures: string[] = [];
+  const progress: number[] = [];
+  let ends = 0;
+  const end = await followEvents(
+    {
+      events: {
+        listEvents: (since) => {
+          const rest = list().filter(({ at }) => at >= since);
+          const page = rest.slice(0, 2);
+          const next = rest[2]?.at;
+          if (next === undefined) ends += 1;
+          if (ends === rounds) {
+            setTimeout(() => {
+              ending.abort();
+            }, 20);
+          }
+          return Promise.resolve({ events: page, ...(next !== undefined && { next }) });
+        },
+      },
+      act: async ({ requestId }) => {
+        await Promise.resolve();
+        act(requestId);
+        return 'run-asked';
+      },
+      onFailure: (id) => failures.push(id),
+    },
+    from,
+    {
+      everyMs: 1,
+      signal: ending.signal,
+      onProgress: ({ until }) => progress.push(until),
+      now: () => NOW,
+    },
+  );
+  return { end, failures, progress };
+}
+
+test('acts on each event once, page by page, also on one that appears behind a later one', async () => {
+  const acted: string[] = [];
+  const events = [event('a', NOW), event('b', NOW + 1), event('c', NOW + 2)];
+  const { end } = await follow(
+    () => (acted.includes('c') ? [event('late', NOW + 1), ...events] : events),
+    { from: { until: NOW }, rounds: 4, act: (id) => acted.push(id) },
+  );
+  expect(acted).toEqual(['a', 'b', 'c', 'late']);
+  expect(end).toEqual({ until: NOW + 2 });
+});
+
+test('goes back as far as providers keep events where nobody knows how far they were read', async () => {
+  const acted: string[] = [];
+  const events = [event('old', NOW - 29 * 24 * 60 * MINUTE), event('new', NOW)];
+  await follow(() => events, { act: (id) => acted.push(id) });
+  expect(acted).toEqual(['old', 'new']);
+});
+
+test('goes on from where it was, with what may have appeared since', async () => {
+  const acted: string[] = [];
+  const events = [
+    event('before', NOW - 2 * MINUTE),
+    event('overlap', NOW - 1),
+    event('new', NOW + 1),
+  ];
+  const { progress } = await follow(() => events, {
+    from: { until: NOW },
+    act: (id) => acted.push(id),
+  });
+  expect(acted).toEqual(['overlap', 'new']);
+  expect(progress.at(-1)).toBe(NOW + 1);
+});
+
+test('tries an event again, and leaves one that cannot be acted on to its deadline', async () => {
+  const acted: string[] = [];
+  let hiccups = 2;
+  const { failures, end } = await follow(() => [event('hard', NOW), event('next', NOW + 1)], {
+    from: { until: NOW },
+    act: (id) => {
+      if (id === 'hard') throw new Error('its ledger is lost');
+      if (hiccups-- > 0) throw new Error('a hiccup');
+      acted.push(id);
+    },
+  });
+  expect(failures).toEqual(['hard', 'hard', 'hard', 'hard', 'hard', 'next', 'next']);
+  expect(acted).toEqual(['next']);
+  expect(end.until).toBe(NOW + 1);
+});

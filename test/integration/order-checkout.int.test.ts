@@ -1,0 +1,212 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createHintedRuns, createPaymentHints } from '../../engine/payments/payment-hints';
+import type { PaymentHint } from '../../engine/payments/payment-provider';
+import { orderCharge } from '../../engine/payments/order-charge';
+import { ORDER_OUTCOME, PAYMENT_SIGNAL } from '../../engine/orders/contract';
+import { paymentKey, type Order } from '../../engine/orders/order';
+import { aSignal, failureOf, useSaga, type OrderHandle } from '../support/saga';
+import { eventually } from '../support/eventually';
+
+const saga = useSaga();
+const { money, start, reset, lettersOf, eventsOf, countsOf } = saga;
+
+const LONG_MS = 600_000;
+/** More than a run takes to get there, on a busy machine. */
+const SHORT_MS = 2_000;
+
+const keyOf = (order: Order, generation = 1) =>
+  paymentKey(order.requestId, order.orderId, generation);
+
+/** An order whose buyer has the page before them. */
+async function anAwaitingOrder(payWithinMs: number): Promise<{ order: Order; run: OrderHandle }> {
+  const order = await saga.aQueuedOrder({ payWithinMs });
+  const run = await start(order);
+  await untilAwaiting(order);
+  await money.provider.checkout(orderCharge(order, 1));
+  return { order, run };
+}
+
+function untilAwaiting(order: Order, generation = 1) {
+  return eventually('the order awaits its payment', async () => {
+    const entry = await saga.entryOf(order);
+    return entry?.state === 'reserved' && entry.generation === generation && entry.payBy;
+  });
+}
+
+/** It does not count as open, and people find it. */
+function untilShown(run: OrderHandle) {
+  return eventually('the run shows what it waits for', async () => {
+    const { typedSearchAttributes } = await run.describe();
+    return typedSearchAttributes.get(ORDER_OUTCOME) === 'awaiting-payment';
+  });
+}
+
+const act = (hint: PaymentHint) =>
+  createPaymentHints({
+    ledger: saga.ledger,
+    runs: createHintedRuns(saga.client, saga.taskQueue),
+    isArchived: () => Promise.resolve(false),
+  })(hint);
+const paid = (order: Order, generation = 1): PaymentHint => ({
+  kind: 'paid',
+  key: keyOf(order, generation),
+  requestId: order.requestId,
+  itemId: order.itemId,
+});
+
+describe('an order that its buyer pays', () => {
+  test('is charged by nobody, and confirmed once it is paid and a hint has come', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await untilShown(run);
+    money.pay(keyOf(order), 'approve');
+    expect(await act(paid(order))).toBe('run-asked');
+    expect(await run.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
+    expect(await countsOf(order)).toMatchObject({ free: 0, reserved: 0, sold: 1 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    expect(eventsOf(order)).toMatchObject([{ status: 'confirmed' }]);
+    expect((await run.describe()).typedSearchAttributes.get(ORDER_OUTCOME)).toBeUndefined();
+  });
+
+  test('waits on after a hint that was wrong, and after a card that was declined', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    money.pay(keyOf(order), 'decline');
+    await act(paid(order));
+    await run.signal(PAYMENT_SIGNAL, keyOf(order, 2));
+    money.pay(keyOf(order), 'challenge');
+    await act(paid(order));
+    money.pay(keyOf(order), 'approve-challenge');
+    await act(paid(order));
+    await act(paid(order));
+    expect(await run.result()).toMatchObject({ outcome: 'confirmed' });
+    expect(await act(paid(order))).toBe('ignored');
+  });
+
+  test('ends as cancelled at its deadline, once the payment is cancelled, without a letter', async () => {
+    const { order, run } = await anAwaitingOrder(SHORT_MS);
+    expect(await run.result()).toEqual({ outcome: 'cancelled', reason: 'payment-deadline' });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled' });
+    expect(await saga.entryOf(order)).toMatchObject({
+      state: 'released',
+      reason: 'payment-deadline',
+      unresolvedCharges: [],
+    });
+    expect(await countsOf(order)).toMatchObject({ free: 1, reserved: 0, sold: 0 });
+    expect(lettersOf(order)).toEqual([]);
+    expect(eventsOf(order)).toMatchObject([{ status: 'cancelled', reason: 'payment-deadline' }]);
+    expect((await run.describe()).typedSearchAttributes.get(ORDER_OUTCOME)).toBe(
+      'payment-deadline',
+    );
+  });
+
+  test('keeps its units until the provider has cancelled the payment', async () => {
+    const { order, run } = await anAwaitingOrder(SHORT_MS);
+    const { given, give } = aSignal();
+    let seen: unknown;
+    saga.onStep(order, 'before', 'cancelPayment', async () => {
+      seen = await saga.entryOf(order);
+      give();
+    });
+    await given;
+    await run.result();
+    expect(seen).toMatchObject({ state: 'reserved' });
+  });
+
+  test('is confirmed at its deadline when the buyer was faster and no hint has come', async () => {
+    const { order, run } = await anAwaitingOrder(SHORT_MS);
+    money.pay(keyOf(order), 'approve');
+    expect(await run.result()).toMatchObject({ outcome: 'confirmed' });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    expect(await countsOf(order)).toMatchObject({ free: 0, sold: 1 });
+  });
+
+  test('is cancelled by Temporal only after its payment is, and confirmed when that is too late', async () => {
+    const unpaid = await anAwaitingOrder(LONG_MS);
+    const lucky = await anAwaitingOrder(LONG_MS);
+    money.pay(keyOf(lucky.order), 'approve');
+    await Promise.all([unpaid.run.cancel(), lucky.run.cancel()]);
+    expect(await failureOf(unpaid.run)).toBe('CancelledFailure');
+    expect(money.moneyOf(unpaid.order.requestId)).toEqual({ '1': 'cancelled' });
+    expect(await countsOf(unpaid.order)).toMatchObject({ free: 1 });
+    expect(await lucky.run.result()).toMatchObject({ outcome: 'confirmed' });
+    expect(await countsOf(lucky.order)).toMatchObject({ free: 0, sold: 1 });
+  });
+
+  test('that a buyer has cancelled in the ledger ends so, with its payment', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await saga.ledger.cancel(order);
+    await run.cancel();
+    expect(await failureOf(run)).toBe('CancelledFailure');
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled' });
+  });
+
+  test('has no more time and no second payment after a reset', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    const payBy = (await saga.entryOf(order))?.payBy;
+    const { runId } = await run.describe();
+    const again = await reset(order, { runId });
+    await untilShown(again);
+    expect(await saga.entryOf(order)).toMatchObject({ generation: 1, payBy });
+    money.pay(keyOf(order), 'approve');
+    await act(paid(order));
+    expect(await again.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+  });
+
+  test('has a payment of its own when it is tried again after its deadline', async () => {
+    const { order, run } = await anAwaitingOrder(SHORT_MS);
+    await run.result();
+    const again = await reset(order);
+    await untilAwaiting(order, 2);
+    await money.provider.checkout(orderCharge(order, 2));
+    money.pay(keyOf(order, 2), 'approve');
+    await act(paid(order, 2));
+    expect(await again.result()).toMatchObject({ outcome: 'confirmed', generation: 2 });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled', '2': 'captured' });
+  });
+
+  test('gets its money back and one letter when its units are gone', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
+    money.pay(keyOf(order), 'approve');
+    await run.signal(PAYMENT_SIGNAL, keyOf(order));
+    expect(await failureOf(run)).toBe('late-payment');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+    expect(lettersOf(order)).toMatchObject([{ reason: 'late-payment' }]);
+  });
+
+  test('gets money back that comes when its run is over', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await run.terminate('by the test');
+    // Nobody but an operator would: the payment is still open.
+    await saga.ledger.release({ order, fence: Date.now() + 60_000, reason: 'sale-lost' });
+    money.pay(keyOf(order), 'approve');
+    expect(await act(paid(order))).toBe('refund-started');
+    expect(await act(paid(order))).toBe('refund-started');
+    const refund = saga.client.workflow.getHandle(`refund/${keyOf(order)}`);
+    expect(await refund.result()).toBe('refunded');
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
+  });
+
+  test('waits with its units while the bank has not decided', async () => {
+    const { order, run } = await anAwaitingOrder(SHORT_MS);
+    money.pay(keyOf(order), 'processing');
+    const undecided = await saga.entryOf(order);
+    await sleep((undecided?.payBy ?? 0) - Date.now() + SHORT_MS);
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'reserved' });
+    money.pay(keyOf(order), 'approve');
+    await act(paid(order));
+    expect(await run.result()).toMatchObject({ outcome: 'confirmed' });
+  });
+});
+
+describe('a hint', () => {
+  test('of an order that is not known changes nothing', async () => {
+    const order = await saga.aQueuedOrder({ payWithinMs: LONG_MS });
+    const stranger = { ...paid(order), requestId: `${order.requestId}x` };
+    expect(await act({ ...stranger, key: `${order.requestId}x:other:1` })).toBe('unknown-order');
+    expect(await act({ ...paid(order), key: 'another-key:1' })).toBe('ignored');
+    expect(await act({ ...paid(order), itemId: '{bad}' })).toBe('ignored');
+    expect(await act({ ...paid(order), key: `${order.requestId}:other:1` })).toBe('unknown-order');
+  });
+});
