@@ -100,7 +100,7 @@ export async function openInstance(servers: Servers) {
         if (eager !== isIngestEager) await ingest.restart(eager ? {} : { EAGER_ORDERS_MAX: '0' });
         isIngestEager = eager;
       },
-      process: { api, ingest, worker, archiver },
+      process: { api, ingest, worker, archiver, simulator },
       /** Another one, in the same group. */
       startArchiver: () => engine.start('archiver'),
       postgres: servers.postgres,

@@ -1,5 +1,10 @@
 import { named } from '../../client/invariants';
-import { failureReason, orderStatus, type LedgerEntry } from '../../engine/orders/ledger';
+import {
+  failureReason,
+  isCancelled,
+  orderStatus,
+  type LedgerEntry,
+} from '../../engine/orders/ledger';
 import { encodeOrderEvent, outcomeEvent, type OrderEvent } from '../../engine/orders/order-event';
 import { paymentKey, type ItemId, type RequestId } from '../../engine/orders/order';
 import type { ArchivedEvent, ArchivedRow } from './archived-item';
@@ -80,7 +85,7 @@ function findLost(snapshot: Snapshot): string[] {
   for (const { requestId, status, outcome } of runs) {
     const state = snapshot.entries.get(requestId)?.state ?? 'unknown';
     // A run that learns of the cancellation from the ledger alone completes instead of failing.
-    const sells = status === 'COMPLETED' && outcome !== 'cancelled';
+    const sells = status === 'COMPLETED' && outcome === undefined;
     const agrees = state === (sells ? 'sold' : 'released');
     if (agrees) continue;
     violations.push(`${requestId} is ${state}, its workflow ${status} ${outcome ?? ''}`);
@@ -167,7 +172,7 @@ function findWrongLetters(snapshot: Snapshot): string[] {
   for (const [id, { state, reason }] of snapshot.entries) {
     const letters = snapshot.letters.filter(({ requestId }) => requestId === id);
     const distinct = new Set(letters.map((letter) => letter.id)).size;
-    const wanted = state === 'released' && reason !== 'cancelled' ? 1 : 0;
+    const wanted = state === 'released' && !isCancelled(reason) ? 1 : 0;
     // A record that is in the topic twice is rejected twice, each time under its own offset.
     const enough = reason === 'request-id-reused' ? distinct >= 1 : distinct === wanted;
     if (!enough) violations.push(`${id} (${reason ?? state}) has ${distinct} dead letters`);
@@ -278,7 +283,7 @@ function wrongFields(row: ArchivedRow, entry: LedgerEntry): string[] {
     currency,
     acceptedAt,
     status: status ?? 'held',
-    reason: status === 'failed' ? failureReason(entry) : null,
+    reason: entry.reason === 'cancelled' ? null : failureReason(entry),
     paymentId: entry.paymentId ?? null,
     generation: entry.generation,
     // No event tells of an order without an order id. Its row has the time of its dead letter.

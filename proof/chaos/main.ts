@@ -10,6 +10,7 @@ import { ADDRESS_VARIABLES, freePorts, loadStackSettings } from '../../stack/set
 import { loadCheckout } from '../../stack/checkout';
 import { startStack } from '../../stack/stack';
 import { nameOf, planCases } from './cases';
+import { crowdLine, runCheckoutCrowd } from './checkout-crowd';
 import { BURST_ORDERS } from './orders-plan';
 import { createPostgresFaults } from './postgres-faults';
 import { resultLine, resultTable, summaryLine } from './report';
@@ -36,6 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const old = options.upgradeFrom === undefined ? undefined : loadCheckout(options.upgradeFrom);
   const signal = stopSignal(print);
+  if (options.checkout) return runCrowds(options, signal);
 
   removeAbandoned(join(ROOT, 'var'), PREFIX);
   const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
@@ -77,6 +79,30 @@ async function main(args: readonly string[]): Promise<number> {
     print('Stopped before the end.');
     return 1;
   }
+}
+
+/** Units of the crowd's item, its buyers and their time to pay. */
+const CROWD = { units: 500, buyers: 2_000, payWithinMs: 30_000 };
+
+/** One crowd for each seed, one after the other. */
+async function runCrowds(
+  { seeds, buyers }: { readonly seeds: number; readonly buyers: number },
+  signal: AbortSignal,
+): Promise<number> {
+  const dataDir = join(ROOT, 'var', `${PREFIX}${process.pid}`);
+  const units = Math.max(1, Math.round((CROWD.units * buyers) / CROWD.buyers));
+  const violations: string[] = [];
+  await onOwnServers(dataDir, signal, async (servers) => {
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const result = await runCheckoutCrowd(servers, { ...CROWD, units, buyers, seed });
+      print([crowdLine(result), ...result.violations].join('\n  '));
+      violations.push(...result.violations);
+    }
+  });
+  const isBroken = violations.length > 0;
+  if (isBroken) print(`The logs of the processes are in ${dataDir}.`);
+  else rmSync(dataDir, { recursive: true, force: true });
+  return isBroken ? 1 : 0;
 }
 
 /** Starts Redis, Kafka, Temporal and PostgreSQL for this run alone, runs `use`, and stops them again. */
@@ -134,6 +160,13 @@ function parseOptions(args: readonly string[]) {
       'another built checkout: its engine is killed in the middle of a sale and this one continues',
       (folder) => resolve(folder),
     )
+    .option(
+      '--checkout',
+      'in place of the cases: a crowd of buyers who pay themselves, while workers and the provider are killed at random',
+      false,
+    )
+    .option('--seeds <n>', 'crowds, one after the other, 1 to 16', parseInstances, 3)
+    .option('--buyers <n>', 'buyers of a crowd, for a quarter as many units', Number, CROWD.buyers)
     .option('--list', 'name the cases and do nothing', false);
   const exitCode = parseWords(program, args);
   if (exitCode !== undefined) return { exitCode };
@@ -142,6 +175,9 @@ function parseOptions(args: readonly string[]) {
     lanes: number;
     json?: string;
     list: boolean;
+    checkout: boolean;
+    seeds: number;
+    buyers: number;
     upgradeFrom?: string;
   }>();
 }
