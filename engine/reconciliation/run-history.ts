@@ -93,8 +93,10 @@ export function readRunHistory(events: readonly HistoryEvent[]): RunHistory {
     if (activity) {
       const step = activity.activityType?.name ?? '';
       scheduled.set(String(event.eventId), { step, input: payload(activity.input) });
-      // The order is parked: its task has ended without a charge. A task that was lost before may have made one.
-      if (step === 'reserveStock' && !isTaskLost) setReserveRecorded(run);
+      // The order is parked: its task has ended without a charge. A task that was lost before may have made one, and a buyer
+      // may have opened the payment of a generation that no history has.
+      const isSettled = !isTaskLost && input.order.payWithinMs === undefined;
+      if (step === 'reserveStock' && isSettled) setReserveRecorded(run);
     }
     const completed = event.activityTaskCompletedEventAttributes;
     const asked = completed && scheduled.get(String(completed.scheduledEventId));

@@ -45,6 +45,22 @@ describe('reserve and release', () => {
     expect(released).toMatchObject({ orderId: late.orderId });
   });
 
+  test('take the time to pay from the entry, or from the record of the same acceptance', async () => {
+    const order = await aQueuedOrder();
+    const payWithinMs = 60_000;
+    const other = await stock.ledger.reserve({ ...another(order), payWithinMs }, 10);
+    expect(other).toMatchObject({ kind: 'reserved' });
+    expect(other).not.toHaveProperty('payBy');
+    await stock.ledger.release({ order, fence: 11, reason: 'sale-lost' });
+    const own = await stock.ledger.reserve({ ...order, payWithinMs }, 12);
+    expect(own).toMatchObject({ kind: 'reserved', payBy: expect.any(Number) as number });
+    // The deadline is the generation's: who reserves it again has no more time.
+    const { payBy, payLeftMs = 0 } = own as { payBy?: number; payLeftMs?: number };
+    const again = await stock.ledger.reserve({ ...order, payWithinMs: 3_600_000 }, 13);
+    expect(again).toMatchObject({ again: true, payBy });
+    expect((again as { payLeftMs?: number }).payLeftMs).toBeLessThanOrEqual(payLeftMs);
+  });
+
   test('tell that an entry is older than order ids', async () => {
     const order = await aQueuedOrder();
     await makeOld(stock.redis, order);

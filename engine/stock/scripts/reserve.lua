@@ -163,8 +163,11 @@ entry.reason = nil
 entry.finished_at = nil
 addUnresolvedCharge(entry, entry.generation)
 enter(entry, 'reserved', now)
+-- An entry that was rebuilt has the time of its own record, not that of another acceptance.
+if isOrder(entry, ARGV[9]) then
+  entry.pay_within = entry.pay_within or tonumber(ARGV[14])
+end
 -- With the generation: whoever reserves it again has no more time.
-entry.pay_within = entry.pay_within or tonumber(ARGV[14])
 if entry.pay_within then
   entry.pay_by = now + entry.pay_within
   addStep(entry, 'awaiting-payment', now)

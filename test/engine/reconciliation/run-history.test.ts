@@ -42,6 +42,10 @@ describe('the entry that is restored from the history of a run', () => {
       { state: 'released', reason: 'payment-unknown', generation: 1, unresolvedCharges: [] },
     ],
     ['sale-lost', { state: 'released', reason: 'sale-lost', unresolvedCharges: [] }],
+    [
+      'awaiting-payment-and-paid',
+      { state: 'sold', unresolvedCharges: [], paymentId: expect.any(String) as string },
+    ],
     ['sold-out', { state: 'released', reason: 'sold-out', generation: 0, unresolvedCharges: [] }],
     [
       'at-once-confirmed',
@@ -178,6 +182,39 @@ describe('the entry that is restored from the history of a run', () => {
       state: 'queued',
       generation: 1,
       unresolvedCharges: [1],
+    });
+  });
+
+  test('owes a generation that was parked where its buyer may have opened the payment', () => {
+    const name = 'sold-at-once-parked-and-confirmed';
+    const events = historyFromJSON(readHistory(name)).events ?? [];
+    const [payload] = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    if (!payload) throw new Error('the history has no input');
+    const input = JSON.parse(Buffer.from(payload.data ?? []).toString()) as { order: object };
+    const ofCheckout = { ...input, order: { ...input.order, payWithinMs: 60_000 } };
+    payload.data = Buffer.from(JSON.stringify(ofCheckout));
+    const parked = events.slice(0, eventsUpTo(name, 'ACTIVITY_TASK_SCHEDULED'));
+    expect(restoredEntry([readRunHistory(parked)])).toMatchObject({
+      state: 'queued',
+      generation: 1,
+      unresolvedCharges: [1],
+    });
+  });
+
+  test('waits for its payment until the deadline that it had, and then ends as the run did', () => {
+    const name = 'awaiting-payment-until-its-deadline';
+    const waiting = eventsUpTo(name, 'TIMER_STARTED');
+    expect(restoredEntry([historyOf(name, waiting)])).toMatchObject({
+      state: 'reserved',
+      generation: 1,
+      unresolvedCharges: [1],
+      payBy: expect.any(Number) as number,
+      payWithinMs: expect.any(Number) as number,
+    });
+    expect(restoredEntry([historyOf(name)])).toMatchObject({
+      state: 'released',
+      reason: 'payment-deadline',
+      unresolvedCharges: [],
     });
   });
 
