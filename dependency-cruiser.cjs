@@ -62,13 +62,13 @@ module.exports = {
       name: 'activities-get-their-clients-as-arguments',
       severity: 'error',
       comment:
-        'An activity never builds a client: it knows only the types of the engine, own-charge, which is handed its client, and how to bound a wait. order-worker.ts makes the worker that runs them, for worker/ and ingest/ alike.',
+        'An activity never builds a client: it knows only the types of the engine, what of its payments is handed its client, and how to bound a wait. order-worker.ts makes the worker that runs them, for worker/ and ingest/ alike.',
       from: { path: '^activities/' },
       to: {
         pathNot: [
           '^activities/',
           '^engine/orders/',
-          '^engine/payments/own-charge',
+          '^engine/payments/(own-charge|order-charge|follow-events)[.]ts$',
           '^platform/until',
           '^node_modules/@temporalio/(activity|common|worker)/',
           '^(node:)?path$',

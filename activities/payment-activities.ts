@@ -1,7 +1,6 @@
-import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { activityInfo, cancelled, heartbeat, sleep } from '@temporalio/activity';
-import { PAYMENT_EVENTS_WORKFLOW } from '../engine/orders/contract';
-import { followEvents, type FollowedEvents } from '../engine/payments/follow-events';
+import type { FollowedEvents } from '../engine/orders/contract';
+import { followEvents } from '../engine/payments/follow-events';
 
 export interface PaymentActivities {
   followPayments(from: FollowedEvents | undefined): Promise<FollowedEvents>;
@@ -42,17 +41,4 @@ export function createPaymentActivities(
       }
     },
   };
-}
-
-/** Starts the reader of the provider's events, unless it runs: one per task queue, whose workers share a provider. */
-export async function startPaymentEvents(client: Client, taskQueue: string): Promise<void> {
-  try {
-    await client.workflow.start(PAYMENT_EVENTS_WORKFLOW, {
-      workflowId: `payment-events/${taskQueue}`,
-      taskQueue,
-      args: [],
-    });
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-  }
 }

@@ -1,10 +1,5 @@
 import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
-import {
-  createPaymentActivities,
-  startPaymentEvents,
-  type PaymentActivities,
-} from '../activities/payment-activities';
 import { openArchive } from '../engine/archive/database';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createArchivedReturns } from '../engine/archive/returns';
@@ -17,12 +12,7 @@ import { createOpeningProducer, type SafeProducer } from '../engine/kafka/safe-p
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { openPaymentProvider } from '../engine/payments/open-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
-import {
-  createHintedRuns,
-  createPaymentHints,
-  type ActOnHint,
-} from '../engine/payments/payment-hints';
-import type { PaymentEvents } from '../engine/payments/payment-provider';
+import { createHintedRuns, createPaymentHints } from '../engine/payments/payment-hints';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import {
   createLedgerOpener,
@@ -32,11 +22,11 @@ import {
 import { createAfterSaleLedger } from '../engine/stock/after-sale';
 import { createLedgerRegistry } from '../engine/stock/ledger-registry';
 import { createStockLedger } from '../engine/stock/stock-ledger';
-import { loadWorkerConfig, type WorkerConfig } from '../platform/config';
+import { loadWorkerConfig } from '../platform/config';
 import { createFailpoints } from '../platform/failpoints';
 import { answers, startHealthServer, type ReadyReport } from '../platform/health-server';
 import { createLifecycle, runProcess } from '../platform/lifecycle';
-import { createLogger, type Logger } from '../platform/logger';
+import { createLogger } from '../platform/logger';
 import {
   closeRedis,
   connectRetryingRedis,
@@ -52,6 +42,7 @@ import {
 import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { createWaiting } from '../platform/waiting';
 import { FAILPOINTS } from './failpoints';
+import { followPaymentEvents, startPaymentEvents } from './payment-events';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 
 const DRAIN_MS_MAX = 5_000;
@@ -183,34 +174,8 @@ async function main(): Promise<void> {
     };
   };
   scheduleStockAudit(client, config, logger);
-  startFollowing(client, config, logger);
+  startPaymentEvents(client, config, logger);
   logger.info({ port: health.port, taskQueue }, 'worker is polling');
-}
-
-/** The activity that follows the provider's own list of events. */
-function followPaymentEvents(
-  events: PaymentEvents,
-  act: ActOnHint,
-  parts: {
-    readonly config: WorkerConfig;
-    readonly stopping: AbortSignal;
-    readonly logger: Logger;
-  },
-): PaymentActivities {
-  const { config, stopping, logger } = parts;
-  const onFailure = (eventId: string, error: unknown) => {
-    logger.warn({ eventId, err: error }, 'an event of the payment provider waits');
-  };
-  const everyMs = config.paymentEventsEveryMs;
-  return createPaymentActivities({ events, act, onFailure }, { everyMs, stopping });
-}
-
-/** Lets Temporal start the reader of those events. If that fails, orders are confirmed by webhooks, and at their deadlines. */
-function startFollowing(client: Client, config: WorkerConfig, logger: Logger): void {
-  if (config.paymentEventsEveryMs === 0) return;
-  startPaymentEvents(client, config.taskQueue).catch((error: unknown) => {
-    logger.error({ err: error }, "nobody follows the payment provider's events");
-  });
 }
 
 runProcess('worker', main);

@@ -20,12 +20,12 @@ import {
 import { assertNever } from '../engine/orders/invariant';
 import { inLedger } from '../engine/orders/ledger';
 import {
+  keySinceOf,
   totalMinor,
   type FailureReason,
   type Order,
   type ReleaseReason,
 } from '../engine/orders/order';
-import { keySinceOf } from '../engine/payments/order-charge';
 import { awaitPayment } from './await-payment';
 import { orPark, rootMessage, type ProgressLog } from './parking';
 import {

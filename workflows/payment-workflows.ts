@@ -1,7 +1,6 @@
 import { continueAsNew, proxyActivities, upsertSearchAttributes } from '@temporalio/workflow';
 import type { PaymentActivities } from '../activities/payment-activities';
-import { ORDER_OUTCOME, type LatePayment } from '../engine/orders/contract';
-import type { FollowedEvents } from '../engine/payments/follow-events';
+import { ORDER_OUTCOME, type FollowedEvents, type LatePayment } from '../engine/orders/contract';
 import { refundPayment } from './steps';
 
 /**

@@ -111,6 +111,12 @@ export function latePaymentWorkflowId(paymentKey: string): string {
 /** The type name of the workflow that follows the provider's events. */
 export const PAYMENT_EVENTS_WORKFLOW = 'paymentEventsWorkflow';
 
+/** How far the provider's events are followed: the argument of that workflow. */
+export interface FollowedEvents {
+  /** Everything before this time was acted on, in ms since the epoch. */
+  readonly until: number;
+}
+
 /** The type name of the workflow that records, outside Redis, that an item has a ledger. */
 export const LEDGER_WORKFLOW = 'itemLedgerWorkflow';
 

@@ -100,6 +100,11 @@ export function paymentKey(
   return `${order}:${String(generation)}`;
 }
 
+/** No payment key of the order is older, in ms since the epoch. Without an order id it may have been an earlier order's. */
+export function keySinceOf({ orderId, acceptedAt }: Pick<Order, 'orderId' | 'acceptedAt'>): number {
+  return orderId === undefined ? 0 : acceptedAt;
+}
+
 /** Why an accepted order failed. The order, its dead letter and the workflow's failure have the same word. */
 export const FAILURE_REASONS = [
   'payment-declined',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FollowedEvents } from '../orders/contract';
 import type { ActOnHint } from './payment-hints';
 import type { PaymentEvents } from './payment-provider';
 
@@ -8,11 +9,6 @@ const OVERLAP_MS = 60_000;
 const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 /** Then the payment is left to its deadline, and the events behind it go on. */
 const TRIES_MAX = 5;
-
-export interface FollowedEvents {
-  /** Everything before this time was acted on, in ms since the epoch. */
-  readonly until: number;
-}
 
 /**
  * Follows the provider's own list of events, for the webhooks that do not come, until `signal` is aborted. `onProgress` gets how

@@ -1,4 +1,4 @@
-import { paymentKey, totalMinor, type Order } from '../orders/order';
+import { keySinceOf, paymentKey, totalMinor, type Order } from '../orders/order';
 import type { Charge } from './payment-provider';
 
 /** What one generation of an order is charged, by the engine or by its buyer. */
@@ -12,9 +12,4 @@ export function orderCharge(order: Order, generation: number): Charge {
     context: { requestId, itemId, userId },
     payment,
   };
-}
-
-/** No payment key of the order is older, in ms since the epoch. Without an order id it may have been an earlier order's. */
-export function keySinceOf({ orderId, acceptedAt }: Pick<Order, 'orderId' | 'acceptedAt'>): number {
-  return orderId === undefined ? 0 : acceptedAt;
 }

@@ -11,9 +11,16 @@ import {
   PAYMENT_SIGNAL,
   type LatePayment,
 } from '../orders/contract';
-import { parseItemId, parseRequestId, type Order, type OrderId } from '../orders/order';
+import type { LedgerEntry } from '../orders/ledger';
+import {
+  parseItemId,
+  parseRequestId,
+  type ItemId,
+  type Order,
+  type OrderId,
+  type RequestId,
+} from '../orders/order';
 import { orderIdInMemo } from '../orders/order-start';
-import type { OrderGeneration, StockLedger } from '../stock/stock-ledger';
 import type { PaymentHint } from './payment-provider';
 
 /** What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders. */
@@ -32,13 +39,18 @@ export function createPaymentHints({
   runs,
   isArchived,
 }: {
-  readonly ledger: Pick<StockLedger, 'findOrder'>;
+  readonly ledger: {
+    findOrder(
+      requestId: RequestId,
+      itemId: ItemId,
+    ): Promise<{ readonly entry: LedgerEntry } | undefined>;
+  };
   readonly runs: HintedRuns;
   /** Whether the archive has an order; it may throw. */
   readonly isArchived: (order: Pick<Order, 'requestId' | 'orderId'>) => Promise<boolean>;
 }): ActOnHint {
   /** Another installation may share the account of the provider. */
-  const isKnown = async (order: OrderGeneration) =>
+  const isKnown = async (order: LatePayment) =>
     (await runs.hasRun(order)) || (await isArchived(order));
 
   return async (hint) => {
@@ -62,7 +74,7 @@ export function createPaymentHints({
 }
 
 /** Whose payment it is; undefined for a key that no order of the engine has. Orders without an id are never paid by buyers. */
-function paymentOf(hint: PaymentHint): OrderGeneration | undefined {
+function paymentOf(hint: PaymentHint): LatePayment | undefined {
   const requestId = parseRequestId(hint.requestId);
   const itemId = parseItemId(hint.itemId);
   if (requestId === undefined || itemId === undefined) return undefined;
@@ -76,11 +88,11 @@ function paymentOf(hint: PaymentHint): OrderGeneration | undefined {
 /** Temporal, as the handler of hints uses it. Every method throws without a definite answer. */
 export interface HintedRuns {
   /** Tells the open run of an order to ask about its payment; false where none is open. */
-  ask(order: OrderGeneration, key: string): Promise<boolean>;
+  ask(order: LatePayment, key: string): Promise<boolean>;
   /** Whether the latest run of the request is or was this order's. */
-  hasRun(order: OrderGeneration): Promise<boolean>;
+  hasRun(order: LatePayment): Promise<boolean>;
   /** Starts the refund of a payment, once. */
-  giveBack(order: OrderGeneration, key: string): Promise<void>;
+  giveBack(order: LatePayment, key: string): Promise<void>;
 }
 
 /** Providers wait for some seconds. */
@@ -109,7 +121,7 @@ export function createHintedRuns(client: Client, taskQueue: string): HintedRuns 
     },
 
     giveBack: async ({ itemId, requestId, orderId, generation }, key) => {
-      const payment: LatePayment = { itemId, requestId, orderId, generation };
+      const payment = { itemId, requestId, orderId, generation };
       try {
         await call(() =>
           client.workflow.start(LATE_PAYMENT_WORKFLOW, {

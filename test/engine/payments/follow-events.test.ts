@@ -1,4 +1,5 @@
-import { followEvents, type FollowedEvents } from '../../../engine/payments/follow-events';
+import type { FollowedEvents } from '../../../engine/orders/contract';
+import { followEvents } from '../../../engine/payments/follow-events';
 import type { PaymentEvent, PaymentHint } from '../../../engine/payments/payment-provider';
 
 const MINUTE = 60_000;
