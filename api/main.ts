@@ -87,7 +87,6 @@ async function main() {
   }
 }
 
-// eslint-disable-next-line max-lines-per-function -- a list of parts
 async function runGateway(config: ApiConfig, logger: Logger) {
   const { onShutdown, fail, stopping } = createLifecycle(logger, {
     terminal: cluster.isWorker ? 'leave-to-parent' : 'obey',
@@ -219,11 +218,13 @@ function openPayments(
 ): NonNullable<GatewayParts['payments']> {
   const { redis, registry, client, archive } = clients;
   const opener = createLedgerOpener(createLedgerOpening(redis), registry);
+  const refunds = createRefundStarter(client, taskQueue);
   return {
     provider: openPaymentProvider(payments),
     act: createPaymentHints({
       ledger: createOpeningLedger(createStockLedger(redis), opener, registry),
       runs: createHintedRuns(client, taskQueue),
+      noteReturns: (sale) => refunds.noteReturns(sale),
       isArchived: async ({ requestId, orderId }) =>
         (await archive?.forBuyers.newestOrder(requestId))?.orderId === orderId,
     }),

@@ -13,6 +13,7 @@ import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { openPaymentProvider } from '../engine/payments/open-provider';
 import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
 import { createHintedRuns, createPaymentHints } from '../engine/payments/payment-hints';
+import { createRefundStarter } from '../engine/payments/start-refund';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
 import {
   createLedgerOpener,
@@ -134,9 +135,11 @@ async function main(): Promise<void> {
     database,
     logger,
   });
+  const refunds = createRefundStarter(client, taskQueue);
   const act = createPaymentHints({
     ledger: openingLedger,
     runs: createHintedRuns(client, taskQueue),
+    noteReturns: (sale) => refunds.noteReturns(sale),
     isArchived: async (order) => (await archive.endOf(order)) !== undefined,
   });
   const paymentEvents = followPaymentEvents(provider, act, { config, stopping, logger });

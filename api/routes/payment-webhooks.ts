@@ -12,7 +12,7 @@ export const WEBHOOK_BYTES_MAX = 512 * 1024;
 
 const Received = object({
   outcome: oneOf(
-    ['run-asked', 'refund-started', 'ignored', 'unknown-order'],
+    ['run-asked', 'refund-started', 'returns-read', 'ignored', 'unknown-order'],
     'what was done about it',
   ),
 });

@@ -20,11 +20,13 @@ import {
   type OrderId,
   type RequestId,
 } from '../orders/order';
+import type { SaleInput } from '../orders/refund';
 import { orderIdInMemo } from '../orders/order-start';
 import type { PaymentHint } from './payment-provider';
 
 /** What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders. */
-export type HintOutcome = 'run-asked' | 'refund-started' | 'ignored' | 'unknown-order';
+export type HintOutcome =
+  'run-asked' | 'refund-started' | 'returns-read' | 'ignored' | 'unknown-order';
 
 /** Acts on a hint. Throws where that cannot be done now, as while Redis or Temporal is away; may be called again. */
 export type ActOnHint = (hint: PaymentHint) => Promise<HintOutcome>;
@@ -37,6 +39,7 @@ export type ActOnHint = (hint: PaymentHint) => Promise<HintOutcome>;
 export function createPaymentHints({
   ledger,
   runs,
+  noteReturns,
   isArchived,
 }: {
   readonly ledger: {
@@ -46,6 +49,8 @@ export function createPaymentHints({
     ): Promise<{ readonly entry: LedgerEntry } | undefined>;
   };
   readonly runs: HintedRuns;
+  /** Lets the refunds and disputes of a sale be read at the provider. */
+  readonly noteReturns: (sale: SaleInput) => Promise<void>;
   /** Whether the archive has an order; it may throw. */
   readonly isArchived: (order: Pick<Order, 'requestId' | 'orderId'>) => Promise<boolean>;
 }): ActOnHint {
@@ -55,10 +60,15 @@ export function createPaymentHints({
 
   return async (hint) => {
     const payment = paymentOf(hint);
-    if (!payment || hint.kind === 'returns') return 'ignored';
+    if (!payment) return 'ignored';
     const { requestId, itemId, orderId, generation } = payment;
     const found = await ledger.findOrder(requestId, itemId);
     const entry = found?.entry.orderId === orderId ? found?.entry : undefined;
+    if (hint.kind === 'returns') {
+      if (!entry && !(await isKnown(payment))) return 'unknown-order';
+      await noteReturns(payment);
+      return 'returns-read';
+    }
     if (entry?.generation === generation) {
       if (entry.state === 'sold') return 'ignored';
       if (entry.state === 'reserved') {
@@ -74,7 +84,7 @@ export function createPaymentHints({
 }
 
 /** Whose payment it is; undefined for a key that no order of the engine has. Orders without an id are never paid by buyers. */
-function paymentOf(hint: PaymentHint): LatePayment | undefined {
+function paymentOf(hint: PaymentHint): (LatePayment & SaleInput) | undefined {
   const requestId = parseRequestId(hint.requestId);
   const itemId = parseItemId(hint.itemId);
   if (requestId === undefined || itemId === undefined) return undefined;

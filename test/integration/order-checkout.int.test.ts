@@ -45,6 +45,7 @@ const act = (hint: PaymentHint) =>
   createPaymentHints({
     ledger: saga.ledger,
     runs: createHintedRuns(saga.client, saga.taskQueue),
+    noteReturns: () => Promise.resolve(),
     isArchived: () => Promise.resolve(false),
   })(hint);
 const paid = (order: Order, generation = 1): PaymentHint => ({

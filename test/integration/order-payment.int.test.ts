@@ -12,6 +12,11 @@ const money = createFakePaymentProvider();
 /** The keys of payments that runs were told to ask about. */
 const asked: string[] = [];
 const refunds: string[] = [];
+const readReturns: string[] = [];
+const noteReturns = ({ requestId }: { readonly requestId: string }) => {
+  readReturns.push(requestId);
+  return Promise.resolve();
+};
 let isAway = false;
 
 const runs = {
@@ -36,7 +41,7 @@ beforeAll(async () => {
       ledger: stock.ledger,
       payments: {
         provider: { ...money.provider, readWebhook },
-        act: createPaymentHints({ ledger: stock.ledger, runs, isArchived }),
+        act: createPaymentHints({ ledger: stock.ledger, runs, noteReturns, isArchived }),
       },
     }),
   });
@@ -48,6 +53,7 @@ afterAll(async () => {
 beforeEach(() => {
   asked.length = 0;
   refunds.length = 0;
+  readReturns.length = 0;
   isAway = false;
 });
 
@@ -207,6 +213,17 @@ describe('a webhook', () => {
     const stranger = { ...paid(sold), key: `${order.requestId}:other:1` };
     expect((await webhook({ hint: stranger })).body).toEqual({ outcome: 'unknown-order' });
     expect([asked, refunds]).toEqual([[], []]);
+  });
+
+  test('of a refund or a dispute lets it be read, of an order that is known', async () => {
+    const sold = await anAwaitingOrder();
+    const { order } = sold;
+    await stock.ledger.confirm({ ...order, generation: 1, fence: 2, paymentId: 'pay-1' });
+    const hint = { ...paid(sold), kind: 'returns' };
+    expect((await webhook({ hint })).body).toEqual({ outcome: 'returns-read' });
+    const stranger = { ...hint, key: `${order.requestId}:other:1` };
+    expect((await webhook({ hint: stranger })).body).toEqual({ outcome: 'unknown-order' });
+    expect(readReturns).toEqual([order.requestId]);
   });
 
   test('larger than a purchase is read, and one of a megabyte is not', async () => {
