@@ -1,4 +1,5 @@
 import { describeCheckout } from '../engine/payments/checkout.contract';
+import { describePaymentEvents } from '../engine/payments/payment-events.contract';
 import { describePaymentProvider } from '../engine/payments/payment-provider.contract';
 import { startStripe } from '../engine/payments/stripe-subject';
 import { findStripeMock, STRIPE_MOCK_INSTALL, type StripeMock } from '../support/stripe-mock';
@@ -29,6 +30,7 @@ if (startMock === undefined) {
     );
   describePaymentProvider('the Stripe adapter before stripe-mock', start);
   describeCheckout('the Stripe adapter before stripe-mock', start);
+  describePaymentEvents('the Stripe adapter before stripe-mock', start);
 
   describe('stripe-mock', () => {
     it('refuses a parameter that Stripe does not have, which is what makes the above a check', async () => {

@@ -68,20 +68,30 @@ export function createStripeEvents(
     });
 
   /**
-   * The events of so many seconds from a time on as fit into a page, one second at least: Stripe shows the newest first, and a
-   * reader who is behind begins with the oldest. `before`: there are more.
+   * The events of so many seconds as fit into a page, one second at least, the first after a time that has any: Stripe shows the
+   * newest first, and a reader who is behind begins with the oldest. `before`: there are more from then on.
    */
-  const oldest = async (from: number) => {
-    let before: number | undefined;
-    for (;;) {
-      const { data, has_more: hasMore } = await list(from, before);
-      if (!hasMore) return { events: data, before };
-      if (before === from + 1) return { events: await all(list(from, before)), before };
-      const end = before ?? Math.floor(Date.now() / 1_000) + 1;
-      const pageS = end - (data.at(-1)?.created ?? from);
-      // As many seconds as this page has, from the other end; at most half, so that it ends.
-      before = from + Math.max(1, Math.min(pageS, Math.floor((end - from) / 2)));
+  const oldest = async (since: number) => {
+    let from = since;
+    let end = Math.floor(Date.now() / 1_000) + 1;
+    let page = await list(from);
+    if (!page.has_more) return { events: page.data, before: undefined };
+    // Until then: from `from` to `end` there is more than a page.
+    while (from < end) {
+      const half = Math.max(1, Math.floor((end - from) / 2));
+      // A page with events tells how many seconds one has.
+      const pageS = Math.max(1, end - (page.data.at(-1)?.created ?? from));
+      const before = from + Math.min(half, pageS);
+      page = await list(from, before);
+      if (page.has_more && before === from + 1) {
+        return { events: await all(list(from, before)), before };
+      }
+      if (page.has_more) end = before;
+      else if (page.data.length === 0) from = before;
+      else return { events: page.data, before };
     }
+    // Stripe has forgotten them meanwhile.
+    return { events: [], before: end };
   };
 
   return {

@@ -18,6 +18,7 @@ export interface Intent {
     | 'processing'
     | 'succeeded'
     | 'canceled';
+  readonly allowed_payment_method_types: readonly string[];
   payment_method: string | null;
   amount: number;
   currency: string;
@@ -132,6 +133,9 @@ export function createStripeAccount(now: () => number) {
       amount: Number(form.get('amount')),
       currency: form.get('currency') ?? '',
       metadata: metadataOf(form),
+      allowed_payment_method_types: [...form]
+        .filter(([name]) => name.startsWith('allowed_payment_method_types'))
+        .map(([, value]) => value),
       payment_method: null,
       last_payment_error: null,
       latest_charge: null,
@@ -278,6 +282,7 @@ export function createStripeAccount(now: () => number) {
       events
         .filter(({ visibleAt }) => visibleAt <= now())
         .map(({ event }) => event)
+        .reverse()
         .sort((one, other) => other.created - one.created),
     onEvent: (listener: (event: AccountEvent) => void) => void listeners.push(listener),
     /** An event that no object of this account is behind. */
@@ -349,7 +354,7 @@ export function createStripeAccount(now: () => number) {
 export function signWebhook(body: string, secret: string, at: number) {
   const t = String(Math.floor(at / 1_000));
   const v1 = createHmac('sha256', secret).update(`${t}.${body}`).digest('hex');
-  return { body: Buffer.from(body), signature: `t=${t},v1=${v1}` };
+  return { body: Buffer.from(body), headers: { 'stripe-signature': `t=${t},v1=${v1}` } };
 }
 
 function isOpen({ status }: Intent): boolean {

@@ -17,8 +17,6 @@ import {
   type Reply,
 } from './stripe-account';
 
-export { signWebhook };
-
 type Fault = 'lose-answer' | 'fail' | 'process' | 'refuse';
 
 interface Call {
@@ -193,8 +191,8 @@ export async function startStripeDouble(mockUrl?: string) {
       copies: (event: AccountEvent) => number = () => 1,
     ) => {
       account.onEvent((event) => {
-        const { body, signature } = signWebhook(JSON.stringify(event), secret, Date.now());
-        const headers = { 'content-type': 'application/json', 'stripe-signature': signature };
+        const { body, headers: signed } = signWebhook(JSON.stringify(event), secret, Date.now());
+        const headers = { 'content-type': 'application/json', ...signed };
         for (let copy = copies(event); copy > 0; copy--) {
           // A lost webhook is the receiver's to survive.
           void fetch(endpoint, { method: 'POST', headers, body }).catch(() => undefined);

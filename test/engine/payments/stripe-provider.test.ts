@@ -1,5 +1,6 @@
 import type { Charge } from '../../../engine/payments/payment-provider';
 import { describeCheckout } from './checkout.contract';
+import { describePaymentEvents } from './payment-events.contract';
 import { describePaymentProvider, newCharge } from './payment-provider.contract';
 import { startStripe } from './stripe-subject';
 
@@ -10,6 +11,7 @@ const SEARCH = 'GET /v1/payment_intents/search';
 
 describePaymentProvider('the Stripe adapter', startStripe);
 describeCheckout('the Stripe adapter', startStripe);
+describePaymentEvents('the Stripe adapter', startStripe);
 
 describe('the Stripe adapter', () => {
   let stripe: Awaited<ReturnType<typeof startStripe>>['stripe'];

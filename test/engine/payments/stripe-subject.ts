@@ -4,6 +4,7 @@ import {
   type StripeOptions,
 } from '../../../engine/payments/stripe/stripe-provider';
 import type { BuyerAction } from './checkout.contract';
+import { signWebhook, type AccountEvent } from './stripe-account';
 import { startStripeDouble } from './stripe-double';
 
 export const WEBHOOK_SECRETS = ['whsec_new', 'whsec_old'];
@@ -41,8 +42,22 @@ export async function startStripe(options: Partial<StripeOptions> = {}, mockUrl?
     if (card === undefined) stripe.authenticate(secret.split('_secret_')[0] ?? '', true);
     else await stripe.payWithCard(secret, card);
   };
+  const events: AccountEvent[] = [];
+  stripe.onEvent((event) => events.push(event));
+  const sign = (body: string, { secret = WEBHOOK_SECRETS[0] ?? '', ageSeconds = 0 } = {}) =>
+    signWebhook(body, secret, Date.now() - ageSeconds * 1_000);
+  /** They are there at once: a double tells of what it does. */
+  const webhooksOf = (key: string) => {
+    const bodies = events.filter((event) => keyOf(event) === key).map((one) => JSON.stringify(one));
+    return Promise.resolve(bodies.map((body) => sign(body)));
+  };
+  const keyOf = ({ data }: AccountEvent) => {
+    const { id = '', payment_intent: of = id } = data.object as Record<string, string>;
+    return stripe.intents().find((one) => one.id === of)?.metadata['payment_key'];
+  };
   const moneyHeld = (key: string) => Promise.resolve(stripe.moneyHeld(key));
-  return { stripe, provider, pay, moneyHeld, decline: stripe.decline, close: stripe.close };
+  const { decline, close } = stripe;
+  return { stripe, provider, pay, sign, webhooksOf, moneyHeld, decline, close };
 }
 
 /** Stripe's test cards, and one for a bank that takes its time. */
