@@ -1,3 +1,4 @@
+import { describeAfterSale } from '../engine/payments/after-sale.contract';
 import { describeCheckout } from '../engine/payments/checkout.contract';
 import { describePaymentProvider, newCharge } from '../engine/payments/payment-provider.contract';
 import { startStripe } from '../engine/payments/stripe-subject';
@@ -29,6 +30,7 @@ if (startMock === undefined) {
     );
   describePaymentProvider('the Stripe adapter before stripe-mock', start);
   describeCheckout('the Stripe adapter before stripe-mock', start);
+  describeAfterSale('the Stripe adapter before stripe-mock', start);
 
   test('stripe-mock takes every request about refunds, disputes and events', async () => {
     const { stripe, provider, sign, close } = await start();
@@ -42,7 +44,7 @@ if (startMock === undefined) {
       refunds: [{ refundKey: 'op-1' }, { refundKey: 'op-2' }],
       disputes: [{ status: 'won' }],
     });
-    stripe.letNextRefundBe('pending');
+    stripe.letRefundsBe('pending');
     for (let time = 0; time < 2; time++) await provider.refund(key);
     const [dispute] = stripe.visibleEvents().filter(({ type }) => type.includes('dispute'));
     const { body, headers } = sign(JSON.stringify(dispute));

@@ -7,7 +7,7 @@ import type {
   SaleRefund,
 } from '../payment-provider';
 import { fromStripeAmount, toStripeAmount } from './stripe-amounts';
-import { intentOf, isUntouched } from './stripe-intents';
+import { intentOf, isUntouched, resultOf } from './stripe-intents';
 
 /** Far more refunds than a payment can have. */
 const LISTED_MAX = 1_000;
@@ -25,14 +25,15 @@ export function createStripeReturns(stripe: Stripe): AfterSaleProvider {
   return {
     async refundSale({ key, keySince, refundKey, amountMinor, currency }: SaleRefund) {
       const intent = await intentOf(stripe, key, keySince);
-      if (isUntouched(intent) || intent.status === 'canceled') {
+      if (intent.status !== 'succeeded') {
+        const isPending = !isUntouched(intent) && resultOf(intent).kind === 'pending';
+        if (isPending) throw new Error(`${intent.id} is its buyer's to pay`);
         return { kind: 'refused', code: 'not_charged' };
       }
       const { request_id = '', item_id = '' } = intent.metadata;
       const refunds = await refundsOf(intent.id);
       const earlier = refunds.find(({ metadata }) => metadata?.['refund_key'] === refundKey);
       if (earlier) return refundState(earlier);
-      if (intent.status !== 'succeeded') throw new Error(`${intent.id} is ${intent.status}`);
       if (currency.toLowerCase() !== intent.currency) {
         return { kind: 'refused', code: 'currency_mismatch' };
       }

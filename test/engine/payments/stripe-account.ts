@@ -104,7 +104,7 @@ export function createStripeAccount(now: () => number) {
   const events: { readonly event: AccountEvent; readonly visibleAt: number }[] = [];
   const listeners: ((event: AccountEvent) => void)[] = [];
   const declines = new Map<string, string>();
-  let nextRefund: Refund['status'] = 'succeeded';
+  let newRefunds: Refund['status'] = 'succeeded';
   let eventDelayMs = 0;
 
   const seconds = () => Math.floor(now() / 1_000);
@@ -253,9 +253,8 @@ export function createStripeAccount(now: () => number) {
       currency: intent.currency,
       payment_intent: intent.id,
       metadata: metadataOf(form),
-      status: nextRefund,
+      status: newRefunds,
     };
-    nextRefund = 'succeeded';
     refunds.push(made);
     if (made.status === 'failed') made.failure_reason = 'expired_or_canceled_card';
     else count(charge, amount);
@@ -309,9 +308,9 @@ export function createStripeAccount(now: () => number) {
       if (code === undefined) succeed(intent);
       else decline(intent, code);
     },
-    /** What the next refund is at first. */
-    letNextRefundBe: (status: Refund['status']) => {
-      nextRefund = status;
+    /** What refunds are at first, from now on. */
+    letRefundsBe: (status: Refund['status']) => {
+      newRefunds = status;
     },
     /** What becomes of a refund later: a failed one gives the money back to the account. */
     settleRefund: (id: string, status: 'succeeded' | 'failed' | 'canceled') => {

@@ -1,4 +1,5 @@
 import type { Charge } from '../../../engine/payments/payment-provider';
+import { describeAfterSale } from './after-sale.contract';
 import { describeCheckout } from './checkout.contract';
 import { describePaymentEvents } from './payment-events.contract';
 import { describePaymentProvider, newCharge } from './payment-provider.contract';
@@ -12,6 +13,7 @@ const SEARCH = 'GET /v1/payment_intents/search';
 describePaymentProvider('the Stripe adapter', startStripe);
 describeCheckout('the Stripe adapter', startStripe);
 describePaymentEvents('the Stripe adapter', startStripe);
+describeAfterSale('the Stripe adapter', startStripe);
 
 describe('the Stripe adapter', () => {
   let stripe: Awaited<ReturnType<typeof startStripe>>['stripe'];

@@ -133,7 +133,7 @@ describe('what became of the money of a sale at Stripe', () => {
 
   it('shows a refund that is pending and fails later, and gives the money back to the sale', async () => {
     const refund = await sold();
-    stripe.letNextRefundBe('pending');
+    stripe.letRefundsBe('pending');
     const made = await provider.refundSale(refund);
     expect(made).toMatchObject({ status: 'pending' });
     stripe.settleRefund('re_1', 'failed');
@@ -141,6 +141,7 @@ describe('what became of the money of a sale at Stripe', () => {
     await expect(provider.returns(refund.key)).resolves.toMatchObject({ refunds: [failed] });
     await expect(provider.refundSale(refund)).resolves.toEqual(failed);
     await expect(provider.find(refund.key)).resolves.toMatchObject({ kind: 'charged' });
+    stripe.letRefundsBe('succeeded');
     const again = provider.refundSale({ ...refund, refundKey: 'op-2' });
     await expect(again).resolves.toMatchObject({ status: 'succeeded' });
   });
@@ -163,7 +164,7 @@ describe('what became of the money of a sale at Stripe', () => {
 describe('a refund that closes a key at Stripe', () => {
   it('counts as made while it is pending, and throws once it has failed', async () => {
     const { key } = await sold();
-    stripe.letNextRefundBe('pending');
+    stripe.letRefundsBe('pending');
     await expect(provider.refund(key)).resolves.toBe('refunded');
     stripe.settleRefund('re_1', 'failed');
     await expect(provider.refund(key)).rejects.toMatchObject({

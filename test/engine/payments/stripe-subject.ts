@@ -55,9 +55,27 @@ export async function startStripe(options: Partial<StripeOptions> = {}, mockUrl?
     const { id = '', payment_intent: of = id } = data.object as Record<string, string>;
     return stripe.intents().find((one) => one.id === of)?.metadata['payment_key'];
   };
+  const idOf = (key: string) =>
+    stripe.intents().find(({ metadata }) => metadata['payment_key'] === key)?.id ?? '';
+  const dispute = (key: string, status: 'open' | 'won' | 'lost') =>
+    void stripe.dispute(idOf(key), status === 'open' ? 'needs_response' : status);
+  const decideRefund = (_: string, id: string, status: 'succeeded' | 'failed') => {
+    stripe.settleRefund(id, status);
+  };
   const moneyHeld = (key: string) => Promise.resolve(stripe.moneyHeld(key));
-  const { decline, close } = stripe;
-  return { stripe, provider, pay, sign, webhooksOf, moneyHeld, decline, close };
+  return {
+    stripe,
+    provider,
+    pay,
+    sign,
+    webhooksOf,
+    dispute,
+    decideRefund,
+    refundsAre: stripe.letRefundsBe,
+    moneyHeld,
+    decline: stripe.decline,
+    close: stripe.close,
+  };
 }
 
 /** Stripe's test cards, and one for a bank that takes its time. */
