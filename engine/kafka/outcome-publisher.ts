@@ -29,6 +29,11 @@ export function createOutcomePublisher(
     name: 'flash_sale_event_faults_total',
     help: 'Times that an event of an order could not be written; it is tried again',
   });
+  const returns = sharedCounter({
+    name: 'flash_sale_returns_total',
+    help: 'Refunds and disputes of sold orders that were told, by the status they came to',
+    labelNames: ['kind', 'status'],
+  });
   /** Since when the events under way wait, the oldest first. */
   const waiting = new Map<symbol, number>();
 
@@ -74,7 +79,10 @@ export function createOutcomePublisher(
     },
 
     /** Publishes a refund or a dispute of a sold order; rejects as the producer's `append` does. */
-    publishReturn: (event: ReturnEvent): Promise<void> =>
-      append(event.order.requestId, encodeReturnEvent(event)),
+    async publishReturn(event: ReturnEvent): Promise<void> {
+      await append(event.order.requestId, encodeReturnEvent(event));
+      const { kind, status } = event.returned;
+      returns.inc({ kind, status });
+    },
   };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { register } from 'prom-client';
 import { createRefundActivities } from '../../activities/refund-activities';
 import { createArchive, readSoldOrders } from '../../engine/archive/archive';
 import { createEndedOrders } from '../../engine/archive/ended-orders';
@@ -198,6 +199,9 @@ describe('refunds of a sale', () => {
     expect(refundedMinor(entry?.returns)).toBe(0);
     expect(events().map(({ returned }) => returned.status)).toEqual(['pending', 'failed']);
     expect(new Set(events().map(returnEventId)).size).toBe(2);
+    const counted = await register.getSingleMetric('flash_sale_returns_total')?.get();
+    const labels = { kind: 'refund', status: 'failed' };
+    expect(counted?.values).toContainEqual({ labels, value: 1 });
   });
 
   test('are told again where the process died before they were noted', async () => {

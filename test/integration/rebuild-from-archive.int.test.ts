@@ -15,6 +15,7 @@ import { knownStock } from '../../engine/archive/known-stock';
 import { rebuildLedger } from '../../engine/reconciliation/rebuild-ledger';
 import type { RunHistory } from '../../engine/reconciliation/run-history';
 import { readAdjustments, removeAdjustments } from '../../engine/stock/adjustments';
+import { createAfterSaleLedger } from '../../engine/stock/after-sale';
 import { createClaimOrder, createFinishClaims } from '../../engine/stock/claims';
 import { claimKey, claimValue, countsKey, FINISHED_MARK, itemKeys } from '../../engine/stock/keys';
 import { entriesOf } from '../../engine/stock/stored-entry';
@@ -447,6 +448,40 @@ describe('what the archive does not know', () => {
     const answer = await rebuild();
     expect(answer).toMatchObject({ kind: 'supply-unknown' });
     expect(JSON.stringify(answer)).toContain('lost');
+  });
+
+  test('has the units that were put back with refunds, and is not known where one of them is lost', async () => {
+    await onSale(5, 2);
+    const order = await past({ agoMs: HOUR, userId: 'ann', amount: 2 }, SOLD);
+    await stock.redis.hset(countsKey(itemId), 'sold', 2, 'archived', 2, 'supply', 7);
+    const restock = (operation: string) =>
+      createAfterSaleLedger(stock.redis).restockSale(
+        { ...order, operation, units: 1, ...WHO },
+        { userId: order.userId, owned: 2 },
+      );
+    expect(await restock('refund/known')).toBe('restocked');
+    await archiveStock();
+    const refund = (operation: string) =>
+      createRecords().action({
+        id: randomUUID(),
+        phase: 'outcome',
+        action: 'order.refund',
+        item_id: null,
+        by: 'ann',
+        door: 'http',
+        at: new Date(Date.now() + 60_000).toISOString(),
+        outcome: 'done',
+        after: { restock: { item_id: itemId, operation, units: 1 } },
+      });
+    await archive.fill(refund('refund/known'));
+    await wipe();
+    expect(await rebuild()).toMatchObject({ kind: 'rebuilt', supply: 8, sold: 2, free: 6 });
+    const [one, two] = [1, 2].map(() => anAttempt(aPurchase({ itemId, userId: 'ann' })));
+    const verdicts = await stock.admission.claimAndHold(one && two ? [one, two] : []);
+    expect(verdicts).toMatchObject([{ hold: { kind: 'held' } }, { hold: { kind: 'limit' } }]);
+    await archive.fill(refund('refund/lost'));
+    await wipe();
+    expect(await rebuild()).toMatchObject({ kind: 'supply-unknown' });
   });
 
   test('is read from Redis where that has changes which are not archived yet', async () => {
