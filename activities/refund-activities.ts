@@ -1,3 +1,4 @@
+import { log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Sales } from '../engine/archive/sales';
 import type { ReturnPublisher } from '../engine/kafka/outcome-publisher';
@@ -49,6 +50,9 @@ export function createRefundActivities({
       const amount = amountMinor !== undefined && { amountMinor };
       const { key, keySince } = sale;
       const result = await provider.refundSale({ key, keySince, refundKey, currency, ...amount });
+      // It is sold, so that it was paid: the provider's index may be behind.
+      if ('kind' in result && result.code === NOT_CHARGED)
+        throw new Error('the payment is not found');
       if ('kind' in result) throw refused(result.code);
       if (amountMinor !== undefined && result.amountMinor !== amountMinor) {
         throw refused('operation-reused');
@@ -68,7 +72,12 @@ export function createRefundActivities({
       if (!sale) return [];
       const { refunds, disputes } = await provider.returns(sale.key, sale.keySince);
       const { order, paymentId, returns: known } = sale;
-      const listed = [...refunds, ...disputes].map((one) => toReturn(one, order.currency));
+      const listed = [...refunds, ...disputes].flatMap((one) => {
+        if (one.currency === order.currency) return [toReturn(one, order.currency)];
+        // The others are told all the same.
+        log.warn('a return is in another currency than its sale', { currency: one.currency });
+        return [];
+      });
       const read = refund ? [...listed, ...newReturns([refund], listed)] : listed;
       const news = newReturns(read, known);
       // Noted last: what was noted and not told would never be told.
@@ -85,6 +94,9 @@ export function createRefundActivities({
     },
   };
 }
+
+/** What a provider says of a key that was never paid. */
+const NOT_CHARGED = 'not_charged';
 
 function refused(code: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(code, REFUND_REFUSED);

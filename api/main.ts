@@ -225,8 +225,10 @@ function openPayments(
       ledger: createOpeningLedger(createStockLedger(redis), opener, registry),
       runs: createHintedRuns(client, taskQueue),
       noteReturns: (sale) => refunds.noteReturns(sale),
-      isArchived: async ({ requestId, orderId }) =>
-        (await archive?.forBuyers.newestOrder(requestId))?.orderId === orderId,
+      endOf: async ({ requestId, orderId }) => {
+        const newest = await archive?.forBuyers.newestOrder(requestId);
+        return newest?.orderId === orderId ? newest : undefined;
+      },
     }),
   };
 }

@@ -140,7 +140,7 @@ async function main(): Promise<void> {
     ledger: openingLedger,
     runs: createHintedRuns(client, taskQueue),
     noteReturns: (sale) => refunds.noteReturns(sale),
-    isArchived: async (order) => (await archive.endOf(order)) !== undefined,
+    endOf: async (order) => (database ? archive.endOf(order) : undefined),
   });
   const paymentEvents = followPaymentEvents(provider, act, { config, stopping, logger });
   const more = { auditStock, ...paymentEvents };

@@ -34,6 +34,9 @@ export type ReadPayment = (
 const CHECKOUTS_AT_ONCE = 40;
 /** The buyer waits, and asks again. */
 const PROVIDER_MS_MAX = 4_000;
+/** How long an open payment is shown without asking again, in this process's memory only: a page looks once a second. */
+const SHOWN_MS = 10_000;
+const SHOWN_MAX = 5_000;
 
 /**
  * Opens the payment of an order, or reads it, for its owner's eyes: what it returns is in no record, history or log. A payment
@@ -51,10 +54,21 @@ export function createReadPayment({
   readonly now?: () => number;
 }): ReadPayment {
   const running = new Map<string, Promise<CheckoutResult>>();
+  const shown = new Map<string, { readonly result: CheckoutResult; readonly until: number }>();
+
+  const show = (key: string, result: CheckoutResult) => {
+    if (result.kind !== 'pending') return;
+    shown.delete(key);
+    shown.set(key, { result, until: now() + SHOWN_MS });
+    const [oldest] = shown.keys();
+    if (shown.size > SHOWN_MAX && oldest !== undefined) shown.delete(oldest);
+  };
 
   const ask = (requestId: RequestId, { itemId, entry }: LiveOrder) => {
     const charge = orderCharge(orderOf({ itemId, requestId, entry }), entry.generation);
     const { key } = charge;
+    const known = shown.get(key);
+    if (known && known.until > now()) return Promise.resolve(known.result);
     const same = running.get(key);
     if (same) return same;
     if (running.size >= CHECKOUTS_AT_ONCE) {
@@ -63,6 +77,7 @@ export function createReadPayment({
     const asked = provider.checkout(charge).finally(() => running.delete(key));
     running.set(key, asked);
     return asked.then((result) => {
+      show(key, result);
       if (result.kind === 'charged') {
         const hint = { kind: 'paid', key, requestId, itemId } as const;
         act(hint).catch((error: unknown) => {

@@ -1,18 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FollowedEvents } from '../orders/contract';
 import type { ActOnHint } from './payment-hints';
-import type { PaymentEvents } from './payment-provider';
+import type { PaymentEvents, PaymentHint } from './payment-provider';
 
 /** An event may become visible after one that was made later. */
-const OVERLAP_MS = 60_000;
+const OVERLAP_MS = 120_000;
 /** As long as providers keep their events: where nobody knows how far they were read. */
 const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
-/** Then the payment is left to its deadline, and the events behind it go on. */
-const TRIES_MAX = 5;
+/** How long an event that cannot be acted on is tried again: then somebody has looked after the ledger of its item. */
+const TRIED_MS_MAX = 24 * 3_600_000;
 
 /**
- * Follows the provider's own list of events, for the webhooks that do not come, until `signal` is aborted. `onProgress` gets how
- * far it is: whoever goes on from there misses nothing, and may see some events again. Throws where the list cannot be read.
+ * Follows the provider's own list of events, for the webhooks that do not come, until `signal` is aborted. An event that cannot
+ * be acted on now, as while the ledger of its item is lost, is tried again with the next look, and the others go on. `onProgress`
+ * gets how far all was acted on: whoever goes on from there misses nothing, and may see some events again. Throws where the list
+ * cannot be read.
  */
 export async function followEvents(
   {
@@ -37,54 +39,48 @@ export async function followEvents(
     readonly now?: () => number;
   },
 ): Promise<FollowedEvents> {
-  let until = from?.until ?? now() - EVENTS_KEPT_MS;
-  /** Those of the overlap, by id: when they were made. */
+  let newest = from?.until ?? now() - EVENTS_KEPT_MS;
+  /** Those that were not acted on, by id. */
+  const waiting = new Map<string, { readonly at: number; readonly hint: PaymentHint }>();
+  /** Those that need not be looked at again, by id: when they were made. */
   const seen = new Map<string, number>();
+  const until = () => Math.min(newest, ...[...waiting.values()].map(({ at }) => at));
 
-  while (!signal.aborted) {
-    const since = Math.max(0, until - OVERLAP_MS);
-    for (const [id, at] of seen) if (at < since) seen.delete(id);
-    for (let next: number | undefined = since; next !== undefined && !isAborted(signal);) {
-      const page = await events.listEvents(next);
-      for (const { id, at, hint } of page.events) {
-        if (hint && !seen.has(id)) await actOn(id, () => act(hint), { everyMs, signal, onFailure });
-        seen.set(id, at);
-        until = Math.max(until, at);
-      }
-      onProgress({ until });
-      next = page.next;
-    }
-    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
-  }
-  return { until };
-}
-
-/** The compiler thinks that it stays as it was. */
-function isAborted({ aborted }: AbortSignal): boolean {
-  return aborted;
-}
-
-async function actOn(
-  id: string,
-  act: () => Promise<unknown>,
-  {
-    everyMs,
-    signal,
-    onFailure,
-  }: {
-    readonly everyMs: number;
-    readonly signal: AbortSignal;
-    readonly onFailure: (eventId: string, error: unknown) => void;
-  },
-): Promise<void> {
-  for (let tries = 1; !signal.aborted; tries += 1) {
+  const tryOnce = async (id: string, at: number, hint: PaymentHint) => {
+    waiting.set(id, { at, hint });
     try {
-      await act();
-      return;
+      await act(hint);
     } catch (error) {
       onFailure(id, error);
-      if (tries === TRIES_MAX) return;
+      if (now() - at < TRIED_MS_MAX) return;
     }
+    waiting.delete(id);
+  };
+  const readOn = async (since: number) => {
+    for (let next: number | undefined = since; next !== undefined && !signal.aborted;) {
+      const page = await events.listEvents(next);
+      for (const { id, at, hint } of page.events) {
+        // What was not acted on must not count as such.
+        if (signal.aborted) return;
+        // A clock that is ahead must not hide what comes later.
+        const madeAt = Math.min(at, now());
+        if (hint && !seen.has(id)) await tryOnce(id, madeAt, hint);
+        seen.set(id, madeAt);
+        newest = Math.max(newest, madeAt);
+      }
+      onProgress({ until: until() });
+      next = page.next;
+    }
+  };
+
+  while (!signal.aborted) {
+    const since = Math.max(0, newest - OVERLAP_MS);
+    for (const [id, at] of seen) if (at < since) seen.delete(id);
+    for (const [id, { at, hint }] of [...waiting]) {
+      if (!signal.aborted) await tryOnce(id, at, hint);
+    }
+    await readOn(since);
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
+  return { until: until() };
 }

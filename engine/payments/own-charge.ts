@@ -26,6 +26,8 @@ export function foreignCharge(
 export async function refundOwnCharge(
   provider: Pick<PaymentProvider, 'find' | 'refund'>,
   due: DueCharge,
+  keySince?: number,
 ): Promise<'refunded' | 'nothing' | ForeignCharge> {
-  return foreignCharge(await provider.find(due.key), due) ?? provider.refund(due.key);
+  const foreign = foreignCharge(await provider.find(due.key, keySince), due);
+  return foreign ?? provider.refund(due.key, keySince);
 }

@@ -40,7 +40,7 @@ export function createPaymentHints({
   ledger,
   runs,
   noteReturns,
-  isArchived,
+  endOf,
 }: {
   readonly ledger: {
     findOrder(
@@ -51,12 +51,18 @@ export function createPaymentHints({
   readonly runs: HintedRuns;
   /** Lets the refunds and disputes of a sale be read at the provider. */
   readonly noteReturns: (sale: SaleInput) => Promise<void>;
-  /** Whether the archive has an order; it may throw. */
-  readonly isArchived: (order: Pick<Order, 'requestId' | 'orderId'>) => Promise<boolean>;
+  /** How an order has ended by the archive; it may throw. Undefined without one, too. */
+  readonly endOf: (
+    order: Pick<Order, 'requestId' | 'orderId'>,
+  ) => Promise<{ readonly status: string; readonly generation: number } | undefined>;
 }): ActOnHint {
-  /** Another installation may share the account of the provider. */
-  const isKnown = async (order: LatePayment) =>
-    (await runs.hasRun(order)) || (await isArchived(order));
+  /** What is known of an order that the ledger does not have: another installation may share the account of the provider. */
+  const lookUp = async (order: LatePayment) => {
+    const end = await endOf(order);
+    if (end)
+      return end.status === 'confirmed' && end.generation === order.generation ? 'sold' : 'unsold';
+    return (await runs.hasRun(order)) ? 'unsold' : 'unknown';
+  };
 
   return async (hint) => {
     const payment = paymentOf(hint);
@@ -64,21 +70,24 @@ export function createPaymentHints({
     const { requestId, itemId, orderId, generation } = payment;
     const found = await ledger.findOrder(requestId, itemId);
     const entry = found?.entry.orderId === orderId ? found?.entry : undefined;
-    if (hint.kind === 'returns') {
-      if (!entry && !(await isKnown(payment))) return 'unknown-order';
+    const isCurrent = entry?.generation === generation;
+    if (isCurrent && entry.state === 'reserved') {
+      // Without a deadline nobody waits for a hint. Without a run the audit starts one, and that asks.
+      const isAsked = entry.payBy !== undefined && (await runs.ask(payment, hint.key));
+      return isAsked ? 'run-asked' : 'ignored';
+    }
+    const isSold = isCurrent && entry.state === 'sold';
+    if (isSold && hint.kind !== 'returns') return 'ignored';
+    if (hint.kind === 'ended') return 'ignored';
+    const standing = isSold ? 'sold' : entry ? 'unsold' : await lookUp(payment);
+    if (standing === 'unknown') return 'unknown-order';
+    if (standing === 'sold') {
+      if (hint.kind === 'paid') return 'ignored';
       await noteReturns(payment);
       return 'returns-read';
     }
-    if (entry?.generation === generation) {
-      if (entry.state === 'sold') return 'ignored';
-      if (entry.state === 'reserved') {
-        // Without a run the audit starts one, and that asks.
-        return (await runs.ask(payment, hint.key)) ? 'run-asked' : 'ignored';
-      }
-    }
-    if (hint.kind === 'ended') return 'ignored';
-    if (!entry && !(await isKnown(payment))) return 'unknown-order';
-    await runs.giveBack(payment, hint.key);
+    // Also where a refund has failed that counted as made: the money is still there.
+    await runs.giveBack(payment, hint.key, { again: hint.kind === 'returns' });
     return 'refund-started';
   };
 }
@@ -101,8 +110,8 @@ export interface HintedRuns {
   ask(order: LatePayment, key: string): Promise<boolean>;
   /** Whether the latest run of the request is or was this order's. */
   hasRun(order: LatePayment): Promise<boolean>;
-  /** Starts the refund of a payment, once. */
-  giveBack(order: LatePayment, key: string): Promise<void>;
+  /** Starts the refund of a payment, once; `again`: also after an earlier one has ended. */
+  giveBack(order: LatePayment, key: string, options: { readonly again: boolean }): Promise<void>;
 }
 
 /** Providers wait for some seconds. */
@@ -130,7 +139,7 @@ export function createHintedRuns(client: Client, taskQueue: string): HintedRuns 
       return run?.type === ORDER_WORKFLOW && orderIdInMemo(run.memo) === orderId;
     },
 
-    giveBack: async ({ itemId, requestId, orderId, generation }, key) => {
+    giveBack: async ({ itemId, requestId, orderId, generation }, key, { again }) => {
       const payment = { itemId, requestId, orderId, generation };
       try {
         await call(() =>
@@ -138,7 +147,7 @@ export function createHintedRuns(client: Client, taskQueue: string): HintedRuns 
             workflowId: latePaymentWorkflowId(key),
             taskQueue,
             // One that has ended has closed the key.
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+            workflowIdReusePolicy: again ? 'ALLOW_DUPLICATE' : 'ALLOW_DUPLICATE_FAILED_ONLY',
             args: [payment],
             typedSearchAttributes: [{ key: ITEM_ID, value: itemId }],
             staticSummary: `late payment of ${requestId}`,

@@ -1,7 +1,13 @@
 import type { EndedOrders } from '../archive/ended-orders';
 import type { OutcomePublisher } from '../kafka/outcome-publisher';
 import type { Cancellations } from '../kafka/read-log';
-import { type ItemId, type Order, type OrderId, type RequestId, paymentKey } from '../orders/order';
+import {
+  type ItemId,
+  type Order,
+  type RequestId,
+  keySinceOf,
+  paymentKey,
+} from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { LedgerOfRecord } from '../archive/ledger-of-record';
@@ -438,7 +444,7 @@ function chargesOf({ lookUpCharges }: ReconciliationDeps, { requestId, entry }: 
 /** The charges of all generations of an order. Throws when the provider gives no definite answer. */
 export type LookUpCharges = (
   requestId: string,
-  entry: { readonly orderId?: OrderId | undefined; readonly generation: number },
+  entry: Pick<Order, 'orderId' | 'acceptedAt'> & { readonly generation: number },
 ) => Promise<readonly Charge[]>;
 
 /** Looks charges up key by key. */
@@ -447,7 +453,7 @@ export function createChargeLookup(provider: Pick<PaymentProvider, 'find'>): Loo
     const charges: Charge[] = [];
     for (let generation = 1; generation <= entry.generation; generation++) {
       const key = paymentKey(requestId, entry.orderId, generation);
-      const found = await provider.find(key);
+      const found = await provider.find(key, keySinceOf(entry));
       charges.push(
         found?.kind === 'charged'
           ? { ...found, generation, charged: true }

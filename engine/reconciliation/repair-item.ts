@@ -1,7 +1,14 @@
 import type { Cancellations } from '../kafka/read-log';
 import { isCancelledBy } from '../orders/cancellation-record';
 import { orderOf, type LedgerEntry } from '../orders/ledger';
-import { type ItemId, type Order, type RequestId, paymentKey, totalMinor } from '../orders/order';
+import {
+  type ItemId,
+  type Order,
+  type RequestId,
+  keySinceOf,
+  paymentKey,
+  totalMinor,
+} from '../orders/order';
 import { refundOwnCharge } from '../payments/own-charge';
 import type { ByHand } from '../stock/ledger-counts';
 import { endByRuns } from './audit-archive';
@@ -170,7 +177,7 @@ async function releaseAndRefund(
     const key = paymentKey(requestId, orderId, generation);
     // The charge of another order stays, and is still found by the next audit.
     const due = { key, amountMinor: totalMinor(order), currency: order.currency };
-    await refundOwnCharge(provider, due);
+    await refundOwnCharge(provider, due, keySinceOf({ orderId, acceptedAt: order.acceptedAt }));
     await ledger.resolveCharge(step);
   }
 }

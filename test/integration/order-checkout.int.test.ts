@@ -46,7 +46,7 @@ const act = (hint: PaymentHint) =>
     ledger: saga.ledger,
     runs: createHintedRuns(saga.client, saga.taskQueue),
     noteReturns: () => Promise.resolve(),
-    isArchived: () => Promise.resolve(false),
+    endOf: () => Promise.resolve(undefined),
   })(hint);
 const paid = (order: Order, generation = 1): PaymentHint => ({
   kind: 'paid',

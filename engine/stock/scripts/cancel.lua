@@ -9,7 +9,7 @@
   Returns  {"unknown"}           no entry, or only held: no order was accepted
            {"not-the-buyer"}
            {"cancelled", entry}
-           {"under-way", entry}  reserved, and marked
+           {"under-way", entry}  reserved, and marked; or its payment is not known to be ended
            {"sold", entry}
            {"failed", entry}
 ]]
@@ -35,4 +35,6 @@ if not entry.cancelled_by_buyer then
   end
   writeEntry(requestId, entry)
 end
-return { entry.state == 'released' and 'cancelled' or 'under-way', cjson.encode(entry) }
+-- Where the buyer pays, nobody may be told before the provider has ended the payment: its charge is resolved by then.
+local isOver = entry.state == 'released' and not (entry.pay_within and entry.owed ~= '')
+return { isOver and 'cancelled' or 'under-way', cjson.encode(entry) }
