@@ -44,6 +44,8 @@ export async function followEvents(
   const waiting = new Map<string, { readonly at: number; readonly hint: PaymentHint }>();
   /** Those that need not be looked at again, by id: when they were made. */
   const seen = new Map<string, number>();
+  /** The compiler thinks that it stays as it was. */
+  const isAborted = () => signal.aborted;
   const until = () => Math.min(newest, ...[...waiting.values()].map(({ at }) => at));
 
   const tryOnce = async (id: string, at: number, hint: PaymentHint) => {
@@ -61,7 +63,7 @@ export async function followEvents(
       const page = await events.listEvents(next);
       for (const { id, at, hint } of page.events) {
         // What was not acted on must not count as such.
-        if (signal.aborted) return;
+        if (isAborted()) return;
         // A clock that is ahead must not hide what comes later.
         const madeAt = Math.min(at, now());
         if (hint && !seen.has(id)) await tryOnce(id, madeAt, hint);
@@ -73,11 +75,11 @@ export async function followEvents(
     }
   };
 
-  while (!signal.aborted) {
+  while (!isAborted()) {
     const since = Math.max(0, newest - OVERLAP_MS);
     for (const [id, at] of seen) if (at < since) seen.delete(id);
     for (const [id, { at, hint }] of [...waiting]) {
-      if (!signal.aborted) await tryOnce(id, at, hint);
+      if (!isAborted()) await tryOnce(id, at, hint);
     }
     await readOn(since);
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);

@@ -69,7 +69,7 @@ export function createPaymentHints({
     if (!payment) return 'ignored';
     const { requestId, itemId, orderId, generation } = payment;
     const found = await ledger.findOrder(requestId, itemId);
-    const entry = found?.entry.orderId === orderId ? found?.entry : undefined;
+    const entry = found?.entry.orderId === orderId ? found.entry : undefined;
     const isCurrent = entry?.generation === generation;
     if (isCurrent && entry.state === 'reserved') {
       // Without a deadline nobody waits for a hint. Without a run the audit starts one, and that asks.

@@ -1,13 +1,7 @@
 import type { EndedOrders } from '../archive/ended-orders';
 import type { OutcomePublisher } from '../kafka/outcome-publisher';
 import type { Cancellations } from '../kafka/read-log';
-import {
-  type ItemId,
-  type Order,
-  type RequestId,
-  keySinceOf,
-  paymentKey,
-} from '../orders/order';
+import { type ItemId, type Order, type RequestId, keySinceOf, paymentKey } from '../orders/order';
 import type { PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { LedgerOfRecord } from '../archive/ledger-of-record';

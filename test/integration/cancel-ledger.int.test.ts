@@ -38,6 +38,17 @@ async function aQueuedOrder(): Promise<Order> {
 }
 
 describe('an order that its buyer has cancelled', () => {
+  test('while it awaited its payment is not told so before the provider has ended that', async () => {
+    const order = { ...(await aQueuedOrder()), payWithinMs: 60_000 };
+    await stock.ledger.reserve(order, 10);
+    expect(await cancel(order)).toMatchObject({ kind: 'under-way' });
+    // A task was lost: the mark is found, the units go back, and then the payment is ended.
+    expect(await stock.ledger.reserve(order, 11)).toMatchObject({ kind: 'cancelled', owed: [1] });
+    expect(await cancel(order)).toMatchObject({ kind: 'under-way' });
+    await stock.ledger.resolveCharge({ ...order, generation: 1 });
+    expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });
+  });
+
   test('while it was queued is never reserved, under any fence', async () => {
     const order = await aQueuedOrder();
     await cancel(order);

@@ -2,7 +2,7 @@ import { orderCharge } from '../../engine/payments/order-charge';
 import { createPaymentHints } from '../../engine/payments/payment-hints';
 import { InvalidWebhookError, type PaymentHint } from '../../engine/payments/payment-provider';
 import { paymentKey } from '../../engine/orders/order';
-import { buy, openGateway, PURCHASE, reply, type OpenGateway } from '../api/open-gateway';
+import { buy, openGateway, PURCHASE, reply, until, type OpenGateway } from '../api/open-gateway';
 import { createFakePaymentProvider } from '../support/fake-payment-provider';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { openRedisStock, type RedisStock } from '../support/redis-stock';
@@ -156,6 +156,7 @@ describe('an order that awaits its payment', () => {
     money.pay(key, 'approve');
     const { body } = await read(order.requestId);
     expect(Object.keys(body['payment'] as object)).toEqual(['pay_by']);
+    await until(() => asked.length > 0);
     expect(asked).toEqual([key]);
   });
 
