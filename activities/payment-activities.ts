@@ -28,6 +28,11 @@ export function createPaymentActivities(
         ending.abort();
       });
       try {
+        // Switched off since the workflow was started, which goes on where it was when it is switched on again.
+        if (everyMs === 0) {
+          await end;
+          return progress ?? { until: 0 };
+        }
         return await followEvents(deps, progress, {
           everyMs,
           signal,
