@@ -1,4 +1,3 @@
-import { log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Sales } from '../engine/archive/sales';
 import type { ReturnPublisher } from '../engine/kafka/outcome-publisher';
@@ -25,10 +24,13 @@ export function createRefundActivities({
   sales,
   provider,
   returns: publisher,
+  onOddReturn,
 }: {
   readonly sales: Sales;
   readonly provider: AfterSaleProvider;
   readonly returns: ReturnPublisher;
+  /** Called with what makes no sense, and is not told: a return in another currency than its sale. */
+  readonly onOddReturn: (returned: RefundState | DisputeState) => void;
 }) {
   const saleOf = async (step: SaleInput) => {
     const sale = await sales.find(step);
@@ -75,7 +77,7 @@ export function createRefundActivities({
       const listed = [...refunds, ...disputes].flatMap((one) => {
         if (one.currency === order.currency) return [toReturn(one, order.currency)];
         // The others are told all the same.
-        log.warn('a return is in another currency than its sale', { currency: one.currency });
+        onOddReturn(one);
         return [];
       });
       const read = refund ? [...listed, ...newReturns([refund], listed)] : listed;

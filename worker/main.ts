@@ -161,6 +161,9 @@ async function main(): Promise<void> {
       }),
       provider,
       returns: publisher,
+      onOddReturn: (returned) => {
+        logger.error(returned, 'a refund or dispute is in another currency than its sale');
+      },
     },
   });
 

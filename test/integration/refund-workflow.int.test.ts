@@ -33,6 +33,7 @@ const saga = useSaga({
       archive: { ...NO_ARCHIVE, ...NO_RETURNS },
     }),
     provider: money.provider,
+    onOddReturn: () => undefined,
     returns: createOutcomePublisher(stock.ledger, {
       append: ({ value }) => {
         const decoded = decodeReturnEvent(value);

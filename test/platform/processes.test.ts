@@ -20,7 +20,7 @@ async function run(main: string, env: Record<string, string>) {
 
 describe('a process that cannot start', () => {
   test.each([
-    ['api/main.js', ['REDIS_ADDR', 'KAFKA_ADDR']],
+    ['api/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'PAYMENT_URL']],
     ['ingest/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS']],
     ['worker/main.js', ['REDIS_ADDR', 'KAFKA_ADDR', 'TEMPORAL_ADDRESS', 'PAYMENT_URL']],
     ['archiver/main.js', ['KAFKA_ADDR', 'DATABASE_URL']],

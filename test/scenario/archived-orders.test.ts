@@ -42,6 +42,7 @@ beforeAll(async () => {
     OPERATOR_ACTIONS_TOPIC: engine.topics.operatorActionsTopic,
     TASK_QUEUE: engine.taskQueue,
     DATABASE_URL: url.href,
+    PAYMENT_URL: engine.payments,
   });
 });
 afterAll(async () => {

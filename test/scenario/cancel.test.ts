@@ -184,6 +184,7 @@ test('a gateway whose Temporal is away starts and sells, cancels what is queued,
       REDIS_ADDR: redisAddr().replace('redis://', ''),
       ORDERS_TOPIC: engine.topics.ordersTopic,
       CANCELLATIONS_TOPIC: engine.topics.cancellationsTopic,
+      PAYMENT_URL: engine.payments,
       // Nobody listens there.
       TEMPORAL_ADDRESS: '127.0.0.1:1',
     },

@@ -137,6 +137,8 @@ describe('Kafka with SASL_SSL and client certificates', () => {
         ...env,
         ENGINE_MODE: 'production',
         BUYER_AUTH: 'trusted',
+        PAYMENT_PROVIDER: 'stripe',
+        STRIPE_SECRET_KEY: 'sk_live_1',
         LOG_LEVEL: 'silent',
       },
     });

@@ -82,6 +82,7 @@ describe('two gateway processes behind one port', () => {
       OPERATOR_ACTIONS_TOPIC: engine.topics.operatorActionsTopic,
       ORDER_EVENTS_TOPIC: engine.topics.orderEventsTopic,
       ADMIN_PORT: new URL(engine.admin).port,
+      PAYMENT_URL: engine.payments,
       API_PROCESSES: '2',
     });
     expect(await one.ended).toEqual([1, null]);
