@@ -71,6 +71,7 @@ const REQUESTS: Record<string, readonly Asked[]> = {
   replay: [{ body: () => ({ ids: ['a'], why }) }],
   discard: [{ body: () => ({ ids: ['a'], why }) }],
   retry: [{ params: { request_id: 'a' }, body: () => ({ why }) }],
+  refund: [{ params: { request_id: ORDER }, body: () => ({ why, operation_id: 'op' }) }],
   problem: [{}],
   livez: [{}],
   readyz: [{}],
