@@ -177,7 +177,7 @@ export function createTimeMoves(
       const record = log.at(-1);
       const entryOf = workflows.has(request) ? refusedEntry : queuedEntry;
       let entry =
-        restoredEntry(histories.map(toRunHistory)) ??
+        restoredEntry(histories.map((history) => toRunHistory(history, order))) ??
         (record && entryOf(orderOf(order, record.orderId)));
       for (const cancellation of cancellations) entry = cancelledEntry(cancellation, entry);
       if (entry) entries.set(name, entry);
@@ -207,6 +207,7 @@ export function createTimeMoves(
   };
 }
 
-function toRunHistory(history: KnownToRun): RunHistory {
-  return { ...history, mayHaveCharged: false, isOtherOrder: false };
+/** A buyer may have opened the payment of a generation that no history has: nothing else is charged unrecorded here. */
+function toRunHistory(history: KnownToRun, { pays }: Pick<OrderWorld, 'pays'>): RunHistory {
+  return { ...history, mayHaveCharged: pays === true && !history.isTold, isOtherOrder: false };
 }
