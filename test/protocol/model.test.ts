@@ -108,13 +108,7 @@ describe(`the protocol (seed ${SEED})`, () => {
     90_000,
   );
 
-  // Few walks show these four, so each has a seed of its own.
-  test(
-    'needs the rule of the saga late-refund-asks-the-ledger where buyers pay themselves',
-    () => expectNoticed(inTheYears({ off: 'late-refund-asks-the-ledger' }, CHECKOUT.slice(2)), 2),
-    90_000,
-  );
-
+  // Few walks show these three, so each has a seed of its own.
   test(
     'needs the rule of the ledger leaves-with-its-charges-settled while orders leave it',
     () =>
