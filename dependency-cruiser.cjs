@@ -68,7 +68,7 @@ module.exports = {
         pathNot: [
           '^activities/',
           '^engine/orders/',
-          '^engine/payments/(own-charge|order-charge|follow-events)[.]ts$',
+          '^engine/payments/(own-charge|follow-events|payment-provider)[.]ts$',
           '^platform/until',
           '^node_modules/@temporalio/(activity|common|worker)/',
           '^(node:)?path$',

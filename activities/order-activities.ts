@@ -14,11 +14,11 @@ import {
 import { encodeOrder } from '../engine/orders/order-record';
 import {
   foreignCharge,
+  orderCharge,
   refundOwnCharge,
   type DueCharge,
   type ForeignCharge,
 } from '../engine/payments/own-charge';
-import { orderCharge } from '../engine/payments/order-charge';
 import type {
   ChargeResult,
   CheckoutProvider,

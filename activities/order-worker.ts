@@ -8,7 +8,7 @@ import {
   type OrderActivities,
 } from './order-activities';
 import type { PaymentActivities } from './payment-activities';
-import { createRefundActivities } from './refund-activities';
+import type { RefundActivities } from './refund-activities';
 import { createSellAtOnce } from './sell-at-once';
 
 /**
@@ -51,15 +51,13 @@ export function createOrderWorker(options: {
     readonly onSold: (itemId: ItemId) => void;
   };
   /** Activities of other workflows than those of orders. */
-  readonly more?: Partial<AuditActivities & PaymentActivities>;
-  /** Absent: it takes no part in what happens after a sale. */
-  readonly afterSale?: Parameters<typeof createRefundActivities>[0];
+  readonly more?: Partial<AuditActivities & PaymentActivities & RefundActivities>;
   /** Only tests put something around the activities. */
   readonly wrap?: (activities: OrderActivities) => OrderActivities;
   /** Absent: the bundle that the build put beside the compiled code. */
   readonly workflowBundle?: string;
 }): Promise<Worker> {
-  const { connection, namespace, taskQueue, clients, more, afterSale, wrap, eager } = options;
+  const { connection, namespace, taskQueue, clients, more, wrap, eager } = options;
   const activities = createOrderActivities(clients);
   const steps = wrap ? wrap(activities) : activities;
   return Worker.create({
@@ -70,7 +68,6 @@ export function createOrderWorker(options: {
       ...steps,
       ...createSellAtOnce(steps, eager?.onSold),
       ...more,
-      ...(afterSale && createRefundActivities(afterSale)),
     },
     workflowBundle: {
       codePath: options.workflowBundle ?? join(__dirname, '..', 'workflow-bundle.js'),

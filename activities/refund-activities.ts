@@ -11,10 +11,11 @@ import {
   type SaleInput,
 } from '../engine/orders/refund';
 import { newReturns, type SaleReturn } from '../engine/orders/sale-return';
-import type {
-  AfterSaleProvider,
-  DisputeState,
-  RefundState,
+import {
+  NOT_CHARGED,
+  type AfterSaleProvider,
+  type DisputeState,
+  type RefundState,
 } from '../engine/payments/payment-provider';
 
 export type RefundActivities = ReturnType<typeof createRefundActivities>;
@@ -96,9 +97,6 @@ export function createRefundActivities({
     },
   };
 }
-
-/** What a provider says of a key that was never paid. */
-const NOT_CHARGED = 'not_charged';
 
 function refused(code: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(code, REFUND_REFUSED);

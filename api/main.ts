@@ -26,6 +26,7 @@ import {
   createLedgerOpener,
   createLedgerOpening,
   createOpeningLedger,
+  type LedgerOpener,
 } from '../engine/stock/ledger-opener';
 import { createLedgerRegistry, type LedgerRegistry } from '../engine/stock/ledger-registry';
 import { createRefundStarter } from '../engine/payments/start-refund';
@@ -33,7 +34,7 @@ import { createAdmission } from '../engine/stock/admission';
 import { createClaimOrder } from '../engine/stock/claims';
 import { createSellingSwitch, watchSelling } from '../engine/stock/selling-switch';
 import { createStockOperations } from '../engine/stock/stock-operations';
-import { createStockLedger } from '../engine/stock/stock-ledger';
+import { createStockLedger, type StockLedger } from '../engine/stock/stock-ledger';
 import { joinCluster, startCluster } from '../platform/cluster';
 import { loadApiConfig, type ApiConfig } from '../platform/config';
 import { createFailpoints, type Failpoints } from '../platform/failpoints';
@@ -46,7 +47,6 @@ import {
   connectFailFastRedis,
   pingRedis,
   watchRedisDurability,
-  type RedisConnection,
 } from '../platform/redis';
 import { watchRedisMemory } from '../platform/redis-memory';
 import { createLazyTemporalClient } from '../platform/temporal-client';
@@ -132,17 +132,16 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   onShutdown("the watch of the operators' file", operators.stop);
 
   const defaultPrice = { priceMinor: config.defaultPriceMinor, currency: config.defaultCurrency };
-  const admission = createAdmission(admissionRedis, {
-    claimTtlMs: config.claimTtlMs,
-    orderRetentionMs: config.orderRetentionMs,
-    defaultPrice,
-  });
-  const claim = createClaimOrder(redis, config.orderRetentionMs);
+  const { claimTtlMs, orderRetentionMs } = config;
+  const admission = createAdmission(admissionRedis, { claimTtlMs, orderRetentionMs, defaultPrice });
+  const claim = createClaimOrder(redis, orderRetentionMs);
+  const ledger = createStockLedger(redis);
+  const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
-    ledgers: createLedgerOpener(createLedgerOpening(redis), registry),
-    ledger: failpoints.around(createStockLedger(redis), calls.LEDGER_CALLS),
-    payments: openPayments(config, { redis, registry, client: temporal.client, archive }),
+    ledgers,
+    ledger: failpoints.around(ledger, calls.LEDGER_CALLS),
+    payments: openPayments(config, { ledger, ledgers, registry, temporal, archive }),
     publisher: failpoints.around(kafka.orders, calls.PUBLISHER_CALLS),
     cancelWorkflow: aroundCancel(failpoints, createCancelWorkflow(temporal.client)),
     findItem: createFindItem(temporal.client),
@@ -210,19 +209,20 @@ function traceTarget({ temporalUiUrl, temporal }: ApiConfig): GatewayParts['trac
 function openPayments(
   { payments, taskQueue }: ApiConfig,
   clients: {
-    readonly redis: RedisConnection;
+    readonly ledger: StockLedger;
+    readonly ledgers: LedgerOpener;
     readonly registry: LedgerRegistry;
-    readonly client: Client;
+    readonly temporal: { readonly client: Client };
     readonly archive: { readonly forBuyers: Pick<Archive, 'newestOrder'> } | undefined;
   },
 ): NonNullable<GatewayParts['payments']> {
-  const { redis, registry, client, archive } = clients;
-  const opener = createLedgerOpener(createLedgerOpening(redis), registry);
+  const { ledger, ledgers, registry, archive } = clients;
+  const { client } = clients.temporal;
   const refunds = createRefundStarter(client, taskQueue);
   return {
     provider: openPaymentProvider(payments),
     act: createPaymentHints({
-      ledger: createOpeningLedger(createStockLedger(redis), opener, registry),
+      ledger: createOpeningLedger(ledger, ledgers, registry),
       runs: createHintedRuns(client, taskQueue),
       noteReturns: (sale) => refunds.noteReturns(sale),
       endOf: async ({ requestId, orderId }) => {

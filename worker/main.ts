@@ -1,5 +1,6 @@
 import { Client } from '@temporalio/client';
 import { createOrderWorker, runOrderWorker } from '../activities/order-worker';
+import { createRefundActivities } from '../activities/refund-activities';
 import { openArchive } from '../engine/archive/database';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { createArchivedReturns } from '../engine/archive/returns';
@@ -143,29 +144,23 @@ async function main(): Promise<void> {
     endOf: async (order) => (database ? archive.endOf(order) : undefined),
   });
   const paymentEvents = followPaymentEvents(provider, act, { config, stopping, logger });
-  const more = { auditStock, ...paymentEvents };
-  const worker = await createOrderWorker({
-    connection,
-    namespace,
-    taskQueue,
-    clients,
-    more,
-    afterSale: {
-      sales: createSales({
-        ledger: openingLedger,
-        afterSale: createAfterSaleLedger(redis),
-        archive: {
-          endOf: archive.endOf,
-          ...(database ? createArchivedReturns(database) : NO_RETURNS),
-        },
-      }),
-      provider,
-      returns: publisher,
-      onOddReturn: (returned) => {
-        logger.error(returned, 'a refund or dispute is in another currency than its sale');
+  const refundActivities = createRefundActivities({
+    sales: createSales({
+      ledger: openingLedger,
+      afterSale: createAfterSaleLedger(redis),
+      archive: {
+        endOf: archive.endOf,
+        ...(database ? createArchivedReturns(database) : NO_RETURNS),
       },
+    }),
+    provider,
+    returns: publisher,
+    onOddReturn: (returned) => {
+      logger.error(returned, 'a refund or dispute is in another currency than its sale');
     },
   });
+  const more = { auditStock, ...paymentEvents, ...refundActivities };
+  const worker = await createOrderWorker({ connection, namespace, taskQueue, clients, more });
 
   runOrderWorker(worker, { onShutdown, fail });
   ready = async () => {

@@ -1,4 +1,5 @@
 import type { ItemId } from '../../engine/orders/order';
+import { createRecent } from '../../platform/recent';
 
 /**
  * How old a cached sold-out may be. Units that come back are on sale again after this time, and a crowd of 10,000 requests
@@ -21,16 +22,13 @@ export type SoldOutCache = ReturnType<typeof createSoldOutCache>;
 
 /** Remembers for `keepMs` which items have no free unit; 0 turns it off. `now` is in milliseconds. */
 export function createSoldOutCache(keepMs: number, now = () => performance.now()) {
-  const items = new Map<ItemId, SoldOut>();
+  const items = createRecent<ItemId, SoldOut>(ITEMS_MAX);
   return {
     set: (itemId: ItemId, soldOut: SoldOut): void => {
       const known = items.get(itemId);
       // Replies may overtake each other; the later request has the fresher one.
       if (known && known.askedAt > soldOut.askedAt) return;
-      items.delete(itemId);
       items.set(itemId, soldOut);
-      const [oldest] = items.keys();
-      if (items.size > ITEMS_MAX && oldest !== undefined) items.delete(oldest);
     },
     /** What the ledger said to a request for as many units or fewer. */
     get: (itemId: ItemId, units: number): { readonly final: boolean } | undefined => {

@@ -6,6 +6,7 @@ import type { ItemId, RequestId } from '../../engine/orders/order';
 import type { SaleReturn } from '../../engine/orders/sale-return';
 import type { ClaimOrder } from '../../engine/stock/claims';
 import { isLedgerNotOpen, type StockLedger } from '../../engine/stock/stock-ledger';
+import { createRecent } from '../../platform/recent';
 import { readFromArchive, readFromRedis, RequestError, type ErrorLog } from '../http/errors';
 import { createBudget } from '../http/limits';
 
@@ -167,17 +168,14 @@ function createResults(now: () => number) {
     readonly found: FinishedOrder | undefined;
     readonly until: number;
   }
-  const results = new Map<RequestId, Result>();
+  const results = createRecent<RequestId, Result>(RESULTS_MAX);
   return {
     get: (requestId: RequestId): Result | undefined => {
       const result = results.get(requestId);
       return result && result.until > now() ? result : undefined;
     },
     add: (requestId: RequestId, found: FinishedOrder | undefined): void => {
-      results.delete(requestId);
       results.set(requestId, { found, until: now() + RESULT_MS });
-      const [oldest] = results.keys();
-      if (results.size > RESULTS_MAX && oldest !== undefined) results.delete(oldest);
     },
   };
 }

@@ -1,9 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { orderOf, orderStatus } from '../../engine/orders/ledger';
 import type { RequestId } from '../../engine/orders/order';
-import { orderCharge } from '../../engine/payments/order-charge';
+import { orderCharge } from '../../engine/payments/own-charge';
 import type { ActOnHint } from '../../engine/payments/payment-hints';
 import type { CheckoutProvider, CheckoutResult } from '../../engine/payments/payment-provider';
+import { createRecent } from '../../platform/recent';
 import { within } from '../../platform/until';
 import type { ErrorLog } from '../http/errors';
 import type { FinishedOrder, LiveOrder } from './order-lookup';
@@ -54,15 +55,9 @@ export function createReadPayment({
   readonly now?: () => number;
 }): ReadPayment {
   const running = new Map<string, Promise<CheckoutResult>>();
-  const shown = new Map<string, { readonly result: CheckoutResult; readonly until: number }>();
-
-  const show = (key: string, result: CheckoutResult) => {
-    if (result.kind !== 'pending') return;
-    shown.delete(key);
-    shown.set(key, { result, until: now() + SHOWN_MS });
-    const [oldest] = shown.keys();
-    if (shown.size > SHOWN_MAX && oldest !== undefined) shown.delete(oldest);
-  };
+  const shown = createRecent<string, { readonly result: CheckoutResult; readonly until: number }>(
+    SHOWN_MAX,
+  );
 
   const ask = (requestId: RequestId, { itemId, entry }: LiveOrder) => {
     const charge = orderCharge(orderOf({ itemId, requestId, entry }), entry.generation);
@@ -77,7 +72,7 @@ export function createReadPayment({
     const asked = provider.checkout(charge).finally(() => running.delete(key));
     running.set(key, asked);
     return asked.then((result) => {
-      show(key, result);
+      if (result.kind === 'pending') shown.set(key, { result, until: now() + SHOWN_MS });
       if (result.kind === 'charged') {
         const hint = { kind: 'paid', key, requestId, itemId } as const;
         act(hint).catch((error: unknown) => {

@@ -176,7 +176,6 @@ export function viewOrder({
 }: LiveOrder & { readonly requestId: RequestId }): OrderBody | undefined {
   const status = orderStatus(entry);
   if (status === undefined) return undefined;
-  const reason = failureReason(entry);
   return {
     request_id: requestId,
     item_id: itemId,
@@ -185,7 +184,7 @@ export function viewOrder({
     total_minor: totalMinor({ priceMinor: entry.priceMinor, amount: entry.units }),
     currency: entry.currency,
     status,
-    reason: reason === 'cancelled' ? null : reason,
+    reason: failureReason(entry),
     payment_id: entry.paymentId ?? null,
     refunded_minor: refundedMinor(entry.returns),
     ...viewReturns(entry.returns),

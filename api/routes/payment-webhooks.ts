@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import type { ActOnHint } from '../../engine/payments/payment-hints';
+import { HINT_OUTCOMES, type ActOnHint } from '../../engine/payments/payment-hints';
 import { InvalidWebhookError, type PaymentEvents } from '../../engine/payments/payment-provider';
 import type { ReadBody } from '../http/body-reader';
 import { RequestError } from '../http/errors';
@@ -11,10 +11,7 @@ import { jsonResponse, NO_STORE, object, oneOf, type Route } from './route';
 export const WEBHOOK_BYTES_MAX = 512 * 1024;
 
 const Received = object({
-  outcome: oneOf(
-    ['run-asked', 'refund-started', 'returns-read', 'ignored', 'unknown-order'],
-    'what was done about it',
-  ),
+  outcome: oneOf(HINT_OUTCOMES, 'what was done about it'),
 });
 
 /**

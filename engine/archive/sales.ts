@@ -1,13 +1,9 @@
 import { ownedUnits } from '../orders/ledger';
 import type { UserId } from '../orders/order';
+import type { SaleInput } from '../orders/refund';
 import type { ReturnEvent } from '../orders/return-event';
 import type { SaleReturn } from '../orders/sale-return';
-import type {
-  AfterSaleLedger,
-  SaleName,
-  SaleRestock,
-  SaleRestockResult,
-} from '../stock/after-sale';
+import type { AfterSaleLedger, SaleRestock, SaleRestockResult } from '../stock/after-sale';
 import { isLedgerNotOpen, type StockLedger } from '../stock/stock-ledger';
 import type { EndedOrders } from './ended-orders';
 import { NO_ARCHIVE } from './ledger-of-record';
@@ -35,7 +31,7 @@ export function createSales({
   readonly afterSale: AfterSaleLedger;
   readonly archive: Pick<EndedOrders, 'endOf'> & ArchivedReturns;
 }) {
-  const find = async (name: SaleName): Promise<SoldOrder | undefined> => {
+  const find = async (name: SaleInput): Promise<SoldOrder | undefined> => {
     const { itemId, requestId, orderId } = name;
     const entry = (await ledger.findOrder(requestId, itemId))?.entry;
     if (entry?.orderId === orderId) {
@@ -69,14 +65,14 @@ export function createSales({
     find,
 
     /** Units that an operation has put back. */
-    unitsOf: async ({ itemId, requestId, orderId }: SaleName, operation: string) => {
+    unitsOf: async ({ itemId, requestId, orderId }: SaleInput, operation: string) => {
       const entry = (await ledger.findOrder(requestId, itemId))?.entry;
       if (entry?.orderId === orderId) return entry.restocked?.[operation] ?? 0;
       return (await archive.unitsOf(itemId, operation)) ?? 0;
     },
 
     /** In the ledger; the archive reads their events. */
-    noteReturns: async (sale: SaleName, returns: readonly SaleReturn[]): Promise<void> => {
+    noteReturns: async (sale: SaleInput, returns: readonly SaleReturn[]): Promise<void> => {
       try {
         await afterSale.noteReturns(sale, returns);
       } catch (error) {

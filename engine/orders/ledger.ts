@@ -1,4 +1,4 @@
-import type { ItemId, Order, OrderId, Price, ReleaseReason, RequestId } from './order';
+import type { ItemId, Order, OrderId, OrderReason, Price, ReleaseReason, RequestId } from './order';
 import type { SaleReturn } from './sale-return';
 
 /** States of an order in the ledger. An order that never held anything has no entry. */
@@ -110,9 +110,10 @@ export function isFinal(status: OrderStatus): boolean {
   return status === 'confirmed' || status === 'failed' || status === 'cancelled';
 }
 
-/** The reason of a released order. */
-export function failureReason(entry: Pick<LedgerEntry, 'state' | 'reason'>): ReleaseReason | null {
-  return entry.state === 'released' ? (entry.reason ?? null) : null;
+/** Why a released order was not sold; null where it was cancelled by somebody, which is no reason to tell. */
+export function failureReason(entry: Pick<LedgerEntry, 'state' | 'reason'>): OrderReason | null {
+  const { state, reason = 'cancelled' } = entry;
+  return state === 'released' && reason !== 'cancelled' ? reason : null;
 }
 
 /** The result of `hold`: one atomic decision on one request. */

@@ -128,7 +128,7 @@ export function outcomeEvent({
     at: finishedAt,
     status,
     generation,
-    ...(reason && reason !== 'cancelled' && { reason }),
+    ...(reason && { reason }),
     ...(status === 'confirmed' && { paymentId: entry.paymentId }),
   };
 }
@@ -194,16 +194,7 @@ export function decodeOrderEvent(value: Buffer | null): DecodedEvent {
   }
   const { data } = record;
   const event: OrderEvent = {
-    order: {
-      requestId: data.request_id as RequestId,
-      orderId: data.order_id as OrderId,
-      userId: data.user_id as UserId,
-      itemId: data.item_id as ItemId,
-      amount: data.amount,
-      priceMinor: data.price_minor,
-      currency: data.currency,
-      acceptedAt: Date.parse(data.accepted_at),
-    },
+    order: orderInEvent(data),
     revision: data.revision,
     at: Date.parse(data.finished_at),
     status: data.status,
@@ -214,6 +205,32 @@ export function decodeOrderEvent(value: Buffer | null): DecodedEvent {
   const wrong = findWrong(record, event);
   if (wrong !== undefined) return { kind: 'invalid', problem: wrong };
   return { kind: 'event', event };
+}
+
+/** The order that the data of an event tell of, once their shape was checked. */
+export function orderInEvent(
+  data: Pick<
+    Static<typeof Data>,
+    | 'request_id'
+    | 'order_id'
+    | 'user_id'
+    | 'item_id'
+    | 'amount'
+    | 'price_minor'
+    | 'currency'
+    | 'accepted_at'
+  >,
+): OrderEvent['order'] {
+  return {
+    requestId: data.request_id as RequestId,
+    orderId: data.order_id as OrderId,
+    userId: data.user_id as UserId,
+    itemId: data.item_id as ItemId,
+    amount: data.amount,
+    priceMinor: data.price_minor,
+    currency: data.currency,
+    acceptedAt: Date.parse(data.accepted_at),
+  };
 }
 
 /** What does not fit together in a record of the right shape; undefined: nothing. */

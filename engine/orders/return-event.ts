@@ -1,7 +1,15 @@
 import { Type, type Static } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { AMOUNT_MAX, type ItemId, type OrderId, type RequestId, type UserId } from './order';
-import { eventSchema, orNull, PaymentId, SOURCE, Time, type OrderEvent } from './order-event';
+import { AMOUNT_MAX } from './order';
+import {
+  eventSchema,
+  orderInEvent,
+  orNull,
+  PaymentId,
+  SOURCE,
+  Time,
+  type OrderEvent,
+} from './order-event';
 import { Id, OrderIdText, readRecord } from './order-record';
 import { RETURN_STATUSES, type SaleReturn } from './sale-return';
 
@@ -118,16 +126,7 @@ export function decodeReturnEvent(
   const { data } = record;
   const what = 'refund' in data ? data.refund : { ...data.dispute, operation_id: null };
   const event: ReturnEvent = {
-    order: {
-      requestId: data.request_id as RequestId,
-      orderId: data.order_id as OrderId,
-      userId: data.user_id as UserId,
-      itemId: data.item_id as ItemId,
-      amount: data.amount,
-      priceMinor: data.price_minor,
-      currency: data.currency,
-      acceptedAt: Date.parse(data.accepted_at),
-    },
+    order: orderInEvent(data),
     paymentId: data.payment_id ?? undefined,
     returned: {
       kind,

@@ -1,7 +1,21 @@
+import { keySinceOf, paymentKey, totalMinor, type Order } from '../orders/order';
 import type { Charge, FoundCharge, PaymentProvider } from './payment-provider';
 
 /** What an order is charged under a key, and no other charge: keys of old orders may be used again. */
 export type DueCharge = Pick<Charge, 'key' | 'amountMinor' | 'currency'>;
+
+/** What one generation of an order is charged, by the engine or by its buyer. */
+export function orderCharge(order: Order, generation: number): Charge {
+  const { requestId, itemId, userId, orderId, currency, payment } = order;
+  return {
+    key: paymentKey(requestId, orderId, generation),
+    amountMinor: totalMinor(order),
+    currency,
+    keySince: keySinceOf(order),
+    context: { requestId, itemId, userId },
+    payment,
+  };
+}
 
 /** Under the key of a charge there is another one: the order is not paid by it, and may not give it back. */
 export interface ForeignCharge {

@@ -25,8 +25,14 @@ import { orderIdInMemo } from '../orders/order-start';
 import type { PaymentHint } from './payment-provider';
 
 /** What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders. */
-export type HintOutcome =
-  'run-asked' | 'refund-started' | 'returns-read' | 'ignored' | 'unknown-order';
+export const HINT_OUTCOMES = [
+  'run-asked',
+  'refund-started',
+  'returns-read',
+  'ignored',
+  'unknown-order',
+] as const;
+export type HintOutcome = (typeof HINT_OUTCOMES)[number];
 
 /** Acts on a hint. Throws where that cannot be done now, as while Redis or Temporal is away; may be called again. */
 export type ActOnHint = (hint: PaymentHint) => Promise<HintOutcome>;

@@ -127,6 +127,9 @@ export interface DisputeState {
   readonly reason?: string;
 }
 
+/** What every provider says of a refund under a key that, as far as it knows, was never paid. */
+export const NOT_CHARGED = 'not_charged';
+
 /** What happens to the money after a sale. */
 export interface AfterSaleProvider {
   /**

@@ -1,18 +1,12 @@
-import type { ItemId, OrderId, RequestId, UserId } from '../orders/order';
+import type { UserId } from '../orders/order';
+import type { SaleInput } from '../orders/refund';
 import type { SaleReturn } from '../orders/sale-return';
 import type { RedisConnection } from '../../platform/redis';
 import { itemKeys, operationsKey } from './keys';
 import { defineLedgerScripts } from './scripts';
 
-/** Names a sold order. */
-export interface SaleName {
-  readonly itemId: ItemId;
-  readonly requestId: RequestId;
-  readonly orderId: OrderId;
-}
-
 /** Units of a refunded sale that go on sale again. */
-export interface SaleRestock extends SaleName {
+export interface SaleRestock extends SaleInput {
   /** Unique among all operations of the item. */
   readonly operation: string;
   readonly units: number;
@@ -38,7 +32,7 @@ export function createAfterSaleLedger(redis: RedisConnection) {
   return {
     /** Changes nothing where the order has left the ledger. */
     async noteReturns(
-      { itemId, requestId, orderId }: SaleName,
+      { itemId, requestId, orderId }: SaleInput,
       returns: readonly SaleReturn[],
     ): Promise<void> {
       const args = [requestId, orderId, JSON.stringify(returns)];

@@ -283,7 +283,7 @@ function wrongFields(row: ArchivedRow, entry: LedgerEntry): string[] {
     currency,
     acceptedAt,
     status: status ?? 'held',
-    reason: entry.reason === 'cancelled' ? null : failureReason(entry),
+    reason: failureReason(entry),
     paymentId: entry.paymentId ?? null,
     generation: entry.generation,
     // No event tells of an order without an order id. Its row has the time of its dead letter.

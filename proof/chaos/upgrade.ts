@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { chargeViolations, idleViolations } from '../../client/invariants';
 import { readCharges, readSnapshot } from '../../client/snapshot';
 import { createKafka } from '../../engine/kafka/kafka-client';
-import { failureReason, type LedgerEntry } from '../../engine/orders/ledger';
+import { isCancelled, type LedgerEntry } from '../../engine/orders/ledger';
 import type { ItemId } from '../../engine/orders/order';
 import { freeUnitsKey } from '../../engine/stock/keys';
 import { createEngineInstance } from '../../stack/engine-instance';
@@ -181,7 +181,7 @@ export async function runUpgrade(
 
 function stateOf(entry: LedgerEntry): string {
   if (entry.state !== 'released') return entry.state;
-  return failureReason(entry) === 'cancelled' ? 'cancelled' : 'failed';
+  return isCancelled(entry.reason) ? 'cancelled' : 'failed';
 }
 
 function describe(entries: ReadonlyMap<string, LedgerEntry>): string {

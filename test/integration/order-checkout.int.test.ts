@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createHintedRuns, createPaymentHints } from '../../engine/payments/payment-hints';
 import type { PaymentHint } from '../../engine/payments/payment-provider';
-import { orderCharge } from '../../engine/payments/order-charge';
+import { orderCharge } from '../../engine/payments/own-charge';
 import { ORDER_OUTCOME, PAYMENT_SIGNAL } from '../../engine/orders/contract';
 import { paymentKey, type Order } from '../../engine/orders/order';
 import { aSignal, failureOf, useSaga, type OrderHandle } from '../support/saga';

@@ -1,4 +1,4 @@
-import { orderCharge } from '../../engine/payments/order-charge';
+import { orderCharge } from '../../engine/payments/own-charge';
 import { createPaymentHints } from '../../engine/payments/payment-hints';
 import { InvalidWebhookError, type PaymentHint } from '../../engine/payments/payment-provider';
 import { paymentKey } from '../../engine/orders/order';

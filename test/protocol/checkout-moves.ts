@@ -152,7 +152,7 @@ export function createCheckoutMoves(
         apply: async () => {
           lateRefunds.splice(i, 1);
           const call = { order: order.name, runNumber: 0, ...payment };
-          await saga.refund(call, order, off !== 'late-refund-asks-the-ledger');
+          await saga.refund(call, order);
         },
       });
     }

@@ -66,10 +66,10 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
   async function refund(
     call: Pick<Call, 'order' | 'orderId' | 'generation' | 'runNumber'>,
     order: OrderWorld,
-    mustAsk = off !== 'release-before-refund',
   ): Promise<'kept' | 'resolved'> {
     const ledger = ledgerOf(call.order);
-    if (mustAsk && !(await ledger.isRefundable(call.order, call))) return 'kept';
+    if (off !== 'release-before-refund' && !(await ledger.isRefundable(call.order, call)))
+      return 'kept';
     const key = keyOf(call, order);
     const known = payments.get(key);
     if (!known) {

@@ -21,7 +21,6 @@ export type SagaRule =
   | 'ended-payment-is-blocked'
   | 'money-found-at-the-end-confirms'
   | 'hint-is-no-proof'
-  | 'late-refund-asks-the-ledger'
   | 'claim-is-read-twice';
 
 /**

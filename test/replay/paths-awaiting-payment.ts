@@ -1,4 +1,4 @@
-import { orderCharge } from '../../engine/payments/order-charge';
+import { orderCharge } from '../../engine/payments/own-charge';
 import { PAYMENT_SIGNAL } from '../../engine/orders/contract';
 import type { BuyerAction } from '../engine/payments/checkout.contract';
 import type { Order } from '../../engine/orders/order';

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { createOrderWorker } from '../../activities/order-worker';
+import { createRefundActivities } from '../../activities/refund-activities';
 import { temporalAddress, workflowBundle } from './addresses';
 import { installQuietRuntime } from './quiet-runtime';
 
@@ -16,7 +17,7 @@ type WorkerOptions = Parameters<typeof createOrderWorker>[0];
 export function useWorker(
   makeClients: () => WorkerOptions['clients'],
   wrap: NonNullable<WorkerOptions['wrap']>,
-  makeAfterSale?: () => NonNullable<WorkerOptions['afterSale']>,
+  makeAfterSale?: () => Parameters<typeof createRefundActivities>[0],
 ): RunningWorker {
   const running = { taskQueue: `test-${randomUUID()}` } as { taskQueue: string; client: Client };
   const undo: (() => Promise<unknown>)[] = [];
@@ -33,7 +34,7 @@ export function useWorker(
       taskQueue: running.taskQueue,
       clients: makeClients(),
       wrap,
-      ...(makeAfterSale && { afterSale: makeAfterSale() }),
+      ...(makeAfterSale && { more: createRefundActivities(makeAfterSale()) }),
       workflowBundle: workflowBundle(),
     });
     const run = worker.run();

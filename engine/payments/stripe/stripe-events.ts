@@ -1,4 +1,5 @@
 import Stripe from 'stripe';
+import { createRecent } from '../../../platform/recent';
 import {
   InvalidWebhookError,
   type PaymentEvent,
@@ -38,12 +39,10 @@ export function createStripeEvents(
   stripe: Stripe,
   { live, webhookSecrets }: { readonly live: boolean; readonly webhookSecrets: readonly string[] },
 ): PaymentEvents {
-  const known = new Map<string, Stripe.Metadata>();
+  const known = createRecent<string, Stripe.Metadata>(KNOWN_MAX);
 
   const metadataOf = async (id: string): Promise<Stripe.Metadata> => {
     const found = known.get(id) ?? (await retrieveMetadata(stripe, id));
-    const [oldest] = known.keys();
-    if (known.size >= KNOWN_MAX && oldest !== undefined) known.delete(oldest);
     known.set(id, found);
     return found;
   };

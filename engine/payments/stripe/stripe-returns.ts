@@ -1,10 +1,11 @@
 import Stripe from 'stripe';
-import type {
-  AfterSaleProvider,
-  DisputeState,
-  RefundState,
-  RefundStatus,
-  SaleRefund,
+import {
+  NOT_CHARGED,
+  type AfterSaleProvider,
+  type DisputeState,
+  type RefundState,
+  type RefundStatus,
+  type SaleRefund,
 } from '../payment-provider';
 import { fromStripeAmount, toStripeAmount } from './stripe-amounts';
 import { intentOf, isUntouched, resultOf } from './stripe-intents';
@@ -28,7 +29,7 @@ export function createStripeReturns(stripe: Stripe): AfterSaleProvider {
       if (intent.status !== 'succeeded') {
         const isPending = !isUntouched(intent) && resultOf(intent).kind === 'pending';
         if (isPending) throw new Error(`${intent.id} is its buyer's to pay`);
-        return { kind: 'refused', code: 'not_charged' };
+        return { kind: 'refused', code: NOT_CHARGED };
       }
       const { request_id = '', item_id = '' } = intent.metadata;
       const refunds = await refundsOf(intent.id);
