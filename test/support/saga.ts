@@ -18,6 +18,7 @@ import {
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
 import { redisAddr } from './addresses';
 import { anAttempt, anItem, anOrder, aPurchase } from './purchases';
+import { eventually } from './eventually';
 import { createFakePaymentProvider } from './fake-payment-provider';
 import { redisStockOn, type RedisStock } from './redis-stock';
 import { createStepHooks } from './step-hooks';
@@ -190,8 +191,7 @@ export function useSaga({
     reset: async (order: Order, to: { runId?: string; eventId?: EventId } = {}) => {
       const { workflowService } = temporal.client;
       const runId = to.runId ?? (await handleOf(order).describe()).runId;
-      const eventId = to.eventId ?? (await workflowTasksOf(handleOf(order, runId)))[0];
-      if (eventId === undefined) throw new Error(`${order.requestId} has no workflow task yet`);
+      const eventId = to.eventId ?? (await firstWorkflowTaskOf(handleOf(order, runId)));
       const { runId: newRunId } = await workflowService.resetWorkflowExecution({
         namespace: 'default',
         workflowExecution: { workflowId: order.requestId, runId },
@@ -216,6 +216,14 @@ function endedOrder(event: OrderEvent): EndedOrder {
     refundedMinor: 0,
     restocked: 0,
   };
+}
+
+/** Local activities show their effects before the workflow task that runs them is completed. */
+function firstWorkflowTaskOf(handle: OrderHandle): Promise<EventId> {
+  return eventually('a workflow task is completed', async () => {
+    const [first] = await workflowTasksOf(handle);
+    return first;
+  });
 }
 
 /** The completed workflow tasks of a run. A reset can go to each of them. */
