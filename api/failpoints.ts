@@ -3,6 +3,9 @@ import type { Producer } from 'kafkajs';
 import type { Call, Failpoints } from '../platform/failpoints';
 import type { Admission } from '../engine/stock/admission';
 import type { StockLedger } from '../engine/stock/stock-ledger';
+import type { HintedRuns } from '../engine/payments/payment-hints';
+import type { CheckoutProvider } from '../engine/payments/payment-provider';
+import type { RefundStarter } from '../engine/payments/start-refund';
 import type { OrderPublisher } from './buy/buy';
 
 /** Every call of the gateway that changes something in another system. Reads need no failpoint. */
@@ -27,6 +30,22 @@ export const CANCELLATIONS_CALLS: typeof PUBLISHER_CALLS = { append: 'append-can
 
 /** The batch on its way to the broker: a dropped reply here makes the safe producer write it twice. */
 export const PRODUCER_CALLS: Record<keyof Pick<Producer, 'send'>, Call<'api'>> = { send: 'send' };
+
+/** For a page on which a buyer pays. */
+export const PROVIDER_CALLS: Record<keyof Pick<CheckoutProvider, 'checkout'>, Call<'api'>> = {
+  checkout: 'checkout',
+};
+
+/** What a webhook leads to. */
+export const HINTED_RUNS_CALLS: Record<keyof Omit<HintedRuns, 'hasRun'>, Call<'api'>> = {
+  ask: 'ask-run',
+  giveBack: 'start-late-refund',
+};
+
+export const REFUND_CALLS: Record<keyof RefundStarter, Call<'api'>> = {
+  noteReturns: 'start-returns',
+  refund: 'start-refund',
+};
 
 export const ANSWER_CALL: Call<'api'> = 'answer';
 

@@ -29,7 +29,7 @@ import {
   type LedgerOpener,
 } from '../engine/stock/ledger-opener';
 import { createLedgerRegistry, type LedgerRegistry } from '../engine/stock/ledger-registry';
-import { createRefundStarter } from '../engine/payments/start-refund';
+import { createRefundStarter, type RefundStarter } from '../engine/payments/start-refund';
 import { createAdmission } from '../engine/stock/admission';
 import { createClaimOrder } from '../engine/stock/claims';
 import { createSellingSwitch, watchSelling } from '../engine/stock/selling-switch';
@@ -137,11 +137,13 @@ async function runGateway(config: ApiConfig, logger: Logger) {
   const claim = createClaimOrder(redis, orderRetentionMs);
   const ledger = createStockLedger(redis);
   const ledgers = createLedgerOpener(createLedgerOpening(redis), registry);
+  const ofMoney = { ledger, ledgers, registry, temporal, archive, failpoints };
+  const { payments, refunds } = openPayments(config, ofMoney);
   const gateway = createGateway({
     admission: failpoints.around(admission, calls.ADMISSION_CALLS),
     ledgers,
     ledger: failpoints.around(ledger, calls.LEDGER_CALLS),
-    payments: openPayments(config, { ledger, ledgers, registry, temporal, archive }),
+    payments,
     publisher: failpoints.around(kafka.orders, calls.PUBLISHER_CALLS),
     cancelWorkflow: aroundCancel(failpoints, createCancelWorkflow(temporal.client)),
     findItem: createFindItem(temporal.client),
@@ -180,7 +182,7 @@ async function runGateway(config: ApiConfig, logger: Logger) {
         report: reportToLog(logger),
       }),
       archive: archive?.forOperators,
-      refunds: createRefundStarter(temporal.client, config.taskQueue),
+      refunds,
       // Connections are opened for each request: purchases share none of them.
       letters: {
         ...createLetterClients({ ...config, ...config.operator, archive: archive?.ofOperators }),
@@ -214,23 +216,25 @@ function openPayments(
     readonly registry: LedgerRegistry;
     readonly temporal: { readonly client: Client };
     readonly archive: { readonly forBuyers: Pick<Archive, 'newestOrder'> } | undefined;
+    readonly failpoints: Failpoints<'api'>;
   },
-): NonNullable<GatewayParts['payments']> {
-  const { ledger, ledgers, registry, archive } = clients;
+): { readonly payments: NonNullable<GatewayParts['payments']>; readonly refunds: RefundStarter } {
+  const { ledger, ledgers, registry, archive, failpoints } = clients;
   const { client } = clients.temporal;
-  const refunds = createRefundStarter(client, taskQueue);
-  return {
-    provider: openPaymentProvider(payments),
-    act: createPaymentHints({
-      ledger: createOpeningLedger(ledger, ledgers, registry),
-      runs: createHintedRuns(client, taskQueue),
-      noteReturns: (sale) => refunds.noteReturns(sale),
-      endOf: async ({ requestId, orderId }) => {
-        const newest = await archive?.forBuyers.newestOrder(requestId);
-        return newest?.orderId === orderId ? newest : undefined;
-      },
-    }),
-  };
+  const starter = createRefundStarter(client, taskQueue);
+  const refunds = failpoints.around(starter, calls.REFUND_CALLS);
+  const runs = createHintedRuns(client, taskQueue);
+  const act = createPaymentHints({
+    ledger: createOpeningLedger(ledger, ledgers, registry),
+    runs: failpoints.around(runs, calls.HINTED_RUNS_CALLS),
+    noteReturns: (sale) => refunds.noteReturns(sale),
+    endOf: async ({ requestId, orderId }) => {
+      const newest = await archive?.forBuyers.newestOrder(requestId);
+      return newest?.orderId === orderId ? newest : undefined;
+    },
+  });
+  const provider = failpoints.around(openPaymentProvider(payments), calls.PROVIDER_CALLS);
+  return { payments: { provider, act }, refunds };
 }
 
 /** Opens the admin listener and then the public one, so that no buyer is let in by a gateway that cannot open both. */

@@ -87,8 +87,13 @@ const LOOK_MS = 50;
 /**
  * Looks at an item's stock until `end` is called, at least once. `look` answers undefined when it could not see the stock.
  * `end` answers the violations, each kind once, and how often the stock was seen. A look that throws is a violation, too.
+ * `supplyMax`: what the supply may grow to where units of refunded sales are put back; `supply` where none are.
  */
-export function watchStock(look: () => Promise<StockCounts | undefined>, supply: number) {
+export function watchStock(
+  look: () => Promise<StockCounts | undefined>,
+  supply: number,
+  supplyMax = supply,
+) {
   const violations = new Set<string>();
   let looks = 0;
   let isOver = false;
@@ -100,7 +105,8 @@ export function watchStock(look: () => Promise<StockCounts | undefined>, supply:
       });
       if (counts) {
         looks += 1;
-        for (const violation of stockViolations(counts, supply)) violations.add(violation);
+        const now = Math.min(Math.max(counts.supply, supply), supplyMax);
+        for (const violation of stockViolations(counts, now)) violations.add(violation);
       }
       await sleep(LOOK_MS);
     } while (!isOver);

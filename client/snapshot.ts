@@ -77,6 +77,7 @@ const Charge = Type.Object({
   amount: Type.Union([Type.Number(), Type.Null()]),
   currency: Type.Union([Type.String(), Type.Null()]),
   payment_id: Type.Optional(Type.String()),
+  refunded: Type.Optional(Type.Number()),
 });
 export type Charge = Static<typeof Charge>;
 

@@ -23,6 +23,7 @@ export const CALLS = {
   // prettier-ignore
   api: [
     'hold', 'undo', 'reject', 'queue', 'append', 'send', 'answer', 'cancel', 'cancel-run', 'append-cancellation',
+    'checkout', 'ask-run', 'start-late-refund', 'start-returns', 'start-refund',
   ],
   // prettier-ignore
   ingest: [
@@ -32,6 +33,8 @@ export const CALLS = {
   // prettier-ignore
   worker: [
     'reserve', 'confirm', 'release', 'may-settle', 'settle', 'charge', 'find', 'refund', 'dead-letter', 'publish',
+    'cancel-payment', 'list-events', 'ask-run', 'start-late-refund', 'start-returns', 'refund-sale', 'returns',
+    'publish-return', 'note-returns', 'restock',
   ],
   archiver: ['positions', 'write', 'commit'],
 } as const;

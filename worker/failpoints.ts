@@ -1,6 +1,14 @@
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
-import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
-import type { PaymentProvider } from '../engine/payments/payment-provider';
+import type { OutcomePublisher, ReturnPublisher } from '../engine/kafka/outcome-publisher';
+import type { HintedRuns } from '../engine/payments/payment-hints';
+import type {
+  AfterSaleProvider,
+  CheckoutProvider,
+  PaymentEvents,
+  PaymentProvider,
+} from '../engine/payments/payment-provider';
+import type { RefundStarter } from '../engine/payments/start-refund';
+import type { AfterSaleLedger } from '../engine/stock/after-sale';
 import type { StockLedger } from '../engine/stock/stock-ledger';
 import type { Call } from '../platform/failpoints';
 
@@ -9,6 +17,12 @@ type WorkerLedger = Omit<
   StockLedger,
   'abandon' | 'awaitsRun' | 'cancel' | 'findOrder' | 'hasLeft' | 'item'
 >;
+
+/** Gateways open payments and read webhooks. */
+type WorkerProvider = PaymentProvider &
+  AfterSaleProvider &
+  Pick<CheckoutProvider, 'cancel'> &
+  Pick<PaymentEvents, 'listEvents'>;
 
 /**
  * The failpoints of the worker, by client and method. An activity needs none of its own: between its start and its first
@@ -27,11 +41,29 @@ export const FAILPOINTS = {
     charge: 'charge',
     find: 'find',
     refund: 'refund',
-  } satisfies Record<keyof PaymentProvider, Call<'worker'>>,
+    cancel: 'cancel-payment',
+    listEvents: 'list-events',
+    refundSale: 'refund-sale',
+    returns: 'returns',
+  } satisfies Record<keyof WorkerProvider, Call<'worker'>>,
+  runs: {
+    ask: 'ask-run',
+    giveBack: 'start-late-refund',
+  } satisfies Record<keyof Omit<HintedRuns, 'hasRun'>, Call<'worker'>>,
+  refunds: {
+    noteReturns: 'start-returns',
+  } satisfies Record<keyof Omit<RefundStarter, 'refund'>, Call<'worker'>>,
+  afterSale: {
+    noteReturns: 'note-returns',
+    restockSale: 'restock',
+  } satisfies Record<keyof AfterSaleLedger, Call<'worker'>>,
   deadLetters: {
     write: 'dead-letter',
   } satisfies Record<keyof DeadLetterWriter, Call<'worker'>>,
   outcomes: {
     publish: 'publish',
   } satisfies Record<keyof OutcomePublisher, Call<'worker'>>,
+  returns: {
+    publishReturn: 'publish-return',
+  } satisfies Record<keyof ReturnPublisher, Call<'worker'>>,
 } as const;

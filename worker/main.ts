@@ -136,10 +136,10 @@ async function main(): Promise<void> {
     database,
     logger,
   });
-  const refunds = createRefundStarter(client, taskQueue);
+  const refunds = failpoints.around(createRefundStarter(client, taskQueue), FAILPOINTS.refunds);
   const act = createPaymentHints({
     ledger: openingLedger,
-    runs: createHintedRuns(client, taskQueue),
+    runs: failpoints.around(createHintedRuns(client, taskQueue), FAILPOINTS.runs),
     noteReturns: (sale) => refunds.noteReturns(sale),
     endOf: async (order) => (database ? archive.endOf(order) : undefined),
   });
@@ -147,14 +147,14 @@ async function main(): Promise<void> {
   const refundActivities = createRefundActivities({
     sales: createSales({
       ledger: openingLedger,
-      afterSale: createAfterSaleLedger(redis),
+      afterSale: failpoints.around(createAfterSaleLedger(redis), FAILPOINTS.afterSale),
       archive: {
         endOf: archive.endOf,
         ...(database ? createArchivedReturns(database) : NO_RETURNS),
       },
     }),
     provider,
-    returns: publisher,
+    returns: failpoints.around(publisher, FAILPOINTS.returns),
     onOddReturn: (returned) => {
       logger.error(returned, 'a refund or dispute is in another currency than its sale');
     },

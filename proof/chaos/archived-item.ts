@@ -38,6 +38,7 @@ export interface ArchivedRow {
   readonly generation: number;
   readonly revision: number;
   readonly finishedAt: number | null;
+  readonly refundedMinor: number;
 }
 
 export interface ArchivedEvent extends Pick<
@@ -57,12 +58,8 @@ export function openArchivedItems(databaseUrl: string, kafka: Kafka, topics: Top
   const pool = createDatabasePool(access, { name: 'chaos', logger });
   const database = openArchive(pool);
   const archive = createArchive(database);
-  const archived = [
-    topics.ordersTopic,
-    topics.orderEventsTopic,
-    topics.deadLetterTopic,
-    topics.operatorActionsTopic,
-  ];
+  const { ordersTopic, orderEventsTopic, deadLetterTopic, operatorActionsTopic } = topics;
+  const archived = [ordersTopic, orderEventsTopic, deadLetterTopic, operatorActionsTopic];
 
   /** The stretches that are not archived. */
   const behind = async (): Promise<string | undefined> => {
@@ -98,6 +95,7 @@ export function openArchivedItems(databaseUrl: string, kafka: Kafka, topics: Top
       generation: Number(row.generation),
       revision: Number(row.revision),
       finishedAt: row.finished_at?.getTime() ?? null,
+      refundedMinor: Number(row.refunded_minor),
     }));
   };
 

@@ -54,6 +54,7 @@ export function createBuyers(
     return response.body.reason === 'confirmed' ? 'confirmed' : 'failed';
   };
   return {
+    gateway,
     /** Buys until the response is definite, and cancels what its plan says. Throws only when the signal is aborted. */
     buy: async (body: BuyBody): Promise<BuyerResult> => {
       const purchase = await buyUntilDefinite(gateway, body, bounds);

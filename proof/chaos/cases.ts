@@ -9,7 +9,7 @@ import {
   PROCESS_NAMES,
   type ProcessName,
 } from '../../platform/failpoints';
-import type { Trait } from './orders-plan';
+import { isOfCheckout, type Trait } from './orders-plan';
 
 /** What goes wrong, once for one order and once under a burst. */
 export interface ChaosCase {
@@ -53,6 +53,8 @@ const INGEST_FREEZE_MS = 12_000;
 const WORKER_FREEZE_MS = 11_000;
 /** Longer than an attempt of a refund or a dead letter (20 s). */
 const LONG_ACTIVITY_FREEZE_MS = 21_000;
+/** Longer than an attempt of a step of a refund (30 s). */
+const RETURN_FREEZE_MS = 31_000;
 /** After another archiver has got its partitions, which is when its session has ended (10 s). */
 const ARCHIVER_FREEZE_MS = 3_000;
 /** Asked every two seconds, and also while the process gets ready. */
@@ -78,6 +80,11 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     cancel: { order: 'cancelled', burstHit: 3 },
     'cancel-run': { order: 'cancelled', burstHit: 1 },
     'append-cancellation': { order: 'cancelled', burstHit: 2 },
+    checkout: { order: 'pays', burstHit: 20 },
+    'ask-run': { order: 'pays', burstHit: 20 },
+    'start-late-refund': { order: 'late-money', burstHit: 2 },
+    'start-returns': { order: 'dashboard', burstHit: 2 },
+    'start-refund': { order: 'given-back', burstHit: 2 },
   },
   ingest: {
     start: { burstHit: 40 },
@@ -103,6 +110,16 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     refund: { order: 'lost', burstHit: 2, freezeMs: LONG_ACTIVITY_FREEZE_MS },
     'dead-letter': { order: 'declined', burstHit: 4, freezeMs: LONG_ACTIVITY_FREEZE_MS },
     publish: { burstHit: 30 },
+    'cancel-payment': { order: 'walks-away', burstHit: 4 },
+    'list-events': { order: 'pays', hit: 3, burstHit: 6 },
+    'ask-run': { order: 'pays', burstHit: 20 },
+    'start-late-refund': { order: 'late-money', burstHit: 2 },
+    'start-returns': { order: 'dashboard', burstHit: 2 },
+    'refund-sale': { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
+    returns: { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
+    'publish-return': { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
+    'note-returns': { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
+    restock: { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
   },
   archiver: {
     positions: { hit: ARCHIVER_IS_READY, burstHit: ARCHIVER_IS_READY },
@@ -135,6 +152,11 @@ export function planCases(only = ''): readonly ChaosCase[] {
     }),
   );
   return [...atFailpoints, ...ofTheArchive].filter((one) => nameOf(one).includes(only));
+}
+
+/** Whether the buyers of a case pay themselves. */
+export function isInCheckout({ order }: Pick<ChaosCase, 'order'>): boolean {
+  return order !== 'late' && isOfCheckout(order);
 }
 
 /** A failpoint is named as FAILPOINTS takes it, without the number of the hit. */

@@ -35,6 +35,9 @@ export interface Servers {
 const PATIENT_MS = 60_000;
 const IMPATIENT_MS = 3_000;
 
+/** Of the operator who gives money back. */
+export const OPERATOR_TOKEN = 'the-operator-of-the-chaos-harness';
+
 export type Instance = Awaited<ReturnType<typeof openInstance>>;
 
 /**
@@ -65,6 +68,9 @@ export async function openInstance(servers: Servers) {
         PAYMENT_DECLINE_RATE: '0',
         // Open orders are counted by namespace, which the instances share.
         OPEN_ORDERS_MAX: '2000',
+        OPERATOR_TOKEN,
+        // Where no webhook comes, its reader is waited for.
+        PAYMENT_EVENTS_EVERY: '2',
       },
     });
     const redis = new Redis(`redis://${redisAddr}`);

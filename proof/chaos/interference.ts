@@ -105,7 +105,7 @@ export async function releaseLost(
 }
 
 /** The order that admission makes of a purchase. */
-function orderOf(
+export function orderOf(
   body: BuyBody,
   { priceMinor, currency, acceptedAt }: Pick<LedgerEntry, 'priceMinor' | 'currency' | 'acceptedAt'>,
 ): Order {

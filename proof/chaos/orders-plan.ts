@@ -22,7 +22,28 @@ export type Trait =
   /** Its buyer cancels it once its workflow has reserved it. */
   | 'cancelled'
   /** Its buyer cancels it as soon as it is accepted. */
-  | 'cancelled-at-once';
+  | 'cancelled-at-once'
+  | CheckoutTrait;
+
+/** What an order of a sale in checkout goes through. */
+const CHECKOUT_TRAITS = [
+  /** Its buyer pays. */
+  'pays',
+  /** Its buyer opens the page and never comes back. */
+  'walks-away',
+  /** Its buyer pays when its reservation has just been released, as by a later run. */
+  'late-money',
+  /** It is paid, and an operator gives back a part of the money and puts a unit back. */
+  'given-back',
+  /** It is paid, and a part of the money is given back in the provider's own dashboard. */
+  'dashboard',
+] as const;
+type CheckoutTrait = (typeof CHECKOUT_TRAITS)[number];
+
+export const isOfCheckout = (trait: Trait) => CHECKOUT_TRAITS.some((one) => one === trait);
+
+/** What is given back of an order, in minor units; and the units that are put back with it by an operator. */
+export const GIVEN_BACK = { amountMinor: 400, restock: 1 } as const;
 
 /** Enough to release an order while it is being charged. */
 const SLOW_CHARGE_MS = 1_500;
@@ -46,7 +67,7 @@ export function planOrder(itemId: string, index: number, trait: Trait, amount = 
   };
 }
 
-export function hasTrait({ request_id }: BuyBody, trait: Trait): boolean {
+export function hasTrait({ request_id }: Pick<BuyBody, 'request_id'>, trait: Trait): boolean {
   return request_id.endsWith(`-${trait}`);
 }
 
@@ -70,6 +91,26 @@ export function planBurst(
     planOrder(itemId, index, traitAt(index, victim), 1 + (index % 2)),
   );
 }
+
+/** The same for a sale in checkout. */
+export function planCheckoutBurst(itemId: string, orders: number): BuyBody[] {
+  return Array.from({ length: orders }, (_, index) =>
+    planOrder(itemId, index, CHECKOUT_BURST[index % 20] ?? 'pays', 1 + (index % 2)),
+  );
+}
+
+/** By the last digits of their number. */
+const CHECKOUT_BURST: Readonly<Partial<Record<number, Trait>>> = {
+  1: 'walks-away',
+  4: 'given-back',
+  5: 'cancelled',
+  7: 'late-money',
+  8: 'walks-away',
+  10: 'dashboard',
+  13: 'given-back',
+  16: 'late-money',
+  18: 'cancelled-at-once',
+};
 
 function traitAt(index: number, victim: ProcessName): Trait {
   if (index % 10 === 3) return 'declined';

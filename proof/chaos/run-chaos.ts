@@ -5,18 +5,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyBody } from '../../client/gateway';
 import { watchStock } from '../../client/invariants';
 import type { ItemId } from '../../engine/orders/order';
-import { freeUnitsKey } from '../../engine/stock/keys';
+import { freeUnitsKey, saleKey } from '../../engine/stock/keys';
 import { FAILPOINT_FIRED } from '../../platform/failpoints';
 import { until } from '../../platform/until';
 import type { InstanceProcess } from '../../stack/engine-instance';
 import { logSize } from '../../stack/guarded-process';
 import { prepareArchiveFault, type Fault } from './archive-faults';
 import type { BuyerResult } from './buyers';
-import { nameOf, type ChaosCase } from './cases';
-import { openInstance, type Instance, type Servers } from './instance';
+import { isInCheckout, nameOf, type ChaosCase } from './cases';
+import { payAndGiveBack, PAY_WITHIN_MS } from './checkout-orders';
+import { openInstance, setProviderRules, type Instance, type Servers } from './instance';
 import { prepareOrders, publishAbandoned, releaseLost } from './interference';
 import { findViolations, type Violation } from './invariants';
-import { BURST_ORDERS, burstUnits, planBurst, planOrder } from './orders-plan';
+import {
+  BURST_ORDERS,
+  burstUnits,
+  GIVEN_BACK,
+  hasTrait,
+  planBurst,
+  planCheckoutBurst,
+  planOrder,
+  PROVIDER_RULES,
+} from './orders-plan';
 import { takeSnapshot, waitForItem } from './snapshot';
 
 export interface CaseResult {
@@ -92,9 +102,12 @@ async function runCase(instance: Instance, one: ChaosCase, orders: number): Prom
   // One after the other: what is left of the first must not pass the failpoint of the burst.
   const single = await runSale(instance, one, planSingle(`${run}-one`, one), one.hit);
   const itemId = `${run}-burst` as ItemId;
-  const plan = planBurst(itemId, { orders, victim: one.victim });
+  const plan = isInCheckout(one)
+    ? planCheckoutBurst(itemId, orders)
+    : planBurst(itemId, { orders, victim: one.victim });
   const hit = Math.max(1, Math.round((one.burstHit * orders) / BURST_ORDERS));
-  const burst = await runSale(instance, one, { itemId, supply: burstUnits(orders), plan }, hit);
+  const sale = { itemId, supply: burstUnits(orders), plan, inCheckout: isInCheckout(one) };
+  const burst = await runSale(instance, one, sale, hit);
   return { case: one, one: single, burst, ms: Date.now() - startedAt };
 }
 
@@ -102,18 +115,22 @@ interface Sale {
   readonly itemId: ItemId;
   readonly supply: number;
   readonly plan: readonly BuyBody[];
+  readonly inCheckout: boolean;
   /** Bought at the other gateway while the first one is frozen. */
   readonly atOtherApi?: BuyBody | undefined;
 }
 
 /** At the gateway's points two buyers want one unit: a hold that has expired must not count twice. */
-function planSingle(itemId: string, { order, victim, action }: ChaosCase): Sale {
+function planSingle(itemId: string, one: ChaosCase): Sale {
+  const { order, victim, action } = one;
   const isSoldOut = order === 'late' || order === 'abandoned';
-  const isContested = victim === 'api' && action === 'freeze' && !isSoldOut;
+  const isHeld = !isSoldOut && !isInCheckout(one);
+  const isContested = victim === 'api' && action === 'freeze' && isHeld;
   return {
     itemId: itemId as ItemId,
     supply: isSoldOut ? 0 : 1,
     plan: [planOrder(itemId, 0, order === 'late' ? 'plain' : order)],
+    inCheckout: isInCheckout(one),
     atOtherApi: isContested ? planOrder(itemId, 1, 'plain') : undefined,
   };
 }
@@ -123,6 +140,8 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   const { redis, signal, archive } = instance;
   const { itemId, supply, plan } = sale;
   await redis.set(freeUnitsKey(itemId), supply);
+  if (sale.inCheckout) await redis.hset(saleKey(itemId), 'pay_within', PAY_WITHIN_MS);
+  await setProviderRules(instance.paymentUrl, rulesOf(one));
   await prepareOrders(instance, plan);
   await instance.setEager(one.victim !== 'worker');
   const buying: Promise<BuyerResult>[] = [];
@@ -142,9 +161,10 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   );
   const { purchases, statuses } = seen;
   const archived = await archive.read(itemId, signal);
+  const sold = plan.filter((body) => seen.entries.get(body.request_id)?.state === 'sold');
   const violations: (Violation | { guarantee: 'none'; what: string })[] = findViolations({
     ...seen,
-    supply,
+    supply: supply + unitsPutBack(sold),
     archive: archived,
   });
   // Then nothing has been shown.
@@ -167,23 +187,47 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
   };
 }
 
+/**
+ * What the provider does. Where a worker of a sale in checkout fails, no webhook comes: the worker itself reads the list of
+ * events, and passes the points of that.
+ */
+function rulesOf(one: ChaosCase): readonly object[] {
+  if (!isInCheckout(one)) return PROVIDER_RULES;
+  return one.victim === 'worker' ? [{ kind: 'lost', operation: 'webhook' }] : [];
+}
+
+/** Units that operators put back when they give back money of these orders. */
+function unitsPutBack(orders: readonly BuyBody[]): number {
+  return orders.filter((body) => hasTrait(body, 'given-back')).length * GIVEN_BACK.restock;
+}
+
 /** Sells until every order has come to its end, whatever fails meanwhile, and looks at everything but the archive. */
 async function sell(
   instance: Instance,
-  { itemId, supply, plan }: Sale,
+  { itemId, supply, plan, inCheckout }: Sale,
   { buying, fault }: { readonly buying: Promise<BuyerResult>[]; readonly fault: Fault },
 ) {
   const { buyers, ledger } = instance;
   const begunAt = Date.now();
-  const watch = watchStock(async () => {
-    const item = await ledger.item(itemId);
-    if (!item) throw new Error(`the ledger does not know ${itemId}`);
-    return item.counts;
-  }, supply);
+  const watch = watchStock(
+    async () => {
+      const item = await ledger.item(itemId);
+      if (!item) throw new Error(`the ledger does not know ${itemId}`);
+      return item.counts;
+    },
+    supply,
+    supply + unitsPutBack(plan),
+  );
   const over = new AbortController();
   const releasing = releaseLost(instance, plan, over.signal);
   buying.push(
-    ...plan.map((body, index) => (index % 2 === 0 ? buyers.patient : buyers.impatient).buy(body)),
+    ...plan.map(async (body, index) => {
+      const { gateway, buy } = index % 2 === 0 ? buyers.patient : buyers.impatient;
+      const purchase = await buy(body);
+      const isOrder = purchase.outcome === 'accepted' || purchase.outcome === 'duplicate';
+      if (inCheckout && isOrder) await payAndGiveBack(instance, gateway, body);
+      return purchase;
+    }),
   );
   // These reject only when the run is stopped, and are awaited below.
   void Promise.allSettled([...buying, releasing]);

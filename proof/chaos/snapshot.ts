@@ -6,8 +6,10 @@ import {
   type Charge,
 } from '../../client/snapshot';
 import type { LedgerEntry } from '../../engine/orders/ledger';
-import { ORDER_WORKFLOW } from '../../engine/orders/contract';
+import { LATE_PAYMENT_WORKFLOW, ORDER_WORKFLOW } from '../../engine/orders/contract';
+import { REFUND_WORKFLOW, RETURNS_WORKFLOW } from '../../engine/orders/refund';
 import type { OrderEvent } from '../../engine/orders/order-event';
+import type { ReturnEvent } from '../../engine/orders/return-event';
 import type { ItemId, Order, RequestId } from '../../engine/orders/order';
 import { claimKey, itemKeys } from '../../engine/stock/keys';
 import { readEvents } from '../../engine/stock/stored-entry';
@@ -49,6 +51,7 @@ export interface Snapshot {
   }[];
   /** What other systems were told, repeats included. */
   readonly events: readonly OrderEvent[];
+  readonly returns: readonly ReturnEvent[];
   /** The ids under which the topics name an order: of each acceptance, and of each event. */
   readonly orderIds: ReadonlySet<string>;
   /** Absent: there is no archiver. */
@@ -99,6 +102,7 @@ export async function takeSnapshot(
     records: topics.records(itemId).map(({ requestId }) => requestId),
     letters: topics.letters(itemId),
     events: topics.events(itemId),
+    returns: topics.returns(itemId),
     orderIds: new Set([
       ...topics.records(itemId).map(orderIdOf),
       ...topics.events(itemId).map(({ order }) => order.orderId),
@@ -114,6 +118,9 @@ export function orderIdOf({
 }: Pick<Order, 'orderId' | 'acceptedAt'> & { readonly requestId: string }): string {
   return orderId ?? `${requestId}@${acceptedAt}`;
 }
+
+/** What else runs for orders, after their own workflows. */
+const AFTER_THE_SALE = [REFUND_WORKFLOW, RETURNS_WORKFLOW, LATE_PAYMENT_WORKFLOW];
 
 /** Every run of every order workflow of an item, by Temporal's own index. */
 async function readRuns(
@@ -160,6 +167,10 @@ export async function waitForItem(
     const runs = await readRuns(instance, itemId);
     const open = runs.filter(({ status }) => status === 'RUNNING');
     if (open.length > 0) return `${open.length} workflows are running`;
+    const { count } = await instance.temporal.workflow.count(
+      `WorkflowType IN ('${AFTER_THE_SALE.join("', '")}') AND ItemId = '${itemId}' AND ExecutionStatus = 'Running'`,
+    );
+    if (count > 0) return `${count} refunds are under way`;
     await topics.catchUp(signal);
     const handled = new Set([
       ...runs.map(({ requestId }) => requestId),

@@ -4,6 +4,7 @@ import { decodeDeadLetter } from '../../engine/kafka/dead-letters';
 import { withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
 import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
+import { decodeReturnEvent, type ReturnEvent } from '../../engine/orders/return-event';
 import type { Order } from '../../engine/orders/order';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { until } from '../../platform/until';
@@ -23,6 +24,7 @@ export async function openTopicTail(
   const records = new Map<string, Order[]>();
   const letters = new Map<string, DeadLetter[]>();
   const events = new Map<string, OrderEvent[]>();
+  const returns = new Map<string, ReturnEvent[]>();
   const read = new Map<string, bigint>();
   const groupId = `tail-${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false });
@@ -38,9 +40,12 @@ export async function openTopicTail(
           if (decoded.kind !== 'order') continue;
           add(records, decoded.order.itemId, decoded.order);
         } else if (topic === orderEventsTopic) {
-          const decoded = decodeOrderEvent(message.value);
+          const returned = decodeReturnEvent(message.value);
+          const decoded = returned.kind === 'other' ? decodeOrderEvent(message.value) : returned;
           if (decoded.kind === 'invalid') throw new Error(`an event is ${decoded.problem}`);
-          add(events, decoded.event.order.itemId, decoded.event);
+          const { event } = decoded;
+          if ('returned' in event) add(returns, event.order.itemId, event);
+          else add(events, event.order.itemId, event);
         } else {
           const letter = decodeDeadLetter({ topic, partition, ...message, headers });
           add(letters, letter.itemId ?? '', letter);
@@ -78,6 +83,8 @@ export async function openTopicTail(
     letters: (itemId: string): readonly DeadLetter[] => letters.get(itemId) ?? [],
     /** The events of an item's orders, repeats included. */
     events: (itemId: string): readonly OrderEvent[] => events.get(itemId) ?? [],
+    /** The events of refunds and disputes of an item's orders, repeats included. */
+    returns: (itemId: string): readonly ReturnEvent[] => returns.get(itemId) ?? [],
     close: () => consumer.disconnect(),
   };
 }

@@ -71,6 +71,7 @@ describe('the points', () => {
       ...Object.values({ ...api.ADMISSION_CALLS, ...api.PUBLISHER_CALLS, ...api.PRODUCER_CALLS }),
       ...Object.values(api.LEDGER_CALLS),
       ...Object.values(api.CANCELLATIONS_CALLS),
+      ...Object.values({ ...api.PROVIDER_CALLS, ...api.HINTED_RUNS_CALLS, ...api.REFUND_CALLS }),
       ...[api.ANSWER_CALL, api.CANCEL_RUN_CALL],
     ],
     ingest: [
@@ -87,6 +88,8 @@ describe('the points', () => {
       ...Object.values(WORKER.provider),
       ...Object.values(WORKER.deadLetters),
       ...Object.values(WORKER.outcomes),
+      ...Object.values({ ...WORKER.runs, ...WORKER.refunds, ...WORKER.returns }),
+      ...Object.values(WORKER.afterSale),
     ],
     archiver: [...Object.values(ARCHIVER.store), ARCHIVER.commit],
   };

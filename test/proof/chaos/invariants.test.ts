@@ -1,6 +1,8 @@
 import type { LedgerEntry } from '../../../engine/orders/ledger';
-import type { ItemId, OrderId, RequestId } from '../../../engine/orders/order';
+import type { ItemId, OrderId, RequestId, UserId } from '../../../engine/orders/order';
 import { outcomeEvent, type OrderEvent } from '../../../engine/orders/order-event';
+import type { ReturnEvent } from '../../../engine/orders/return-event';
+import type { SaleReturn } from '../../../engine/orders/sale-return';
 import { findViolations } from '../../../proof/chaos/invariants';
 import type { ArchivedItem, ArchivedRow } from '../../../proof/chaos/archived-item';
 import type { Snapshot } from '../../../proof/chaos/snapshot';
@@ -57,6 +59,7 @@ const RIGHT: Snapshot = {
   records: ['sold', 'declined'],
   letters: [{ id: 'declined:run', requestId: 'declined', reason: 'payment-declined' }],
   events: [],
+  returns: [],
   orderIds: new Set(),
 };
 
@@ -148,6 +151,11 @@ test.each<[string, string, Partial<Snapshot>]>([
     'the amount is wrong',
     { charges: [{ key: 'sold:1', status: 'captured', amount: 2000, currency: 'USD' }] },
   ],
+  [
+    'G4',
+    'a payment can still be made',
+    { charges: [...RIGHT.charges, { key: 'late:1', status: 'open', amount: 1, currency: 'USD' }] },
+  ],
   ['G5', 'a rejected request is in the log', { records: ['sold', 'declined', 'late'] }],
   ['G5', 'a rejected request keeps its id', { claims: new Map([['late', 599_000]]) }],
   ['G5', 'a user is counted with units that they do not have', { buyers: new Map([['u9', 1]]) }],
@@ -181,6 +189,66 @@ test.each<[string, string, Partial<Snapshot>]>([
 ])('%s is violated when %s', (guarantee, _, wrong) => {
   const violated = findViolations({ ...RIGHT, ...wrong }).map((violation) => violation.guarantee);
   expect(violated).toContain(guarantee);
+});
+
+describe('a refund', () => {
+  const id = 'sold-given-back';
+  const [purchase, ...others] = RIGHT.purchases as [
+    Snapshot['purchases'][number],
+    ...Snapshot['purchases'],
+  ];
+  const refund: SaleReturn = {
+    kind: 'refund',
+    id: 're_1',
+    amountMinor: 400,
+    status: 'succeeded',
+    at: 1,
+  };
+  const refunded = entry({ userId: 'sold-user', returns: [refund], restocked: { op: 1 } });
+  const charge = {
+    key: `${id}:1`,
+    status: 'captured',
+    amount: 1000,
+    currency: 'USD',
+    refunded: 400,
+  };
+  const requestId = id as RequestId;
+  const { userId, units: amount, priceMinor, currency, acceptedAt } = refunded;
+  const order = { itemId: 'i' as ItemId, requestId, orderId: 'o1' as OrderId, amount };
+  const paid = { userId: userId as UserId, priceMinor, currency, acceptedAt };
+  const told: ReturnEvent = { order: { ...order, ...paid }, paymentId: 'p', returned: refund };
+  /** One order, sold and partly given back, with its unit. */
+  const right: Snapshot = {
+    ...RIGHT,
+    supply: 6,
+    purchases: [{ ...purchase, body: { ...purchase.body, request_id: id } }, ...others],
+    statuses: new Map([...RIGHT.statuses, [id, 'confirmed']]),
+    counts: { free: 5, held: 0, queued: 0, reserved: 0, sold: 1, supply: 6 },
+    entries: new Map([[id, refunded], ...[...RIGHT.entries].slice(1)]),
+    buyers: new Map([['sold-user', 0]]),
+    runs: [{ requestId: id, status: 'COMPLETED' }, ...RIGHT.runs.slice(1)],
+    charges: [charge],
+    records: [id, 'declined'],
+    returns: [told],
+  };
+  const violations = (wrong: Partial<Snapshot>) =>
+    findViolations({ ...right, ...wrong }).map(({ what }) => what);
+  const withEntry = (fields: Partial<LedgerEntry>) => ({
+    entries: new Map([...right.entries, [id, { ...refunded, ...fields }]]),
+  });
+
+  test('is right when it is made once, known and told, and its unit is back', () => {
+    expect(violations({})).toEqual([]);
+  });
+
+  test.each<[string, Partial<Snapshot>, string]>([
+    ['made twice', { charges: [{ ...charge, refunded: 800 }] }, `${id}: 800 given back of 400`],
+    ['not known', withEntry({ returns: [] }), `${id}: 0 of 400 is known to be given back`],
+    ['without its unit', withEntry({ restocked: {} }), `${id}: 0 units put back of 1`],
+    ['not told', { returns: [] }, `refund re_1 of ${id} as succeeded is not told`],
+  ])('is wrong when it is %s', (_, wrong, what) => {
+    expect(violations(wrong)).toContain(what);
+  });
 });
 
 describe('what other systems are told', () => {
@@ -255,6 +323,7 @@ describe('the archive', () => {
     generation: 1,
     revision: 7,
     finishedAt: 6,
+    refundedMinor: 0,
   };
   const { orderId, revision, status, reason, paymentId, generation } = row;
   const archive: ArchivedItem = {
