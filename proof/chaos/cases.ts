@@ -135,7 +135,7 @@ const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
   archiver: ARCHIVER_FREEZE_MS,
 };
 
-/** Every point with every action that makes sense there and every fault, or those whose name contains `only`. */
+/** Every point with every action that makes sense there and every fault, or those whose name contains a text of `only`, comma-separated. */
 export function planCases(only = ''): readonly ChaosCase[] {
   const atFailpoints = PROCESS_NAMES.flatMap((victim) =>
     pointsOf(victim).flatMap((point) =>
@@ -151,7 +151,9 @@ export function planCases(only = ''): readonly ChaosCase[] {
       return { ...what, victim: 'archiver', order: 'plain', hit: 0, burstHit: 40, freezeMs: 0 };
     }),
   );
-  return [...atFailpoints, ...ofTheArchive].filter((one) => nameOf(one).includes(only));
+  return [...atFailpoints, ...ofTheArchive].filter((one) =>
+    only.split(',').some((text) => nameOf(one).includes(text)),
+  );
 }
 
 /** Whether the buyers of a case pay themselves. */

@@ -150,8 +150,8 @@ function parseOptions(args: readonly string[]) {
       'Kills and freezes every process at every failpoint, and PostgreSQL, for one order and under a burst, and checks G1 to G7, G9, G10 and G12.',
     )
     .option(
-      '--only <text>',
-      'only cases with this text in <point>=<action>, such as worker.charge, postgres or =freeze',
+      '--only <texts>',
+      'only cases with one of these in <point>=<action>, such as worker.charge,postgres or =freeze',
     )
     .option('--lanes <n>', `engines side by side, 1 to ${INSTANCES_MAX}`, parseInstances, INSTANCES)
     .option('--json <file>', 'write the results to a file as JSON')
