@@ -51,8 +51,9 @@ export function createRefundActivities({
       if (restock > left) throw refused('too-many-units');
       const { currency } = sale.order;
       const amount = amountMinor !== undefined && { amountMinor };
-      const { key, keySince } = sale;
-      const result = await provider.refundSale({ key, keySince, refundKey, currency, ...amount });
+      const { key, keySince, paymentId } = sale;
+      const refund = { key, keySince, paymentId, refundKey, currency, ...amount };
+      const result = await provider.refundSale(refund);
       // It is sold, so that it was paid: the provider's index may be behind.
       if ('kind' in result && result.code === NOT_CHARGED)
         throw new Error('the payment is not found');
@@ -73,8 +74,8 @@ export function createRefundActivities({
     }: SaleInput & { readonly refund?: SaleReturn }): Promise<SaleReturn[]> {
       const sale = await saleOf(step);
       if (!sale) return [];
-      const { refunds, disputes } = await provider.returns(sale.key, sale.keySince);
-      const { order, paymentId, returns: known } = sale;
+      const { key, keySince, order, paymentId, returns: known } = sale;
+      const { refunds, disputes } = await provider.returns(key, keySince, paymentId);
       const listed = [...refunds, ...disputes].flatMap((one) => {
         if (one.currency === order.currency) return [toReturn(one, order.currency)];
         // The others are told all the same.

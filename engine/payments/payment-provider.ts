@@ -91,6 +91,8 @@ export interface SaleRefund {
   /** The payment key of the sale. */
   readonly key: string;
   readonly keySince?: number;
+  /** The provider's id of the payment, where it is known. */
+  readonly paymentId?: string | undefined;
   /** Names this refund for ever: asked for again, it is the same refund. */
   readonly refundKey: string;
   /** Minor units of the currency of the sale; absent: all that is left. */
@@ -139,10 +141,11 @@ export interface AfterSaleProvider {
   refundSale(
     refund: SaleRefund,
   ): Promise<RefundState | { readonly kind: 'refused'; readonly code: string }>;
-  /** All refunds and disputes of a key's payment, the oldest first. */
+  /** All refunds and disputes of a key's payment, the oldest first. `paymentId` as in a refund. */
   returns(
     key: string,
     keySince?: number,
+    paymentId?: string,
   ): Promise<{
     readonly refunds: readonly RefundState[];
     readonly disputes: readonly DisputeState[];

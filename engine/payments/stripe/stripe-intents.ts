@@ -19,12 +19,18 @@ const METHODS = ['card'] satisfies Stripe.PaymentIntentCreateParams['allowed_pay
 /** Stripe knows an idempotency key for 24 hours, and the clock by which a key is dated may be off by an hour. */
 const KEY_KNOWN_MS = 22 * 3_600_000;
 
-/** The intent with which the key was tried, or an untouched one, which is created where there is none. */
+/**
+ * The intent with which the key was tried, or an untouched one, which is created where there is none. `paymentId`: of a sale,
+ * which may be of any age: then nothing is searched. It may be another provider's.
+ */
 export async function intentOf(
   stripe: Stripe,
   key: string,
   since: number | undefined,
+  paymentId?: string,
 ): Promise<Stripe.PaymentIntent> {
+  const paid = paymentId?.startsWith('pi_') ? await readIntent(stripe, paymentId) : undefined;
+  if (paid?.metadata['payment_key'] === key) return paid;
   // First, so that a key of last week does not get one intent more with each look-up.
   const older = await Promise.all(
     (await olderIds(stripe, key, since)).map((id) => readIntent(stripe, id)),

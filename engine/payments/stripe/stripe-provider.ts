@@ -139,7 +139,7 @@ export function createStripePaymentProvider(
     refund: (key, keySince) => withContext(`refund ${key}`, refund(key, keySince)),
     refundSale: (wanted) =>
       withContext(`refund ${wanted.refundKey} of ${wanted.key}`, returns.refundSale(wanted)),
-    returns: (key, keySince) => withContext(`returns ${key}`, returns.returns(key, keySince)),
+    returns: (key, ...known) => withContext(`returns ${key}`, returns.returns(key, ...known)),
     ...events,
   };
 }

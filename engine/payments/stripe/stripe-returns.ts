@@ -24,8 +24,8 @@ export function createStripeReturns(stripe: Stripe): AfterSaleProvider {
       .autoPagingToArray({ limit: LISTED_MAX });
 
   return {
-    async refundSale({ key, keySince, refundKey, amountMinor, currency }: SaleRefund) {
-      const intent = await intentOf(stripe, key, keySince);
+    async refundSale({ key, keySince, paymentId, refundKey, amountMinor, currency }: SaleRefund) {
+      const intent = await intentOf(stripe, key, keySince, paymentId);
       if (intent.status !== 'succeeded') {
         const isPending = !isUntouched(intent) && resultOf(intent).kind === 'pending';
         if (isPending) throw new Error(`${intent.id} is its buyer's to pay`);
@@ -60,8 +60,8 @@ export function createStripeReturns(stripe: Stripe): AfterSaleProvider {
       }
     },
 
-    async returns(key, keySince) {
-      const intent = await intentOf(stripe, key, keySince);
+    async returns(key, keySince, paymentId) {
+      const intent = await intentOf(stripe, key, keySince, paymentId);
       if (isUntouched(intent)) return { refunds: [], disputes: [] };
       const refunds = await refundsOf(intent.id);
       const disputes = await stripe.disputes

@@ -176,6 +176,29 @@ describe('a refund that closes a key at Stripe', () => {
     expect(stripe.moneyHeld(key)).toBe(0);
   });
 
+  it('needs no search for a sale of any age whose payment is known', async () => {
+    const refund = await sold();
+    const found = await provider.find(refund.key, refund.keySince);
+    const paymentId = found?.kind === 'charged' ? found.paymentId : '';
+    stripe.moveClock(40 * DAYS);
+    const old = { ...refund, keySince: Date.now() - 40 * DAYS, paymentId, amountMinor: 300 };
+    await expect(provider.refundSale(old)).resolves.toMatchObject({ status: 'succeeded' });
+    const { refunds } = await provider.returns(old.key, old.keySince, paymentId);
+    expect(refunds).toMatchObject([{ amountMinor: 300 }]);
+    expect(stripe.requests).not.toContain('GET /v1/payment_intents/search');
+  });
+
+  it('is never of a payment that is another one', async () => {
+    const refund = { ...(await sold()), amountMinor: 300 };
+    const other = await provider.find((await sold()).key);
+    const paymentId = other?.kind === 'charged' ? other.paymentId : '';
+    await provider.refundSale({ ...refund, paymentId });
+    expect(stripe.moneyHeld(refund.key)).toBe(700);
+    await expect(provider.returns(refund.key, refund.keySince, 'pay_1')).resolves.toMatchObject({
+      refunds: [{ amountMinor: 300 }],
+    });
+  });
+
   it('searches only for a key that may be old', async () => {
     await provider.refund((await sold()).key, Date.now());
     expect(stripe.requests).not.toContain('GET /v1/payment_intents/search');
