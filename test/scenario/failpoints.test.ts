@@ -16,6 +16,10 @@ const SOME = [
   'worker.confirm.after=kill',
   // Refunded and recorded, and requested again.
   'worker.settle.after=drop',
+  // Nobody can pay any more, and the units are not free yet.
+  'worker.cancel-payment.after=kill',
+  // Given back, and asked for again.
+  'worker.refund-sale.after=kill',
 ];
 
 test('a kill or a lost response at a failpoint violates no guarantee, for one order and in a burst', async () => {
