@@ -17,6 +17,11 @@ async function aQueuedOrder(): Promise<Order> {
   return anOrder(attempt);
 }
 
+interface Due {
+  payBy?: number;
+  payLeftMs?: number;
+}
+
 /** Another acceptance of the same request. */
 const another = (order: Order): Order => ({ ...order, orderId: 'another.1' as OrderId });
 
@@ -55,10 +60,25 @@ describe('reserve and release', () => {
     const own = await stock.ledger.reserve({ ...order, payWithinMs }, 12);
     expect(own).toMatchObject({ kind: 'reserved', payBy: expect.any(Number) as number });
     // The deadline is the generation's: who reserves it again has no more time.
-    const { payBy, payLeftMs = 0 } = own as { payBy?: number; payLeftMs?: number };
+    const { payBy, payLeftMs = 0 } = own as Due;
     const again = await stock.ledger.reserve({ ...order, payWithinMs: 3_600_000 }, 13);
     expect(again).toMatchObject({ again: true, payBy });
-    expect((again as { payLeftMs?: number }).payLeftMs).toBeLessThanOrEqual(payLeftMs);
+    expect((again as Due).payLeftMs).toBeLessThanOrEqual(payLeftMs);
+  });
+
+  test('tell the deadline of a payment by the clock of Redis, whatever the clock of the run', async () => {
+    const now = async () => {
+      const [seconds = 0, micros = 0] = (await stock.redis.time()).map(Number);
+      return seconds * 1_000 + Math.floor(micros / 1_000);
+    };
+    for (const fence of [10, Date.now() + 3_600_000]) {
+      const order = { ...(await aQueuedOrder()), payWithinMs: 60_000 };
+      const before = await now();
+      const { payBy = 0, payLeftMs } = (await stock.ledger.reserve(order, fence)) as Due;
+      expect(payBy - 60_000).toBeGreaterThanOrEqual(before);
+      expect(payBy - 60_000).toBeLessThanOrEqual(await now());
+      expect(payLeftMs).toBe(60_000);
+    }
   });
 
   test('tell that an entry is older than order ids', async () => {

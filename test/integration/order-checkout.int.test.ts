@@ -13,13 +13,21 @@ const { money, start, reset, lettersOf, eventsOf, countsOf } = saga;
 const LONG_MS = 600_000;
 /** More than a run takes to get there, on a busy machine. */
 const SHORT_MS = 2_000;
+const HOUR_MS = 3_600_000;
 
 const keyOf = (order: Order, generation = 1) =>
   paymentKey(order.requestId, order.orderId, generation);
 
-/** An order whose buyer has the page before them. */
-async function anAwaitingOrder(payWithinMs: number): Promise<{ order: Order; run: OrderHandle }> {
+/** An order whose buyer has the page before them. `aheadMs`: how far Redis's clock is ahead of Temporal's, as the run is told. */
+async function anAwaitingOrder(
+  payWithinMs: number,
+  aheadMs = 0,
+): Promise<{ order: Order; run: OrderHandle }> {
   const order = await saga.aQueuedOrder({ payWithinMs });
+  saga.onStep(order, 'after', 'reserveStock', async (reservation = {}) => {
+    const { payBy = 0 } = (await saga.entryOf(order)) ?? {};
+    Object.assign(reservation, { payBy: payBy + aheadMs });
+  });
   const run = await start(order);
   await untilAwaiting(order);
   await money.provider.checkout(orderCharge(order, 1));
@@ -70,15 +78,22 @@ describe('an order that its buyer pays', () => {
 
   test('waits on after a hint that was wrong, and after a card that was declined', async () => {
     const { order, run } = await anAwaitingOrder(LONG_MS);
-    money.pay(keyOf(order), 'decline');
+    const key = keyOf(order);
+    for (const action of ['decline', 'challenge'] as const) {
+      money.pay(key, action);
+      const { given, give } = aSignal();
+      saga.onStep(order, 'after', 'findPayment', () => {
+        give();
+        return undefined;
+      });
+      await run.signal(PAYMENT_SIGNAL, keyOf(order, 2));
+      await act(paid(order));
+      expect(await Promise.race([given, run.result()])).toBeUndefined();
+    }
+    money.pay(key, 'approve-challenge');
     await act(paid(order));
-    await run.signal(PAYMENT_SIGNAL, keyOf(order, 2));
-    money.pay(keyOf(order), 'challenge');
     await act(paid(order));
-    money.pay(keyOf(order), 'approve-challenge');
-    await act(paid(order));
-    await act(paid(order));
-    expect(await run.result()).toMatchObject({ outcome: 'confirmed' });
+    expect(await run.result()).toMatchObject({ outcome: 'confirmed', paymentId: `pay-${key}` });
     expect(await act(paid(order))).toBe('ignored');
   });
 
@@ -97,6 +112,16 @@ describe('an order that its buyer pays', () => {
     expect((await run.describe()).typedSearchAttributes.get(ORDER_OUTCOME)).toBe(
       'payment-deadline',
     );
+  });
+
+  test('has its time by the clock of Redis, though another clock may be hours off', async () => {
+    const behind = await anAwaitingOrder(LONG_MS, -HOUR_MS);
+    await sleep(SHORT_MS);
+    money.pay(keyOf(behind.order), 'approve');
+    await act(paid(behind.order));
+    expect(await behind.run.result()).toMatchObject({ outcome: 'confirmed' });
+    const { run } = await anAwaitingOrder(SHORT_MS, HOUR_MS);
+    expect(await run.result()).toEqual({ outcome: 'cancelled', reason: 'payment-deadline' });
   });
 
   test('keeps its units until the provider has cancelled the payment', async () => {

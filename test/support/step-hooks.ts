@@ -2,7 +2,8 @@ import type { OrderActivities } from '../../activities/order-activities';
 
 export type Step = keyof OrderActivities;
 type When = 'before' | 'after';
-export type Hook = () => Promise<unknown> | undefined;
+/** `result`: of the step, for a hook after it, which may change what the workflow gets. */
+export type Hook = (result?: object) => Promise<unknown> | undefined;
 
 /** The part of every step's input that names its order. */
 type Input = { requestId: string } | { order: { requestId: string } } | { input: Input };
@@ -11,9 +12,9 @@ type Input = { requestId: string } | { order: { requestId: string } } | { input:
 export function createStepHooks() {
   const hooks = new Map<string, Hook[]>();
   const keyOf = (requestId: string, when: When, step: string) => `${requestId} ${when} ${step}`;
-  const run = async (input: Input, when: When, step: string) => {
+  const run = async (input: Input, when: When, step: string, result?: object) => {
     // A hook runs once. A retry or a later run gets the next hook, or none.
-    await hooks.get(keyOf(requestIdOf(input), when, step))?.shift()?.();
+    await hooks.get(keyOf(requestIdOf(input), when, step))?.shift()?.(result);
   };
   return {
     on: (order: { requestId: string }, when: When, step: Step, ...next: Hook[]) => {
@@ -26,8 +27,8 @@ export function createStepHooks() {
           step,
           async (input: Input) => {
             await run(input, 'before', step);
-            const result = await (act as (input: Input) => Promise<unknown>)(input);
-            await run(input, 'after', step);
+            const result = await (act as (input: Input) => Promise<object | undefined>)(input);
+            await run(input, 'after', step, result);
             return result;
           },
         ]),
