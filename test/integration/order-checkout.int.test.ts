@@ -65,8 +65,12 @@ const paid = (order: Order, generation = 1): PaymentHint => ({
 
 describe('an order that its buyer pays', () => {
   test('is charged by nobody, and confirmed once it is paid and a hint has come', async () => {
-    const { order, run } = await anAwaitingOrder(LONG_MS);
+    const order = await saga.aQueuedOrder({ payWithinMs: LONG_MS });
+    const run = await start(order);
+    // A charge of the engine's would come before this, and fail after the page was opened.
     await untilShown(run);
+    expect(money.moneyOf(order.requestId)).toEqual({});
+    await money.provider.checkout(orderCharge(order, 1));
     money.pay(keyOf(order), 'approve');
     expect(await act(paid(order))).toBe('run-asked');
     expect(await run.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
