@@ -112,7 +112,7 @@ const PASSINGS: { readonly [P in ProcessName]: Readonly<Record<Call<P>, Passing>
     publish: { burstHit: 30 },
     'cancel-payment': { order: 'walks-away', burstHit: 4 },
     'list-events': { order: 'pays', hit: 3, burstHit: 6 },
-    'ask-run': { order: 'pays', burstHit: 20 },
+    'ask-run': { order: 'pays', burstHit: 5 },
     'start-late-refund': { order: 'late-money', burstHit: 2 },
     'start-returns': { order: 'dashboard', burstHit: 2 },
     'refund-sale': { order: 'given-back', burstHit: 3, freezeMs: RETURN_FREEZE_MS },
