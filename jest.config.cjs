@@ -25,7 +25,14 @@ const integration = {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
 };
 /** Records the histories that the replay tests read. */
-const recorder = { ...integration, testMatch: ['<rootDir>/test/replay/record.ts'] };
+const recorder = {
+  ...integration,
+  testMatch: [
+    '<rootDir>/test/replay/record.ts',
+    // They record what happens after an order's own run.
+    '<rootDir>/test/integration/{order-checkout,refund-workflow}.int.test.ts',
+  ],
+};
 /** npm run test:compose. Needs a Docker engine. */
 const container = {
   ...common,

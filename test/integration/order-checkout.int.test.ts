@@ -5,6 +5,7 @@ import { orderCharge } from '../../engine/payments/own-charge';
 import { ORDER_OUTCOME, PAYMENT_SIGNAL } from '../../engine/orders/contract';
 import { paymentKey, type Order } from '../../engine/orders/order';
 import { aSignal, failureOf, useSaga, type OrderHandle } from '../support/saga';
+import { recordAfterSale } from '../replay/paths-after-sale';
 import { eventually } from '../support/eventually';
 
 const saga = useSaga();
@@ -215,6 +216,7 @@ describe('an order that its buyer pays', () => {
     expect(await act(paid(order))).toBe('refund-started');
     const refund = saga.client.workflow.getHandle(`refund/${keyOf(order)}`);
     expect(await refund.result()).toBe('refunded');
+    await recordAfterSale('after-sale-late-payment-given-back', refund);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
   });
 

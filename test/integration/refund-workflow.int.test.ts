@@ -4,7 +4,7 @@ import { createSales, NO_RETURNS } from '../../engine/archive/sales';
 import { NO_ARCHIVE } from '../../engine/archive/ledger-of-record';
 import { createOutcomePublisher } from '../../engine/kafka/outcome-publisher';
 import { paymentKey, type Order, type OrderId } from '../../engine/orders/order';
-import { refundWorkflowId, type RefundInput } from '../../engine/orders/refund';
+import { refundWorkflowId, returnsWorkflowId, type RefundInput } from '../../engine/orders/refund';
 import { decodeReturnEvent, returnEventId } from '../../engine/orders/return-event';
 import { createRefundStarter } from '../../engine/payments/start-refund';
 import { createAfterSaleLedger } from '../../engine/stock/after-sale';
@@ -14,6 +14,7 @@ import { eventually } from '../support/eventually';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { redisStockOn, type RedisStock } from '../support/redis-stock';
 import { useSaga } from '../support/saga';
+import { recordAfterSale } from '../replay/paths-after-sale';
 
 type SoldOrder = Order & { readonly orderId: OrderId };
 
@@ -67,6 +68,7 @@ const inputOf = (order: SoldOrder, fields: Partial<RefundInput> = {}): RefundInp
   ...fields,
 });
 const keyOf = ({ requestId, orderId }: SoldOrder) => paymentKey(requestId, orderId, 1);
+const runOf = (input: RefundInput) => saga.client.workflow.getHandle(refundWorkflowId(input));
 const returnsOf = async ({ requestId, itemId }: SoldOrder) =>
   (await stock.ledger.findOrder(requestId, itemId))?.entry.returns ?? [];
 const toldOf = ({ orderId }: SoldOrder) => told.filter((id) => id.startsWith(orderId));
@@ -88,6 +90,7 @@ test('a refund gives money and units back once, however often it is asked for', 
     const reused = { ...inputOf(order), ...other };
     expect(await refunds().refund(reused)).toEqual({ kind: 'operation-reused' });
   }
+  await recordAfterSale('after-sale-refunded-with-a-unit-put-back', runOf(input));
   const rest = await refunds().refund(inputOf(order, { operationId: 'op-2' }));
   expect(rest).toMatchObject({ result: { refund: { amountMinor: 1_500 } } });
 });
@@ -98,6 +101,7 @@ test('one that the provider refuses fails with its code, and changes nothing', a
   const refused = { kind: 'refused', code: expect.any(String) as string };
   expect(await refunds().refund(input)).toEqual(refused);
   expect(await refunds().refund(input)).toEqual(refused);
+  await recordAfterSale('after-sale-refund-refused', runOf(input));
   expect(await returnsOf(order)).toEqual([]);
   expect(toldOf(order)).toEqual([]);
   expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 3, supply: 5 });
@@ -117,6 +121,7 @@ test('a pending one puts no units back, and is told again when it fails', async 
   expect(await refunds(500).refund(inputOf(order, { restock: 2 }))).toEqual({ kind: 'pending' });
   expect(await returnsOf(order)).toMatchObject([{ status: 'pending', operationId: 'op-1' }]);
   expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 3, supply: 5 });
+  await recordAfterSale('after-sale-refund-pending', runOf(inputOf(order)));
   await money.fail(keyOf(order));
   await Promise.all([1, 2, 3].map(() => refunds().noteReturns(inputOf(order))));
   await eventually('the failure is noted', async () => {
@@ -125,7 +130,7 @@ test('a pending one puts no units back, and is told again when it fails', async 
   });
   expect([...new Set(toldOf(order))]).toHaveLength(2);
   expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 3, supply: 5 });
-  await saga.client.workflow.getHandle(refundWorkflowId(inputOf(order))).terminate();
+  await runOf(inputOf(order)).terminate();
 });
 
 test('a hint about a refund in the dashboard is told, and one about an unknown order is nothing', async () => {
@@ -134,6 +139,9 @@ test('a hint about a refund in the dashboard is told, and one about an unknown o
   await refunds().noteReturns(inputOf(order));
   await eventually('it is told', () => Promise.resolve(toldOf(order).length === 1));
   expect(await returnsOf(order)).toMatchObject([{ amountMinor: 300 }]);
+  const reading = saga.client.workflow.getHandle(returnsWorkflowId(inputOf(order)));
+  await reading.result();
+  await recordAfterSale('after-sale-returns-read', reading);
   const unsold = anOrder(anAttempt(aPurchase({ itemId: anItem(), requestId: randomUUID() })));
   await stock.setFree(unsold.itemId, 1);
   const input = inputOf({ ...unsold, orderId: randomUUID() as OrderId });

@@ -14,6 +14,7 @@ import {
 } from './history-file';
 import { REGULAR_PATHS } from './paths';
 import { AWAITING_PAYMENT_PATHS } from './paths-awaiting-payment';
+import { AFTER_SALE_STEPS } from './paths-after-sale';
 import { AT_ONCE_PATHS } from './paths-at-once';
 import { PARKED_PATHS } from './paths-parked';
 import { SOLD_AT_ONCE_PATHS } from './paths-sold-at-once';
@@ -29,6 +30,8 @@ const PATHS = {
   ...WITH_EVENTS_PATHS,
   ...AWAITING_PAYMENT_PATHS,
 };
+
+const NAMES = Object.keys({ ...PATHS, ...AFTER_SALE_STEPS }).sort();
 
 beforeAll(installQuietRuntime);
 
@@ -47,10 +50,10 @@ const replayError = async (history: History): Promise<unknown> => {
 
 describe('the recorded histories', () => {
   test('are one for each path of the workflow, and no other', () => {
-    expect(recordedHistories()).toEqual(Object.keys(PATHS).sort());
+    expect(recordedHistories()).toEqual(NAMES);
   });
 
-  test.each(Object.keys(PATHS))('name nothing of the machine that recorded them: %s', (name) => {
+  test.each(NAMES)('name nothing of the machine that recorded them: %s', (name) => {
     const text = readFileSync(join(__dirname, 'histories', `${name}.json`), 'utf8');
     expect(text).not.toMatch(/\d+@|node_modules|\.[jt]s:\d+/);
   });
@@ -70,6 +73,21 @@ describe.each(Object.entries(PATHS))('the path %s', (name, { steps, outcome }) =
   test('replays under the present workflow', async () => {
     expect(stepsOf(history)).toEqual(steps);
     expect(outcomeOf(history)).toBe(outcome);
+    await replay(history);
+  });
+
+  test('does not replay without its last step', async () => {
+    const last = history.events.filter((event) => stepOf(event) !== undefined).at(-1);
+    if (!last) throw new Error(`${name} has no step`);
+    expect(await replayError(without(history, last))).toBeInstanceOf(DeterminismViolationError);
+  });
+});
+
+describe.each(Object.entries(AFTER_SALE_STEPS))('the path %s', (name, steps) => {
+  const history = readHistory(name);
+
+  test('replays under the present workflow', async () => {
+    expect(stepsOf(history)).toEqual(steps);
     await replay(history);
   });
 
