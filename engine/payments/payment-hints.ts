@@ -11,6 +11,7 @@ import {
   PAYMENT_SIGNAL,
   type LatePayment,
 } from '../orders/contract';
+import { sharedCounter } from '../../platform/metrics';
 import type { LedgerEntry } from '../orders/ledger';
 import {
   parseItemId,
@@ -70,7 +71,7 @@ export function createPaymentHints({
     return (await runs.hasRun(order)) ? 'unsold' : 'unknown';
   };
 
-  return async (hint) => {
+  const act: ActOnHint = async (hint) => {
     const payment = paymentOf(hint);
     if (!payment) return 'ignored';
     const { requestId, itemId, orderId, generation } = payment;
@@ -95,6 +96,18 @@ export function createPaymentHints({
     // Also where a refund has failed that counted as made: the money is still there.
     await runs.giveBack(payment, hint.key, { again: hint.kind === 'returns' });
     return 'refund-started';
+  };
+  const counted = sharedCounter({
+    name: 'flash_sale_payment_hints_total',
+    help: 'Hints of the payment provider, repeated ones as well, by what was done about them',
+    labelNames: ['outcome'],
+  });
+  // An alert asks for an increase, which the first sample of a new series is not.
+  for (const outcome of HINT_OUTCOMES) counted.inc({ outcome }, 0);
+  return async (hint) => {
+    const outcome = await act(hint);
+    counted.inc({ outcome });
+    return outcome;
   };
 }
 

@@ -1,5 +1,10 @@
+import { register } from 'prom-client';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createHintedRuns, createPaymentHints } from '../../engine/payments/payment-hints';
+import {
+  createHintedRuns,
+  createPaymentHints,
+  type HintOutcome,
+} from '../../engine/payments/payment-hints';
 import type { PaymentHint } from '../../engine/payments/payment-provider';
 import { orderCharge } from '../../engine/payments/own-charge';
 import { ORDER_OUTCOME, PAYMENT_SIGNAL } from '../../engine/orders/contract';
@@ -48,6 +53,11 @@ function untilShown(run: OrderHandle) {
     const { typedSearchAttributes } = await run.describe();
     return typedSearchAttributes.get(ORDER_OUTCOME) === 'awaiting-payment';
   });
+}
+
+async function countedAs(outcome: HintOutcome): Promise<number> {
+  const found = await register.getSingleMetric('flash_sale_payment_hints_total')?.get();
+  return found?.values.find(({ labels }) => labels['outcome'] === outcome)?.value ?? 0;
 }
 
 const act = (hint: PaymentHint) =>
@@ -206,7 +216,8 @@ describe('an order that its buyer pays', () => {
     expect(lettersOf(order)).toMatchObject([{ reason: 'late-payment' }]);
   });
 
-  test('gets money back that comes when its run is over', async () => {
+  test('gets money back that comes when its run is over, and it is counted', async () => {
+    const before = await countedAs('refund-started');
     const { order, run } = await anAwaitingOrder(LONG_MS);
     await run.terminate('by the test');
     // Nobody but an operator would: the payment is still open.
@@ -216,6 +227,7 @@ describe('an order that its buyer pays', () => {
     expect(await act(paid(order))).toBe('refund-started');
     const refund = saga.client.workflow.getHandle(`refund/${keyOf(order)}`);
     expect(await refund.result()).toBe('refunded');
+    expect(await countedAs('refund-started')).toBe(before + 2);
     await recordAfterSale('after-sale-late-payment-given-back', refund);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
   });
