@@ -13,7 +13,7 @@ import { useAfterSaleMoney } from '../support/after-sale-money';
 import { eventually } from '../support/eventually';
 import { anAttempt, anItem, anOrder, aPurchase } from '../support/purchases';
 import { redisStockOn, type RedisStock } from '../support/redis-stock';
-import { useSaga } from '../support/saga';
+import { aSignal, useSaga } from '../support/saga';
 import { recordAfterSale } from '../replay/paths-after-sale';
 
 type SoldOrder = Order & { readonly orderId: OrderId };
@@ -25,6 +25,8 @@ beforeAll(() => {
 afterAll(() => stock.redis.quit());
 const money = useAfterSaleMoney();
 const told: string[] = [];
+/** Holds up the first reading that has something to tell. */
+let holdUp: (() => Promise<void>) | undefined;
 const saga = useSaga({
   db: 10,
   afterSale: () => ({
@@ -36,10 +38,13 @@ const saga = useSaga({
     provider: money.provider,
     onOddReturn: () => undefined,
     returns: createOutcomePublisher(stock.ledger, {
-      append: ({ value }) => {
+      append: async ({ value }) => {
+        const held = holdUp;
+        holdUp = undefined;
+        await held?.();
         const decoded = decodeReturnEvent(value);
         if (decoded.kind === 'event') told.push(returnEventId(decoded.event));
-        return Promise.resolve({ partition: 0, offset: '0' });
+        return { partition: 0, offset: '0' };
       },
     }),
   }),
@@ -149,6 +154,26 @@ test('a hint about a refund in the dashboard is told, and one about an unknown o
   await refunds().noteReturns(input);
   expect(await stock.countsOf(unsold.itemId)).toMatchObject({ free: 1, sold: 0 });
   await saga.client.workflow.getHandle(`returns/${input.requestId}/${input.orderId}`).terminate();
+});
+
+test('hints that come during a reading are answered by one more', async () => {
+  const order = await aSale();
+  const [reached, goOn] = [aSignal(), aSignal()];
+  holdUp = () => {
+    reached.give();
+    return goOn.given;
+  };
+  await money.refund(keyOf(order), 300);
+  await refunds().noteReturns(inputOf(order));
+  await reached.given;
+  await money.refund(keyOf(order), 200);
+  await Promise.all([1, 2].map(() => refunds().noteReturns(inputOf(order))));
+  goOn.give();
+  const reading = saga.client.workflow.getHandle(returnsWorkflowId(inputOf(order)));
+  await reading.result();
+  await recordAfterSale('after-sale-returns-read-twice', reading);
+  expect(await returnsOf(order)).toMatchObject([{ amountMinor: 300 }, { amountMinor: 200 }]);
+  expect(new Set(toldOf(order)).size).toBe(2);
 });
 
 test('a run that is reset gives nothing back twice', async () => {

@@ -8,6 +8,7 @@ export const AFTER_SALE_STEPS = {
   'after-sale-refund-refused': ['refundSale'],
   'after-sale-refund-pending': ['refundSale', 'noteReturns'],
   'after-sale-returns-read': ['noteReturns'],
+  'after-sale-returns-read-twice': ['noteReturns', 'noteReturns'],
   'after-sale-late-payment-given-back': ['refundPayment'],
 } as const satisfies Record<string, readonly string[]>;
 
