@@ -38,6 +38,11 @@ export interface Purchase extends Attempted<BuyResponse> {
   readonly outcome: 'accepted' | 'duplicate' | 'rejected' | 'undecided';
 }
 
+/** Whether the buyer was told that there is an order. */
+export function isOrder({ outcome }: Pick<Purchase, 'outcome'>): boolean {
+  return outcome === 'accepted' || outcome === 'duplicate';
+}
+
 /** Sends the same purchase until the response is definite. Throws only when the signal is aborted. */
 export async function buyUntilDefinite(
   gateway: Pick<Gateway, 'buy'>,

@@ -3,8 +3,8 @@ import type { Admin, Consumer, Kafka } from 'kafkajs';
 import { within } from '../../platform/until';
 import { type Cancellation, decodeCancellation } from '../orders/cancellation-record';
 import type { ItemId, Order, RequestId } from '../orders/order';
-import { decodeOrderEvent, type OrderEvent } from '../orders/order-event';
-import { decodeReturnEvent, type ReturnEvent } from '../orders/return-event';
+import type { OrderEvent } from '../orders/order-event';
+import { decodeAnyEvent, type ReturnEvent } from '../orders/return-event';
 import { decodeOrder } from '../orders/order-record';
 import type { LogRecord } from './consumer';
 import { withAdmin } from './topics';
@@ -74,8 +74,7 @@ export async function readOrderEvents(
   onEvent: (event: OrderEvent | ReturnEvent) => void,
 ): Promise<void> {
   await readLog(kafka, topic, { fromMs: sinceMs, msMax: READ_ORDERS_MS_MAX }, ({ value }) => {
-    const returned = decodeReturnEvent(value);
-    const decoded = returned.kind === 'other' ? decodeOrderEvent(value) : returned;
+    const decoded = decodeAnyEvent(value);
     if (decoded.kind === 'event') onEvent(decoded.event);
   });
 }

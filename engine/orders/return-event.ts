@@ -2,6 +2,7 @@ import { Type, type Static } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AMOUNT_MAX } from './order';
 import {
+  decodeOrderEvent,
   eventSchema,
   orderInEvent,
   orNull,
@@ -103,6 +104,16 @@ export function toReturnCloudEvent(event: ReturnEvent): ReturnRecord {
 /** The record of an event, a CloudEvent in JSON. The same event is always the same bytes. */
 export function encodeReturnEvent(event: ReturnEvent): Buffer {
   return Buffer.from(JSON.stringify(toReturnCloudEvent(event)));
+}
+
+/** An event of an order, or of a refund or dispute of it. Never throws, trusts nothing. */
+export function decodeAnyEvent(
+  value: Buffer | null,
+):
+  | { readonly kind: 'event'; readonly event: OrderEvent | ReturnEvent }
+  | { readonly kind: 'invalid'; readonly problem: string } {
+  const returned = decodeReturnEvent(value);
+  return returned.kind === 'other' ? decodeOrderEvent(value) : returned;
 }
 
 /** `other`: a record of another type, such as the state of an order. Never throws, trusts nothing. */

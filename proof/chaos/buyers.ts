@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buyUntilDefinite, cancelUntilDefinite, type Purchase } from '../../client/buyer';
+import { buyUntilDefinite, cancelUntilDefinite, isOrder, type Purchase } from '../../client/buyer';
 import { createGateway, type BuyBody } from '../../client/gateway';
 import { until } from '../../platform/until';
 import { describeError } from '../../platform/user-error';
@@ -58,9 +58,8 @@ export function createBuyers(
     /** Buys until the response is definite, and cancels what its plan says. Throws only when the signal is aborted. */
     buy: async (body: BuyBody): Promise<BuyerResult> => {
       const purchase = await buyUntilDefinite(gateway, body, bounds);
-      const isOrder = purchase.outcome === 'accepted' || purchase.outcome === 'duplicate';
       const cancels = hasTrait(body, 'cancelled') || hasTrait(body, 'cancelled-at-once');
-      if (!isOrder || !cancels) return purchase;
+      if (!isOrder(purchase) || !cancels) return purchase;
       const cancelled = await cancel(body);
       return { ...purchase, ...(cancelled && { cancelled }) };
     },

@@ -135,7 +135,10 @@ const FREEZE_MS: Readonly<Record<ProcessName, number>> = {
   archiver: ARCHIVER_FREEZE_MS,
 };
 
-/** Every point with every action that makes sense there and every fault, or those whose name contains a text of `only`, comma-separated. */
+/**
+ * Every point with every action that makes sense there and every fault, or those whose name contains one of the texts of
+ * `only`, which are comma-separated.
+ */
 export function planCases(only = ''): readonly ChaosCase[] {
   const atFailpoints = PROCESS_NAMES.flatMap((victim) =>
     pointsOf(victim).flatMap((point) =>

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buyUntilDefinite } from '../../client/buyer';
+import { buyUntilDefinite, isOrder } from '../../client/buyer';
 import { createGateway, type BuyBody } from '../../client/gateway';
 import { watchStock } from '../../client/invariants';
 import type { ItemId } from '../../engine/orders/order';
@@ -10,7 +10,7 @@ import type { BuyerResult } from './buyers';
 import { openInstance, setProviderRules, type Instance, type Servers } from './instance';
 import { findViolations } from './invariants';
 import { openPaymentPage } from './payment-page';
-import { takeSnapshot, waitForItem } from './snapshot';
+import { countsOf, takeSnapshot, waitForItem } from './snapshot';
 
 export interface CrowdOptions {
   /** The same seed: the same buyers, kills and webhooks, as far as the machine lets them be. */
@@ -60,11 +60,7 @@ export async function runCheckoutCrowd(servers: Servers, options: CrowdOptions) 
     await redis.hset(saleKey(itemId), 'pay_within', payWithinMs);
     await setProviderRules(instance.paymentUrl, WEBHOOKS);
     const gateway = createGateway(process.api.url, { socketsMax: SOCKETS_MAX, replyMsMax: 20_000 });
-    const watch = watchStock(async () => {
-      const item = await ledger.item(itemId);
-      if (!item) throw new Error(`the ledger does not know ${itemId}`);
-      return item.counts;
-    }, units);
+    const watch = watchStock(() => countsOf(ledger, itemId), units);
     const over = new AbortController();
     const killing = killAtRandom(instance, { seed, over: over.signal });
     // Awaited below.
@@ -150,7 +146,7 @@ async function buyAndPay(buying: Buying, itemId: ItemId, index: number): Promise
   const untilMs = performance.now() + COME_BACK_MS;
   for (;;) {
     const purchase: BuyerResult = await buyUntilDefinite(gateway, body, bounds);
-    if (purchase.outcome === 'accepted' || purchase.outcome === 'duplicate') {
+    if (isOrder(purchase)) {
       await pay(buying, body.request_id, manner);
       return purchase;
     }

@@ -1,9 +1,10 @@
 import { request } from 'undici';
 import { createGateway, type BuyBody, type Gateway } from '../../client/gateway';
 import { waitUntilIdle } from '../../client/snapshot';
+import type { LedgerEntry } from '../../engine/orders/ledger';
 import { paymentKey, type RequestId } from '../../engine/orders/order';
 import { OPERATOR_TOKEN, type Instance } from './instance';
-import { orderOf } from './interference';
+import { releaseReserved } from './interference';
 import { GIVEN_BACK, hasTrait } from './orders-plan';
 import { openPaymentPage } from './payment-page';
 
@@ -23,12 +24,14 @@ export async function payAndGiveBack(
   gateway: Gateway,
   body: BuyBody,
 ): Promise<void> {
-  const { signal } = instance;
+  const { ledger, signal } = instance;
   if (hasTrait(body, 'cancelled') || hasTrait(body, 'cancelled-at-once')) return;
   const bounds = { withinMs: PAGE_MS_MAX, signal };
   const page = await openPaymentPage(gateway, body.request_id, bounds);
   if (!page || hasTrait(body, 'walks-away')) return;
-  if (hasTrait(body, 'late-money')) await release(instance, body);
+  if (hasTrait(body, 'late-money')) {
+    await releaseReserved(ledger, body, await entryOf(instance, body), 'payment-deadline');
+  }
   await page.act('approve');
   const isReturned = hasTrait(body, 'given-back') || hasTrait(body, 'dashboard');
   if (!isReturned || !(await isConfirmed(instance, body))) return;
@@ -40,18 +43,14 @@ export async function payAndGiveBack(
   });
 }
 
-/** With the present time as its fence, as a later run of the workflow does at the deadline; only a reserved order. */
-async function release({ ledger }: Instance, body: BuyBody): Promise<void> {
-  const entry = (await ledger.findOrder(body.request_id as RequestId))?.entry;
-  if (entry?.state !== 'reserved') return;
-  const order = orderOf(body, entry);
-  await ledger.release({ order, fence: Date.now(), reason: 'payment-deadline' });
+async function entryOf({ ledger }: Instance, body: BuyBody): Promise<LedgerEntry | undefined> {
+  return (await ledger.findOrder(body.request_id as RequestId))?.entry;
 }
 
-async function isConfirmed({ ledger, signal }: Instance, body: BuyBody): Promise<boolean> {
+async function isConfirmed(instance: Instance, body: BuyBody): Promise<boolean> {
   let state: string | undefined;
-  await tryUntil(signal, async () => {
-    state = (await ledger.findOrder(body.request_id as RequestId))?.entry.state;
+  await tryUntil(instance.signal, async () => {
+    state = (await entryOf(instance, body))?.state;
     return state === 'sold' || state === 'released';
   });
   return state === 'sold';
@@ -71,11 +70,11 @@ async function refundByOperator({ process, signal }: Instance, body: BuyBody): P
 
 /** A refund that the engine has not asked for. */
 async function refundInDashboard(instance: Instance, body: BuyBody): Promise<void> {
-  const { ledger, paymentUrl, signal } = instance;
-  const requestId = body.request_id as RequestId;
-  const entry = (await ledger.findOrder(requestId))?.entry;
+  const { paymentUrl, signal } = instance;
+  const entry = await entryOf(instance, body);
   if (!entry) return;
-  const key = encodeURIComponent(paymentKey(requestId, entry.orderId, entry.generation));
+  const { orderId, generation } = entry;
+  const key = encodeURIComponent(paymentKey(body.request_id, orderId, generation));
   const { body: response } = await request(`${paymentUrl}/charges/${key}/refunds`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -9,6 +9,7 @@ import type {
   Order,
   OrderId,
   Purchase,
+  ReleaseReason,
   RequestId,
   UserId,
 } from '../../engine/orders/order';
@@ -72,12 +73,22 @@ export async function publishAbandoned(
   }
 }
 
+/** Releases an order, if it is reserved, with the present time as its fence, as a later run of its workflow may do. */
+export async function releaseReserved(
+  ledger: Instance['ledger'],
+  body: BuyBody,
+  entry: LedgerEntry | undefined,
+  reason: ReleaseReason,
+): Promise<void> {
+  if (entry?.state !== 'reserved') return;
+  await ledger.release({ order: orderOf(body, entry), fence: Date.now(), reason });
+}
+
 /** A few times within a slow charge. */
 const POLL_MS = 300;
 
 /**
- * Releases each `lost` order as soon as it is reserved, with the present time as its fence: a second run of the workflow
- * may do that at any time. An order that is sold before that stays sold. Ends with `signal`.
+ * Releases each `lost` order as soon as it is reserved. An order that is sold before that stays sold. Ends with `signal`.
  */
 export async function releaseLost(
   { ledger }: Instance,
@@ -95,9 +106,7 @@ export async function releaseLost(
       });
       const entry = found?.entry;
       if (!entry || entry.state === 'held' || entry.state === 'queued') left.push(body);
-      if (entry?.state !== 'reserved') continue;
-      const order = orderOf(body, entry);
-      await ledger.release({ order, fence: Date.now(), reason: 'sale-lost' });
+      await releaseReserved(ledger, body, entry, 'sale-lost');
     }
     open = left;
     await sleep(POLL_MS);
@@ -105,7 +114,7 @@ export async function releaseLost(
 }
 
 /** The order that admission makes of a purchase. */
-export function orderOf(
+function orderOf(
   body: BuyBody,
   { priceMinor, currency, acceptedAt }: Pick<LedgerEntry, 'priceMinor' | 'currency' | 'acceptedAt'>,
 ): Order {

@@ -1,3 +1,4 @@
+import { isOrder } from '../../client/buyer';
 import { named } from '../../client/invariants';
 import {
   failureReason,
@@ -48,8 +49,7 @@ const units = (list: readonly (readonly [string, LedgerEntry])[]) =>
 const captured = ({ charges }: Snapshot) => charges.filter(({ status }) => status === 'captured');
 
 /** The orders whose buyer was told that there is one. */
-const accepted = ({ purchases }: Snapshot) =>
-  purchases.filter(({ outcome }) => outcome === 'accepted' || outcome === 'duplicate');
+const accepted = ({ purchases }: Snapshot) => purchases.filter(isOrder);
 
 function findOversold(snapshot: Snapshot): string[] {
   const { supply, stockViolations } = snapshot;
@@ -71,7 +71,7 @@ function findLost(snapshot: Snapshot): string[] {
       violations.push(`${id} was answered "${problem}" at last, after ${tries} tries`);
     }
     const status = statuses.get(id) ?? 'unknown';
-    if (outcome !== 'accepted' && outcome !== 'duplicate') continue;
+    if (!isOrder({ outcome })) continue;
     if (!FINAL.includes(status)) violations.push(`${id} was accepted and is ${status}`);
     if (!records.includes(id)) violations.push(`${id} was accepted and is not in the topic`);
     if (outcome === 'accepted' && tries === 1 && reclaimed.has(id)) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once, setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isOrder } from '../../client/buyer';
 import type { BuyBody } from '../../client/gateway';
 import { watchStock } from '../../client/invariants';
 import type { ItemId } from '../../engine/orders/order';
@@ -27,7 +28,7 @@ import {
   planOrder,
   PROVIDER_RULES,
 } from './orders-plan';
-import { takeSnapshot, waitForItem } from './snapshot';
+import { countsOf, takeSnapshot, waitForItem } from './snapshot';
 
 export interface CaseResult {
   readonly case: ChaosCase;
@@ -209,23 +210,15 @@ async function sell(
 ) {
   const { buyers, ledger } = instance;
   const begunAt = Date.now();
-  const watch = watchStock(
-    async () => {
-      const item = await ledger.item(itemId);
-      if (!item) throw new Error(`the ledger does not know ${itemId}`);
-      return item.counts;
-    },
-    supply,
-    supply + unitsPutBack(plan),
-  );
+  const supplyMax = supply + unitsPutBack(plan);
+  const watch = watchStock(() => countsOf(ledger, itemId), supply, supplyMax);
   const over = new AbortController();
   const releasing = releaseLost(instance, plan, over.signal);
   buying.push(
     ...plan.map(async (body, index) => {
       const { gateway, buy } = index % 2 === 0 ? buyers.patient : buyers.impatient;
       const purchase = await buy(body);
-      const isOrder = purchase.outcome === 'accepted' || purchase.outcome === 'duplicate';
-      if (inCheckout && isOrder) await payAndGiveBack(instance, gateway, body);
+      if (inCheckout && isOrder(purchase)) await payAndGiveBack(instance, gateway, body);
       return purchase;
     }),
   );

@@ -122,6 +122,16 @@ export function orderIdOf({
 /** What else runs for orders, after their own workflows. */
 const AFTER_THE_SALE = [REFUND_WORKFLOW, RETURNS_WORKFLOW, LATE_PAYMENT_WORKFLOW];
 
+/** The stock of an item that is on sale. */
+export async function countsOf(
+  ledger: Pick<Instance['ledger'], 'item'>,
+  itemId: ItemId,
+): Promise<StockCounts> {
+  const item = await ledger.item(itemId);
+  if (!item) throw new Error(`the ledger does not know ${itemId}`);
+  return item.counts;
+}
+
 /** Every run of every order workflow of an item, by Temporal's own index. */
 async function readRuns(
   { temporal }: Pick<Instance, 'temporal'>,

@@ -3,8 +3,8 @@ import type { Kafka } from 'kafkajs';
 import { decodeDeadLetter } from '../../engine/kafka/dead-letters';
 import { withAdmin, type TopicNames } from '../../engine/kafka/topics';
 import type { DeadLetter } from '../../engine/orders/dead-letter';
-import { decodeOrderEvent, type OrderEvent } from '../../engine/orders/order-event';
-import { decodeReturnEvent, type ReturnEvent } from '../../engine/orders/return-event';
+import type { OrderEvent } from '../../engine/orders/order-event';
+import { decodeAnyEvent, type ReturnEvent } from '../../engine/orders/return-event';
 import type { Order } from '../../engine/orders/order';
 import { decodeOrder } from '../../engine/orders/order-record';
 import { until } from '../../platform/until';
@@ -40,8 +40,7 @@ export async function openTopicTail(
           if (decoded.kind !== 'order') continue;
           add(records, decoded.order.itemId, decoded.order);
         } else if (topic === orderEventsTopic) {
-          const returned = decodeReturnEvent(message.value);
-          const decoded = returned.kind === 'other' ? decodeOrderEvent(message.value) : returned;
+          const decoded = decodeAnyEvent(message.value);
           if (decoded.kind === 'invalid') throw new Error(`an event is ${decoded.problem}`);
           const { event } = decoded;
           if ('returned' in event) add(returns, event.order.itemId, event);

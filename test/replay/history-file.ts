@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 
 const FOLDER = join(__dirname, 'histories');
 const SUFFIX = '.json';
@@ -26,6 +28,11 @@ export function writeHistory(name: string, { events }: History): void {
   writeFileSync(join(FOLDER, `${name}${SUFFIX}`), `{"events":[\n${lines}\n]}\n`);
 }
 
+/** The history of a run as it stands, without what names the machine. */
+export async function historyOf(handle: Pick<WorkflowHandle, 'fetchHistory'>): Promise<History> {
+  return scrubbed(JSON.parse(historyToJSON(await handle.fetchHistory())) as History);
+}
+
 /** The names of the recorded histories. */
 export function recordedHistories(): string[] {
   return readdirSync(FOLDER)
@@ -40,7 +47,7 @@ const MACHINE: Readonly<Record<string, string>> = {
 };
 
 /** The history without host names, process ids and paths. It replays as before. */
-export function scrubbed(history: History): History {
+function scrubbed(history: History): History {
   return JSON.parse(JSON.stringify(history), (key, value: unknown) => {
     if (typeof value !== 'string') return value;
     if (key in MACHINE) return MACHINE[key];

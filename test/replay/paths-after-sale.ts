@@ -1,6 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils';
-import { recordedHistories, scrubbed, writeHistory, type History } from './history-file';
+import { historyOf, recordedHistories, writeHistory } from './history-file';
 
 /** The steps of what happens to the money of an order after its own run, by the name of its history. */
 export const AFTER_SALE_STEPS = {
@@ -18,6 +17,5 @@ export async function recordAfterSale(
   handle: Pick<WorkflowHandle, 'fetchHistory'>,
 ): Promise<void> {
   if (process.env['RECORD_HISTORIES'] !== '1' || recordedHistories().includes(name)) return;
-  const history = JSON.parse(historyToJSON(await handle.fetchHistory())) as History;
-  writeHistory(name, scrubbed(history));
+  writeHistory(name, await historyOf(handle));
 }

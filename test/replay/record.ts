@@ -6,17 +6,9 @@
   Do it when a path is added. A history that is there is the past of orders that may still be open, so it is left alone:
   remove its file first, which is right only when no such order can be alive any more.
 */
-import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { WorkflowFailedError } from '@temporalio/client';
 import { useSaga } from '../support/saga';
-import {
-  outcomeOf,
-  recordedHistories,
-  scrubbed,
-  stepsOf,
-  writeHistory,
-  type History,
-} from './history-file';
+import { historyOf, outcomeOf, recordedHistories, stepsOf, writeHistory } from './history-file';
 import { REGULAR_PATHS } from './paths';
 import { AWAITING_PAYMENT_PATHS } from './paths-awaiting-payment';
 import { AT_ONCE_PATHS } from './paths-at-once';
@@ -41,7 +33,7 @@ test.each(missing)('record %s', async (name, { steps, outcome, drive }) => {
   await handle.result().catch((error: unknown) => {
     if (!(error instanceof WorkflowFailedError)) throw error;
   });
-  const history = JSON.parse(historyToJSON(await handle.fetchHistory())) as History;
+  const history = await historyOf(handle);
   expect({ steps: stepsOf(history), outcome: outcomeOf(history) }).toEqual({ steps, outcome });
-  writeHistory(name, scrubbed(history));
+  writeHistory(name, history);
 });
