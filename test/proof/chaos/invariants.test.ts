@@ -251,6 +251,37 @@ describe('a refund', () => {
   });
 });
 
+test('an order that the harness has released may end as its run finds it, and no other may', () => {
+  const id = 'declined-late-money';
+  const released = entry({
+    state: 'released',
+    reason: 'payment-deadline',
+    userId: 'declined-user',
+  });
+  const [sold, declined, late] = RIGHT.purchases as [
+    Snapshot['purchases'][number],
+    Snapshot['purchases'][number],
+    Snapshot['purchases'][number],
+  ];
+  const ended = (outcome: string, of = id): Snapshot => ({
+    ...RIGHT,
+    purchases: [sold, { ...declined, body: { ...declined.body, request_id: of } }, late],
+    statuses: new Map([
+      ['sold', 'confirmed'],
+      [of, 'cancelled'],
+    ]),
+    entries: new Map([...[...RIGHT.entries].slice(0, 1), [of, released]]),
+    runs: [...RIGHT.runs.slice(0, 1), { requestId: of, status: 'FAILED', outcome }],
+    records: ['sold', of],
+    letters: [{ id: 'l', requestId: of, reason: outcome }],
+  });
+  for (const outcome of ['late-payment', 'sale-lost']) {
+    expect(findViolations(ended(outcome))).toEqual([]);
+    expect(findViolations(ended(outcome, 'declined'))).not.toEqual([]);
+  }
+  expect(findViolations(ended('payment-declined'))).not.toEqual([]);
+});
+
 describe('what other systems are told', () => {
   const [itemId, requestId] = ['i' as ItemId, 'declined' as RequestId];
   const failed = entry({
