@@ -3,7 +3,7 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { DeadLetter } from '../engine/orders/dead-letter';
-import { isLedgerUnreadable, type ReservingRun } from '../engine/orders/ledger';
+import { isLedgerUnreadable, orderOf, type ReservingRun } from '../engine/orders/ledger';
 import {
   paymentKey,
   type FailureReason,
@@ -31,6 +31,8 @@ import type { OrderGeneration } from '../engine/stock/stock-ledger';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
+type ReleaseStep = Parameters<LedgerOfRecord['release']>[0];
+
 /** Not a step of an order: the schedule's workflow calls it. */
 export interface AuditActivities {
   auditStock(): Promise<AuditSummary>;
@@ -50,7 +52,7 @@ export function createOrderActivities({
 }: {
   readonly ledger: Pick<
     LedgerOfRecord,
-    'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge'
+    'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge' | 'findOrder'
   >;
   readonly provider: PaymentProvider & Pick<CheckoutProvider, 'cancel'>;
   readonly deadLetters: { write(letter: DeadLetter): Promise<void> };
@@ -61,6 +63,8 @@ export function createOrderActivities({
   readonly onForeignCharge: (foreign: ForeignCharge) => void;
 }) {
   const own = tellForeign(onForeignCharge);
+  const buyerPayments = createBuyerPayments(provider, own);
+  const release = createRelease(ledger, buyerPayments);
   const parkedRetries = createPacedRetries();
   const parkedIfUnreadable = <T>(itemId: ItemId, use: () => Promise<T>) =>
     toldIfUnreadable(use, () => parkedRetries(itemId, activityInfo().attempt));
@@ -79,8 +83,7 @@ export function createOrderActivities({
     /** Never parked, so it keeps its own delays. */
     confirmSale: (step: Parameters<LedgerOfRecord['confirm']>[0]) =>
       toldIfUnreadable(() => ledger.confirm(step)),
-    releaseStock: (step: Parameters<LedgerOfRecord['release']>[0]) =>
-      parkedIfUnreadable(step.order.itemId, () => ledger.release(step)),
+    releaseStock: (step: ReleaseStep) => parkedIfUnreadable(step.order.itemId, () => release(step)),
 
     /** Charges one generation of an order. When the provider has no definite answer it throws, and the server retries. */
     async chargePayment(step: {
@@ -99,7 +102,7 @@ export function createOrderActivities({
       return earlier ?? provider.charge(charge);
     },
 
-    ...createBuyerPayments(provider, own),
+    ...buyerPayments,
 
     /**
      * Resolves the charge of one generation: refunds it, or blocks its key so that it can never succeed. A reserved or sold
@@ -200,6 +203,35 @@ function createBuyerPayments(
       const charge = orderCharge(order, generation);
       return own(await provider.cancel(charge.key, charge.keySince), charge);
     },
+  };
+}
+
+/**
+ * A run that was cancelled before it was told of its reservation has not ended the payment, and the buyer may have the page:
+ * it is ended before the units go. A reserve that takes effect between this look and the release has its payment blocked after
+ * that, as all other unresolved charges.
+ */
+function createRelease(
+  ledger: Pick<LedgerOfRecord, 'findOrder' | 'release'>,
+  { cancelPayment }: Pick<ReturnType<typeof createBuyerPayments>, 'cancelPayment'>,
+) {
+  /** Returns the generation if nothing is paid for it. */
+  const endUntold = async ({ order, fence }: ReleaseStep): Promise<number | undefined> => {
+    const { requestId, itemId, fingerprint, payWithinMs } = order;
+    if (payWithinMs === undefined) return undefined;
+    const { entry } = (await ledger.findOrder(requestId, itemId)) ?? {};
+    if (entry?.state !== 'reserved' || entry.payBy === undefined) return undefined;
+    // Another request's, or a later step's: the release leaves it as it is.
+    if (entry.fingerprint !== fingerprint || entry.fence > fence) return undefined;
+    const { generation } = entry;
+    const reserved = orderOf({ itemId, requestId, entry });
+    const { kind } = await cancelPayment({ order: reserved, generation });
+    if (kind === 'pending') throw new Error('the payment is not decided');
+    return kind === 'declined' ? generation : undefined;
+  };
+  return async (step: ReleaseStep) => {
+    const declined = step.declined ?? (await endUntold(step));
+    return ledger.release({ ...step, ...(declined !== undefined && { declined }) });
   };
 }
 

@@ -13,7 +13,7 @@ export type LedgerOfRecord = ReturnType<typeof createLedgerOfRecord>;
 export function createLedgerOfRecord(
   ledger: Pick<
     StockLedger,
-    'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge' | 'cancel'
+    'reserve' | 'confirm' | 'release' | 'isRefundable' | 'resolveCharge' | 'cancel' | 'findOrder'
   >,
   archive: Pick<EndedOrders, 'endOf' | 'endOfRequest'>,
 ) {
@@ -44,6 +44,8 @@ export function createLedgerOfRecord(
     /** They change nothing without an entry. */
     resolveCharge: ledger.resolveCharge,
     cancel: ledger.cancel,
+    /** The entry alone: an order that has left has none. */
+    findOrder: ledger.findOrder,
     reserve,
     release,
 

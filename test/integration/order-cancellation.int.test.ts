@@ -1,6 +1,8 @@
 import { createCancelOrder, createCancelWorkflow } from '../../api/routes/cancel-order';
 import { withOrderReplayer } from '../../engine/dead-letters/order-replayer';
 import type { Order } from '../../engine/orders/order';
+import { orderCharge } from '../../engine/payments/own-charge';
+import type { BuyerAction } from '../engine/payments/checkout.contract';
 import { temporalAddress } from '../support/addresses';
 import { eventually } from '../support/eventually';
 import {
@@ -17,7 +19,7 @@ import {
   type Arrange,
 } from '../support/held-up';
 import { createFakePublisher } from '../api/fake-publisher';
-import { failureOf, useSaga, workflowTasksOf } from '../support/saga';
+import { aSignal, failureOf, useSaga, workflowTasksOf } from '../support/saga';
 import type { Step } from '../support/step-hooks';
 import { temporalCli } from '../support/temporal-cli';
 import { ORDER_OUTCOME } from '../../engine/orders/contract';
@@ -132,6 +134,55 @@ describe('an order that its buyer cancels', () => {
     expect(await handle.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
     expect(capturedOf(saga, order)).toBe(1);
   });
+
+  test.each<[string, BuyerAction | undefined, string]>([
+    ['which nobody pays', undefined, 'cancelled'],
+    ['which is paid', 'approve', 'refunded'],
+    ['which a bank has not decided', 'processing', 'refunded'],
+  ])(
+    'whose run was not told of its reservation ends its payment first, %s',
+    async (_, action, money) => {
+      const order = await saga.aQueuedOrder({ payWithinMs: 600_000 });
+      const [parked, goOn] = [aSignal(), aSignal()];
+      saga.onStep(order, 'after', 'reserveStock', noAnswer);
+      saga.onStep(
+        order,
+        'before',
+        'reserveStock',
+        () => undefined,
+        () => {
+          parked.give();
+          return goOn.given;
+        },
+      );
+      const handle = await saga.start(order);
+      await parked.given;
+      const charge = orderCharge(order, 1);
+      await saga.money.provider.checkout(charge);
+      if (action) saga.money.pay(charge.key, action);
+      const asked: string[] = [];
+      const look = async (verb: string) => {
+        asked.push(`${verb} while ${String((await saga.entryOf(order))?.state)}`);
+      };
+      const decide = async (verb: string) => {
+        await look(verb);
+        saga.money.pay(charge.key, 'approve');
+      };
+      const isUndecided = action === 'processing';
+      saga.money.faultNext(look, ...(isUndecided ? [decide] : []));
+      await handle.cancel();
+      await cancellationHeeded(handle);
+      expect(await endOf(handle)).toBe('cancelled');
+      goOn.give();
+      expect(asked).toEqual(Array(isUndecided ? 2 : 1).fill('cancel while reserved'));
+      expect(saga.money.moneyOf(order.requestId)).toEqual({ '1': money });
+      expect(await saga.entryOf(order)).toMatchObject({
+        state: 'released',
+        unresolvedCharges: [],
+      });
+      expect(await saga.countsOf(order)).toMatchObject({ free: 1, reserved: 0 });
+    },
+  );
 
   test('without an open run is cancelled in the ledger alone', async () => {
     const order = await saga.aQueuedOrder();

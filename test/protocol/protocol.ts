@@ -147,7 +147,7 @@ export function createWorld(
     return moves;
   }
 
-  /** Undefined while the archive is away: the step is tried again. */
+  /** Undefined while the archive is away or the call has more to do: the step goes on. */
   async function answered(call: Call, order: OrderWorld) {
     try {
       return await effect(call, order);

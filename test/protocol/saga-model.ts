@@ -123,8 +123,28 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return { ...call, acceptedAt: acceptedAt.get(call.orderId) ?? 0 };
   };
 
-  /** Lets one call take effect; returns what the run does with the result. */
-  async function effect(call: Call, order: OrderWorld): Promise<(run: Run) => void> {
+  /** A release looks for a reservation that its run was not told of, and ends its payment. While a bank thinks it looks again. */
+  async function endUntold(call: Call, order: OrderWorld): Promise<void> {
+    const entry = (await ledgerOf(call.order).look()).entries[call.order];
+    if (entry?.state !== 'reserved' || entry.fence > call.fence) {
+      call.untold = 0;
+      return;
+    }
+    const { orderId, generation } = entry;
+    const untold = { orderId, generation };
+    const key = keyOf({ ...call, ...untold }, order);
+    const payment = payments.get(key) ?? { status: 'open', ...payer(untold, order) };
+    if (off !== 'untold-payment-ends-before-units-go') {
+      if (payment.status === 'undecided') return;
+      if (payment.status === 'open') payment.status = 'blocked';
+      payments.set(key, payment);
+      if (payment.status !== 'captured') call.declined = generation;
+    }
+    call.untold = untold;
+  }
+
+  /** Lets one call take effect; returns what the run does with the result. Undefined: the call has more to do. */
+  async function effect(call: Call, order: OrderWorld): Promise<((run: Run) => void) | undefined> {
     const ledger = ledgerOf(call.order);
     switch (call.step) {
       case 'reserve': {
@@ -170,9 +190,15 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       case 'undecided':
         throw new Error(`${call.step} asks nobody`);
       case 'release': {
+        if (order.pays && call.declined === 0 && call.untold === undefined) {
+          await endUntold(call, order);
+          return undefined;
+        }
         const step = acceptanceOf(call, order);
-        const { status } = payments.get(keyOf({ ...call, generation: call.declined }, order)) ?? {};
-        if (status === 'open' || status === 'undecided' || status === 'captured')
+        const ended = call.untold || { ...call, generation: call.declined };
+        const { status } = payments.get(keyOf({ ...call, ...ended }, order)) ?? {};
+        const isPaid = status === 'captured' && call.declined > 0;
+        if (status === 'open' || status === 'undecided' || isPaid)
           around.broken = `the units of ${order.name} go while its payment is ${status}`;
         const { kind, orderId, owed, cancelled } = await ledger.release(call.order, step);
         return (run) => {

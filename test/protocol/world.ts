@@ -2,6 +2,7 @@ import type { Cancellation } from '../../engine/orders/cancellation-record';
 import type { Order } from '../../engine/orders/order';
 import type { KnownState } from '../../engine/reconciliation/run-history';
 import type { ModelArchive, OrderEnd } from './model-archive';
+import type { Generation } from './model-ledger';
 
 export type SagaRule =
   | 'release-before-refund'
@@ -18,6 +19,7 @@ export type SagaRule =
   | 'audit-appends-what-nobody-ended'
   | 'claim-is-marked'
   | 'payment-ends-before-units-go'
+  | 'untold-payment-ends-before-units-go'
   | 'ended-payment-is-blocked'
   | 'money-found-at-the-end-confirms'
   | 'hint-is-no-proof'
@@ -98,8 +100,11 @@ export interface Call {
   readonly fence: number;
   /** The run's number of this step. */
   readonly asked: number;
-  readonly declined: number;
+  /** As in a run, or the generation whose payment the release itself has ended. */
+  declined: number;
   readonly charged: Charged;
+  /** What a release without such a generation has found reserved, or 0; absent: it has not looked. */
+  untold?: Generation | 0;
 }
 
 export interface Reservation {
