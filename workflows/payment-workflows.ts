@@ -18,7 +18,7 @@ export async function latePaymentWorkflow(payment: LatePayment): Promise<string>
 /** It is one long attempt; its heartbeat tells where the next one goes on, in whichever worker. */
 const { followPayments } = proxyActivities<PaymentActivities>({
   startToCloseTimeout: '2 hours',
-  heartbeatTimeout: '1 minute',
+  heartbeatTimeout: '30 seconds',
   retry: { initialInterval: '1 s', backoffCoefficient: 2, maximumInterval: '1 minute' },
 });
 
