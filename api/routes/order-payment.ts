@@ -35,13 +35,13 @@ export type ReadPayment = (
 const CHECKOUTS_AT_ONCE = 40;
 /** The buyer waits, and asks again. */
 const PROVIDER_MS_MAX = 4_000;
-/** How long an open payment is shown without asking again, in this process's memory only: a page looks once a second. */
+/** How long an open or declined payment is shown without asking again, in this process's memory only: a page looks once a second. */
 const SHOWN_MS = 10_000;
 const SHOWN_MAX = 5_000;
 
 /**
  * Opens the payment of an order, or reads it, for its owner's eyes: what it returns is in no record, history or log. A payment
- * that was made meanwhile is told to its run, whatever becomes of the provider's webhook.
+ * that was made meanwhile, or that the provider can never take, is told to its run, whatever becomes of the provider's webhook.
  */
 export function createReadPayment({
   provider,
@@ -72,11 +72,11 @@ export function createReadPayment({
     const asked = provider.checkout(charge).finally(() => running.delete(key));
     running.set(key, asked);
     return asked.then((result) => {
-      if (result.kind === 'pending') shown.set(key, { result, until: now() + SHOWN_MS });
-      if (result.kind === 'charged') {
-        const hint = { kind: 'paid', key, requestId, itemId } as const;
-        act(hint).catch((error: unknown) => {
-          errors.report('a paid order was not told so', error, { requestId });
+      if (result.kind !== 'charged') shown.set(key, { result, until: now() + SHOWN_MS });
+      if (result.kind !== 'pending') {
+        const kind = result.kind === 'charged' ? 'paid' : 'ended';
+        act({ kind, key, requestId, itemId }).catch((error: unknown) => {
+          errors.report('the run of an order was not told of its payment', error, { requestId });
         });
       }
       return result;
