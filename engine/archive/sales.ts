@@ -3,7 +3,7 @@ import type { UserId } from '../orders/order';
 import type { SaleInput } from '../orders/refund';
 import type { ReturnEvent } from '../orders/return-event';
 import type { SaleReturn } from '../orders/sale-return';
-import type { AfterSaleLedger, SaleRestock, SaleRestockResult } from '../stock/after-sale';
+import type { AfterSale, SaleRestock, SaleRestockResult } from '../stock/after-sale';
 import { isLedgerNotOpen, type StockLedger } from '../stock/stock-ledger';
 import type { EndedOrders } from './ended-orders';
 import { NO_ARCHIVE } from './ledger-of-record';
@@ -28,7 +28,7 @@ export function createSales({
 }: {
   /** Finds no order of a retired item, and throws for a lost ledger. */
   readonly ledger: Pick<StockLedger, 'findOrder'>;
-  readonly afterSale: AfterSaleLedger;
+  readonly afterSale: AfterSale;
   readonly archive: Pick<EndedOrders, 'endOf'> & ArchivedReturns;
 }) {
   const find = async (name: SaleInput): Promise<SoldOrder | undefined> => {
@@ -56,7 +56,7 @@ export function createSales({
       paymentId,
       generation,
       returns: await archive.returnsOf(orderId),
-      owned: amount - end.restocked,
+      owned: Math.min(amount - end.restocked, (await afterSale.leftOf(name)) ?? amount),
     };
   };
 
@@ -65,10 +65,12 @@ export function createSales({
     find,
 
     /** Units that an operation has put back. */
-    unitsOf: async ({ itemId, requestId, orderId }: SaleInput, operation: string) => {
+    unitsOf: async (sale: SaleInput, operation: string) => {
+      const { itemId, requestId, orderId } = sale;
       const entry = (await ledger.findOrder(requestId, itemId))?.entry;
       if (entry?.orderId === orderId) return entry.restocked?.[operation] ?? 0;
-      return (await archive.unitsOf(itemId, operation)) ?? 0;
+      const remembered = await afterSale.unitsOf(sale, operation);
+      return remembered ?? (await archive.unitsOf(itemId, operation)) ?? 0;
     },
 
     /** In the ledger; the archive reads their events. */

@@ -21,10 +21,13 @@ export type SaleRestockResult =
 /** The archive has it after a week at the latest: changes of stock are copied within seconds. */
 const OPERATION_RETENTION_MS = 7 * 24 * 3_600_000;
 
-export type AfterSaleLedger = ReturnType<typeof createAfterSaleLedger>;
+export type AfterSale = ReturnType<typeof createAfterSaleLedger>;
+
+/** What changes the ledger. */
+export type AfterSaleLedger = Omit<AfterSale, 'leftOf' | 'unitsOf'>;
 
 /**
- * What happens in the ledger after a sale, which stays sold. Both methods may be called again, and throw when Redis gives no
+ * What happens in the ledger after a sale, which stays sold. All methods may be called again, and throw when Redis gives no
  * definite answer or the ledger is not open.
  */
 export function createAfterSaleLedger(redis: RedisConnection) {
@@ -48,6 +51,18 @@ export function createAfterSaleLedger(redis: RedisConnection) {
       const asked = [requestId, orderId, operation, units, by, why, OPERATION_RETENTION_MS];
       const args = [...asked, archived?.userId ?? '', archived?.owned ?? 0];
       return (await redis.ledgerRestockSale(...keys, ...args)) as SaleRestockResult;
+    },
+
+    /** Units of a sale without an entry that were not put back; undefined: none was within the last week. */
+    async leftOf({ itemId, orderId }: SaleInput): Promise<number | undefined> {
+      const left = await redis.hget(operationsKey(itemId), `left/${orderId}`);
+      return left === null ? undefined : Number(left);
+    },
+
+    /** Units that an operation of such a sale has put back; undefined: it has not within the last week. */
+    async unitsOf({ itemId }: SaleInput, operation: string): Promise<number | undefined> {
+      const done = await redis.hget(operationsKey(itemId), operation);
+      return done === null ? undefined : (JSON.parse(done) as { readonly units: number }).units;
     },
   };
 }

@@ -17,7 +17,7 @@ export const archivedUnitsKey = ledgerKey('archived');
 /** The stream of changes of the stock and of the sale, which the archiver empties. */
 export const adjustmentsKey = ledgerKey('adjustments');
 
-/** The restocks that were carried out. Only restock.lua takes this key, as its tenth. */
+/** The restocks that were carried out. The tenth key of restock.lua and restock-sale.lua. */
 export const operationsKey = ledgerKey('operations');
 
 /** Requests that were rejected although the log may hold a record of them. The tenth key of reject.lua and reserve.lua. */

@@ -309,6 +309,23 @@ describe('a sale that has left the ledger', () => {
     expect(await stock.countsOf(order.itemId)).toMatchObject({ sold: 2, free: 4, supply: 6 });
     expect(await differences(order)).toEqual([]);
   });
+
+  test('gives no unit back twice, though the archive does not know yet that it is back', async () => {
+    const order = await aSale();
+    await archived(order);
+    await leave();
+    const step = { ...refundOf(order, { amountMinor: 500 }), restock: 2 };
+    await steps().refundSale(step);
+    await steps().restockSale(step);
+    const another = { ...step, operationId: 'op-2', restock: 1 };
+    await expect(steps().restockSale(another)).rejects.toMatchObject({ message: 'too-many' });
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ sold: 2, free: 5, supply: 7 });
+    await expect(steps().refundSale(another)).rejects.toMatchObject({ message: 'too-many-units' });
+    expect(await steps().refundSale(step)).toMatchObject({ amountMinor: 500 });
+    await archiveStock(order.itemId);
+    await expect(steps().restockSale(another)).rejects.toMatchObject({ message: 'too-many' });
+    expect(await steps().refundSale(step)).toMatchObject({ amountMinor: 500 });
+  });
 });
 
 describe('units that are put back', () => {
