@@ -160,6 +160,11 @@ function createClients(
   const noLog = (cause: unknown): never => {
     throw notRunning(`Cannot read the log from Kafka at ${access.addrs.join(',')}`, cause);
   };
+  if (!payments) {
+    throw new UserError(
+      'Nothing names the payment provider of this ledger: set PAYMENT_PROVIDER and what belongs to it as its worker has them.',
+    );
+  }
   const provider = openPaymentProvider(payments);
   const runs = createOrderRuns(client, taskQueue);
   const cancellationsOf = (itemId: ItemId, requestIds?: ReadonlySet<RequestId>) =>

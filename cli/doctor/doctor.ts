@@ -49,7 +49,7 @@ export const doctorActions = ({ terminal, env, addresses, access, config }: Cont
       kafka: () => probeKafka(kafka, { ...names, hasArchive: database !== undefined }),
       temporal: () => probeTemporal(temporal, names.taskQueue),
       database: () => probeDatabase(database),
-      payments: payments.provider === 'simulator' ? probePayments : notProbed,
+      payments: payments?.provider === 'stripe' ? notProbed : probePayments,
       gateway: probeGateway,
       admin: probeAdmin,
     };

@@ -87,7 +87,9 @@ export function findStackAddresses({
 
 /**
  * The addresses with what it takes to connect to them. Passwords and certificates of the environment belong to the
- * addresses of the environment; the local stack has only one, of its database. `database` is absent where there is none.
+ * addresses of the environment; the local stack has only one, of its database. `database` is absent where there is none, and
+ * `payments` where the ledger is another installation's and its provider is not named: the local simulator does not know the
+ * charges of that ledger, and a repair would take them for resolved.
  * Throws a UserError for invalid settings.
  */
 export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env, root: string) {
@@ -99,11 +101,17 @@ export function loadStackAccess({ addresses, origins }: StackAddresses, env: Env
     TEMPORAL_ADDRESS: addresses.temporal,
     TEMPORAL_NAMESPACE: env['TEMPORAL_NAMESPACE'],
   };
+  const isElsewhere =
+    env['ENGINE_MODE']?.trim() === 'production' || (given('redis') && !given('payments'));
+  const payments = () => {
+    if (env['PAYMENT_PROVIDER']?.trim()) return loadPayments(env);
+    return isElsewhere ? undefined : loadPayments({ PAYMENT_URL: addresses.payments });
+  };
   return orUserError(() => ({
     redis: loadRedisAccess(given('redis') ? env : local),
     kafka: loadKafkaAccess(given('kafka') ? env : local),
     temporal: loadTemporalAccess(given('temporal') || hasProfile ? env : local),
-    payments: loadPayments(env['PAYMENT_PROVIDER'] ? env : { PAYMENT_URL: addresses.payments }),
+    payments: payments(),
     database: given('database') ? loadDatabaseAccess(env) : localDatabase(env, root),
   }));
 }

@@ -77,6 +77,27 @@ test('the token of the local stack is for its own admin listener alone', () => {
   expect(tokenFor({ ...elsewhere, FLASH_SALE_OPERATOR_TOKEN: 'given' })).toBe('given');
 });
 
+describe('the payment provider', () => {
+  const reach = (env: Record<string, string>) =>
+    loadStackAccess(findStackAddresses({ env, root }), env, root).payments;
+  const redis = { REDIS_ADDR: 'redis.test:6379' };
+
+  test('is the simulator of the local stack, with the ledger of the local stack alone', () => {
+    expect(reach({})).toMatchObject({ provider: 'simulator', url: 'http://127.0.0.1:8090' });
+    expect(reach(redis)).toBeUndefined();
+    const PAYMENT_URL = 'http://payments.test';
+    expect(reach({ ...redis, PAYMENT_URL })).toMatchObject({ url: PAYMENT_URL });
+  });
+
+  test('is named by hand in production', () => {
+    expect(reach({ ENGINE_MODE: 'production' })).toBeUndefined();
+    expect(reach({ ENGINE_MODE: 'production', PAYMENT_URL: 'http://payments' })).toBeUndefined();
+    expect(() => reach({ ENGINE_MODE: 'production', PAYMENT_PROVIDER: 'simulator' })).toThrow(
+      'it takes no money',
+    );
+  });
+});
+
 describe('the database', () => {
   const reach = (env: Record<string, string>) => {
     const found = findStackAddresses({ env, root });
