@@ -13,7 +13,16 @@ const HEARTBEAT_MS = 10_000;
 /** The reader of the provider's events, for a worker. A new attempt goes on where the last heartbeat was. */
 export function createPaymentActivities(
   deps: Parameters<typeof followEvents>[0],
-  { everyMs, stopping }: { readonly everyMs: number; readonly stopping: AbortSignal },
+  {
+    everyMs,
+    stopping,
+    onRead,
+  }: {
+    readonly everyMs: number;
+    readonly stopping: AbortSignal;
+    /** A page of the list was read, though some of it may wait. */
+    readonly onRead: () => void;
+  },
 ): PaymentActivities {
   return {
     async followPayments(from) {
@@ -38,6 +47,7 @@ export function createPaymentActivities(
           signal,
           onProgress: (made) => {
             progress = made;
+            onRead();
           },
         });
       } finally {

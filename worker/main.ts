@@ -44,7 +44,7 @@ import {
 import { closeDatabasePool, createDatabasePool } from '../platform/postgres';
 import { createWaiting } from '../platform/waiting';
 import { FAILPOINTS } from './failpoints';
-import { followPaymentEvents, startPaymentEvents } from './payment-events';
+import { followPaymentEvents, keepPaymentEvents } from './payment-events';
 import { createStockAudit, scheduleStockAudit } from './stock-audit';
 
 const DRAIN_MS_MAX = 5_000;
@@ -175,7 +175,7 @@ async function main(): Promise<void> {
     };
   };
   scheduleStockAudit(client, config, logger);
-  startPaymentEvents(client, config, logger);
+  void keepPaymentEvents(client, config, { stopping, logger });
   logger.info({ port: health.port, taskQueue }, 'worker is polling');
 }
 

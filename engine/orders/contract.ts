@@ -115,6 +115,8 @@ export const PAYMENT_EVENTS_WORKFLOW = 'paymentEventsWorkflow';
 export interface FollowedEvents {
   /** Everything before this time was acted on, in ms since the epoch. */
   readonly until: number;
+  /** Since when the event at `until` is tried, which cannot be acted on; absent: there is none. */
+  readonly triedSince?: number;
 }
 
 /** The type name of the workflow that records, outside Redis, that an item has a ledger. */

@@ -9,11 +9,13 @@ const OVERLAP_MS = 120_000;
 const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 /** How long an event that cannot be acted on is tried again: then somebody has looked after the ledger of its item. */
 const TRIED_MS_MAX = 24 * 3_600_000;
+/** How many of those with each look: what is new does not wait for them long. */
+const TRIED_MAX = 50;
 
 /**
  * Follows the provider's own list of events, for the webhooks that do not come, until `signal` is aborted. An event that cannot
- * be acted on now, as while the ledger of its item is lost, is tried again with the next look, and the others go on. `onProgress`
- * gets how far all was acted on: whoever goes on from there misses nothing, and may see some events again. Throws where the list
+ * be acted on now, as while the ledger of its item is lost, is tried again with a next look, for a day at least, and the others go on.
+ * `onFailure` is told of each try that fails, and of the last one that the event is given up. `onProgress` gets how far all was acted on: whoever goes on from there misses nothing, and may see some events again. Throws where the list
  * cannot be read.
  */
 export async function followEvents(
@@ -24,7 +26,11 @@ export async function followEvents(
   }: {
     readonly events: Pick<PaymentEvents, 'listEvents'>;
     readonly act: ActOnHint;
-    readonly onFailure: (eventId: string, error: unknown) => void;
+    readonly onFailure: (
+      eventId: string,
+      error: unknown,
+      outlook: { readonly isGivenUp: boolean },
+    ) => void;
   },
   from: FollowedEvents | undefined,
   {
@@ -40,21 +46,32 @@ export async function followEvents(
   },
 ): Promise<FollowedEvents> {
   let newest = from?.until ?? now() - EVENTS_KEPT_MS;
-  /** Those that were not acted on, by id. */
-  const waiting = new Map<string, { readonly at: number; readonly hint: PaymentHint }>();
+  /** Those that were not acted on, by id, the longest untried first. */
+  const waiting = new Map<string, Waiting>();
   /** Those that need not be looked at again, by id: when they were made. */
   const seen = new Map<string, number>();
   /** The compiler thinks that it stays as it was. */
   const isAborted = () => signal.aborted;
-  const until = () => Math.min(newest, ...[...waiting.values()].map(({ at }) => at));
+  const progress = (): FollowedEvents => {
+    let oldest: Waiting | undefined;
+    for (const one of waiting.values()) if (!oldest || one.at < oldest.at) oldest = one;
+    return oldest && oldest.at <= newest
+      ? { until: oldest.at, triedSince: oldest.since }
+      : { until: newest };
+  };
 
   const tryOnce = async (id: string, at: number, hint: PaymentHint) => {
-    waiting.set(id, { at, hint });
+    // Of the others it is not kept: they are tried for longer.
+    const before = at === from?.until ? from.triedSince : undefined;
+    const since = waiting.get(id)?.since ?? before ?? now();
+    waiting.delete(id);
+    waiting.set(id, { at, hint, since });
     try {
       await act(hint);
     } catch (error) {
-      onFailure(id, error);
-      if (now() - at < TRIED_MS_MAX) return;
+      const isGivenUp = now() - since >= TRIED_MS_MAX;
+      onFailure(id, error, { isGivenUp });
+      if (!isGivenUp) return;
     }
     waiting.delete(id);
   };
@@ -70,19 +87,25 @@ export async function followEvents(
         seen.set(id, madeAt);
         newest = Math.max(newest, madeAt);
       }
-      onProgress({ until: until() });
+      // It would grow with all that the provider has: no later look goes back further.
+      for (const [id, at] of seen) if (at < newest - OVERLAP_MS) seen.delete(id);
+      onProgress(progress());
       next = page.next;
     }
   };
 
   while (!isAborted()) {
-    const since = Math.max(0, newest - OVERLAP_MS);
-    for (const [id, at] of seen) if (at < since) seen.delete(id);
-    for (const [id, { at, hint }] of [...waiting]) {
-      if (!isAborted()) await tryOnce(id, at, hint);
-    }
-    await readOn(since);
+    const again = [...waiting].slice(0, TRIED_MAX);
+    await readOn(Math.max(0, newest - OVERLAP_MS));
+    for (const [id, { at, hint }] of again) if (!isAborted()) await tryOnce(id, at, hint);
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
-  return { until: until() };
+  return progress();
+}
+
+interface Waiting {
+  readonly at: number;
+  readonly hint: PaymentHint;
+  /** When it was tried first. */
+  readonly since: number;
 }

@@ -3,6 +3,7 @@ import { followEvents } from '../../../engine/payments/follow-events';
 import type { PaymentEvent, PaymentHint } from '../../../engine/payments/payment-provider';
 
 const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 const NOW = 1_800_000_000_000;
 
 const event = (id: string, at: number): PaymentEvent => {
@@ -100,6 +101,57 @@ test('tries an event again that cannot be acted on, and goes on with the others'
   expect(failures).toEqual(['hard', 'hard', 'hard']);
   expect(acted).toEqual(['next', 'hard']);
   expect(end.until).toBe(NOW);
+});
+
+test('tries an event again for a day from its first try, however old it is, and says when it gives up', async () => {
+  let now = NOW;
+  const given: [boolean, FollowedEvents][] = [];
+  const old = event('old', NOW - 20 * DAY);
+  const readFrom = async (from: FollowedEvents) => {
+    const ending = new AbortController();
+    let looks = 0;
+    return followEvents(
+      {
+        events: {
+          listEvents: () => {
+            looks += 1;
+            if (looks === 3) ending.abort();
+            return Promise.resolve({ events: [old] });
+          },
+        },
+        act: () => Promise.reject(new Error('its ledger is lost')),
+        onFailure: (_id, _error, { isGivenUp }) => given.push([isGivenUp, from]),
+      },
+      from,
+      { everyMs: 1, signal: ending.signal, onProgress: () => undefined, now: () => now },
+    );
+  };
+  const first = await readFrom({ until: NOW - 30 * DAY });
+  expect(first).toEqual({ until: old.at, triedSince: NOW });
+  now += DAY - 1;
+  // The next run of the workflow counts on.
+  const second = await readFrom(first);
+  expect(second).toEqual(first);
+  expect(given.every(([isGivenUp]) => !isGivenUp)).toBe(true);
+  now += 1;
+  expect(await readFrom(second)).toEqual({ until: old.at });
+  expect(given.filter(([isGivenUp]) => isGivenUp)).toEqual([[true, second]]);
+});
+
+test('reads on before it tries again what waits, some of it with each look', async () => {
+  const sick = Array.from({ length: 120 }, (_, n) => event(`sick-${n}`, NOW + n));
+  const tried: string[] = [];
+  let lists = 0;
+  await follow(() => (lists++ < 61 ? sick : [...sick, event('new', NOW + 500)]), {
+    from: { until: NOW },
+    rounds: 2,
+    act: (id) => {
+      tried.push(id);
+      if (id !== 'new') throw new Error('its ledger is lost');
+    },
+  });
+  expect(tried.slice(0, 121)).toEqual([...sick.map(({ hint }) => hint?.requestId), 'new']);
+  expect(tried.slice(121, 171)).toEqual(tried.slice(0, 50));
 });
 
 test('counts nothing as done that it has not acted on, when it is stopped or something waits', async () => {
