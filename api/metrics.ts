@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, register as processRegister } from 'prom-client';
+import { HINT_OUTCOMES } from '../engine/payments/payment-hints';
 import type { HttpResponse } from './http/response';
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -58,6 +59,8 @@ export function createMetrics(buysInFlight: () => number) {
     labelNames: ['outcome'],
     registers,
   });
+  // An alert asks for an increase, which the first sample of a new series is not.
+  for (const outcome of ['refused', ...HINT_OUTCOMES]) hints.inc({ outcome }, 0);
   new Gauge({
     name: 'flash_sale_buys_in_flight',
     help: 'Purchases that were read and are not answered',

@@ -3,6 +3,7 @@ import type { LedgerEntry } from '../orders/ledger';
 import type { ItemId, Order, RequestId } from '../orders/order';
 import { encodeOrderEvent, EVENT_CONTENT_TYPE, outcomeEvent } from '../orders/order-event';
 import { encodeReturnEvent, type ReturnEvent } from '../orders/return-event';
+import { RETURN_STATUSES } from '../orders/sale-return';
 import { NotAppendedError, type SafeProducer } from './safe-producer';
 
 /** A record that is not sent by then is withdrawn: the caller tries again, and its repetitions must not pile up. */
@@ -34,6 +35,10 @@ export function createOutcomePublisher(
     help: 'Refunds and disputes of sold orders that were told, by the status they came to',
     labelNames: ['kind', 'status'],
   });
+  // An alert asks for an increase, which the first sample of a new series is not.
+  for (const [kind, statuses] of Object.entries(RETURN_STATUSES)) {
+    for (const status of statuses) returns.inc({ kind, status }, 0);
+  }
   /** Since when the events under way wait, the oldest first. */
   const waiting = new Map<symbol, number>();
 

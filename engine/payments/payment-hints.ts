@@ -25,10 +25,16 @@ import type { SaleInput } from '../orders/refund';
 import { orderIdInMemo } from '../orders/order-start';
 import type { PaymentHint } from './payment-provider';
 
-/** What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders. */
+/**
+ * What was done about a hint. `ignored`: there is nothing to do, or the payment is none of this engine's orders.
+ * `refund-checked`: a refund of an order that is not sold is looked at again. `no-run`: the order waits for its payment, and
+ * its run is over; an operator decides.
+ */
 export const HINT_OUTCOMES = [
   'run-asked',
+  'no-run',
   'refund-started',
+  'refund-checked',
   'returns-read',
   'ignored',
   'unknown-order',
@@ -79,9 +85,12 @@ export function createPaymentHints({
     const entry = found?.entry.orderId === orderId ? found.entry : undefined;
     const isCurrent = entry?.generation === generation;
     if (isCurrent && entry.state === 'reserved') {
-      // Without a deadline nobody waits for a hint. Without a run the audit starts one, and that asks.
-      const isAsked = entry.payBy !== undefined && (await runs.ask(payment, hint.key));
-      return isAsked ? 'run-asked' : 'ignored';
+      // Without a deadline nobody waits for a hint.
+      if (entry.payBy === undefined) return 'ignored';
+      if (await runs.ask(payment, hint.key)) return 'run-asked';
+      // It may have ended since the look.
+      const { entry: then } = (await ledger.findOrder(requestId, itemId)) ?? {};
+      return then?.fence === entry.fence ? 'no-run' : act(hint);
     }
     const isSold = isCurrent && entry.state === 'sold';
     if (isSold && hint.kind !== 'returns') return 'ignored';
@@ -93,9 +102,10 @@ export function createPaymentHints({
       await noteReturns(payment);
       return 'returns-read';
     }
-    // Also where a refund has failed that counted as made: the money is still there.
-    await runs.giveBack(payment, hint.key, { again: hint.kind === 'returns' });
-    return 'refund-started';
+    // A refund that counted as made may have failed: the money is still there.
+    const again = hint.kind === 'returns';
+    await runs.giveBack(payment, hint.key, { again });
+    return again ? 'refund-checked' : 'refund-started';
   };
   const counted = sharedCounter({
     name: 'flash_sale_payment_hints_total',

@@ -5,8 +5,11 @@ import type { BuyerPayment } from '../orders/order';
 import { PaymentId } from '../orders/order-record';
 import type { Charge } from './payment-provider';
 
-const PaymentMethod = TypeCompiler.Compile(
-  Type.Object({ payment_method: PaymentId, customer: Type.Optional(PaymentId) }),
+const Answer = TypeCompiler.Compile(
+  Type.Union([
+    Type.Object({ payment_method: PaymentId, customer: Type.Optional(PaymentId) }),
+    Type.Object({ payment_method: Type.Null() }),
+  ]),
 );
 
 const TIMEOUT_MS = 2_000;
@@ -16,9 +19,10 @@ const ANSWER_BYTES_MAX = 16 * 1024;
  * What a buyer pays with: as the purchase names it, or else as the shop answers
  *
  *     GET <url>?user_id=<user_id>&item_id=<item_id>&request_id=<request_id>
- *     200 {"payment_method": "pm_...", "customer": "cus_..."}    404: the buyer has saved none
+ *     200 {"payment_method": "pm_...", "customer": "cus_..."}, or {"payment_method": null}: the buyer has saved none
  *
- * with the token as a bearer token. Undefined where there is none. Throws, with the cause, after any other answer.
+ * with the token as a bearer token. Undefined where there is none. Throws, with the cause, after any other answer: a 404 may
+ * come from a wrong address or from a proxy while the shop is deployed.
  */
 export function createPaymentMethods(
   shop: { readonly url: string; readonly token?: string | undefined } | undefined,
@@ -35,10 +39,10 @@ export function createPaymentMethods(
         ...(shop.token !== undefined && { headers: { authorization: `Bearer ${shop.token}` } }),
       });
       const answer = await readText(body);
-      if (statusCode === 404) return undefined;
       if (statusCode !== 200) throw new Error(`it answered ${statusCode}`);
       const found = parseJson(answer);
-      if (!PaymentMethod.Check(found)) throw new Error('its answer has no payment_method');
+      if (!Answer.Check(found)) throw new Error('its answer has no payment_method');
+      if (found.payment_method === null) return undefined;
       return { method: found.payment_method, customer: found.customer };
     } catch (error) {
       // The history of the run shows this with its cause: neither may quote the URL or the answer.

@@ -5,6 +5,7 @@ import {
   createPaymentHints,
   type HintOutcome,
 } from '../../engine/payments/payment-hints';
+import { createOrderRuns } from '../../engine/reconciliation/order-runs';
 import type { PaymentHint } from '../../engine/payments/payment-provider';
 import { orderCharge } from '../../engine/payments/own-charge';
 import { ORDER_OUTCOME, PAYMENT_SIGNAL } from '../../engine/orders/contract';
@@ -216,7 +217,23 @@ describe('an order that its buyer pays', () => {
     expect(lettersOf(order)).toMatchObject([{ reason: 'late-payment' }]);
   });
 
-  test('gets money back that comes when its run is over, and it is counted', async () => {
+  test('keeps money and units for an operator when its run is over, and it is counted', async () => {
+    const before = await countedAs('no-run');
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await run.terminate('by the test');
+    money.pay(keyOf(order), 'approve');
+    expect(await act(paid(order))).toBe('no-run');
+    expect(await countedAs('no-run')).toBe(before + 1);
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'reserved' });
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'captured' });
+    const runs = createOrderRuns(saga.client, saga.taskQueue);
+    await runs.startAgain(order, { by: 'ann', why: 'by the test' });
+    await eventually('the new run asks', async () => (await act(paid(order))) !== 'no-run');
+    const again = saga.client.workflow.getHandle(order.requestId);
+    expect(await again.result()).toMatchObject({ outcome: 'confirmed', generation: 1 });
+  });
+
+  test('gets money back that comes when its run and its sale are over, and it is counted', async () => {
     const before = await countedAs('refund-started');
     const { order, run } = await anAwaitingOrder(LONG_MS);
     await run.terminate('by the test');

@@ -237,7 +237,8 @@ describe('a webhook', () => {
     const awaiting = await anAwaitingOrder();
     await stock.ledger.release({ order: awaiting.order, fence: 2, reason: 'sale-lost' });
     const hint = { ...paid(awaiting), kind: 'returns' };
-    expect((await webhook({ hint })).body).toEqual({ outcome: 'refund-started' });
+    expect((await webhook({ hint })).body).toEqual({ outcome: 'refund-checked' });
+    expect(refunds).toEqual([awaiting.key]);
   });
 
   test('of a refund or a dispute lets it be read, of an order that is known', async () => {

@@ -16,7 +16,7 @@ beforeAll(async () => {
   stripe = await startStripeDouble();
   const server = createServer((request, response) => {
     const userId = new URL(request.url ?? '', 'http://shop').searchParams.get('user_id');
-    if (userId === 'nobody') response.writeHead(404).end();
+    if (userId === 'nobody') response.end('{"payment_method":null}');
     else response.end(JSON.stringify({ payment_method: `pm_of_${userId ?? ''}` }));
   });
   shop = await listenOnLoopback(server, { open: [] });

@@ -1,3 +1,4 @@
+import { register } from 'prom-client';
 import { createOutcomePublisher } from '../../../engine/kafka/outcome-publisher';
 import { NotAppendedError } from '../../../engine/kafka/safe-producer';
 import type { LedgerEntry } from '../../../engine/orders/ledger';
@@ -81,4 +82,18 @@ describe('while an event waits for Kafka for longer than a hiccup', () => {
     fail(new NotAppendedError('again'));
     await expect(next).rejects.toThrow('again');
   });
+});
+
+test('refunds and disputes are counted from nought, so that an alert sees the first of them', async () => {
+  createOutcomePublisher(
+    { findOrder: () => Promise.resolve(undefined) },
+    { append: () => Promise.reject(new Error('nothing is told')) },
+  );
+  const { values = [] } = (await register.getSingleMetric('flash_sale_returns_total')?.get()) ?? {};
+  expect(values.map(({ labels, value }) => [labels['kind'], labels['status'], value])).toEqual(
+    expect.arrayContaining([
+      ['refund', 'failed', 0],
+      ['dispute', 'open', 0],
+    ]),
+  );
 });

@@ -44,13 +44,14 @@ describe('what a buyer pays with', () => {
   });
 
   test('is nothing where the shop knows of none, or where there is no shop to ask', async () => {
-    const { methodOf } = await aShop((_, response) => response.writeHead(404).end());
+    const { methodOf } = await aShop((_, response) => response.end('{"payment_method":null}'));
     await expect(methodOf(charge)).resolves.toBeUndefined();
     await expect(createPaymentMethods(undefined)(charge)).resolves.toBeUndefined();
   });
 
   test.each<[string, RequestListener]>([
     ['an error', (_, response) => response.writeHead(500).end('{"payment_method":"pm_1"}')],
+    ['that it has no such page', (_, response) => response.writeHead(404).end('{}')],
     ['a redirection', (_, response) => response.writeHead(302, { location: '/x' }).end()],
     ['no JSON', (_, response) => response.end('<html>')],
     ['no payment method', (_, response) => response.end('{"customer":"cus_1"}')],
