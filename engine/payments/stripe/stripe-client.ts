@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Stripe from 'stripe';
 
@@ -20,10 +21,11 @@ const WAIT_MS_MAX = 5_000;
 const PAUSE_MS = 500;
 
 type HttpClient = ReturnType<typeof Stripe.createNodeHttpClient>;
+type SentRequest = Parameters<HttpClient['makeRequest']>;
 
 export interface StripeConnection {
   readonly secretKey: string;
-  /** The time limit of one request, in ms. A charge makes three or four, and one more after a failure. */
+  /** The time limit of one request with its whole response, in ms. A charge makes three or four, and one more after a failure. */
   readonly timeoutMs?: number;
   /** Base URL of the API, for tests; Stripe's own by default. */
   readonly apiUrl?: string;
@@ -64,7 +66,7 @@ function paced(client: HttpClient): HttpClient {
 
   const sendUntil = async (
     giveUpAt: number,
-    request: Parameters<HttpClient['makeRequest']>,
+    request: SentRequest,
   ): ReturnType<HttpClient['makeRequest']> => {
     for (;;) {
       const sendAt = Math.max(pausedUntil, Date.now());
@@ -73,7 +75,7 @@ function paced(client: HttpClient): HttpClient {
         await sleep(sendAt - Date.now());
         continue;
       }
-      const response = await client.makeRequest(...request);
+      const response = await sendWithin(client, request);
       if (response.getStatusCode() !== 429) return response;
       const seconds = Number(response.getHeaders()['retry-after']);
       const pause = seconds > 0 ? seconds * 1_000 : PAUSE_MS * (1 + Math.random());
@@ -85,7 +87,7 @@ function paced(client: HttpClient): HttpClient {
 
   return {
     getClientName: () => client.getClientName(),
-    async makeRequest(...request: Parameters<HttpClient['makeRequest']>) {
+    async makeRequest(...request: SentRequest) {
       const giveUpAt = Date.now() + WAIT_MS_MAX;
       if (free > 0) free--;
       else await new Promise<void>((resolve) => waiting.push(resolve));
@@ -98,6 +100,36 @@ function paced(client: HttpClient): HttpClient {
       }
     },
   };
+}
+
+/** Bounds the whole response: the library's own limit is of a silent socket, which a dripping server never reaches. */
+function sendWithin(
+  client: HttpClient,
+  request: SentRequest,
+): ReturnType<HttpClient['makeRequest']> {
+  const timeoutMs = request[7];
+  return new Promise((resolve, reject) => {
+    let body: IncomingMessage | undefined;
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      const error = new Error(`Stripe has taken more than ${timeoutMs} ms`);
+      body?.destroy(error);
+      reject(error);
+    }, timeoutMs);
+    const sent = client.makeRequest(...request);
+    sent.catch(() => {
+      clearTimeout(timer);
+    });
+    sent.then((response) => {
+      body = response.getRawResponse() as IncomingMessage;
+      body.once('close', () => {
+        clearTimeout(timer);
+      });
+      if (isLate) body.destroy();
+      resolve(response);
+    }, reject);
+  });
 }
 
 /** Whether Stripe received the request and refused it. Otherwise its outcome is unknown. */
