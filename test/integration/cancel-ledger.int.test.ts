@@ -42,8 +42,15 @@ describe('an order that its buyer has cancelled', () => {
     const order = { ...(await aQueuedOrder()), payWithinMs: 60_000 };
     await stock.ledger.reserve(order, 10);
     expect(await cancel(order)).toMatchObject({ kind: 'under-way' });
-    // A task was lost: the mark is found, the units go back, and then the payment is ended.
-    expect(await stock.ledger.reserve(order, 11)).toMatchObject({ kind: 'cancelled', owed: [1] });
+    // A task was lost: the mark is found, and the run ends the payment before it releases the units.
+    const again = { kind: 'reserved', generation: 1, again: true, payLeftMs: 0 };
+    expect(await stock.ledger.reserve(order, 9)).toMatchObject({ kind: 'cancelled', owed: [1] });
+    expect(await stock.ledger.reserve(order, 11)).toMatchObject(again);
+    expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 0, reserved: 1 });
+    const ended = await stock.ledger.release({ order, fence: 12, reason: 'payment-deadline' });
+    expect(ended).toMatchObject({ kind: 'released', owed: [1], cancelledByBuyer: true });
+    expect(await entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+    expect(await stock.ledger.reserve(order, 13)).toMatchObject({ kind: 'cancelled', owed: [1] });
     expect(await cancel(order)).toMatchObject({ kind: 'under-way' });
     await stock.ledger.resolveCharge({ ...order, generation: 1 });
     expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });

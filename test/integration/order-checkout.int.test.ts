@@ -182,6 +182,20 @@ describe('an order that its buyer pays', () => {
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled' });
   });
 
+  test('that a buyer has cancelled keeps its units after a reset until its payment is ended', async () => {
+    const { order, run } = await anAwaitingOrder(LONG_MS);
+    await saga.ledger.cancel(order);
+    const seen: unknown[] = [];
+    money.faultNext(async (verb) => {
+      seen.push(verb, (await saga.entryOf(order))?.state);
+    });
+    const again = await reset(order, { runId: (await run.describe()).runId });
+    expect(await again.result()).toEqual({ outcome: 'cancelled' });
+    expect(seen).toEqual(['cancel', 'reserved']);
+    expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled' });
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+  });
+
   test('has no more time and no second payment after a reset', async () => {
     const { order, run } = await anAwaitingOrder(LONG_MS);
     const payBy = (await saga.entryOf(order))?.payBy;

@@ -56,9 +56,10 @@ end
 
 local function answer(kind, generation, charges, detail)
   local payBy = kind == 'reserved' and entry.pay_by
+  local payLeft = payBy and not entry.cancelled_by_buyer and math.max(0, payBy - now) or 0
   return {
     kind, generation, charges, detail, entry.order_id or '', entry.price, entry.currency, entry.revision or 0,
-    payBy or 0, payBy and math.max(0, payBy - now) or 0,
+    payBy or 0, payLeft,
   }
 end
 
@@ -66,9 +67,11 @@ if entry and entry.state == 'sold' then
   return answer('sold', entry.generation, entry.owed, entry.payment_id or '')
 end
 -- Checked before any unit is taken, for every run. The mark is never consumed: after a lost workflow task the step is asked
--- for again under a larger fence.
-if entry and entry.cancelled_by_buyer then
-  if entry.state == 'reserved' and entry.fence <= fence then
+-- for again under a larger fence. Where the buyer pays, the run goes on with no time left: it ends the payment before it
+-- releases the units, which finds the mark.
+local mayRelease = entry and entry.state == 'reserved' and entry.fence <= fence
+if entry and entry.cancelled_by_buyer and not (mayRelease and entry.pay_by) then
+  if mayRelease then
     entry.fence = fence
     releaseOrder(requestId, entry, 'cancelled', now)
     writeEntry(requestId, entry)
