@@ -56,6 +56,15 @@ describe('an order that its buyer has cancelled', () => {
     expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });
   });
 
+  test('after its payment was due is told so, and never has another payment', async () => {
+    const order = { ...(await aQueuedOrder()), payWithinMs: 60_000 };
+    await stock.ledger.reserve(order, 10);
+    await stock.ledger.release({ order, fence: 11, reason: 'payment-deadline', declined: 1 });
+    expect(await cancel(order)).toMatchObject({ kind: 'cancelled' });
+    expect(await stock.ledger.reserve(order, 12)).toMatchObject({ kind: 'cancelled', owed: [] });
+    expect(await entryOf(order)).toMatchObject({ state: 'released', reason: 'payment-deadline' });
+  });
+
   test('while it was queued is never reserved, under any fence', async () => {
     const order = await aQueuedOrder();
     await cancel(order);

@@ -94,7 +94,8 @@ export function cancel(item: Item | undefined, requestId: RequestId, userId: Use
   if (!item || !entry || entry.state === 'held') return { kind: 'unknown' };
   if (entry.userId !== userId) return { kind: 'not-the-buyer' };
   if (entry.state === 'sold') return { kind: 'sold', entry };
-  if (entry.state === 'released' && entry.reason !== 'cancelled') return { kind: 'failed', entry };
+  const isCancelled = entry.reason === 'cancelled' || entry.reason === 'payment-deadline';
+  if (entry.state === 'released' && !isCancelled) return { kind: 'failed', entry };
   const marked = { ...entry, cancelledByBuyer: true } as const;
   const isQueued = entry.state === 'queued';
   if (isQueued) item.free += entry.units;

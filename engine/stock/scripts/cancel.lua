@@ -25,7 +25,8 @@ end
 if entry.state == 'sold' then
   return { 'sold', raw }
 end
-if entry.state == 'released' and entry.reason ~= 'cancelled' then
+-- Of a payment that was due the order is cancelled as well, and may be tried again.
+if entry.state == 'released' and entry.reason ~= 'cancelled' and entry.reason ~= 'payment-deadline' then
   return { 'failed', raw }
 end
 if not entry.cancelled_by_buyer then
