@@ -1,4 +1,4 @@
-import { activityInfo } from '@temporalio/activity';
+import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
@@ -215,8 +215,12 @@ function createRelease(
   ledger: Pick<LedgerOfRecord, 'findOrder' | 'release'>,
   { cancelPayment }: Pick<ReturnType<typeof createBuyerPayments>, 'cancelPayment'>,
 ) {
-  /** Returns the generation if nothing is paid for it. */
-  const endUntold = async ({ order, fence }: ReleaseStep): Promise<number | undefined> => {
+  /** Returns the generation if nothing is paid for it. `declined`: the run has ended the payment of that one. */
+  const endUntold = async ({
+    order,
+    fence,
+    declined,
+  }: ReleaseStep): Promise<number | undefined> => {
     const { requestId, itemId, fingerprint, payWithinMs } = order;
     if (payWithinMs === undefined) return undefined;
     const { entry } = (await ledger.findOrder(requestId, itemId)) ?? {};
@@ -224,13 +228,19 @@ function createRelease(
     // Another request's, or a later step's: the release leaves it as it is.
     if (entry.fingerprint !== fingerprint || entry.fence > fence) return undefined;
     const { generation } = entry;
+    if (generation === declined && entry.orderId === order.orderId) return undefined;
     const reserved = orderOf({ itemId, requestId, entry });
     const { kind } = await cancelPayment({ order: reserved, generation });
-    if (kind === 'pending') throw new Error('the payment is not decided');
+    if (kind === 'pending') {
+      const { key } = orderCharge(reserved, generation);
+      log.error('a payment can neither be ended nor is it decided', { key });
+      throw new Error('the payment is not decided');
+    }
     return kind === 'declined' ? generation : undefined;
   };
   return async (step: ReleaseStep) => {
-    const declined = step.declined ?? (await endUntold(step));
+    // A late step of an earlier run may have another generation than the one that is open.
+    const declined = (await endUntold(step)) ?? step.declined;
     return ledger.release({ ...step, ...(declined !== undefined && { declined }) });
   };
 }

@@ -102,15 +102,18 @@ export const { findPayment, cancelPayment } = proxyActivities<OrderActivities>({
   retry: UNTIL_DONE,
 });
 
-/** A few tries before the order is parked. Their number is bounded, not their time: a busy worker is no reason to park. */
+/**
+ * A few tries before the order is parked. Their number is bounded, not their time: a busy worker is no reason to park. A
+ * release may end a payment at the provider first, and has the time of that.
+ */
 export const { releaseStock: releaseAtOnce } = proxyActivities<OrderActivities>({
-  startToCloseTimeout: '10 s',
+  startToCloseTimeout: '20 s',
   retry: { ...UNTIL_DONE, maximumAttempts: 5, nonRetryableErrorTypes },
 });
 
 /** A compensation is retried until it succeeds: what was taken goes back, however long it takes. */
 export const { releaseStock } = proxyActivities<OrderActivities>({
-  startToCloseTimeout: '10 s',
+  startToCloseTimeout: '20 s',
   retry: UNTIL_DONE,
 });
 

@@ -1,5 +1,6 @@
 import { register } from 'prom-client';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createOrderActivities } from '../../activities/order-activities';
 import {
   createHintedRuns,
   createPaymentHints,
@@ -194,6 +195,23 @@ describe('an order that its buyer pays', () => {
     expect(seen).toEqual(['cancel', 'reserved']);
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'cancelled' });
     expect(await saga.entryOf(order)).toMatchObject({ state: 'released', reason: 'cancelled' });
+  });
+
+  test('keeps its units when a late release of an ended payment comes, until the open one is ended', async () => {
+    const order = await saga.aQueuedOrder({ payWithinMs: LONG_MS });
+    await saga.ledger.reserve(order, 1);
+    await saga.ledger.release({ order, fence: 2, reason: 'payment-deadline', declined: 1 });
+    await saga.ledger.reserve(order, 3);
+    await money.provider.checkout(orderCharge(order, 2));
+    const seen: unknown[] = [];
+    money.faultNext(async (verb) => {
+      seen.push(verb, (await saga.entryOf(order))?.state);
+    });
+    const { releaseStock } = createOrderActivities(saga.clients);
+    await releaseStock({ order, fence: 4, reason: 'payment-deadline', declined: 1 });
+    expect(seen).toEqual(['cancel', 'reserved']);
+    expect(money.moneyOf(order.requestId)).toEqual({ '2': 'cancelled' });
+    expect(await saga.entryOf(order)).toMatchObject({ state: 'released', unresolvedCharges: [] });
   });
 
   test('has no more time and no second payment after a reset', async () => {

@@ -46,6 +46,7 @@ describe(`the protocol (seed ${SEED})`, () => {
   test.each<SagaRule>([
     'payment-ends-before-units-go',
     'untold-payment-ends-before-units-go',
+    'every-release-looks',
     'ended-payment-is-blocked',
     'money-found-at-the-end-confirms',
     'hint-is-no-proof',

@@ -123,7 +123,9 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     return { ...call, acceptedAt: acceptedAt.get(call.orderId) ?? 0 };
   };
 
-  /** A release looks for a reservation that its run was not told of, and ends its payment. While a bank thinks it looks again. */
+  /**
+   * A release looks for a reservation whose payment its run has not ended, and ends it. While a bank thinks it looks again.
+   */
   async function endUntold(call: Call, order: OrderWorld): Promise<void> {
     const entry = (await ledgerOf(call.order).look()).entries[call.order];
     if (entry?.state !== 'reserved' || entry.fence > call.fence) {
@@ -132,9 +134,16 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
     }
     const { orderId, generation } = entry;
     const untold = { orderId, generation };
+    if (orderId === call.orderId && generation === call.declined) {
+      call.untold = 0;
+      return;
+    }
     const key = keyOf({ ...call, ...untold }, order);
     const payment = payments.get(key) ?? { status: 'open', ...payer(untold, order) };
-    if (off !== 'untold-payment-ends-before-units-go') {
+    const isLeft =
+      off === 'untold-payment-ends-before-units-go' ||
+      (off === 'every-release-looks' && call.declined > 0);
+    if (!isLeft) {
       if (payment.status === 'undecided') return;
       if (payment.status === 'open') payment.status = 'blocked';
       payments.set(key, payment);
@@ -190,14 +199,14 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       case 'undecided':
         throw new Error(`${call.step} asks nobody`);
       case 'release': {
-        if (order.pays && call.declined === 0 && call.untold === undefined) {
+        if (order.pays && call.untold === undefined) {
           await endUntold(call, order);
           return undefined;
         }
         const step = acceptanceOf(call, order);
         const ended = call.untold || { ...call, generation: call.declined };
         const { status } = payments.get(keyOf({ ...call, ...ended }, order)) ?? {};
-        const isPaid = status === 'captured' && call.declined > 0;
+        const isPaid = status === 'captured' && call.declined === ended.generation;
         if (status === 'open' || status === 'undecided' || isPaid)
           around.broken = `the units of ${order.name} go while its payment is ${status}`;
         const { kind, orderId, owed, cancelled } = await ledger.release(call.order, step);

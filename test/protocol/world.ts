@@ -20,6 +20,7 @@ export type SagaRule =
   | 'claim-is-marked'
   | 'payment-ends-before-units-go'
   | 'untold-payment-ends-before-units-go'
+  | 'every-release-looks'
   | 'ended-payment-is-blocked'
   | 'money-found-at-the-end-confirms'
   | 'hint-is-no-proof'
@@ -103,7 +104,7 @@ export interface Call {
   /** As in a run, or the generation whose payment the release itself has ended. */
   declined: number;
   readonly charged: Charged;
-  /** What a release without such a generation has found reserved, or 0; absent: it has not looked. */
+  /** What a release has found reserved whose payment its run has not ended, or 0; absent: it has not looked. */
   untold?: Generation | 0;
 }
 
