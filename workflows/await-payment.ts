@@ -33,11 +33,13 @@ interface EndedPayment {
  * asked about, or until the deadline. At the deadline, and where the run is cancelled, the payment is first ended at the
  * provider: only then are its units anybody else's. Money that was taken in that moment still buys them.
  *
- * Between its tasks the order holds no slot, and while it waits it does not count as open.
+ * Between its tasks the order holds no slot, and while it waits it does not count as open. `reservedAt`: when the run was told
+ * how much time is left; it may have resolved earlier charges since.
  */
 export async function awaitPayment(
   order: Order,
   { generation, payBy = 0, payLeftMs = 0 }: Extract<ReserveResult, { readonly kind: 'reserved' }>,
+  reservedAt: number,
   log: ProgressLog,
 ): Promise<Exclude<PaymentState, { readonly kind: 'pending' }> | EndedPayment> {
   const key = paymentKey(order.requestId, order.orderId, generation);
@@ -45,7 +47,7 @@ export async function awaitPayment(
   setHandler(defineSignal<[string]>(PAYMENT_SIGNAL), (named) => {
     isAsked ||= named === key;
   });
-  const endsAt = Date.now() + payLeftMs + GRACE_MS;
+  const endsAt = reservedAt + payLeftMs + GRACE_MS;
 
   const untilDeadline = async () => {
     while (await condition(() => isAsked, Math.max(1, endsAt - Date.now()))) {

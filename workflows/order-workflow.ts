@@ -167,6 +167,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
   let step: { reason: FailureReason; generation: number } = { reason: 'sale-lost', generation: 0 };
   try {
     const atOnce = await begin(input, log);
+    const reservedAt = Date.now();
     const { reservation } = atOnce;
     if (reservation.kind !== 'mismatch' && reservation.kind !== 'expired') {
       order = inLedger(order, reservation.order);
@@ -207,7 +208,7 @@ async function sell(input: OrderInput, log: ProgressLog): Promise<Attempt> {
     const payment =
       payBy === undefined
         ? await pay({ ...input, order }, generation, { again, atOnce }, log)
-        : await awaitPayment(order, reservation, log);
+        : await awaitPayment(order, reservation, reservedAt, log);
     if (payment.kind === 'ended') {
       const { reason, error } = payment;
       return { ...notSold(order, reason, error, generation), nothingCharged: true };

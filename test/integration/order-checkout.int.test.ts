@@ -14,6 +14,7 @@ import { paymentKey, type Order } from '../../engine/orders/order';
 import { aSignal, failureOf, useSaga, type OrderHandle } from '../support/saga';
 import { recordAfterSale } from '../replay/paths-after-sale';
 import { eventually } from '../support/eventually';
+import { hasUnresolvedCharge } from '../support/held-up';
 
 const saga = useSaga();
 const { money, start, reset, lettersOf, eventsOf, countsOf } = saga;
@@ -212,6 +213,19 @@ describe('an order that its buyer pays', () => {
     expect(seen).toEqual(['cancel', 'reserved']);
     expect(money.moneyOf(order.requestId)).toEqual({ '2': 'cancelled' });
     expect(await saga.entryOf(order)).toMatchObject({ state: 'released', unresolvedCharges: [] });
+  });
+
+  test('has its time from its reservation, though earlier charges take longer to resolve', async () => {
+    const order = await saga.aQueuedOrder({ payWithinMs: 6_000 });
+    await hasUnresolvedCharge(saga, order);
+    let resolvedAt = 0;
+    saga.onStep(order, 'before', 'refundPayment', async () => {
+      await sleep(7_000);
+      resolvedAt = Date.now();
+    });
+    const run = await start(order);
+    expect(await run.result()).toEqual({ outcome: 'cancelled', reason: 'payment-deadline' });
+    expect(Date.now() - resolvedAt).toBeLessThan(6_000);
   });
 
   test('has no more time and no second payment after a reset', async () => {
