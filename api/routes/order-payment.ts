@@ -35,9 +35,13 @@ export type ReadPayment = (
 const CHECKOUTS_AT_ONCE = 40;
 /** The buyer waits, and asks again. */
 const PROVIDER_MS_MAX = 4_000;
-/** How long an open or declined payment is shown without asking again, in this process's memory only: a page looks once a second. */
-const SHOWN_MS = 10_000;
-const SHOWN_MAX = 5_000;
+/**
+ * What was shown stays so until the deadline, in this process's memory only, and the provider is asked again after a minute to
+ * one and a half: only a webhook that was lost makes that worth it. Two at once are about ten requests a second at Stripe.
+ */
+const ASK_AGAIN_MS = 60_000;
+const ASKED_AGAIN_AT_ONCE = 2;
+const SHOWN_MAX = 20_000;
 
 /**
  * Opens the payment of an order, or reads it, for its owner's eyes: what it returns is in no record, history or log. A payment
@@ -55,24 +59,17 @@ export function createReadPayment({
   readonly now?: () => number;
 }): ReadPayment {
   const running = new Map<string, Promise<CheckoutResult>>();
-  const shown = createRecent<string, { readonly result: CheckoutResult; readonly until: number }>(
+  const shown = createRecent<string, { readonly result: CheckoutResult; askAgainAt: number }>(
     SHOWN_MAX,
   );
+  let askedAgain = 0;
 
   const ask = (requestId: RequestId, { itemId, entry }: LiveOrder) => {
     const charge = orderCharge(orderOf({ itemId, requestId, entry }), entry.generation);
     const { key } = charge;
-    const known = shown.get(key);
-    if (known && known.until > now()) return Promise.resolve(known.result);
-    const same = running.get(key);
-    if (same) return same;
-    if (running.size >= CHECKOUTS_AT_ONCE) {
-      throw new Error('The payment provider is asked for too many payments');
-    }
-    const asked = provider.checkout(charge).finally(() => running.delete(key));
-    running.set(key, asked);
-    return asked.then((result) => {
-      if (result.kind !== 'charged') shown.set(key, { result, until: now() + SHOWN_MS });
+    const askNow = async () => {
+      const result = await provider.checkout(charge);
+      shown.set(key, { result, askAgainAt: now() + ASK_AGAIN_MS * (1 + Math.random() / 2) });
       if (result.kind !== 'pending') {
         const kind = result.kind === 'charged' ? 'paid' : 'ended';
         act({ kind, key, requestId, itemId }).catch((error: unknown) => {
@@ -80,7 +77,28 @@ export function createReadPayment({
         });
       }
       return result;
-    });
+    };
+    const known = shown.get(key);
+    if (known) {
+      if (known.askAgainAt <= now() && askedAgain < ASKED_AGAIN_AT_ONCE) {
+        known.askAgainAt = now() + ASK_AGAIN_MS;
+        askedAgain++;
+        askNow()
+          .catch((error: unknown) => {
+            errors.report('a payment could not be looked at again', error, { requestId });
+          })
+          .finally(() => askedAgain--);
+      }
+      return Promise.resolve(known.result);
+    }
+    const same = running.get(key);
+    if (same) return same;
+    if (running.size >= CHECKOUTS_AT_ONCE) {
+      throw new Error('The payment provider is asked for too many payments');
+    }
+    const asked = askNow().finally(() => running.delete(key));
+    running.set(key, asked);
+    return asked;
   };
 
   return async (requestId, found) => {

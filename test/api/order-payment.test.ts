@@ -2,6 +2,7 @@ import { createReadPayment } from '../../api/routes/order-payment';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import { orderCharge } from '../../engine/payments/own-charge';
 import type { PaymentHint } from '../../engine/payments/payment-provider';
+import { eventually } from '../support/eventually';
 import { createFakePaymentProvider } from '../support/fake-payment-provider';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
 
@@ -68,5 +69,43 @@ describe('the payment of an order, as its page sees it', () => {
     const { requestId, itemId } = order;
     expect(view.told).toEqual([{ kind: 'ended', key, requestId, itemId }]);
     expect(view.looks()).toBe(1);
+  });
+
+  test('is asked for once a minute at most, and the page stays shown', async () => {
+    const view = aView();
+    const { key, look } = view.anAwaitingOrder();
+    const page = expect.objectContaining({ url: `https://pay.example/${key}` }) as object;
+    for (let second = 0; second < 60; second++) {
+      expect(await look()).toEqual(page);
+      view.pass(1_000);
+    }
+    expect(view.looks()).toBe(1);
+    view.money.faultNext(() => {
+      throw new Error('the provider is away');
+    });
+    view.pass(30_000);
+    expect(await look()).toEqual(page);
+    await eventually('it is looked at again', () => view.reported.length === 1);
+    expect(await look()).toEqual(page);
+    expect(view.looks()).toBe(2);
+    view.money.pay(key, 'approve');
+    view.pass(MINUTE);
+    await look();
+    await eventually('its run is told', () => view.told.length === 1);
+    expect(Object.keys((await look()) ?? {})).toEqual(['pay_by']);
+  });
+
+  test('is opened at once, whatever is looked at again', async () => {
+    const view = aView();
+    const orders = Array.from({ length: 100 }, view.anAwaitingOrder);
+    for (const { look } of orders) await look();
+    view.pass(2 * MINUTE);
+    const never = new Promise<void>(() => undefined);
+    view.money.faultNext(...orders.map(() => () => never));
+    for (const { look } of orders) await look();
+    expect(view.looks()).toBe(102);
+    const late = view.anAwaitingOrder();
+    void late.look();
+    expect(view.looks()).toBe(103);
   });
 });

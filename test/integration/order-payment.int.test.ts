@@ -160,7 +160,7 @@ describe('an order that awaits its payment', () => {
     expect(asked).toEqual([key]);
   });
 
-  test('asks the provider once in ten seconds, however often its page looks', async () => {
+  test('asks the provider once a minute, however often its page looks', async () => {
     const { order, key } = await anAwaitingOrder();
     let calls = 0;
     money.faultNext(...Array.from({ length: 20 }, () => () => void (calls += 1)));
