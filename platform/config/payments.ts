@@ -68,6 +68,10 @@ export function readPayments(read: Reader, production: boolean): PaymentSettings
       read.fail(`${name} must be an https URL when ENGINE_MODE is production`);
     }
   }
+  // The client takes host and port of it alone.
+  if (apiUrl !== undefined && !/^https?:\/\/[^/?#@\s]+$/i.test(apiUrl)) {
+    read.fail('STRIPE_API_URL must hold only scheme, host and port');
+  }
   // The client sends none that stands in a URL.
   if (methodsUrl !== undefined && URL.parse(methodsUrl)?.username) {
     read.fail('PAYMENT_METHODS_URL must hold no password: use PAYMENT_METHODS_TOKEN');

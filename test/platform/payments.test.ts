@@ -55,6 +55,10 @@ describe('the payment provider', () => {
     ['PAYMENT_METHODS_URL must be an https URL', { ...LIVE, PAYMENT_METHODS_URL: 'http://shop' }],
     ['PAYMENT_METHODS_URL must be an http or https', { ...STRIPE, PAYMENT_METHODS_URL: 'shop:80' }],
     ['STRIPE_API_URL must be an http or https', { ...STRIPE, STRIPE_API_URL: 'stripe:80/hidden' }],
+    ['STRIPE_API_URL must hold only', { ...STRIPE, STRIPE_API_URL: 'https://proxy/hidden' }],
+    ['STRIPE_API_URL must hold only', { ...STRIPE, STRIPE_API_URL: 'https://proxy?hidden' }],
+    ['STRIPE_API_URL must hold only', { ...STRIPE, STRIPE_API_URL: 'https://proxy#hidden' }],
+    ['STRIPE_API_URL must hold only', { ...STRIPE, STRIPE_API_URL: 'https://me:hidden@proxy' }],
     ['PAYMENT_URL must be an http or https', { PAYMENT_URL: 'localhost:8090' }],
     [
       'PAYMENT_METHODS_URL must hold no password: use PAYMENT_METHODS_TOKEN',
