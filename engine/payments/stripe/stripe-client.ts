@@ -20,6 +20,9 @@ const WAIT_MS_MAX = 5_000;
 /** After a 429 that does not say how long to wait: half a second to a whole one. */
 const PAUSE_MS = 500;
 
+/** However long a 429 says: one odd answer must not stop all money of a process. */
+const PAUSE_MS_MAX = 30_000;
+
 type HttpClient = ReturnType<typeof Stripe.createNodeHttpClient>;
 type SentRequest = Parameters<HttpClient['makeRequest']>;
 
@@ -49,7 +52,7 @@ export function connectStripe({
   return new Stripe(secretKey, {
     ...config,
     host,
-    port,
+    port: port || (protocol === 'http:' ? 80 : 443),
     protocol: protocol === 'http:' ? 'http' : 'https',
   });
 }
@@ -78,7 +81,8 @@ function paced(client: HttpClient): HttpClient {
       const response = await sendWithin(client, request);
       if (response.getStatusCode() !== 429) return response;
       const seconds = Number(response.getHeaders()['retry-after']);
-      const pause = seconds > 0 ? seconds * 1_000 : PAUSE_MS * (1 + Math.random());
+      const pause =
+        seconds > 0 ? Math.min(seconds * 1_000, PAUSE_MS_MAX) : PAUSE_MS * (1 + Math.random());
       pausedUntil = Math.max(pausedUntil, Date.now() + pause);
       if (pausedUntil > giveUpAt) return response;
       await response.toJSON();

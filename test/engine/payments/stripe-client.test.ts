@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import { connectStripe, wasAnswered } from '../../../engine/payments/stripe/stripe-client';
 import { eventually } from '../../support/eventually';
 import { listenOnLoopback } from '../../support/loopback-server';
+import { startStripeDouble } from './stripe-double';
 
 /** A server that sends this at once, and then a byte every 20 ms for ever. */
 async function aDrippingServer(begin: string) {
@@ -43,4 +44,29 @@ describe('a request to Stripe', () => {
     },
     10_000,
   );
+
+  it('is sent again after half a minute, however long a refusal says to wait', async () => {
+    const double = await startStripeDouble();
+    const stripe = connectStripe({ secretKey: 'sk_test_1', apiUrl: double.url });
+    const ask = () => stripe.refunds.list().then(() => 'answered');
+    double.limitTo(0, '86400');
+    await expect(ask()).rejects.toThrow();
+    double.limitTo(Infinity);
+    await expect(ask()).rejects.toThrow('Stripe');
+    const later = Date.now() + 31_000;
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => later);
+    await expect(ask()).resolves.toBe('answered');
+    clock.mockRestore();
+    await double.close();
+  });
+
+  it.each([
+    ['http://stripe.example', '80'],
+    ['https://stripe.example', '443'],
+  ])('goes to the port of its protocol: %s', (apiUrl, port) => {
+    const stripe = connectStripe({ secretKey: 'sk_test_1', apiUrl }) as unknown as {
+      getApiField: (name: string) => unknown;
+    };
+    expect(String(stripe.getApiField('port'))).toBe(port);
+  });
 });
