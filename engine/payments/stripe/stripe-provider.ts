@@ -32,6 +32,8 @@
     lowest rate limit, 20 a second.
   - A refund that Stripe reports as failed throws until an operator has looked at it. Once Stripe has forgotten its idempotency
     key, it is tried again: once a day.
+  - Stripe repeats a refusal of a refund to the same idempotency key, too, as while the account's balance is too low: the refund
+    is made up to 24 hours after the cause is gone.
   - A look-up of a key that was never charged leaves an incomplete intent in the dashboard.
   - The buyer is absent: a card that asks for authentication is declined (authentication_required).
 */
