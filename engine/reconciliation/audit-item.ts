@@ -2,7 +2,7 @@ import type { EndedOrders } from '../archive/ended-orders';
 import type { OutcomePublisher } from '../kafka/outcome-publisher';
 import type { Cancellations } from '../kafka/read-log';
 import { type ItemId, type Order, type RequestId, keySinceOf, paymentKey } from '../orders/order';
-import type { PaymentProvider } from '../payments/payment-provider';
+import type { CheckoutProvider, PaymentProvider } from '../payments/payment-provider';
 import type { LedgerRegistry } from '../stock/ledger-registry';
 import type { LedgerOfRecord } from '../archive/ledger-of-record';
 import type { LedgerOpening } from '../stock/ledger-opener';
@@ -27,7 +27,9 @@ export interface ReconciliationDeps {
     'confirm' | 'release' | 'cancel' | 'isRefundable' | 'resolveCharge'
   >;
   readonly runs: OrderRuns;
-  readonly provider: Pick<PaymentProvider, 'find' | 'refund'>;
+  /** `cancel` may be absent where no order is given up. */
+  readonly provider: Pick<PaymentProvider, 'find' | 'refund'> &
+    Partial<Pick<CheckoutProvider, 'cancel'>>;
   readonly lookUpCharges: LookUpCharges;
   /** Whether ingest has read every record that the orders topic holds now. */
   readonly isLogRead: () => Promise<boolean>;

@@ -9,7 +9,8 @@ import {
   paymentKey,
   totalMinor,
 } from '../orders/order';
-import { refundOwnCharge } from '../payments/own-charge';
+import { orderCharge, refundOwnCharge } from '../payments/own-charge';
+import type { FoundCharge } from '../payments/payment-provider';
 import type { ByHand } from '../stock/ledger-counts';
 import { endByRuns } from './audit-archive';
 import type { ReconciliationDeps } from './audit-item';
@@ -133,7 +134,11 @@ async function mendOrder(
   }
   if (mend === 'give-up') {
     const reason = run.status === 'cancelled' ? 'cancelled' : 'sale-lost';
-    await releaseAndRefund(deps, order, { reason, fence });
+    const payment = await endPayment(deps, order, entry);
+    // Its units wait for the bank, and the next audit finds it again.
+    if (payment === 'pending') return;
+    const declined = payment === 'declined' && { declined: entry.generation };
+    await releaseAndRefund(deps, order, { reason, fence, ...declined });
     await deps.outcomes.publish(order);
   }
 }
@@ -163,11 +168,27 @@ async function mendWithoutEntry(
   }
 }
 
+/** What has become of the payment that the buyer makes, which none can be made for any more; undefined where there is none. */
+async function endPayment(
+  { provider }: ReconciliationDeps,
+  order: Order,
+  { state, generation, payBy }: LedgerEntry,
+): Promise<FoundCharge['kind'] | undefined> {
+  if (state !== 'reserved' || payBy === undefined) return undefined;
+  if (!provider.cancel) throw new Error('no payment can be ended here');
+  const { key, keySince } = orderCharge(order, generation);
+  return (await provider.cancel(key, keySince)).kind;
+}
+
 /** As the workflow does: first release, which closes the generation, then refund every unresolved charge. */
 async function releaseAndRefund(
   { ledger, provider }: ReconciliationDeps,
   order: Order,
-  ending: { readonly reason: 'cancelled' | 'sale-lost'; readonly fence: number },
+  ending: {
+    readonly reason: 'cancelled' | 'sale-lost';
+    readonly fence: number;
+    readonly declined?: number;
+  },
 ): Promise<void> {
   const { itemId, requestId } = order;
   const { owed, orderId } = await ledger.release({ order, ...ending });

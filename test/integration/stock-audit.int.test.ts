@@ -14,6 +14,7 @@ import type { Cancellation } from '../../engine/orders/cancellation-record';
 import { orderOf } from '../../engine/orders/ledger';
 import { paymentKey, type ItemId, type Order, type RequestId } from '../../engine/orders/order';
 import { createLedgerRegistry } from '../../engine/stock/ledger-registry';
+import { orderCharge } from '../../engine/payments/own-charge';
 import { countsKey, eventsKey, freeUnitsKey, itemKeys, ordersKey } from '../../engine/stock/keys';
 import { createLedgerOpening } from '../../engine/stock/ledger-opener';
 import { createLedgerMaintenance } from '../../engine/stock/ledger-maintenance';
@@ -410,6 +411,42 @@ describe('a repair', () => {
     expect(money.moneyOf(order.requestId)).toEqual({ '1': 'refunded' });
     expect(saga.eventsOf(order)).toMatchObject([{ status: 'confirmed' }, { status: 'cancelled' }]);
   });
+
+  test.each([
+    ['which nobody pays', undefined, 'cancelled'],
+    ['which is paid', 'approve', 'refunded'],
+    ['which a bank decides', 'processing', 'refunded'],
+  ] as const)(
+    'ends the payment of an order that its buyer pays before its units go, %s',
+    async (_, action, ended) => {
+      const order = await saga.aQueuedOrder({ payWithinMs: 600_000 });
+      const { itemId } = order;
+      await saga.ledger.reserve(order, 1);
+      const charge = orderCharge(order, 1);
+      await money.provider.checkout(charge);
+      if (action) money.pay(charge.key, action);
+      const runs = { ...deps().runs, look: () => Promise.resolve(CANCELLED) };
+      const differences = [
+        { kind: 'workflow-over', there: '', should: '', mend: 'give-up', ...order } as const,
+      ];
+      const giveUp = () =>
+        repairItem({ ...deps(), runs }, { itemId, differences, by: 'ann', why: 'a test' });
+      const seen: unknown[] = [];
+      money.faultNext(async (verb) => {
+        seen.push(verb, (await saga.entryOf(order))?.state);
+      });
+      await giveUp();
+      expect(seen).toEqual(['cancel', 'reserved']);
+      if (action === 'processing') {
+        expect(await saga.entryOf(order)).toMatchObject({ state: 'reserved' });
+        expect(saga.eventsOf(order)).toEqual([]);
+        money.pay(charge.key, 'approve');
+        await giveUp();
+      }
+      expect(await saga.entryOf(order)).toMatchObject({ state: 'released', unresolvedCharges: [] });
+      expect(money.moneyOf(order.requestId)).toEqual({ '1': ended });
+    },
+  );
 
   test('goes on with the others when an end cannot be told, and says so', async () => {
     const order = await aSoldOrder();
