@@ -1,3 +1,4 @@
+import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Sales } from '../engine/archive/sales';
 import type { ReturnPublisher } from '../engine/kafka/outcome-publisher';
@@ -18,6 +19,9 @@ import {
   type RefundState,
 } from '../engine/payments/payment-provider';
 
+/** How long a sale's payment is looked for: a provider's index is behind for an hour at most. */
+const SEARCHED_MS_MAX = 90 * 60_000;
+
 export type RefundActivities = ReturnType<typeof createRefundActivities>;
 
 /** What happens to the money of a sold order. Each is one idempotent effect, as the steps of the saga are. */
@@ -26,12 +30,14 @@ export function createRefundActivities({
   provider,
   returns: publisher,
   onOddReturn,
+  searchedMsMax = SEARCHED_MS_MAX,
 }: {
   readonly sales: Sales;
   readonly provider: AfterSaleProvider;
   readonly returns: ReturnPublisher;
   /** Called with what makes no sense, and is not told: a return in another currency than its sale. */
   readonly onOddReturn: (returned: RefundState | DisputeState) => void;
+  readonly searchedMsMax?: number;
 }) {
   const saleOf = async (step: SaleInput) => {
     const sale = await sales.find(step);
@@ -54,9 +60,11 @@ export function createRefundActivities({
       const { key, keySince, paymentId } = sale;
       const refund = { key, keySince, paymentId, refundKey, currency, ...amount };
       const result = await provider.refundSale(refund);
-      // It is sold, so that it was paid: the provider's index may be behind.
-      if ('kind' in result && result.code === NOT_CHARGED)
-        throw new Error('the payment is not found');
+      // It is sold, so that it was paid: the provider's index is behind, or it was paid at another provider or account.
+      if ('kind' in result && result.code === NOT_CHARGED) {
+        const isSearched = Date.now() - activityInfo().scheduledTimestampMs < searchedMsMax;
+        if (isSearched) throw new Error('the payment is not found');
+      }
       if ('kind' in result) throw refused(result.code);
       if (amountMinor !== undefined && result.amountMinor !== amountMinor) {
         throw refused('operation-reused');

@@ -37,6 +37,7 @@ const saga = useSaga({
     }),
     provider: money.provider,
     onOddReturn: () => undefined,
+    searchedMsMax: 1_000,
     returns: createOutcomePublisher(stock.ledger, {
       append: async ({ value }) => {
         const held = holdUp;
@@ -52,7 +53,7 @@ const saga = useSaga({
 const refunds = (waitMs?: number) => createRefundStarter(saga.client, saga.taskQueue, waitMs);
 
 /** An order of two units at 10.00 that was sold. */
-async function aSale(): Promise<SoldOrder> {
+async function aSale({ isPaid = true } = {}): Promise<SoldOrder> {
   const attempt = anAttempt(aPurchase({ itemId: anItem(), amount: 2 }));
   await stock.setFree(attempt.itemId, 5);
   await stock.admission.claimAndHold([attempt]);
@@ -60,7 +61,7 @@ async function aSale(): Promise<SoldOrder> {
   const order = { ...anOrder(attempt), orderId: attempt.orderId as OrderId };
   await stock.ledger.reserve(order, 1);
   await stock.ledger.confirm({ ...order, generation: 1, fence: 2, paymentId: 'ch_1' });
-  await money.charge(keyOf(order));
+  if (isPaid) await money.charge(keyOf(order));
   return order;
 }
 const inputOf = (order: SoldOrder, fields: Partial<RefundInput> = {}): RefundInput => ({
@@ -110,6 +111,15 @@ test('one that the provider refuses fails with its code, and changes nothing', a
   expect(await returnsOf(order)).toEqual([]);
   expect(toldOf(order)).toEqual([]);
   expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 3, supply: 5 });
+});
+
+test('a payment that the provider does not have is looked for, and refused when its index must have it', async () => {
+  const early = await aSale({ isPaid: false });
+  const found = refunds().refund(inputOf(early));
+  await money.charge(keyOf(early));
+  expect(await found).toMatchObject({ kind: 'done' });
+  const elsewhere = inputOf(await aSale({ isPaid: false }));
+  expect(await refunds().refund(elsewhere)).toEqual({ kind: 'refused', code: 'not_charged' });
 });
 
 test('more units than were sold are refused before any money is given back', async () => {
