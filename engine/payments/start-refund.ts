@@ -49,12 +49,12 @@ export function createRefundStarter(client: Client, taskQueue: string, waitMsMax
       const workflowId = refundWorkflowId(input);
       const memo = refundMemo(input);
       const handle = client.workflow.getHandle<RefundWorkflow>(workflowId);
-      try {
-        await call(() =>
+      const start = (workflowIdReusePolicy: 'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE') =>
+        call(() =>
           client.workflow.start(REFUND_WORKFLOW, {
             workflowId,
             taskQueue,
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            workflowIdReusePolicy,
             args: [input],
             memo: { ...memo },
             typedSearchAttributes: [{ key: ITEM_ID, value: input.itemId }],
@@ -62,10 +62,14 @@ export function createRefundStarter(client: Client, taskQueue: string, waitMsMax
             staticDetails: `${input.by}: ${input.why}`,
           }),
         );
+      try {
+        await start('REJECT_DUPLICATE');
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        const { memo: before } = await call(() => handle.describe());
+        const { memo: before, status } = await call(() => handle.describe());
         if (!isSame(before, memo)) return { kind: 'operation-reused' };
+        // Nobody knows how far that run came. What it did under the operation id is found.
+        if (status.name === 'TERMINATED') await start('ALLOW_DUPLICATE');
       }
       try {
         const result = await client.withDeadline(Date.now() + waitMsMax, () => handle.result());

@@ -113,6 +113,23 @@ test('one that the provider refuses fails with its code, and changes nothing', a
   expect(await stock.countsOf(order.itemId)).toMatchObject({ free: 3, supply: 5 });
 });
 
+test('one whose workflow was terminated goes on when it is asked for again', async () => {
+  const order = await aSale();
+  const input = inputOf(order, { amountMinor: 500, restock: 1 });
+  const [reached, goOn] = [aSignal(), aSignal()];
+  holdUp = () => {
+    reached.give();
+    return goOn.given;
+  };
+  const first = refunds().refund(input);
+  await reached.given;
+  await runOf(input).terminate('by the test');
+  goOn.give();
+  await first.catch(() => undefined);
+  expect(await refunds().refund(input)).toMatchObject({ kind: 'done', result: { restocked: 1 } });
+  expect(await money.refundsOf(keyOf(order))).toHaveLength(1);
+});
+
 test('a payment that the provider does not have is looked for, and refused when its index must have it', async () => {
   const early = await aSale({ isPaid: false });
   const found = refunds().refund(inputOf(early));
