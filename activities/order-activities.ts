@@ -28,6 +28,7 @@ import type {
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { OrderGeneration } from '../engine/stock/stock-ledger';
+import { sharedCounter } from '../platform/metrics';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -187,6 +188,10 @@ function createBuyerPayments(
   provider: Pick<PaymentProvider, 'find'> & Pick<CheckoutProvider, 'cancel'>,
   own: OwnCharge,
 ) {
+  const undecided = sharedCounter({
+    name: 'flash_sale_payments_undecided_total',
+    help: 'Times that a payment could neither be ended nor was it decided; it is asked about again, at most hourly',
+  });
   return {
     /** What has become of the payment of a generation. */
     async findPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
@@ -201,7 +206,9 @@ function createBuyerPayments(
      */
     async cancelPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
       const charge = orderCharge(order, generation);
-      return own(await provider.cancel(charge.key, charge.keySince), charge);
+      const state = own(await provider.cancel(charge.key, charge.keySince), charge);
+      if (state.kind === 'pending') undecided.inc();
+      return state;
     },
   };
 }
