@@ -12,6 +12,7 @@ export type LedgerRule =
   | 'owed-is-remembered'
   | 'queued-never-expires'
   | 'cancellation-is-remembered'
+  | 'cancelled-payment-is-ended-first'
   | 'rejection-is-remembered'
   | 'first-start-ends-with-its-order'
   | 'run-is-remembered'
@@ -31,6 +32,8 @@ export interface Entry {
   owed: number[];
   /** Its buyer has cancelled it. */
   cancelled?: boolean;
+  /** Its buyer pays. */
+  pays?: true | undefined;
   /** The run that has reserved it, or was refused. */
   run?: string | undefined;
   /** Released because there was no unit. */
@@ -47,6 +50,7 @@ export interface ReserveStep extends Acceptance {
   /** Accepted so long ago that a first start without an entry comes too late. */
   readonly isOld: boolean;
   readonly run: string;
+  readonly pays: boolean;
 }
 
 export type ReleaseStep = Acceptance &
@@ -226,8 +230,10 @@ export function createModelLedger(
     }
     const { orderId, generation } = entry;
     if (entry.state === 'sold') return { kind: 'sold', orderId, generation, owed: entry.owed };
-    if (entry.cancelled) {
-      if (entry.state === 'reserved' && entry.fence <= fence) {
+    const mayRelease = entry.state === 'reserved' && entry.fence <= fence;
+    const isEndedFirst = mayRelease && entry.pays && off !== 'cancelled-payment-is-ended-first';
+    if (entry.cancelled && !isEndedFirst) {
+      if (mayRelease) {
         free++;
         finish(entry, 'released');
         entry.fence = fence;
@@ -272,8 +278,9 @@ export function createModelLedger(
   }
 
   /** Opens the next generation. */
-  function open(order: string, entry: Entry, { fence, run }: ReserveStep) {
+  function open(order: string, entry: Entry, { fence, run, ...step }: ReserveStep) {
     const { orderId, acceptedAt, revision } = entry;
+    const pays = entry.pays ?? ((step.pays && step.orderId === orderId) || undefined);
     const owed = [...entry.owed];
     const generation = entry.generation + 1;
     const unresolved = [...owed, generation];
@@ -286,6 +293,7 @@ export function createModelLedger(
       owed: unresolved,
       run,
       revision,
+      pays,
     };
     return { kind: 'reserved', orderId, generation, owed } as const;
   }
@@ -340,12 +348,14 @@ export function createModelLedger(
     const entry = entries[order];
     if (!entry || entry.state === 'held') return 'unknown';
     if (entry.state === 'sold') return 'sold';
-    if (entry.state === 'released') return entry.cancelled ? 'cancelled' : 'failed';
+    const isSettled = !entry.pays || entry.owed.length === 0;
+    if (entry.state === 'released' && !entry.cancelled) return 'failed';
+    if (entry.state === 'released') return isSettled ? 'cancelled' : 'under-way';
     if (off !== 'cancellation-is-remembered') entry.cancelled = true;
     if (entry.state === 'reserved') return 'under-way';
     free++;
     finish(entry, 'released');
-    return 'cancelled';
+    return isSettled ? 'cancelled' : 'under-way';
   }
 
   function endOf(order: string): OrderEnd | undefined {
@@ -473,6 +483,7 @@ function fromRestored(entry: LedgerEntry): Entry {
   const refused = entry.reason === 'sold-out' || undefined;
   const { acceptedAt, revision } = entry;
   const owed = [...unresolvedCharges];
-  const restored = { orderId, acceptedAt, state, generation, fence, owed, refused, revision };
+  const pays = entry.payWithinMs !== undefined || undefined;
+  const restored = { orderId, acceptedAt, state, generation, fence, owed, refused, revision, pays };
   return cancelledByBuyer ? { ...restored, cancelled: true } : restored;
 }

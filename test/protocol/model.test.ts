@@ -57,6 +57,12 @@ describe(`the protocol (seed ${SEED})`, () => {
     90_000,
   );
 
+  test.each<LedgerRule>(['cancelled-payment-is-ended-first'])(
+    'needs the rule of the ledger %s where buyers pay themselves',
+    (rule) => expectNoticed(inTheYears({ rule }, CHECKOUT)),
+    90_000,
+  );
+
   test.each<LedgerRule>([
     'reserve-respects-fence',
     'release-tells-sold',

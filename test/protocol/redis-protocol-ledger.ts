@@ -7,6 +7,7 @@ import { createLeavingOrders } from '../../engine/stock/leaving-orders';
 import { anAttempt, anOrder, aPurchase } from '../support/purchases';
 import { TOKEN, type RedisStock } from '../support/redis-stock';
 import type { Acceptance, ModelArchive, OrderEnd } from './model-archive';
+import { PAY_WITHIN_MS } from './saga-model';
 import { endOfEntry, type Entry, type Generation, type ProtocolLedger } from './model-ledger';
 
 /** The protocol's ledger on the real scripts: an item of its own, one unit, orders of one unit each. */
@@ -69,11 +70,12 @@ export async function createRedisProtocolLedger(
       if (typeof queued !== 'boolean') throw queued ?? new Error('no answer');
       return queued;
     },
-    async reserve(name, { fence, isFirst, isOld, run, ...acceptance }) {
+    async reserve(name, { fence, isFirst, isOld, run, pays, ...acceptance }) {
       const start = isFirst ? 'first' : 'again';
       const acceptedMsMax = isOld ? 0 : Number.MAX_SAFE_INTEGER;
       const asking = { start, runId: run, acceptedMsMax } as const;
-      const answer = await ledger.reserve(accepted(name, acceptance), fence, asking);
+      const order = { ...accepted(name, acceptance), ...(pays && { payWithinMs: PAY_WITHIN_MS }) };
+      const answer = await ledger.reserve(order, fence, asking);
       const { kind, owed } = answer;
       if (kind === 'mismatch' || kind === 'limit') {
         throw new Error(`unexpected in this world: ${kind}`);
@@ -204,6 +206,7 @@ function toEntry(raw: string): Entry {
     owed: string;
     lease_until?: number;
     cancelled_by_buyer?: true;
+    pay_within?: number;
     reason?: string;
   };
   return {
@@ -217,6 +220,7 @@ function toEntry(raw: string): Entry {
     run: stored.run,
     refused: stored.reason === 'sold-out' || undefined,
     ...(stored.cancelled_by_buyer && { cancelled: true }),
+    ...(stored.pay_within !== undefined && { pays: true }),
     ...(stored.token !== undefined && { token: stored.token, leased: stored.lease_until !== 1 }),
   };
 }

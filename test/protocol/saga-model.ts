@@ -163,8 +163,18 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
           isFirst: call.startedBy === 'log',
           isOld: order.oldIds.has(call.orderId),
           run,
+          pays: order.pays === true,
         };
-        return afterReserve(await ledger.reserve(call.order, step), call, order);
+        const before = (await ledger.look()).entries[call.order];
+        const wasReserved = before?.state === 'reserved' && { ...before };
+        const answer = await ledger.reserve(call.order, step);
+        const after = (await ledger.look()).entries[call.order];
+        if (order.pays && wasReserved && after?.state === 'released') {
+          const { status } = payments.get(keyOf({ ...call, ...wasReserved }, order)) ?? {};
+          if (status === 'open' || status === 'undecided')
+            around.broken = `a reserve frees the units of ${order.name} while its payment is ${status}`;
+        }
+        return afterReserve(answer, call, order);
       }
       case 'charge': {
         const charged = charge(call, order);
@@ -248,7 +258,8 @@ export function createSagaModel(ledgerOf: LedgerOf, around: Surroundings, off?: 
       run.parked = false;
       if (kind !== 'expired') isTold(run, orderId);
       if (kind === 'reserved') {
-        knows(run, { state: 'reserved', generation }, call.fence, [...owed, generation]);
+        const known = { state: 'reserved', generation, ...(order.pays && { payBy: 1 }) } as const;
+        knows(run, known, call.fence, [...owed, generation]);
         const history = copyOf(run.history);
         order.reservation = {
           orderId,
@@ -500,8 +511,14 @@ function copyOf(history: KnownToRun): KnownToRun {
   };
 }
 
+/** Moves end it, no clock. */
+export const PAY_WITHIN_MS = 3_600_000;
+
 /** The order of an attempt's record. Each order id has a time of acceptance of its own. */
-export function orderOf({ name, item, price, acceptedAt }: OrderWorld, orderId: string): Order {
+export function orderOf(
+  { name, item, price, acceptedAt, pays }: OrderWorld,
+  orderId: string,
+): Order {
   return {
     requestId: name as RequestId,
     orderId: orderId as OrderId,
@@ -512,5 +529,6 @@ export function orderOf({ name, item, price, acceptedAt }: OrderWorld, orderId: 
     currency: 'USD',
     fingerprint: name,
     acceptedAt: acceptedAt.get(orderId) ?? 0,
+    ...(pays && { payWithinMs: PAY_WITHIN_MS }),
   };
 }
