@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -175,7 +175,10 @@ describe('a record that is no order', () => {
     const mend = (fields: object) => {
       const file = join(tmpdir(), `${itemId}.json`);
       writeFileSync(file, JSON.stringify({ ...record, amount: 1, ...fields }, null, 2));
-      return dlq('replay', requestId, '--mended', file, '--why', 'amount was a word');
+      const replayed = dlq('replay', requestId, '--mended', file, '--why', 'amount was a word');
+      return replayed.finally(() => {
+        rmSync(file);
+      });
     };
     const bad = [await mend({ amount: 'two' }), await mend({ request_id: 'another' })];
     expect(bad.map(({ code, out }) => [code, out])).toEqual([
