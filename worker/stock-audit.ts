@@ -10,7 +10,7 @@ import { createSafeProducer } from '../engine/kafka/safe-producer';
 import { partitionCount } from '../engine/kafka/topics';
 import type { Order } from '../engine/orders/order';
 import { encodeOrder } from '../engine/orders/order-record';
-import type { PaymentProvider } from '../engine/payments/payment-provider';
+import type { CheckoutProvider, PaymentProvider } from '../engine/payments/payment-provider';
 import { archiveLookOf } from '../engine/reconciliation/audit-archive';
 import { createChargeLookup, type ReconciliationDeps } from '../engine/reconciliation/audit-item';
 import { createAuditProgressStore } from '../engine/reconciliation/audit-progress';
@@ -45,7 +45,7 @@ export function createStockAudit(clients: {
   readonly ledger: LedgerOfRecord;
   readonly opening: LedgerOpening;
   readonly registry: LedgerRegistry;
-  readonly provider: PaymentProvider;
+  readonly provider: PaymentProvider & Pick<CheckoutProvider, 'cancel'>;
   readonly outcomes: OutcomePublisher;
   readonly archive: ReconciliationDeps['archive'];
   /** Absent: there is none. */

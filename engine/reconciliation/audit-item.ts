@@ -27,9 +27,7 @@ export interface ReconciliationDeps {
     'confirm' | 'release' | 'cancel' | 'isRefundable' | 'resolveCharge'
   >;
   readonly runs: OrderRuns;
-  /** `cancel` may be absent where no order is given up. */
-  readonly provider: Pick<PaymentProvider, 'find' | 'refund'> &
-    Partial<Pick<CheckoutProvider, 'cancel'>>;
+  readonly provider: Pick<PaymentProvider, 'find' | 'refund'> & Pick<CheckoutProvider, 'cancel'>;
   readonly lookUpCharges: LookUpCharges;
   /** Whether ingest has read every record that the orders topic holds now. */
   readonly isLogRead: () => Promise<boolean>;
