@@ -1,4 +1,4 @@
-import { activityInfo, log } from '@temporalio/activity';
+import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { LEDGER_UNREADABLE, type OrderInput } from '../engine/orders/contract';
 import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
@@ -25,10 +25,10 @@ import type {
   FoundCharge,
   PaymentProvider,
 } from '../engine/payments/payment-provider';
+import type { PaymentAlarms } from '../engine/payments/payment-alarms';
 import type { AuditSummary } from '../engine/reconciliation/audit-stock';
 import type { LedgerOfRecord } from '../engine/archive/ledger-of-record';
 import type { OrderGeneration } from '../engine/stock/stock-ledger';
-import { sharedCounter } from '../platform/metrics';
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 
@@ -50,6 +50,7 @@ export function createOrderActivities({
   outcomes,
   orderRetentionMs,
   onForeignCharge,
+  onUndecided,
 }: {
   readonly ledger: Pick<
     LedgerOfRecord,
@@ -60,11 +61,9 @@ export function createOrderActivities({
   readonly outcomes: OutcomePublisher;
   /** How long the ledger has the entry of an order, at least. */
   readonly orderRetentionMs: number;
-  /** Called where a payment key holds the charge of another order: an operator has to look at it. */
-  readonly onForeignCharge: (foreign: ForeignCharge) => void;
-}) {
+} & PaymentAlarms) {
   const own = tellForeign(onForeignCharge);
-  const buyerPayments = createBuyerPayments(provider, own);
+  const buyerPayments = createBuyerPayments(provider, own, onUndecided);
   const release = createRelease(ledger, buyerPayments);
   const parkedRetries = createPacedRetries();
   const parkedIfUnreadable = <T>(itemId: ItemId, use: () => Promise<T>) =>
@@ -168,7 +167,7 @@ type OwnCharge = <Found extends FoundCharge | undefined>(
   charge: DueCharge,
 ) => Found | ForeignCharge;
 
-function tellForeign(onForeignCharge: (foreign: ForeignCharge) => void): OwnCharge {
+function tellForeign(onForeignCharge: PaymentAlarms['onForeignCharge']): OwnCharge {
   return (found, charge) => {
     const foreign = foreignCharge(found, charge);
     if (foreign) onForeignCharge(foreign);
@@ -187,11 +186,8 @@ const PENDING = { kind: 'pending' } as const;
 function createBuyerPayments(
   provider: Pick<PaymentProvider, 'find'> & Pick<CheckoutProvider, 'cancel'>,
   own: OwnCharge,
+  onUndecided: PaymentAlarms['onUndecided'],
 ) {
-  const undecided = sharedCounter({
-    name: 'flash_sale_payments_undecided_total',
-    help: 'Times that a payment could neither be ended nor was it decided; it is asked about again, at most hourly',
-  });
   return {
     /** What has become of the payment of a generation. */
     async findPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
@@ -207,7 +203,7 @@ function createBuyerPayments(
     async cancelPayment({ order, generation }: BuyerPayment): Promise<PaymentState> {
       const charge = orderCharge(order, generation);
       const state = own(await provider.cancel(charge.key, charge.keySince), charge);
-      if (state.kind === 'pending') undecided.inc();
+      if (state.kind === 'pending') onUndecided(charge.key);
       return state;
     },
   };
@@ -238,11 +234,7 @@ function createRelease(
     if (generation === declined && entry.orderId === order.orderId) return undefined;
     const reserved = orderOf({ itemId, requestId, entry });
     const { kind } = await cancelPayment({ order: reserved, generation });
-    if (kind === 'pending') {
-      const { key } = orderCharge(reserved, generation);
-      log.error('a payment can neither be ended nor is it decided', { key });
-      throw new Error('the payment is not decided');
-    }
+    if (kind === 'pending') throw new Error('the payment is not decided');
     return kind === 'declined' ? generation : undefined;
   };
   return async (step: ReleaseStep) => {

@@ -4,7 +4,7 @@ import { createOrderWorker } from '../activities/order-worker';
 import type { DeadLetterWriter } from '../engine/kafka/dead-letters';
 import type { OutcomePublisher } from '../engine/kafka/outcome-publisher';
 import type { ItemId } from '../engine/orders/order';
-import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
+import { createPaymentAlarms } from '../engine/payments/payment-alarms';
 import { createLedgerOfRecord, NO_ARCHIVE } from '../engine/archive/ledger-of-record';
 import { openPaymentProvider } from '../engine/payments/open-provider';
 import {
@@ -49,7 +49,7 @@ export async function createEagerWorker(parts: {
     deadLetters: parts.deadLetters,
     outcomes: parts.outcomes,
     orderRetentionMs,
-    onForeignCharge: createForeignChargeAlarm(logger),
+    ...createPaymentAlarms(logger),
   };
   const { namespace } = config.temporal;
   return createOrderWorker({

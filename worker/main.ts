@@ -12,7 +12,7 @@ import { createOutcomePublisher } from '../engine/kafka/outcome-publisher';
 import { createOpeningProducer, type SafeProducer } from '../engine/kafka/safe-producer';
 import { ORDER_WORKFLOW } from '../engine/orders/contract';
 import { openPaymentProvider } from '../engine/payments/open-provider';
-import { createForeignChargeAlarm } from '../engine/payments/foreign-charge-alarm';
+import { createPaymentAlarms } from '../engine/payments/payment-alarms';
 import { createHintedRuns, createPaymentHints } from '../engine/payments/payment-hints';
 import { createRefundStarter } from '../engine/payments/start-refund';
 import { openEndedOrders } from '../engine/reconciliation/archive-lag';
@@ -119,8 +119,8 @@ async function main(): Promise<void> {
   const publisher = createOutcomePublisher(openingLedger, eventProducer);
   const outcomes = failpoints.around(publisher, FAILPOINTS.outcomes);
   const { orderRetentionMs } = config;
-  const onForeignCharge = createForeignChargeAlarm(logger);
-  const clients = { ledger, provider, deadLetters, outcomes, orderRetentionMs, onForeignCharge };
+  const alarms = createPaymentAlarms(logger);
+  const clients = { ledger, provider, deadLetters, outcomes, orderRetentionMs, ...alarms };
 
   const auditStock = createStockAudit({
     config,

@@ -3,7 +3,6 @@ import {
   condition,
   defineSignal,
   isCancellation,
-  log as workerLog,
   setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
@@ -67,7 +66,6 @@ export async function awaitPayment(
       if (found.kind === 'declined') return { kind: 'ended', reason, error: found.code } as const;
       if (found.kind !== 'pending') return found;
       log('the provider has not decided on the payment');
-      workerLog.error('a payment can neither be ended nor is it decided', { key });
       await condition(() => isAsked, waitMs);
     }
   };

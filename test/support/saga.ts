@@ -62,6 +62,7 @@ export function useSaga({
   const letters: DeadLetter[] = [];
   const events: OrderEvent[] = [];
   const foreign: string[] = [];
+  const undecided: string[] = [];
   const money = createFakePaymentProvider();
   const steps = createStepHooks();
   const deadLetters = {
@@ -96,6 +97,7 @@ export function useSaga({
     }),
     orderRetentionMs: ORDER_RETENTION_MS,
     onForeignCharge: ({ error }: ForeignCharge) => foreign.push(error),
+    onUndecided: (key: string) => undecided.push(key),
   });
   const temporal = useWorker(clients, steps.around, afterSale);
   afterAll(() => stock.redis.quit());
@@ -106,6 +108,8 @@ export function useSaga({
     money,
     /** The errors of charges of other orders that were found. */
     foreign,
+    /** The keys of payments that could neither be ended nor were decided. */
+    undecided,
     /** Hooks for an order's next calls of a step, one for each call: before it takes effect, or before its result is returned. */
     onStep: steps.on,
     get clients() {
