@@ -1,7 +1,13 @@
 import { sql } from 'kysely';
 import type { ItemId, OrderId, RequestId } from '../orders/order';
 import type { ArchiveDatabase } from './database';
-import { isOfThisLife, toPastOrder, type PastOrder, type PastOrderRow } from './item-history';
+import {
+  isOfThisLife,
+  PAY_WITHIN,
+  toPastOrder,
+  type PastOrder,
+  type PastOrderRow,
+} from './item-history';
 import { retiredAt } from './retire-item';
 
 /** The end of an order, as its event tells it. */
@@ -74,7 +80,7 @@ export function createAuditedOrders(database: ArchiveDatabase) {
       },
     ): Promise<readonly PastOrder[]> => {
       const { rows } = await sql<PastOrderRow>`
-        select * from order_states
+        select p.*, ${PAY_WITHIN} from order_states p
         where item_id = ${itemId} and revision = 0 and status = 'queued'
           and order_id not like '%@%' and accepted_at < ${new Date(before)}
           and request_id = coalesce(${requestId ?? null}, request_id)

@@ -55,7 +55,12 @@ interface LetterColumns {
 
 /** The tables that records are projected to, and the view that readers of orders use. */
 export interface ArchiveTables {
-  orders: OrderColumns & { status: 'queued' | EventStatus; left_ledger_at: LeftAt };
+  orders: OrderColumns & {
+    status: 'queued' | EventStatus;
+    left_ledger_at: LeftAt;
+    /** Of an order without an end. */
+    pay_within_ms: ColumnType<string | null, number | null, number | null>;
+  };
   order_events: {
     order_id: string;
     revision: BigInteger;

@@ -90,7 +90,10 @@ function createSnapshot(
 
     /** Orders that have not ended. */
     unfinished: (onPage: (page: PastOrder[]) => Promise<void>): Promise<void> =>
-      orders(sql<PastOrderRow>`${ofItem} and s.status = 'queued'`, onPage),
+      orders(
+        sql<PastOrderRow>`select p.*, ${PAY_WITHIN} from (${ofItem} and s.status = 'queued') p`,
+        onPage,
+      ),
 
     /** Orders that failed then or later, except where their request_id was accepted again. */
     failed: (since: number, onPage: (page: PastOrder[]) => Promise<void>): Promise<void> =>
@@ -175,7 +178,12 @@ async function eachPage<R>(
 
 export interface PastOrderRow extends OrderRow<PastOrder['status']> {
   readonly revision: string;
+  /** Where it was asked for. */
+  readonly pay_within_ms?: string | null;
 }
+
+/** A column of an order without an end, for a row `p` of order_states. */
+export const PAY_WITHIN = sql`(select o.pay_within_ms from orders o where o.order_id = p.order_id) as pay_within_ms`;
 
 export function toPastOrder(row: PastOrderRow): PastOrder {
   const { orderId, priceMinor, currency, acceptedAt, ...archived } = toOrder(row);
@@ -190,6 +198,7 @@ export function toPastOrder(row: PastOrderRow): PastOrder {
       currency,
       fingerprint: fingerprint(purchase),
       acceptedAt,
+      ...(row.pay_within_ms != null && { payWithinMs: Number(row.pay_within_ms) }),
     },
     status: archived.status,
     reason: archived.reason,

@@ -124,6 +124,7 @@ const PROJECTIONS: Record<ArchivedLog, (record: LogRecord, put: Put) => string |
       generation: 0,
       revision: 0,
       finished_at: null,
+      pay_within_ms: order.payWithinMs ?? null,
     });
     return undefined;
   },
@@ -139,7 +140,12 @@ const PROJECTIONS: Record<ArchivedLog, (record: LogRecord, put: Put) => string |
     const state = stateOf(event);
     const at = time(event.at);
     put('order_events', { order_id: orderId, ...state, at });
-    put('orders', { ...identityOf(event.order, orderId), ...state, finished_at: at });
+    put('orders', {
+      ...identityOf(event.order, orderId),
+      ...state,
+      finished_at: at,
+      pay_within_ms: null,
+    });
     return undefined;
   },
   'dead-letters': (record, put) => {

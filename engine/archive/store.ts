@@ -174,6 +174,7 @@ function statements(transaction: Transaction<ArchiveTables>, changes: Changes) {
             generation: row.ref('excluded.generation'),
             revision: row.ref('excluded.revision'),
             finished_at: row.ref('excluded.finished_at'),
+            pay_within_ms: row.ref('excluded.pay_within_ms'),
             updated_at: sql<Date>`now()`,
             // It was tried again, so its entry was there.
             left_ledger_at: null,

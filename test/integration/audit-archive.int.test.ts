@@ -6,6 +6,7 @@ import { createArchiveStore } from '../../engine/archive/store';
 import { partitionCount } from '../../engine/kafka/topics';
 import type { LedgerEntry } from '../../engine/orders/ledger';
 import type { Order, OrderId } from '../../engine/orders/order';
+import { PAY_WITHIN_MS_MIN } from '../../engine/orders/sale';
 import type { Cancellation } from '../../engine/orders/cancellation-record';
 import { archiveLookOf, createArchiveLook } from '../../engine/reconciliation/audit-archive';
 import {
@@ -323,6 +324,21 @@ describe('an order without an end in the archive, which is not in the ledger', (
     expect(saga.eventsOf(order)).toMatchObject([{ status: 'confirmed' }]);
     await archiveEnd(order);
     expect((await step(order, taskQueue)).differences).toEqual({});
+  });
+
+  test('waits for its buyer to pay once it is started again, where it was accepted so', async () => {
+    const known = await anOrderOf('sold');
+    await archiveEnd(known);
+    const { itemId } = known;
+    const fields = { itemId, amount: 1, orderId: randomUUID(), acceptedAt: Date.now() };
+    const requestId = `req-${randomUUID()}`;
+    const order = { ...anAcceptance({ ...fields, requestId }), payWithinMs: PAY_WITHIN_MS_MIN };
+    await archiveAcceptance(order);
+    await repaired(order);
+    const ended = { outcome: 'cancelled', reason: 'payment-deadline' };
+    expect(await saga.handleOf(order).result()).toEqual(ended);
+    // Nobody was charged.
+    expect(saga.money.moneyOf(order.requestId)).toEqual({ '1': 'blocked' });
   });
 
   test('is not started again but told as cancelled, where its buyer was told so', async () => {

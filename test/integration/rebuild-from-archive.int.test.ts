@@ -53,12 +53,24 @@ const FAILED: Ended = { status: 'failed', reason: 'payment-declined' };
 
 /** An acceptance of so long ago, and how it ended; archived. */
 async function past(
-  { agoMs = 0, userId = 'u1', amount = 1, requestId = `req-${randomUUID()}` },
+  {
+    agoMs = 0,
+    userId = 'u1',
+    amount = 1,
+    requestId = `req-${randomUUID()}`,
+    payWithinMs,
+  }: {
+    agoMs?: number;
+    userId?: string;
+    amount?: number;
+    requestId?: string;
+    payWithinMs?: number;
+  },
   ...ends: readonly Ended[]
 ): Promise<Order & { readonly orderId: OrderId }> {
   const acceptedAt = Date.now() - agoMs;
   const fields = { requestId, userId, amount, itemId, orderId: randomUUID(), acceptedAt };
-  const order = anAcceptance(fields);
+  const order = { ...anAcceptance(fields), ...(payWithinMs !== undefined && { payWithinMs }) };
   const records = createRecords();
   const events = ends.map((end, i) => anEvent(order, { revision: acceptedAt + i + 1, ...end }));
   await archive.fill(records.order(order), ...events.map(records.event));
@@ -285,17 +297,20 @@ describe('orders that are restored one by one', () => {
     await onSale(5);
     const waiting = await past({ agoMs: HOUR });
     const running = await past({ agoMs: HOUR });
+    const byBuyer = await past({ agoMs: HOUR, payWithinMs: 600_000 });
     await wipe();
     const run = aRun(running, {
       generations: new Set([1]),
       known: { state: 'reserved', generation: 1 },
     });
-    expect(await rebuild({ runs: [{ history: run, isOpen: true }] })).toMatchObject({ free: 3 });
+    expect(await rebuild({ runs: [{ history: run, isOpen: true }] })).toMatchObject({ free: 2 });
     const found = await entries();
     expect(found.get(waiting.requestId)).toMatchObject({
       state: 'queued',
       orderId: waiting.orderId,
     });
+    expect(found.get(waiting.requestId)).not.toHaveProperty('payWithinMs');
+    expect(found.get(byBuyer.requestId)).toMatchObject({ state: 'queued', payWithinMs: 600_000 });
     expect(found.get(running.requestId)).toMatchObject({ state: 'reserved', generation: 1 });
   });
 
