@@ -46,6 +46,7 @@ describe('an order', () => {
         generation: 0,
         revision: 0,
         finished_at: null,
+        pay_within_ms: null,
       },
     ]);
   });
