@@ -242,7 +242,9 @@ function findWrongCancellations({ purchases, statuses, entries }: Snapshot): str
     const status = statuses.get(id) ?? 'unknown';
     if (status !== cancelled) return [`${id} was called ${cancelled} and is ${status}`];
     const reason = entries.get(id)?.reason;
-    const agrees = cancelled !== 'cancelled' || reason === 'cancelled';
+    // Whose payment was due is cancelled as well.
+    const isCancelled = reason === 'cancelled' || reason === 'payment-deadline';
+    const agrees = cancelled !== 'cancelled' || isCancelled;
     return agrees ? [] : [`${id} was called cancelled and was released as ${reason ?? ''}`];
   });
 }

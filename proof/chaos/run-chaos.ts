@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once, setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { optionalTsToMs } from '@temporalio/common/lib/time';
 import { isOrder } from '../../client/buyer';
 import type { BuyBody } from '../../client/gateway';
 import { watchStock } from '../../client/invariants';
@@ -150,9 +151,11 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
     if (!sale.atOtherApi) return;
     buying.push(Promise.resolve(await instance.buyers.atOtherApi.buy(sale.atOtherApi)));
   };
+  const preparedAt = Date.now();
   const fault = one.fault
     ? await prepareArchiveFault(instance, one.fault, { itemId, archived: hit })
     : await setFailpoint(instance, one, { hit, buyAtOtherApi });
+  if (sale.inCheckout && one.victim === 'worker') await readerReads(instance, preparedAt);
   let restarts = 0;
   const { notHappened, ...seen } = await sell(instance, sale, { buying, fault }).finally(
     async () => {
@@ -186,6 +189,22 @@ async function runSale(instance: Instance, one: ChaosCase, sale: Sale, hit: numb
     restarts,
     violations,
   };
+}
+
+/**
+ * Waits until a worker follows the provider's events since then. After a kill that takes as long as the activity's heartbeat
+ * may be missed, which is longer than the buyers have to pay.
+ */
+async function readerReads({ temporal, taskQueue, signal }: Instance, since: number) {
+  const reader = temporal.workflow.getHandle(`payment-events/${taskQueue}`);
+  const look = async () => {
+    const { raw } = await reader.describe();
+    const began = (raw.pendingActivities ?? []).map(({ lastStartedTime }) =>
+      optionalTsToMs(lastStartedTime),
+    );
+    if (!began.some((at = 0) => at >= since)) throw new Error('it was started before');
+  };
+  await until('no worker follows the events', look, { withinMs: 90_000, signal, retryMs: 500 });
 }
 
 /**
