@@ -109,6 +109,7 @@ function rowsOf(events: readonly OrderEvent[]) {
       accepted_at: new Date(event.order.acceptedAt),
       ...state(event),
       finished_at: new Date(event.at),
+      pay_within_ms: null,
     })),
     order_events: byId.map((event) => ({
       order_id: event.order.orderId,
