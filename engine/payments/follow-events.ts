@@ -14,9 +14,10 @@ const TRIED_MAX = 50;
 
 /**
  * Follows the provider's own list of events, for the webhooks that do not come, until `signal` is aborted. An event that cannot
- * be acted on now, as while the ledger of its item is lost, is tried again with a next look, for a day at least, and the others go on.
- * `onFailure` is told of each try that fails, and of the last one that the event is given up. `onProgress` gets how far all was acted on: whoever goes on from there misses nothing, and may see some events again. Throws where the list
- * cannot be read.
+ * be acted on now, as while the ledger of its item is lost, is tried again with a next look, for a day at least, and the others
+ * go on. `onFailure` is told of each try that fails, and of the last one that the event is given up. `onProgress` gets how far
+ * all was acted on: whoever goes on from there misses nothing, and may see some events again. Throws where the list cannot be
+ * read.
  */
 export async function followEvents(
   {
